@@ -1,0 +1,1 @@
+//! Accounts, sessions, and the dispatch of one message to many outboxes.

@@ -1,0 +1,1 @@
+//! The host: files, listeners, signals, logs; also the embeddable API.

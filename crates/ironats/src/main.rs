@@ -1,0 +1,3 @@
+//! `nats-server`: parse flags, run, exit code.
+
+fn main() {}

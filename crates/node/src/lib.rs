@@ -1,0 +1,1 @@
+//! One whole server without its sockets.

@@ -1,0 +1,1 @@
+//! Subjects: grammar, matching, transforms, interest indexes.

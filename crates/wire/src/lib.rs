@@ -1,0 +1,1 @@
+//! The NATS text protocol: bytes in, frames out, bytes back.

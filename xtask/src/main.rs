@@ -1,0 +1,3 @@
+//! Repository tasks: `cargo xtask ledger`, `tidy`, `conform`, `bench`.
+
+fn main() {}
