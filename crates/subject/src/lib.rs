@@ -1,1 +1,3 @@
 //! Subjects: grammar, matching, transforms, interest indexes.
+
+pub mod sublist;
