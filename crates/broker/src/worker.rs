@@ -10,8 +10,13 @@ use crate::outbox::{self, Chunk, Pool};
 use crate::sub::{Handle, Sub};
 use std::collections::VecDeque;
 use std::sync::Arc;
-use stdx::time::Now;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use stdx::time::{Mono, Now};
 use subject::sublist::Matched;
+
+const STALL: Duration = Duration::from_millis(2);
+const STALL_LONG: Duration = Duration::from_millis(5);
 
 /// One network thread's context.
 pub struct Worker {
@@ -84,6 +89,20 @@ impl Worker {
             drop(out);
             self.touched.push(conn.clone());
         }
+    }
+
+    /// Until when the producer just served is to be held back, because a target of its is far
+    /// behind: 2 ms, or 5 ms if the target is at its limit (CORE-041).
+    pub fn take_stall(&mut self) -> Option<Mono> {
+        let target = self.stalled_on.take()?;
+        let mut out = target.outbox.lock();
+        if !out.stalls_producers() || out.is_closed() {
+            return None;
+        }
+        out.stalls += 1;
+        self.broker.totals.stalled_clients.fetch_add(1, Ordering::Relaxed);
+        let wait = if out.over_limit() { STALL_LONG } else { STALL };
+        Some(self.now.mono + wait)
     }
 
     /// Housekeeping, about once a minute: forget stale matches, give memory back.

@@ -13,7 +13,7 @@ mod chunk;
 mod flush;
 
 pub use chunk::{Chunk, Pool};
-pub use flush::{flush, flush_owned};
+pub use flush::{Flushed, flush, flush_owned};
 
 use bytes::Bytes;
 use std::collections::VecDeque;

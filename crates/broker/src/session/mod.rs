@@ -182,6 +182,12 @@ impl Session {
         worker.send(&self.conn, encode::OK);
     }
 
+    /// Turns the connection away with an `-ERR`.
+    pub fn refuse(&mut self, message: &str, reason: CloseReason, worker: &mut Worker) {
+        self.send_error(message, worker);
+        self.close(reason);
+    }
+
     /// Asks for the end of the connection.
     fn close(&mut self, reason: CloseReason) {
         self.phase = Phase::Closing;

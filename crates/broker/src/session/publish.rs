@@ -75,14 +75,14 @@ impl Session {
             self.send_error(text::INVALID_PUBLISH_SUBJECT, worker);
         }
         if p.subject.starts_with(b"_GR_.") || p.subject.starts_with(b"$NRG.") {
-            self.refuse(&format!("Publish to \"{}\"", String::from_utf8_lossy(p.subject)), p, worker);
+            self.refuse_message(&format!("Publish to \"{}\"", String::from_utf8_lossy(p.subject)), p, worker);
             return false;
         }
         if let Some(reply) = p.reply
             && is_reserved_reply(reply)
         {
             let reply = String::from_utf8_lossy(reply);
-            self.refuse(&format!("Publish with Reply of \"{reply}\""), p, worker);
+            self.refuse_message(&format!("Publish with Reply of \"{reply}\""), p, worker);
             return false;
         }
         if self.verbose {
@@ -92,7 +92,7 @@ impl Session {
     }
 
     #[cold]
-    fn refuse(&self, what: &str, p: &Publish<'_>, worker: &mut Worker) {
+    fn refuse_message(&self, what: &str, p: &Publish<'_>, worker: &mut Worker) {
         self.count_in(Traffic { msgs: 1, bytes: p.body.len() as u64 });
         self.send_error(&format!("Permissions Violation for {what}"), worker);
         stdx::error!(
@@ -175,5 +175,5 @@ fn is_reserved_reply(reply: &[u8]) -> bool {
 }
 
 fn valid_literal(subject: &[u8]) -> bool {
-    subject::validate::is_literal(subject)
+    subject::is_valid_literal(subject)
 }

@@ -35,7 +35,7 @@ impl Session {
             return;
         }
         if subs.get(sid).is_none() {
-            if !subject::validate::is_filter(filter) {
+            if !subject::is_valid(filter) {
                 drop(subs);
                 self.send_error(text::INVALID_SUBJECT, worker);
                 return;
