@@ -108,11 +108,7 @@ impl Client {
     }
 
     /// Upgrades to TLS in place, checking the server against `config` under `name`.
-    pub fn start_tls(
-        mut self,
-        config: Arc<rustls::ClientConfig>,
-        name: &str,
-    ) -> io::Result<Self> {
+    pub fn start_tls(mut self, config: Arc<rustls::ClientConfig>, name: &str) -> io::Result<Self> {
         let name = ServerName::try_from(name.to_owned()).map_err(io::Error::other)?;
         let conn = rustls::ClientConnection::new(config, name).map_err(io::Error::other)?;
         let tcp = self.socket.tcp().try_clone()?;
@@ -278,7 +274,11 @@ impl Client {
                 Ok(())
             }
             Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-                if Instant::now() >= end { Err(NoFrame::Timeout) } else { Ok(()) }
+                if Instant::now() >= end {
+                    Err(NoFrame::Timeout)
+                } else {
+                    Ok(())
+                }
             }
             Err(e) if e.kind() == ErrorKind::Interrupted => Ok(()),
             Err(_) => Err(NoFrame::Closed),

@@ -52,9 +52,8 @@ pub fn request(addr: SocketAddr, method: &str, path: &str) -> Response {
         .unwrap();
     let mut raw = Vec::new();
     stream.read_to_end(&mut raw).unwrap();
-    parse(&raw).unwrap_or_else(|why| {
-        panic!("{method} {path}: {why}: {:?}", String::from_utf8_lossy(&raw))
-    })
+    parse(&raw)
+        .unwrap_or_else(|why| panic!("{method} {path}: {why}: {:?}", String::from_utf8_lossy(&raw)))
 }
 
 fn parse(raw: &[u8]) -> Result<Response, &'static str> {
@@ -96,7 +95,8 @@ mod tests {
 
     #[test]
     fn parses_plain_and_chunked_bodies() {
-        let plain = parse(b"HTTP/1.1 404 Not Found\r\nA: b\r\nContent-Length: 2\r\n\r\nno").unwrap();
+        let plain =
+            parse(b"HTTP/1.1 404 Not Found\r\nA: b\r\nContent-Length: 2\r\n\r\nno").unwrap();
         assert_eq!((plain.status, plain.text(), plain.header("a")), (404, "no", Some("b")));
         let chunked = parse(
             b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n",

@@ -174,9 +174,8 @@ impl ServerBuilder {
         command.args(self.args.iter().map(|a| a.replace("{dir}", &here)));
         command.envs(self.envs.iter().map(|(k, v)| (k, v)));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command
-            .spawn()
-            .unwrap_or_else(|e| panic!("starting {}: {e}", self.binary.display()));
+        let mut child =
+            command.spawn().unwrap_or_else(|e| panic!("starting {}: {e}", self.binary.display()));
         let err = Output::follow(child.stderr.take().unwrap());
         let out = Output::follow(child.stdout.take().unwrap());
         Server { child, err, out, dir, client_addr: None, http_addr: None }
