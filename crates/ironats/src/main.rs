@@ -6,7 +6,7 @@ use std::sync::Arc;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> std::io::Result<()> {
-    let port: u16 = std::env::args().nth(2).and_then(|p| p.parse().ok()).unwrap_or(4222);
+    let port: u16 = std::env::args().nth(2).and_then(|p| p.parse().ok()).unwrap_or(0);
     let workers: usize = std::env::var("W").ok().and_then(|p| p.parse().ok()).unwrap_or(2);
     let info = wire::info::Info {
         server_id: "NTEST".into(),
@@ -28,6 +28,8 @@ fn main() -> std::io::Result<()> {
     ));
     let w = Arc::new(net::workers::Workers::start(&broker, workers, std::time::Instant::now())?);
     let listener = net::listener::bind(([127, 0, 0, 1], port).into())?;
+    eprintln!("[1] 2026/11/21 08:00:00.000000 [INF] Listening for client connections on {}", listener.local_addr()?);
+    eprintln!("[1] 2026/11/21 08:00:00.000000 [INF] Server is ready");
     let rt = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     rt.block_on(net::listener::accept(listener, w, broker.log.clone()))
 }

@@ -100,6 +100,10 @@ impl Session {
         self.ping.heard(worker.now.mono);
         while self.phase != Phase::Closing {
             let rest = data.get(pos..).unwrap_or_default();
+            if let Some(consumed) = self.continue_run(data, rest, &run, worker) {
+                pos += consumed;
+                continue;
+            }
             match parser::parse(rest, &self.limits) {
                 Step::Frame(Frame::Publish(publish), consumed) => {
                     pos += consumed;

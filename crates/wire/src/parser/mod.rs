@@ -108,6 +108,7 @@ pub enum Violation {
 }
 
 /// Parses the frame at the start of `input`.
+#[inline]
 pub fn parse<'a>(input: &'a [u8], limits: &Limits) -> Step<'a> {
     let Some(&first) = input.first() else { return Step::More { total: None } };
     match first {
@@ -127,6 +128,17 @@ pub fn parse<'a>(input: &'a [u8], limits: &Limits) -> Step<'a> {
         b'-' => with_args(input, b"-ERR", limits, |line| Ok(Frame::Error(line))),
         _ => Step::Invalid(Violation::UnknownOperation),
     }
+}
+
+/// The message after one on the same subject, if it is of the plainest form; `head` is that one's
+/// `PUB <subject> `. `None` says nothing about the input: [`parse`] it.
+#[inline]
+pub fn parse_again<'a>(
+    input: &'a [u8],
+    head: &[u8],
+    limits: &Limits,
+) -> Option<(Publish<'a>, usize)> {
+    publish::again(input, head, limits)
 }
 
 /// The verb must stand at the start of `input`, in any case. `Err` is the step to return.

@@ -7,7 +7,94 @@
 use super::{Frame, Limits, Publish, Step, Violation, args, control_line};
 
 /// `PUB <subject> [reply] <size>`.
+#[inline]
 pub(super) fn parse_pub<'a>(input: &'a [u8], limits: &Limits) -> Step<'a> {
+    plain_pub(input, limits).unwrap_or_else(|| any_pub(input, limits))
+}
+
+/// The message after one on the same subject: `head` is that one's `PUB <subject> `. `None` if the
+/// input is not of the plainest form, whatever else it is: then [`super::parse`] decides.
+#[inline]
+pub(super) fn again<'a>(
+    input: &'a [u8],
+    head: &[u8],
+    limits: &Limits,
+) -> Option<(Publish<'a>, usize)> {
+    if !input.starts_with(head) {
+        return None;
+    }
+    match sized(input, 4, head.len() - 1, limits)? {
+        Step::Frame(Frame::Publish(publish), consumed) => Some((publish, consumed)),
+        _ => None,
+    }
+}
+
+/// The plainest and commonest form, `PUB <subject> <size>\r\n`, in one pass; `None` for any other.
+#[inline]
+fn plain_pub<'a>(input: &'a [u8], limits: &Limits) -> Option<Step<'a>> {
+    if !input.starts_with(b"PUB ") {
+        return None;
+    }
+    let mut at = 4;
+    loop {
+        match *input.get(at)? {
+            b' ' => break,
+            b'\t' | b'\r' | b'\n' => return None,
+            _ => at += 1,
+        }
+    }
+    if at == 4 {
+        return None;
+    }
+    sized(input, 4, at, limits)
+}
+
+/// `<size>\r\n<payload>\r\n` behind the blank at `blank`; `None` if that is not what is there.
+#[inline]
+fn sized<'a>(input: &'a [u8], start: usize, blank: usize, limits: &Limits) -> Option<Step<'a>> {
+    let digits = blank + 1;
+    let mut size = 0usize;
+    let mut at = digits;
+    loop {
+        let v = input.get(at)?.wrapping_sub(b'0');
+        if v > 9 {
+            break;
+        }
+        // Nine digits at most, so that this cannot overflow; longer ones go the long way round.
+        if at - digits >= 9 {
+            return None;
+        }
+        size = size * 10 + usize::from(v);
+        at += 1;
+    }
+    let length = at - digits;
+    if length == 0 || (length > 1 && *input.get(digits)? == b'0') || at - start > limits.max_control_line
+    {
+        return None;
+    }
+    if *input.get(at)? != b'\r' || *input.get(at + 1)? != b'\n' {
+        return None;
+    }
+    if limits.max_payload >= 0 && size as i64 > limits.max_payload {
+        return None;
+    }
+    let body = at + 2;
+    let end = body + size;
+    let Some(b"\r\n") = input.get(end..end + 2) else {
+        return None;
+    };
+    let publish = Publish {
+        subject: input.get(start..blank)?,
+        reply: None,
+        header_len: None,
+        body: input.get(body..end)?,
+        tail: input.get(digits..end + 2),
+    };
+    Some(Step::Frame(Frame::Publish(publish), end + 2))
+}
+
+/// Any form of `PUB`.
+fn any_pub<'a>(input: &'a [u8], limits: &Limits) -> Step<'a> {
     let (line, consumed) = match control_line(input, b"PUB", limits) {
         Ok(found) => found,
         Err(step) => return step,

@@ -143,6 +143,17 @@ proptest! {
     }
 
     #[test]
+    fn the_short_way_agrees_with_the_long_way(input in conversation()) {
+        if let Step::Frame(Frame::Publish(first), used) = parse(&input, &LIMITS) {
+            let head = [b"PUB ", first.subject, b" "].concat();
+            let both = [&input[..used], &input[..]].concat();
+            if let Some((again, consumed)) = parse_again(&both[used..], &head, &LIMITS) {
+                prop_assert_eq!(parse(&both[used..], &LIMITS), Step::Frame(Frame::Publish(again), consumed));
+            }
+        }
+    }
+
+    #[test]
     fn garbage_never_panics(input in proptest::collection::vec(any::<u8>(), 0..200)) {
         let (frames, _) = frames_of(&input, &[]);
         prop_assert!(frames.len() <= input.len());
