@@ -4,6 +4,7 @@
 //!       nothing more, even where a cached match still names it.
 
 use crate::conn::Conn;
+use smallvec::SmallVec;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use subject::sublist::Entry;
@@ -48,8 +49,9 @@ pub struct Extra {
 pub struct Sub {
     /// Where messages go.
     pub target: Target,
-    /// sid, filter, queue, one after the other.
-    text: Box<[u8]>,
+    /// sid, filter, queue, one after the other; usually inline, so that a delivery that finds the
+    /// subscription finds these too.
+    text: SmallVec<[u8; 40]>,
     sid_len: u32,
     filter_len: u32,
     queued: bool,
@@ -86,13 +88,13 @@ impl Sub {
         queue: Option<&[u8]>,
         extra: Option<Box<Extra>>,
     ) -> Self {
-        let mut text = Vec::with_capacity(sid.len() + filter.len() + queue.map_or(0, <[u8]>::len));
+        let mut text = SmallVec::with_capacity(sid.len() + filter.len() + queue.map_or(0, <[u8]>::len));
         text.extend_from_slice(sid);
         text.extend_from_slice(filter);
         text.extend_from_slice(queue.unwrap_or_default());
         Self {
             target,
-            text: text.into_boxed_slice(),
+            text,
             // A control line is shorter than 4 GiB: the parser's limit is an i32 at most.
             sid_len: sid.len() as u32,
             filter_len: filter.len() as u32,

@@ -13,6 +13,7 @@ pub(crate) mod cache;
 mod deliver;
 mod queue;
 
+use self::cache::Hit;
 use crate::account::Account;
 use crate::conn::Conn;
 use crate::stats::Traffic;
@@ -20,7 +21,6 @@ use crate::sub::Handle;
 use crate::worker::Worker;
 use bytes::Bytes;
 use std::ops::Range;
-use std::rc::Rc;
 use std::sync::Arc;
 use subject::sublist::Matched;
 use wire::parser::Publish;
@@ -106,27 +106,32 @@ impl Worker {
     /// targets.
     pub(crate) fn dispatch(&mut self, account: &Arc<Account>, run: &Run<'_>) -> Traffic {
         let sent = match self.cache.get(account, run.subject) {
-            Ok(matched) => self.deliver_all(account, &matched, run),
+            Ok(hit) => self.deliver_hit(account, &hit, run),
             Err(miss) => {
                 // Out of `self` while it is used, so that `self` can be lent.
                 let mut matched = std::mem::take(&mut self.scratch);
                 account.matches(run.subject, &mut matched);
                 if miss.admit {
-                    let matched = Rc::new(matched);
-                    self.cache.put(miss, account, run.subject, matched.clone());
-                    self.deliver_all(account, &matched, run)
-                } else {
-                    let sent = self.deliver_all(account, &matched, run);
-                    matched.clear();
-                    self.scratch = matched;
-                    sent
+                    self.cache.put(miss, account, run.subject, &matched);
                 }
+                let sent = self.deliver_all(account, &matched, run);
+                matched.clear();
+                self.scratch = matched;
+                sent
             }
         };
         if !self.expired.is_empty() {
             self.end_expired(account);
         }
         sent
+    }
+
+    #[inline]
+    fn deliver_hit(&mut self, account: &Arc<Account>, hit: &Hit, run: &Run<'_>) -> Traffic {
+        match hit {
+            Hit::One(sub) => self.deliver_run(sub, account, run, |_| true),
+            Hit::Many(matched) => self.deliver_all(account, matched, run),
+        }
     }
 
     fn deliver_all(
