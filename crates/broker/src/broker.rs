@@ -8,15 +8,19 @@ use crate::conn::Conn;
 use crate::settings::Settings;
 use crate::stats::Counters;
 use arc_swap::ArcSwap;
+use auth::Authenticator;
 use hashbrown::HashMap;
 use parking_lot::{Mutex, RwLock};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use stdx::log::Log;
-use stdx::time::Timestamp;
+use std::time::Duration;
+use stdx::time::{Mono, Timestamp};
 use wire::error::CloseReason;
 use wire::info::Info;
+
+const LINE_WINDOW: Duration = Duration::from_secs(1);
 
 /// A connection that ended, as `/connz?state=closed` lists it.
 #[derive(Clone)]
@@ -46,6 +50,8 @@ pub struct Broker {
     pub log: Log,
     settings: ArcSwap<Settings>,
     info: ArcSwap<Info>,
+    authenticator: ArcSwap<Authenticator>,
+    recent_lines: Mutex<HashMap<String, Mono>>,
     accounts: RwLock<HashMap<String, Arc<Account>>>,
     global: Arc<Account>,
     next_account: AtomicU32,
@@ -61,12 +67,20 @@ pub struct Broker {
 
 impl Broker {
     /// A server without connections, with the global and the system account.
-    pub fn new(settings: Settings, info: Info, log: Log, workers: usize) -> Self {
+    pub fn new(
+        settings: Settings,
+        info: Info,
+        authenticator: Authenticator,
+        log: Log,
+        workers: usize,
+    ) -> Self {
         let global = Arc::new(Account::new(GLOBAL.into(), 1, workers));
         let broker = Self {
             log,
             settings: ArcSwap::from_pointee(settings),
             info: ArcSwap::from_pointee(info),
+            authenticator: ArcSwap::from_pointee(authenticator),
+            recent_lines: Mutex::new(HashMap::new()),
             accounts: RwLock::new(HashMap::new()),
             global: global.clone(),
             next_account: AtomicU32::new(2),
@@ -90,6 +104,35 @@ impl Broker {
     /// What INFO says of the server, without what is particular to a connection.
     pub fn info(&self) -> Arc<Info> {
         self.info.load_full()
+    }
+
+    /// Who may log in.
+    pub fn authenticator(&self) -> Arc<Authenticator> {
+        self.authenticator.load_full()
+    }
+
+    /// Changes what INFO says.
+    pub fn set_info(&self, info: Info) {
+        self.info.store(Arc::new(info));
+    }
+
+    /// Whether `line` was not logged in the last second (LOG-008).
+    pub fn is_fresh_line(&self, line: &str, now: Mono) -> bool {
+        let mut recent = self.recent_lines.lock();
+        if recent.len() > 256 {
+            recent.retain(|_, at| now.since(*at) < LINE_WINDOW);
+        }
+        match recent.get_mut(line) {
+            Some(at) if now.since(*at) < LINE_WINDOW => false,
+            Some(at) => {
+                *at = now;
+                true
+            }
+            None => {
+                recent.insert(line.to_owned(), now);
+                true
+            }
+        }
     }
 
     /// The account of clients that name none.

@@ -41,8 +41,8 @@ pub struct InternalMessage<'a> {
 /// Rare properties, kept apart so that the common subscription stays small.
 #[derive(Default)]
 pub struct Extra {
-    /// Denied subjects inside the filter, tested at delivery (SUBJ-007).
-    pub filtered: bool,
+    /// Permissions with a denied subject inside the filter, tested at delivery (SUBJ-007).
+    pub deny: Option<Arc<auth::Permissions>>,
 }
 
 /// One subscription.

@@ -6,6 +6,7 @@
 //! Reference: client.go processInboundClientMsg.   Contract: CORE-010, 014, 016, 027, 029, 030.
 
 use super::{Phase, Session};
+use crate::conn::flag;
 use crate::dispatch::{Run, RunMsg};
 use crate::stats::Traffic;
 use crate::worker::Worker;
@@ -37,7 +38,7 @@ impl Session {
         run: &Open,
         worker: &mut Worker,
     ) -> Option<usize> {
-        if !run.active || worker.run.len() >= MAX_RUN {
+        if !run.active || worker.run.len() >= MAX_RUN || worker.trace {
             return None;
         }
         let head = data.get(run.head.clone()).filter(|head| !head.is_empty())?;
@@ -58,6 +59,8 @@ impl Session {
         if run.active
             && data.get(run.subject.clone()) == Some(p.subject)
             && p.reply.is_none()
+            && p.header_len.is_none()
+            && !worker.trace
             && worker.run.len() < MAX_RUN
         {
             worker.run.push(RunMsg::new(data, p));
@@ -85,8 +88,14 @@ impl Session {
 
     /// Checks that need the single message; what they refuse is not dispatched.
     fn may_publish(&mut self, p: &Publish<'_>, worker: &mut Worker) -> bool {
+        if worker.trace {
+            self.trace_publish(p, worker);
+        }
         if self.phase == Phase::New {
-            self.become_ready(worker);
+            self.login_implicitly(worker);
+            if self.phase != Phase::Ready {
+                return false;
+            }
         }
         if p.header_len.is_some() && !self.headers() {
             stdx::error!(
@@ -99,6 +108,10 @@ impl Session {
         }
         if self.pedantic && !valid_literal(p.subject) {
             self.send_error(text::INVALID_PUBLISH_SUBJECT, worker);
+        }
+        if !self.is_allowed(p.subject, worker) {
+            self.refuse_message(&format!("Publish to \"{}\"", String::from_utf8_lossy(p.subject)), p, worker);
+            return false;
         }
         if p.subject.starts_with(b"_GR_.") || p.subject.starts_with(b"$NRG.") {
             self.refuse_message(&format!("Publish to \"{}\"", String::from_utf8_lossy(p.subject)), p, worker);
@@ -117,16 +130,36 @@ impl Session {
         true
     }
 
+    /// Whether the user may publish to `subject`, now.
+    #[inline]
+    fn is_allowed(&mut self, subject: &[u8], worker: &Worker) -> bool {
+        let Some(permissions) = &self.permissions else { return true };
+        if self.allowed.has(subject) {
+            return true;
+        }
+        if permissions.can_publish(subject) {
+            self.allowed.remember(subject);
+            return true;
+        }
+        self.conn.has(flag::TRACK_RESPONSES)
+            && self
+                .conn
+                .replies
+                .lock()
+                .as_mut()
+                .is_some_and(|replies| replies.tracker.check(subject, worker.now.mono))
+    }
+
     #[cold]
     fn refuse_message(&self, what: &str, p: &Publish<'_>, worker: &mut Worker) {
         self.count_in(Traffic { msgs: 1, bytes: p.body.len() as u64 });
         self.send_error(&format!("Permissions Violation for {what}"), worker);
-        stdx::error!(
-            worker.broker.log,
-            "{} - {}",
-            self.conn.label(),
-            what.replacen("Publish", "Publish Violation -", 1)
-        );
+        let line = match what.split_once('"') {
+            Some((what, subject)) if what.contains("Reply") => format!("Reply \"{subject}"),
+            Some((_, subject)) => format!("Subject \"{subject}"),
+            None => what.to_owned(),
+        };
+        stdx::error!(worker.broker.log, "{} - Publish Violation - {line}", self.conn.label());
     }
 
     /// Dispatches the collected run.
@@ -192,6 +225,38 @@ impl Session {
             b"\r\n\r\n\r\n",
         ];
         worker.send(&self.conn, &parts.concat());
+    }
+}
+
+/// The last few subjects that permissions allowed, so that a publisher's usual subjects are not
+/// matched against its lists each time.
+#[derive(Default)]
+pub(super) struct Allowed {
+    subjects: Vec<Box<[u8]>>,
+    next: usize,
+}
+
+impl Allowed {
+    const KEEP: usize = 8;
+
+    #[inline]
+    fn has(&self, subject: &[u8]) -> bool {
+        self.subjects.iter().any(|known| **known == *subject)
+    }
+
+    fn remember(&mut self, subject: &[u8]) {
+        if self.subjects.len() < Self::KEEP {
+            self.subjects.push(subject.into());
+            return;
+        }
+        if let Some(slot) = self.subjects.get_mut(self.next) {
+            *slot = subject.into();
+        }
+        self.next = (self.next + 1) % Self::KEEP;
+    }
+
+    pub(super) fn clear(&mut self) {
+        *self = Self::default();
     }
 }
 
