@@ -1,0 +1,5 @@
+//! The command line.
+
+/// Flags.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Flags {}
