@@ -16,7 +16,6 @@ mod query;
 mod request;
 mod respond;
 mod source;
-mod subject;
 
 pub use counts::{Endpoint, RequestCounts};
 pub use documents::account::{

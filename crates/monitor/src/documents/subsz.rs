@@ -10,7 +10,6 @@ use crate::error::Error;
 use crate::json::{self, is_empty};
 use crate::query::Query;
 use crate::source::Source;
-use crate::subject;
 
 /// Subscriptions on a page when no limit is asked for.
 const LIMIT_DEFAULT: i64 = 1024;
@@ -182,7 +181,7 @@ pub(crate) struct Subsz {
 pub(crate) fn subsz(options: &SubszOptions, source: &dyn Source, now: Now) -> Result<Subsz, Error> {
     let test = (!options.test.is_empty()).then_some(options.test.as_str());
     if let Some(test) = test
-        && !subject::is_literal(test)
+        && !subject::validate::is_valid_literal(test.as_bytes())
     {
         return Err(Error::TestSubject(test.to_owned()));
     }
@@ -201,7 +200,9 @@ pub(crate) fn subsz(options: &SubszOptions, source: &dyn Source, now: Now) -> Re
     if options.subscriptions {
         let (first, room) = (offset.unsigned_abs(), limit.unsigned_abs());
         source.visit_subs(account, &mut |sub| {
-            if test.is_some_and(|test| !subject::matches(test, &sub.subject)) {
+            if test.is_some_and(|test| {
+                !subject::token::matches(test.as_bytes(), sub.subject.as_bytes())
+            }) {
                 return;
             }
             let shown = document.total >= first && document.total - first < room;

@@ -74,11 +74,21 @@ pub(super) struct Skip {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     /// So many bytes are left of the body or of a chunk (its line end included).
-    Bytes { left: u64, last: bool },
+    Bytes {
+        left: u64,
+        last: bool,
+    },
     /// Inside a size line: the size so far, its digits, and the bytes of the line.
-    Size { size: u64, digits: u8, in_extension: bool, line: usize },
+    Size {
+        size: u64,
+        digits: u8,
+        in_extension: bool,
+        line: usize,
+    },
     /// After the last chunk: trailers until an empty line; bytes in the line so far.
-    Trailer { line: usize },
+    Trailer {
+        line: usize,
+    },
     Done,
 }
 
@@ -155,7 +165,9 @@ impl State {
                 b';' | b' ' | b'\t' if digits > 0 => {
                     Some(Self::Size { size, digits, in_extension: true, line: line + 1 })
                 }
-                _ if in_extension => Some(Self::Size { size, digits, in_extension, line: line + 1 }),
+                _ if in_extension => {
+                    Some(Self::Size { size, digits, in_extension, line: line + 1 })
+                }
                 digit => {
                     let value = char::from(digit).to_digit(16)?;
                     let size = size.checked_mul(16)?.checked_add(u64::from(value))?;

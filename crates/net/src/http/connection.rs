@@ -102,15 +102,16 @@ async fn read_head<S: AsyncRead + Unpin>(
     let deadline = Instant::now() + HEAD_TIMEOUT;
     let mut scanned = 0;
     loop {
-        if let Some(end) = head::end(buf, scanned) {
+        let end = head::end(buf, scanned);
+        if end.unwrap_or(buf.len()) > HEAD_MAX {
+            return Err(Refusal::TooLarge.into());
+        }
+        if let Some(end) = end {
             let bytes = buf.split_to(end);
             return Ok(head::parse(&bytes)?);
         }
         if !head::is_plausible(buf) {
             return Err(Refusal::BadRequest.into());
-        }
-        if buf.len() > HEAD_MAX {
-            return Err(Refusal::TooLarge.into());
         }
         scanned = buf.len();
         let read = timeout_at(deadline, read_some(socket, buf)).await;

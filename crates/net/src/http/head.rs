@@ -124,9 +124,9 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Head, Refusal> {
 /// `HTTP/d.d` with unknown digits is a version nobody speaks; anything else is noise.
 fn version_refusal(bytes: &[u8]) -> Refusal {
     let line = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
-    let word = line.trim_ascii_end().rsplit(|byte| *byte == b' ').next().unwrap_or_default();
-    match word {
-        [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
+    let words: Vec<&[u8]> = line.trim_ascii_end().split(|byte| *byte == b' ').collect();
+    match words.as_slice() {
+        [_, _, [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]]
             if major.is_ascii_digit() && minor.is_ascii_digit() =>
         {
             Refusal::Version
@@ -155,9 +155,10 @@ fn request(method: &str, target: &str) -> Result<Request, Refusal> {
 fn keep_alive(headers: &[Header<'_>], is_1_0: bool) -> bool {
     let said = |word: &[u8]| {
         headers.iter().filter(|header| is(header, "connection")).any(|header| {
-            header.value.split(|byte| *byte == b',').any(|option| {
-                option.trim_ascii().eq_ignore_ascii_case(word)
-            })
+            header
+                .value
+                .split(|byte| *byte == b',')
+                .any(|option| option.trim_ascii().eq_ignore_ascii_case(word))
         })
     };
     if is_1_0 { said(b"keep-alive") && !said(b"close") } else { !said(b"close") }

@@ -36,7 +36,7 @@ pub async fn serve(
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
-            _ = stop.wait_for(|stop| *stop) => break,
+            () = stopped(&mut stop) => break,
             // Finished connections are collected as they finish, or they would pile up.
             Some(_) = connections.join_next() => {}
             accepted = listener.accept() => match accepted {
@@ -58,6 +58,11 @@ pub async fn serve(
         }
     }
     connections.shutdown().await;
+}
+
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    // An error means that nobody is left to stop it, which is a stop too.
+    let _ = stop.wait_for(|stop| *stop).await;
 }
 
 async fn run_tls(

@@ -32,8 +32,7 @@ pub(super) enum Next {
 /// The bytes before the body.
 pub(super) fn head(response: &Response, is_1_0: bool, next: Next, now: Timestamp) -> Vec<u8> {
     let version = if is_1_0 { "HTTP/1.0" } else { "HTTP/1.1" };
-    let mut text =
-        format!("{version} {} {}\r\n", response.status, reason(response.status));
+    let mut text = format!("{version} {} {}\r\n", response.status, reason(response.status));
     if !response.content_type.is_empty() {
         line(&mut text, "Content-Type", response.content_type);
     }

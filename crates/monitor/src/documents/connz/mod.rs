@@ -18,9 +18,9 @@ use self::order::{Column, Rank};
 use super::page;
 use super::subsz::SubFacts;
 use crate::error::Error;
+use crate::json;
 use crate::query::Query;
 use crate::source::Source;
-use crate::{json, subject};
 
 /// Connections on a page when no limit is asked for.
 const LIMIT_DEFAULT: i64 = 1024;
@@ -363,7 +363,8 @@ fn find(
     if let Some(filter) = subject_filter {
         matches.retain(|found| {
             let subs = source.connection_subs(found.cid);
-            subs.iter().any(|sub| subject::collide(filter, &sub.subject))
+            subs.iter()
+                .any(|sub| subject::overlap::collides(filter.as_bytes(), sub.subject.as_bytes()))
         });
     }
     let found_by_id = options.cid > 0 && !matches.is_empty();
