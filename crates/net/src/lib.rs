@@ -6,5 +6,6 @@
 
 pub mod clock;
 pub mod conn;
+pub mod http;
 pub mod listener;
 pub mod workers;
