@@ -88,6 +88,12 @@ impl Worker {
         outbox::flush_owned(conn, sink, &mut self.spare, &mut self.pool)
     }
 
+    /// Counts `n` bytes at the front of `writing` as written by a layer.
+    pub fn written(&mut self, conn: &Conn, writing: &mut VecDeque<Chunk>, n: usize) {
+        conn.outbox.lock().note_written(n);
+        outbox::advance(writing, n, &mut self.pool);
+    }
+
     /// Sends protocol bytes to a connection; they leave with the next flush.
     pub fn send(&mut self, conn: &Arc<Conn>, bytes: &[u8]) {
         let mut out = conn.outbox.lock();

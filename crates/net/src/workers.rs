@@ -17,6 +17,7 @@ use tokio::sync::mpsc;
 
 /// Bytes a read may bring.
 pub(crate) const READ_SIZE: usize = 128 * 1024;
+const PIPE_SIZE: usize = 64 * 1024;
 const SWEEP_EVERY: Duration = Duration::from_secs(30);
 
 /// What one thread lends to its connections.
@@ -29,6 +30,7 @@ pub(crate) struct Context {
 
 enum Job {
     Accepted(TcpStream),
+    Pipe(tokio::io::DuplexStream),
 }
 
 /// The running network threads.
@@ -49,6 +51,7 @@ impl Workers {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .event_interval(31)
+                .max_blocking_threads(2)
                 .build()?;
             let thread = std::thread::Builder::new()
                 .name(format!("nats-io-{id}"))
@@ -61,10 +64,21 @@ impl Workers {
 
     /// Hands a socket to a thread.
     pub fn accept(&self, socket: TcpStream) {
+        self.give(Job::Accepted(socket));
+    }
+
+    /// Opens a connection inside the process; the other end is a client's.
+    pub fn connect_in_process(&self) -> tokio::io::DuplexStream {
+        let (ours, theirs) = tokio::io::duplex(PIPE_SIZE);
+        self.give(Job::Pipe(ours));
+        theirs
+    }
+
+    fn give(&self, job: Job) {
         let next = self.next.fetch_add(1, Ordering::Relaxed);
         if let Some(sender) = self.senders.get(next % self.senders.len().max(1)) {
             // A send fails only after shutdown: the socket is dropped, which closes it.
-            let _ = sender.send(Job::Accepted(socket));
+            let _ = sender.send(job);
         }
     }
 
@@ -77,6 +91,15 @@ impl Workers {
     }
 }
 
+/// Unpredictable bytes from the system.
+fn entropy(bytes: &mut [u8]) {
+    // The system's generator does not fail once it was seeded; where it did, going on would mean
+    // predictable nonces.
+    if let Err(error) = getrandom::fill(bytes) {
+        panic!("the system has no random numbers: {error}");
+    }
+}
+
 fn run(
     id: usize,
     broker: Arc<Broker>,
@@ -86,8 +109,7 @@ fn run(
 ) {
     let clock = Clock::new(zero);
     let now = clock.now();
-    let seed = (now.wall.0 as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ (id as u64 + 1);
-    let worker = Worker::new(id, broker, now, seed);
+    let worker = Worker::new(id, broker, now, entropy);
     let context = Rc::new(RefCell::new(Context { worker, clock, buf: BytesMut::new() }));
     let local = tokio::task::LocalSet::new();
     local.block_on(runtime, async move {
@@ -96,6 +118,7 @@ fn run(
             tokio::select! {
                 job = jobs.recv() => match job {
                     Some(Job::Accepted(socket)) => conn::spawn_tcp(socket, context.clone()),
+                    Some(Job::Pipe(pipe)) => conn::spawn_pipe(pipe, context.clone()),
                     None => break,
                 },
                 _ = sweep.tick() => context.borrow_mut().worker.sweep(),
