@@ -187,6 +187,13 @@ impl Authenticator {
         self.required && (self.no_auth_user.is_empty() || self.hides_no_auth_user)
     }
 
+    /// Whether clients log in at all, even if somebody stands in for those without credentials:
+    /// what INFO says after the first one.
+    // Compat(AUTH-007)
+    pub fn auth_required_at_all(&self) -> bool {
+        self.required
+    }
+
     /// Whether nkeys may log in, so that INFO needs a nonce.
     pub fn needs_nonce(&self) -> bool {
         !self.nkeys.is_empty()

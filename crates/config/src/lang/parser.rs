@@ -94,7 +94,7 @@ impl<'a> Parser<'a> {
             }
             // A lone closing bracket as last "key" is what remains of a file wrapped in brackets.
             dangling = item.kind == Kind::Key && item.text != b"}";
-            self.take(item)?;
+            self.take(&item)?;
         }
         match self.contexts.into_iter().next() {
             Some(Context::Map(map)) => Ok(map),
@@ -102,7 +102,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn take(&mut self, item: Item) -> Result<(), SyntaxError> {
+    fn take(&mut self, item: &Item) -> Result<(), SyntaxError> {
         let value = match item.kind {
             Kind::End => return Ok(()),
             Kind::Error => {
@@ -139,8 +139,8 @@ impl<'a> Parser<'a> {
                 }
                 Value::DateTime(Arc::from(&*date))
             }
-            Kind::Variable => self.variable(&item)?,
-            Kind::Include => return self.include(&item),
+            Kind::Variable => self.variable(item)?,
+            Kind::Include => return self.include(item),
         };
         let position = Position::new(self.file.clone(), item.line, item.column);
         self.set(Token::new(value, position))

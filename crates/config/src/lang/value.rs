@@ -77,6 +77,8 @@ impl Value {
             Self::Float(n) => super::digest::float(*n),
             Self::Bool(b) => b.to_string(),
             Self::DateTime(t) => t.to_string(),
+            Self::Array(items) if items.is_empty() => "[]".into(),
+            Self::Map(map) if map.is_empty() => "map[]".into(),
             Self::Array(_) => "[...]".into(),
             Self::Map(_) => "map[...]".into(),
         }

@@ -59,7 +59,9 @@ impl<'o> Graph<'o> {
             found.extend(self.missing(names, "stream"));
             if !position_fits(&export.subject, export.account_token_position) {
                 let subject = quote(&export.subject);
-                found.push(format!("Error adding stream export {subject}: invalid subject"));
+                found.push(format!(
+                    "Error adding stream export {subject}: sublist: invalid subject"
+                ));
             }
         }
         found
@@ -72,7 +74,9 @@ impl<'o> Graph<'o> {
             found.extend(self.missing(names, "service"));
             let subject = quote(&export.subject);
             if !position_fits(&export.subject, export.account_token_position) {
-                found.push(format!("Error adding service export {subject}: invalid subject"));
+                found.push(format!(
+                    "Error adding service export {subject}: sublist: invalid subject"
+                ));
                 continue;
             }
             found.extend(self.check_latency(account, export).err());
@@ -149,7 +153,7 @@ impl<'o> Graph<'o> {
             accounts: e.accounts.as_deref(),
             position: e.account_token_position,
         });
-        if !subjects::is_valid(from) || !approved(exports, &account.name, from) {
+        if !subjects::is_valid(from) || !approved(&exports, &account.name, from) {
             return Err("stream import not authorized".into());
         }
         let to = match (&import.prefix, &import.to) {
@@ -233,14 +237,14 @@ impl<'o> Graph<'o> {
         // `from` is the subject here, `to` the subject at the exporter.
         let (from, to) = (import.to.as_str(), import.subject.as_str());
         if !subjects::is_valid(from) || !subjects::is_valid(to) {
-            return Err("invalid subject".into());
+            return Err("sublist: invalid subject".into());
         }
         let exports = exporter.service_exports.iter().map(|e| Offer {
             subject: &e.subject,
             accounts: e.accounts.as_deref(),
             position: e.account_token_position,
         });
-        if !approved(exports, &account.name, to) {
+        if !approved(&exports, &account.name, to) {
             return Err("service import not authorized".into());
         }
         let here = if subjects::has_wildcard(to) {
@@ -296,7 +300,7 @@ struct Offer<'a> {
 
 /// Whether one of the exports covers `subject` and allows `importer`.
 fn approved<'a>(
-    exports: impl Iterator<Item = Offer<'a>> + Clone,
+    exports: &(impl Iterator<Item = Offer<'a>> + Clone),
     importer: &str,
     subject: &str,
 ) -> bool {

@@ -97,7 +97,7 @@ impl GatewayOptions {
                     r.put(token, &mut self.reject_unknown);
                 }
                 "write_deadline" => {
-                    r.put_duration("write_deadline", token, &mut self.write_deadline)
+                    r.put_duration("write_deadline", token, &mut self.write_deadline);
                 }
                 "write_timeout" => put_write_timeout(token, r, &mut self.write_timeout),
                 _ => r.unknown(key, token, Self::KEYS),

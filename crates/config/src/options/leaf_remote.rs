@@ -276,8 +276,7 @@ impl RemoteLeaf {
         if proxy.url.is_empty() {
             return Ok(None);
         }
-        let url = url::parse(&proxy.url)
-            .ok_or_else(|| format!("invalid proxy URL: parse {}", quote(&proxy.url)))?;
+        let url = url::parse(&proxy.url).map_err(|e| format!("invalid proxy URL: {e}"))?;
         if url.scheme != "http" && url.scheme != "https" {
             let scheme = url.scheme;
             return Err(format!("proxy URL scheme must be http or https, got: {scheme}"));

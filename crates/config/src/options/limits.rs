@@ -25,7 +25,7 @@ pub struct LimitOptions {
     pub max_payload: Option<i64>,
     /// `max_pending`, bytes.
     pub max_pending: Option<i64>,
-    /// `max_connections`; 0 is stored as -1, both mean none are allowed to be counted.
+    /// `max_connections`; 0 is stored as -1, which is unlimited.
     pub max_connections: Option<i64>,
     /// `max_subscriptions` per connection; 0 is unlimited.
     pub max_subscriptions: Option<i64>,

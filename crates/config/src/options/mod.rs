@@ -71,10 +71,10 @@ pub use tls::{CertificatePair, HandshakeFirst, OcspPeer, TlsOptions, TlsVersion}
 pub use tls_names::{CURVES, INSECURE_CIPHER_SUITES, SECURE_CIPHER_SUITES};
 pub use websocket::{SimpleAuth, WebsocketOptions};
 
-pub(crate) use cluster::ROUTE_PING_INTERVAL_MAX;
 pub(crate) use listen::split_host_port;
 pub(crate) use reader::quote;
 pub(crate) use subjects::is_valid as is_valid_subject;
+pub(crate) use tls_files::check as check_tls_files;
 
 /// The account everybody is in who is in no other.
 pub const GLOBAL_ACCOUNT: &str = "$G";

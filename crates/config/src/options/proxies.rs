@@ -37,7 +37,8 @@ fn read_trusted(token: &Token, r: &mut Reader<'_>) -> Option<Vec<String>> {
         for (key, token) in map.written() {
             match key.to_lowercase().as_str() {
                 "key" | "public_key" => {
-                    r.put(token, &mut public);
+                    let Some(key) = r.string(token) else { continue };
+                    public = key;
                     if !nkey::is_public(&public) {
                         r.error(token, format!("invalid proxy key {}", quote(&public)));
                     }

@@ -58,141 +58,150 @@ impl Url {
     }
 }
 
-/// Parses a URL; `None` where Go's parser fails.
-pub fn parse(text: &str) -> Option<Url> {
+/// Why a text is not a URL, in Go's words.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("parse {}: {reason}", quote(text))]
+pub struct UrlError {
+    /// The text.
+    pub text: String,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+/// Parses a URL, refusing what Go's parser refuses.
+pub fn parse(text: &str) -> Result<Url, UrlError> {
+    try_parse(text).map_err(|reason| UrlError { text: text.into(), reason })
+}
+
+fn try_parse(text: &str) -> Result<Url, String> {
     if text.bytes().any(|b| b < 0x20 || b == 0x7f) {
-        return None;
+        return Err("net/url: invalid control character in URL".into());
     }
-    let (scheme, rest) = split_scheme(text)?;
+    let (body, fragment) = text.split_once('#').unwrap_or((text, ""));
+    check_escapes(fragment)?;
+    let (scheme, rest) = split_scheme(body)?;
     let mut url = Url { scheme: scheme.to_ascii_lowercase(), ..Url::default() };
-    let (before_fragment, fragment) =
-        rest.split_once('#').map_or((rest, None), |(a, b)| (a, Some(b)));
-    if fragment.is_some_and(|f| !percent_ok(f)) {
-        return None;
-    }
-    let body = before_fragment.split_once('?').map_or(before_fragment, |(a, _)| a);
-    let Some(behind) =
-        body.strip_prefix("//").filter(|_| !body.starts_with("///") || !scheme.is_empty())
-    else {
-        return opaque(url, rest, body);
-    };
-    let end = behind.find('/').unwrap_or(behind.len());
-    let (authority, path) = behind.split_at(end);
-    if !percent_ok(path) {
-        return None;
-    }
-    let start = rest.len() - rest.strip_prefix("//").map_or(0, str::len) + end;
-    url.path = rest.get(start..).unwrap_or_default().into();
-    authority_into(&mut url, authority)?;
-    Some(url)
-}
-
-fn opaque(mut url: Url, rest: &str, body: &str) -> Option<Url> {
-    let rooted = body.starts_with('/');
-    if !rooted && url.scheme.is_empty() {
-        let first = body.split('/').next().unwrap_or_default();
-        if first.contains(':') {
-            return None;
+    let tail = text.get(text.len() - (text.len() - body.len()) - rest.len()..).unwrap_or_default();
+    let path = rest.split_once('?').map_or(rest, |(path, _)| path);
+    if !path.starts_with('/') {
+        if url.scheme.is_empty() {
+            if path.split('/').next().unwrap_or_default().contains(':') {
+                return Err("first path segment in URL cannot contain colon".into());
+            }
+            check_escapes(path)?;
         }
+        url.path = tail.into();
+        return Ok(url);
     }
-    if (rooted || url.scheme.is_empty()) && !percent_ok(body) {
-        return None;
+    let has_authority =
+        path.starts_with("//") && (!url.scheme.is_empty() || !path.starts_with("///"));
+    if !has_authority {
+        check_escapes(path)?;
+        url.path = tail.into();
+        return Ok(url);
     }
-    url.path = rest.into();
-    Some(url)
+    let behind = path.get(2..).unwrap_or_default();
+    let (authority, after) = behind.split_at(behind.find('/').unwrap_or(behind.len()));
+    read_authority(&mut url, authority)?;
+    check_escapes(after)?;
+    url.path = tail.get(2 + authority.len()..).unwrap_or_default().into();
+    Ok(url)
 }
 
-fn split_scheme(text: &str) -> Option<(&str, &str)> {
+fn split_scheme(text: &str) -> Result<(&str, &str), String> {
     for (i, c) in text.char_indices() {
         match c {
             'a'..='z' | 'A'..='Z' => {}
             '0'..='9' | '+' | '-' | '.' if i > 0 => {}
-            ':' if i == 0 => return None,
-            ':' => return Some((text.get(..i)?, text.get(i + 1..)?)),
+            ':' if i == 0 => return Err("missing protocol scheme".into()),
+            ':' => {
+                let (scheme, rest) = text.split_at(i);
+                return Ok((scheme, rest.get(1..).unwrap_or_default()));
+            }
             _ => break,
         }
     }
-    Some(("", text))
+    Ok(("", text))
 }
 
-fn authority_into(url: &mut Url, authority: &str) -> Option<()> {
-    let host = match authority.rsplit_once('@') {
-        Some((userinfo, host)) => {
-            let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-._:~!$&'()*+,;=%@".contains(&b);
-            if !userinfo.bytes().all(allowed) {
-                return None;
-            }
-            match userinfo.split_once(':') {
-                Some((user, password)) => {
-                    url.user = Some(decode(user)?);
-                    url.password = Some(decode(password)?);
-                }
-                None => url.user = Some(decode(userinfo)?),
-            }
-            host
-        }
-        None => authority,
+fn read_authority(url: &mut Url, authority: &str) -> Result<(), String> {
+    let (userinfo, host) = match authority.rsplit_once('@') {
+        Some((userinfo, host)) => (Some(userinfo), host),
+        None => (None, authority),
     };
-    let port = if host.starts_with('[') {
-        let end = host.rfind(']')?;
-        host.get(end + 1..)?
-    } else {
-        if let Some((_, after)) = host.split_once('[') {
-            let _ = after;
-            return None;
-        }
-        host.rfind(':').and_then(|at| host.get(at..)).unwrap_or_default()
-    };
-    let port_ok = port.is_empty()
-        || port.strip_prefix(':').is_some_and(|p| p.bytes().all(|b| b.is_ascii_digit()));
-    let bytes_ok = host
-        .bytes()
-        .all(|b| b >= 0x80 || b.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:[]<>\"%".contains(&b));
-    if !port_ok || !bytes_ok || host.contains('%') && !host.starts_with('[') && !host_escapes(host)
-    {
-        return None;
-    }
+    check_host(host)?;
     url.host = host.into();
-    Some(())
-}
-
-/// In a host only bytes outside ASCII may be escaped.
-fn host_escapes(host: &str) -> bool {
-    percent_ok(host)
-        && host.match_indices('%').all(|(at, _)| {
-            matches!(host.as_bytes().get(at + 1), Some(b'8'..=b'9' | b'a'..=b'f' | b'A'..=b'F'))
-        })
-}
-
-fn percent_ok(text: &str) -> bool {
-    text.match_indices('%').all(|(at, _)| {
-        text.as_bytes()
-            .get(at + 1..at + 3)
-            .is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
-    })
-}
-
-fn decode(text: &str) -> Option<String> {
-    if !percent_ok(text) {
-        return None;
+    if let Some(userinfo) = userinfo {
+        let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-._:~!$&'()*+,;=%@".contains(&b);
+        if !userinfo.bytes().all(allowed) {
+            return Err("net/url: invalid userinfo".into());
+        }
+        let (user, password) = match userinfo.split_once(':') {
+            Some((user, password)) => (user, Some(password)),
+            None => (userinfo, None),
+        };
+        url.user = Some(decode(user)?);
+        url.password = password.map(decode).transpose()?;
     }
+    Ok(())
+}
+
+fn check_host(host: &str) -> Result<(), String> {
+    let port = match host.strip_prefix('[') {
+        Some(_) => {
+            let end = host.rfind(']').ok_or("missing ']' in host")?;
+            host.get(end + 1..).unwrap_or_default()
+        }
+        None => host.rfind(':').and_then(|at| host.get(at..)).unwrap_or_default(),
+    };
+    let digits = port.strip_prefix(':');
+    if !port.is_empty() && !digits.is_some_and(|p| p.bytes().all(|b| b.is_ascii_digit())) {
+        return Err(format!("invalid port {} after host", quote(port)));
+    }
+    check_escapes(host)?;
+    // In a host only bytes outside ASCII may be escaped.
+    for (at, _) in host.match_indices('%') {
+        let high = host.as_bytes().get(at + 1).copied().unwrap_or_default();
+        if !host.starts_with('[') && high.is_ascii_digit() && high < b'8' {
+            let escape = quote(host.get(at..at + 3).unwrap_or_default());
+            return Err(format!("invalid URL escape {escape}"));
+        }
+    }
+    let allowed = |c: char| {
+        !c.is_ascii() || c.is_ascii_alphanumeric() || "-._~!$&'()*+,;=:[]<>\"%".contains(c)
+    };
+    match host.chars().find(|c| !allowed(*c)) {
+        Some(c) => Err(format!("invalid character {} in host name", quote(&c.to_string()))),
+        None => Ok(()),
+    }
+}
+
+fn check_escapes(text: &str) -> Result<(), String> {
+    for (at, _) in text.match_indices('%') {
+        let escape = text.as_bytes().get(at..(at + 3).min(text.len())).unwrap_or_default();
+        if escape.len() < 3 || !escape.iter().skip(1).all(u8::is_ascii_hexdigit) {
+            let escape = stdx::go_text::quote(escape);
+            return Err(format!("invalid URL escape {escape}"));
+        }
+    }
+    Ok(())
+}
+
+fn decode(text: &str) -> Result<String, String> {
+    check_escapes(text)?;
     let mut out = Vec::with_capacity(text.len());
     let mut bytes = text.bytes();
     while let Some(byte) = bytes.next() {
-        if byte == b'%' {
-            let digits = [bytes.next()?, bytes.next()?];
-            out.push(u8::from_str_radix(std::str::from_utf8(&digits).ok()?, 16).ok()?);
-        } else {
-            out.push(byte);
-        }
+        let mut digit = || bytes.next().and_then(|b| char::from(b).to_digit(16)).unwrap_or(0);
+        out.push(if byte == b'%' { (digit() * 16 + digit()) as u8 } else { byte });
     }
-    Some(String::from_utf8_lossy(&out).into_owned())
+    Ok(String::from_utf8_lossy(&out).into_owned())
 }
 
 /// A URL of kind `kind` (`route`, `gateway`, …), or its error text.
 pub(crate) fn of_kind(text: &str, kind: &str) -> Result<Url, String> {
     let text = text.trim();
-    parse(text).ok_or_else(|| format!("error parsing {kind} url [{}]", quote(text)))
+    parse(text).map_err(|_| format!("error parsing {kind} url [{}]", quote(text)))
 }
 
 /// An array of URLs; one written twice is kept once, with a warning (CONF-023).

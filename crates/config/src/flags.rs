@@ -1,5 +1,0 @@
-//! The command line.
-
-/// Flags.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Flags {}
