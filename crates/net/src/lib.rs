@@ -1,1 +1,3 @@
 //! Sockets, TLS, the read and write loops.
+
+pub mod tls;
