@@ -92,7 +92,7 @@ impl Runner<'_> {
             Op::Connect { client, how, fields } => self.connect(client, *how, fields)?,
             Op::Tls { client } => self.tls(client)?,
             Op::Send { client, text, line } => self.send(client, text, *line)?,
-            Op::Expect { client, pattern } => return self.expect(client, pattern),
+            Op::Expect { client, pattern } => self.expect(client, pattern)?,
             Op::Quiet { client } => self.quiet(client)?,
             Op::Silent { client, time } => self.silent(client, *time)?,
             Op::Closed { client } => self.closed(client)?,
@@ -151,7 +151,11 @@ impl Runner<'_> {
         if test {
             builder = builder.args(["-t"]);
         }
-        let ended = builder.run();
+        let mut process = builder.spawn();
+        let Some(status) = process.exit_within(self.deadline) else {
+            return Err(format!("still running:\n{}", process.log()));
+        };
+        let ended = process.refused(status);
         let _ = writeln!(self.transcript, "{text}");
         for check in checks {
             let holds = match check.what.as_str() {
@@ -228,9 +232,8 @@ impl Runner<'_> {
             None => pattern::matches(&expected, &line, &mut self.names),
         };
         if !holds {
-            return Err(format!("got {line:?}"));
+            return Err(format!("got {:?}", line.chars().take(1000).collect::<String>()));
         }
-        let _ = writeln!(self.transcript, "{client}< {expected}");
         Ok(())
     }
 
@@ -318,7 +321,8 @@ impl Runner<'_> {
 
     fn exits(&mut self, code: i32) -> Step0 {
         let deadline = self.deadline;
-        let status = self.server.as_mut().ok_or("no server")?.wait_exit(deadline);
+        let server = self.server.as_mut().ok_or("no server")?;
+        let status = server.exit_within(deadline).ok_or("still running")?;
         if status.code() == Some(code) { Ok(()) } else { Err(format!("ended with {status}")) }
     }
 
@@ -362,12 +366,24 @@ impl Runner<'_> {
         for (name, value) in &self.names {
             out = out.replace(&format!("${{{name}}}"), value);
         }
-        let repeat = Regex::new(r"(?s)<<(\d+):(.*?)>>").expect("a fixed pattern");
-        repeat
-            .replace_all(&out, |found: &regex_lite::Captures<'_>| {
-                found[2].repeat(found[1].parse().unwrap_or(0))
-            })
-            .into_owned()
+        for (client, connection) in &self.clients {
+            // `${A.client_id}`: a field of the INFO that A was greeted with.
+            let mark = format!("${{{client}.");
+            while let Some(at) = out.find(&mark) {
+                let Some(end) = out[at..].find('}') else { break };
+                let field = select(&connection.info, &out[at + mark.len()..at + end]);
+                out.replace_range(at..=at + end, &field.as_ref().map(show).unwrap_or_default());
+            }
+        }
+        // The last opening is an innermost one, so nesting unfolds from the inside.
+        while let Some(open) = out.rfind("<<") {
+            let Some(end) = out[open..].find(">>").map(|i| open + i) else { break };
+            let Some((count, body)) = out[open + 2..end].split_once(':') else { break };
+            let Ok(count) = count.parse::<usize>() else { break };
+            let repeated = body.repeat(count);
+            out.replace_range(open..end + 2, &repeated);
+        }
+        out
     }
 
     /// As `substitute`, and `${sign:SEED}` for the client's nonce signed with an nkey seed.

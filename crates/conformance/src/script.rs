@@ -166,6 +166,11 @@ fn words(text: &str) -> Vec<String> {
     text.split_whitespace().map(str::to_owned).collect()
 }
 
+/// Command line arguments; a space inside one is written `\\s`.
+fn arguments(text: &str) -> Result<Vec<String>, String> {
+    text.split_whitespace().map(unescape).collect()
+}
+
 fn parse_op(line: &str, config: String, checks: Vec<Check>) -> Result<Op, String> {
     let (first, rest) = line.split_once(' ').unwrap_or((line, ""));
     if let Some(client) = first.strip_suffix(">>") {
@@ -182,9 +187,9 @@ fn parse_op(line: &str, config: String, checks: Vec<Check>) -> Result<Op, String
         Ok(Op::Connect { client: name(client)?, how, fields: fields.trim().to_owned() })
     };
     match first {
-        "server" => Ok(Op::Server { config, args: words(rest) }),
-        "refuse" => Ok(Op::Process { config, args: words(rest), test: false, checks }),
-        "check" => Ok(Op::Process { config, args: words(rest), test: true, checks }),
+        "server" => Ok(Op::Server { config, args: arguments(rest)? }),
+        "refuse" => Ok(Op::Process { config, args: arguments(rest)?, test: false, checks }),
+        "check" => Ok(Op::Process { config, args: arguments(rest)?, test: true, checks }),
         "rewrite" => Ok(Op::Rewrite { config }),
         "client" => connect(How::Client),
         "open" => connect(How::Open),

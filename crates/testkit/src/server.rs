@@ -283,12 +283,27 @@ impl Server {
         eventually(deadline, "the server exits", || child.try_wait().unwrap())
     }
 
+    /// As [`Server::wait_exit`], returning `None` instead of panicking.
+    pub fn exit_within(&mut self, patience: Duration) -> Option<ExitStatus> {
+        let end = Instant::now() + patience;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return Some(status);
+            }
+            if Instant::now() >= end {
+                return None;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     /// Whether the process is still running.
     pub fn running(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
     }
 
-    fn refused(&self, status: ExitStatus) -> Refused {
+    /// How a process that has ended ended, with all it wrote.
+    pub fn refused(&self, status: ExitStatus) -> Refused {
         let whole = |o: &Output| {
             o.wait(DEADLINE, |_, done| done.then_some(()));
             o.text.lock().unwrap().0.clone()
