@@ -102,7 +102,7 @@ impl Runner<'_> {
             Op::Manual { client } => self.client(client)?.auto_pong = false,
             Op::Count { client, name } => self.count(client, name)?,
             Op::Total { names, least, most } => self.total(names, *least, *most)?,
-            Op::Get { path, checks } => return self.get(path, checks),
+            Op::Get { method, path, checks } => return self.get(method, path, checks),
             Op::Signal { name } => self.signal(name)?,
             Op::Exits { code } => self.exits(*code)?,
             Op::Log { pattern } => self.log(pattern)?,
@@ -278,7 +278,7 @@ impl Runner<'_> {
         if (least..=most).contains(&sum) { Ok(()) } else { Err(format!("counted {sum}")) }
     }
 
-    fn get(&mut self, path: &str, checks: &[Check]) -> Step0 {
+    fn get(&mut self, method: &str, path: &str, checks: &[Check]) -> Step0 {
         let path = self.substitute(path);
         let addr = self.server()?.http_addr();
         let checks: Vec<Check> = checks
@@ -287,7 +287,7 @@ impl Runner<'_> {
             .collect();
         let end = Instant::now() + self.deadline;
         loop {
-            let response = http::get(addr, &path);
+            let response = http::request(addr, method, &path);
             let mut names = self.names.clone();
             let failed = checks.iter().find_map(|c| holds(c, &response, &mut names).err());
             let Some(why) = failed else {
@@ -299,7 +299,7 @@ impl Runner<'_> {
             }
             std::thread::sleep(Duration::from_millis(20));
         }
-        let _ = writeln!(self.transcript, "GET {path}");
+        let _ = writeln!(self.transcript, "{method} {path}");
         checks.iter().for_each(|c| {
             let _ = writeln!(self.transcript, "| {}", c.text);
         });

@@ -72,8 +72,8 @@ pub enum Op {
     Count { client: String, name: String },
     /// A sum of counted names lies in a range.
     Total { names: Vec<String>, least: u64, most: u64 },
-    /// HTTP GET, repeated until every check holds.
-    Get { path: String, checks: Vec<Check> },
+    /// HTTP GET (POST, HEAD), repeated until every check holds.
+    Get { method: String, path: String, checks: Vec<Check> },
     /// Sends a signal to the server.
     Signal { name: String },
     /// The server ends with this exit code.
@@ -194,7 +194,9 @@ fn parse_op(line: &str, config: String, checks: Vec<Check>) -> Result<Op, String
         "client" => connect(How::Client),
         "open" => connect(How::Open),
         "raw" => connect(How::Raw),
-        "GET" => Ok(Op::Get { path: rest.to_owned(), checks }),
+        "GET" | "POST" | "HEAD" => {
+            Ok(Op::Get { method: first.to_owned(), path: rest.to_owned(), checks })
+        }
         "signal" => Ok(Op::Signal { name: rest.to_owned() }),
         "exits" => Ok(Op::Exits { code: rest.parse().map_err(|_| "not an exit code")? }),
         "log" => Ok(Op::Log { pattern: rest.to_owned() }),
@@ -294,7 +296,8 @@ mod tests {
     #[test]
     fn mistakes_are_refused_with_their_line() {
         for (text, why) in [
-            ("# contract: X-1\nfoo bar", "not understood"),
+            ("# contract: X-1\nA bar", "not understood"),
+            ("# contract: X-1\nfoo bar", "a client is named"),
             ("client A", "names no contract row"),
             ("# contract: X-1\nGET /varz", "needs `|` lines"),
             ("# contract: X-1\nA quiet\n  x: 1", "takes no indented lines"),
