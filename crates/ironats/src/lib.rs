@@ -1,1 +1,3 @@
 //! The host: files, listeners, signals, logs; also the embeddable API.
+
+#![forbid(unsafe_code)]

@@ -1,0 +1,231 @@
+//! One server's shared state: accounts, connections, totals.
+//!
+//! Laws: what the message path reads here is immutable or swapped whole; the tables are locked for
+//!       connects, disconnects and monitoring only.
+
+use crate::account::{Account, GLOBAL, SYSTEM};
+use crate::conn::Conn;
+use crate::settings::Settings;
+use crate::stats::Counters;
+use arc_swap::ArcSwap;
+use auth::Authenticator;
+use hashbrown::HashMap;
+use parking_lot::{Mutex, RwLock};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use stdx::log::Log;
+use std::time::Duration;
+use stdx::time::{Mono, Timestamp};
+use wire::error::CloseReason;
+use wire::info::Info;
+
+const LINE_WINDOW: Duration = Duration::from_secs(1);
+
+/// A connection that ended, as `/connz?state=closed` lists it.
+#[derive(Clone)]
+pub struct Closed {
+    /// The connection; its counters are final.
+    pub conn: Arc<Conn>,
+    /// When it ended.
+    pub stop: Timestamp,
+    /// Why.
+    pub reason: CloseReason,
+    /// Subscriptions it had.
+    pub subscriptions: usize,
+}
+
+/// Totals that change rarely enough for plain atomics.
+#[derive(Default)]
+pub struct Totals {
+    pub connections: AtomicU64,
+    pub slow_consumers: AtomicU64,
+    pub stale_connections: AtomicU64,
+    pub stalled_clients: AtomicU64,
+}
+
+/// One server's shared state.
+pub struct Broker {
+    /// Where lines go.
+    pub log: Log,
+    settings: ArcSwap<Settings>,
+    info: ArcSwap<Info>,
+    authenticator: ArcSwap<Authenticator>,
+    recent_lines: Mutex<HashMap<String, Mono>>,
+    accounts: RwLock<HashMap<String, Arc<Account>>>,
+    global: Arc<Account>,
+    next_account: AtomicU32,
+    conns: RwLock<HashMap<u64, Arc<Conn>>>,
+    next_conn: AtomicU64,
+    closed: Mutex<VecDeque<Closed>>,
+    /// Messages in and out of clients.
+    pub counters: Counters,
+    /// Other totals.
+    pub totals: Totals,
+    workers: usize,
+}
+
+impl Broker {
+    /// A server without connections, with the global and the system account.
+    pub fn new(
+        settings: Settings,
+        info: Info,
+        authenticator: Authenticator,
+        log: Log,
+        workers: usize,
+    ) -> Self {
+        let global = Arc::new(Account::new(GLOBAL.into(), 1, workers));
+        let broker = Self {
+            log,
+            settings: ArcSwap::from_pointee(settings),
+            info: ArcSwap::from_pointee(info),
+            authenticator: ArcSwap::from_pointee(authenticator),
+            recent_lines: Mutex::new(HashMap::new()),
+            accounts: RwLock::new(HashMap::new()),
+            global: global.clone(),
+            next_account: AtomicU32::new(2),
+            conns: RwLock::new(HashMap::new()),
+            next_conn: AtomicU64::new(1),
+            closed: Mutex::new(VecDeque::new()),
+            counters: Counters::new(workers),
+            totals: Totals::default(),
+            workers,
+        };
+        broker.accounts.write().insert(GLOBAL.into(), global);
+        broker.account_or_new(SYSTEM);
+        broker
+    }
+
+    /// The settings in force.
+    pub fn settings(&self) -> Arc<Settings> {
+        self.settings.load_full()
+    }
+
+    /// What INFO says of the server, without what is particular to a connection.
+    pub fn info(&self) -> Arc<Info> {
+        self.info.load_full()
+    }
+
+    /// Who may log in.
+    pub fn authenticator(&self) -> Arc<Authenticator> {
+        self.authenticator.load_full()
+    }
+
+    /// Changes what INFO says.
+    pub fn set_info(&self, info: Info) {
+        self.info.store(Arc::new(info));
+    }
+
+    /// Whether `line` was not logged in the last second (LOG-008).
+    pub fn is_fresh_line(&self, line: &str, now: Mono) -> bool {
+        let mut recent = self.recent_lines.lock();
+        if recent.len() > 256 {
+            recent.retain(|_, at| now.since(*at) < LINE_WINDOW);
+        }
+        match recent.get_mut(line) {
+            Some(at) if now.since(*at) < LINE_WINDOW => false,
+            Some(at) => {
+                *at = now;
+                true
+            }
+            None => {
+                recent.insert(line.to_owned(), now);
+                true
+            }
+        }
+    }
+
+    /// The account of clients that name none.
+    pub fn global(&self) -> &Arc<Account> {
+        &self.global
+    }
+
+    /// An account by name.
+    pub fn account(&self, name: &str) -> Option<Arc<Account>> {
+        self.accounts.read().get(name).cloned()
+    }
+
+    /// An account by name, made if it is new.
+    pub fn account_or_new(&self, name: &str) -> Arc<Account> {
+        if let Some(account) = self.account(name) {
+            return account;
+        }
+        let mut accounts = self.accounts.write();
+        accounts
+            .entry_ref(name)
+            .or_insert_with(|| {
+                let id = self.next_account.fetch_add(1, Ordering::Relaxed);
+                Arc::new(Account::new(name.into(), id, self.workers))
+            })
+            .clone()
+    }
+
+    /// All accounts, by name.
+    pub fn accounts(&self) -> Vec<Arc<Account>> {
+        let mut all: Vec<_> = self.accounts.read().values().cloned().collect();
+        all.sort_by(|a, b| a.name.cmp(&b.name));
+        all
+    }
+
+    /// A number for a new connection.
+    pub fn next_conn_id(&self) -> u64 {
+        self.next_conn.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Enters a connection in the table. `false` if the server has as many as it may.
+    pub fn register(&self, conn: &Arc<Conn>) -> bool {
+        self.totals.connections.fetch_add(1, Ordering::Relaxed);
+        let limit = self.settings.load().max_connections;
+        let mut conns = self.conns.write();
+        if limit.is_some_and(|limit| conns.len() as u64 >= limit) {
+            return false;
+        }
+        conns.insert(conn.id, conn.clone());
+        true
+    }
+
+    /// Moves a connection to the list of closed ones.
+    pub fn unregister(&self, conn: &Arc<Conn>, reason: CloseReason, subs: usize, now: Timestamp) {
+        self.conns.write().remove(&conn.id);
+        let keep = self.settings.load().max_closed_clients;
+        let mut closed = self.closed.lock();
+        while closed.len() >= keep.max(1) {
+            closed.pop_front();
+        }
+        if keep > 0 {
+            closed.push_back(Closed { conn: conn.clone(), stop: now, reason, subscriptions: subs });
+        }
+    }
+
+    /// Open connections.
+    pub fn connections(&self) -> Vec<Arc<Conn>> {
+        self.conns.read().values().cloned().collect()
+    }
+
+    /// Number of open connections.
+    pub fn connection_count(&self) -> usize {
+        self.conns.read().len()
+    }
+
+    /// An open connection by number.
+    pub fn connection(&self, id: u64) -> Option<Arc<Conn>> {
+        self.conns.read().get(&id).cloned()
+    }
+
+    /// Closed connections, oldest first.
+    pub fn closed(&self) -> Vec<Closed> {
+        self.closed.lock().iter().cloned().collect()
+    }
+
+    /// Counts a slow consumer and says so in the log.
+    pub(crate) fn slow_consumer(&self, conn: &Arc<Conn>, account: &Account) {
+        self.totals.slow_consumers.fetch_add(1, Ordering::Relaxed);
+        account.slow_consumers.fetch_add(1, Ordering::Relaxed);
+        let limit = self.settings.load().max_pending;
+        stdx::notice!(
+            self.log,
+            "{} - Slow Consumer Detected: MaxPending of {limit} Exceeded",
+            conn.label()
+        );
+    }
+}

@@ -1,0 +1,257 @@
+//! What other threads may know of, and do to, a connection.
+//!
+//! Its protocol state lives in `session::Session` and has one owner; this is the rest.
+//! Laws: `id` is unique in the server's life; counters are written by the owner only (plain
+//!       loads and stores), read by monitoring.
+
+use crate::outbox::Outbox;
+use crate::sub::Sub;
+use hashbrown::HashTable;
+use parking_lot::Mutex;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
+use stdx::time::{Mono, Now, Timestamp};
+use wire::error::CloseReason;
+
+/// What kind of peer a connection is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A client of any transport.
+    Client,
+    /// The server itself.
+    System,
+}
+
+/// How a client reached us (AUTH-008, MON-013).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// Plain or TLS over TCP.
+    Tcp,
+    /// A pipe inside the process.
+    InProcess,
+}
+
+/// Flags other threads read at delivery.
+pub mod flag {
+    /// The peer understands headers.
+    pub const HEADERS: u32 = 1;
+    /// The peer does not want its own messages back.
+    pub const NO_ECHO: u32 = 1 << 1;
+    /// Replies delivered to it open a temporary publish permission (SUBJ-008).
+    pub const TRACK_RESPONSES: u32 = 1 << 2;
+    /// Protocol tracing is on for it.
+    pub const TRACE: u32 = 1 << 3;
+    /// It sent CONNECT and may get asynchronous INFO.
+    pub const ASYNC_INFO: u32 = 1 << 4;
+    /// It has had its first PONG.
+    pub const FIRST_PONG: u32 = 1 << 5;
+    /// The message is dropped rather than its producer held back (CORE-041).
+    pub const NO_STALL: u32 = 1 << 6;
+}
+
+/// What monitoring and the log say of a connection; changes with CONNECT.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    pub name: String,
+    pub lang: String,
+    pub version: String,
+    /// Account name; empty until authenticated.
+    pub account: String,
+    /// Who the user is.
+    pub who: auth::Who,
+    /// Round trip time, once measured.
+    pub rtt: Option<Duration>,
+    /// TLS facts, if the connection is encrypted.
+    pub tls: Option<Box<TlsFacts>>,
+    /// ` - "v1.2:go:app" - "ACC/user"` of log lines (CORE-053).
+    pub label: String,
+}
+
+/// TLS facts as monitoring shows them.
+#[derive(Clone, Debug, Default)]
+pub struct TlsFacts {
+    /// `1.2` or `1.3`.
+    pub version: String,
+    /// IANA-style suite name.
+    pub cipher_suite: String,
+    /// Whether the handshake came before INFO.
+    pub first: bool,
+    /// Subject, SPKI SHA-256 and certificate SHA-256 of each client certificate.
+    pub peer_certs: Vec<(String, String, String)>,
+}
+
+/// Temporary publish permissions of a connection.
+pub struct Replies {
+    /// What it may publish to anyway.
+    pub permissions: Arc<auth::Permissions>,
+    /// Replies it was given.
+    pub tracker: auth::ResponseTracker,
+}
+
+/// A connection as the rest of the server sees it.
+pub struct Conn {
+    /// Unique number, `cid` in logs and monitoring.
+    pub id: u64,
+    /// What it is.
+    pub kind: Kind,
+    /// How it arrived.
+    pub transport: Transport,
+    /// The peer's address, if it has one.
+    pub peer: Option<SocketAddr>,
+    /// When it was accepted.
+    pub start: Timestamp,
+    /// The same on the monotonic clock.
+    pub start_mono: Mono,
+    flags: AtomicU32,
+    /// Bytes owed to it.
+    pub outbox: Mutex<Outbox>,
+    /// Its subscriptions by sid.
+    pub subs: Mutex<SubTable>,
+    /// What monitoring says of it.
+    pub facts: Mutex<Facts>,
+    /// Replies it may answer to, if its user is limited that way (SUBJ-008).
+    pub replies: Mutex<Option<Box<Replies>>>,
+    /// Messages it published.
+    pub in_msgs: AtomicU64,
+    /// Payload bytes it published.
+    pub in_bytes: AtomicU64,
+    /// Unix nanoseconds of its last activity.
+    pub last_activity: AtomicU64,
+}
+
+impl Conn {
+    /// A new connection without a socket yet.
+    pub fn new(
+        id: u64,
+        kind: Kind,
+        transport: Transport,
+        peer: Option<SocketAddr>,
+        max_pending: usize,
+        now: Now,
+    ) -> Self {
+        Self {
+            id,
+            kind,
+            transport,
+            peer,
+            start: now.wall,
+            start_mono: now.mono,
+            flags: AtomicU32::new(0),
+            outbox: Mutex::new(Outbox::new(max_pending)),
+            subs: Mutex::new(SubTable::default()),
+            facts: Mutex::new(Facts::default()),
+            replies: Mutex::new(None),
+            in_msgs: AtomicU64::new(0),
+            in_bytes: AtomicU64::new(0),
+            last_activity: AtomicU64::new(now.wall.0 as u64),
+        }
+    }
+
+    /// Whether all of `bits` are set.
+    #[inline]
+    pub fn has(&self, bits: u32) -> bool {
+        self.flags.load(Ordering::Relaxed) & bits == bits
+    }
+
+    /// All flags.
+    #[inline]
+    pub fn flags(&self) -> u32 {
+        self.flags.load(Ordering::Relaxed)
+    }
+
+    /// Sets or clears `bits`.
+    pub fn set(&self, bits: u32, on: bool) {
+        if on {
+            self.flags.fetch_or(bits, Ordering::Relaxed);
+        } else {
+            self.flags.fetch_and(!bits, Ordering::Relaxed);
+        }
+    }
+
+    /// Asks the owner to close it; the first reason counts.
+    pub fn close(&self, reason: CloseReason) -> bool {
+        self.outbox.lock().close(reason)
+    }
+
+    /// Whether it is closing or closed.
+    pub fn is_closed(&self) -> bool {
+        self.outbox.lock().is_closed()
+    }
+
+    /// The start of its log lines: `ip:port - cid:N` (CORE-053, CORE-054).
+    pub fn label(&self) -> String {
+        let facts = self.facts.lock();
+        match self.peer {
+            Some(peer) => format!("{peer} - cid:{}{}", self.id, facts.label),
+            None => format!("pipe - cid:{}{}", self.id, facts.label),
+        }
+    }
+}
+
+/// A connection's subscriptions by sid.
+#[derive(Default)]
+pub struct SubTable {
+    table: HashTable<Arc<Sub>>,
+    hasher: foldhash::fast::RandomState,
+}
+
+impl SubTable {
+    /// Number of subscriptions.
+    pub fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.table.is_empty()
+    }
+
+    /// The subscription with this sid.
+    pub fn get(&self, sid: &[u8]) -> Option<&Arc<Sub>> {
+        self.table.find(self.hash(sid), |sub| sub.sid() == sid)
+    }
+
+    /// Adds one whose sid is known to be new.
+    pub fn insert(&mut self, sub: Arc<Sub>) {
+        let hash = self.hash(sub.sid());
+        let hasher = &self.hasher;
+        self.table.insert_unique(hash, sub, |sub| hash_with(hasher, sub.sid()));
+    }
+
+    /// Removes exactly this subscription.
+    pub fn remove(&mut self, sub: &Arc<Sub>) -> bool {
+        let hash = self.hash(sub.sid());
+        match self.table.find_entry(hash, |other| Arc::ptr_eq(other, sub)) {
+            Ok(found) => {
+                found.remove();
+                if self.table.capacity() > 1024 && self.table.len() < self.table.capacity() / 8 {
+                    let hasher = &self.hasher;
+                    let keep = self.table.len() * 2;
+                    self.table.shrink_to(keep, |sub| hash_with(hasher, sub.sid()));
+                }
+                true
+            }
+            Err(_) => false,
+        }
+    }
+
+    /// Takes them all.
+    pub fn take(&mut self) -> HashTable<Arc<Sub>> {
+        std::mem::take(&mut self.table)
+    }
+
+    /// All of them, in no particular order.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Sub>> {
+        self.table.iter()
+    }
+
+    fn hash(&self, sid: &[u8]) -> u64 {
+        hash_with(&self.hasher, sid)
+    }
+}
+
+fn hash_with(hasher: &foldhash::fast::RandomState, sid: &[u8]) -> u64 {
+    std::hash::BuildHasher::hash_one(hasher, sid)
+}

@@ -1,0 +1,211 @@
+//! A worker's memory of who wanted a subject.
+//!
+//! Two-way set associative, grown on demand; an entry is valid while its account's generation for
+//! the subject is unchanged. A subject is admitted at its second miss, so that one-off subjects
+//! (inboxes) neither allocate nor push useful entries out. The commonest result, one literal
+//! subscription, is kept in the set itself: the subscription's own filter proves the subject, and
+//! a lookup among very many subjects costs two cache misses instead of seven.
+//!
+//! Laws: bounded by `MAX_SETS` sets; a hit is never older than the account's interest.
+//! Hot path.
+
+use crate::account::Account;
+use crate::sub::{Handle, Sub};
+use std::hash::BuildHasher;
+use std::rc::Rc;
+use std::sync::Arc;
+use subject::sublist::{Matched, Stamp};
+
+const MIN_SETS: usize = 64;
+const MAX_SETS: usize = 1 << 16;
+const WAYS: usize = 2;
+
+/// A result of more than one subscription, or of none.
+struct Entry {
+    account: Arc<Account>,
+    subject: Box<[u8]>,
+    stamp: Stamp,
+    matched: Rc<Matched<Handle>>,
+}
+
+#[derive(Default)]
+enum Way {
+    #[default]
+    Empty,
+    /// One plain subscription whose filter is the subject.
+    One { account: u32, hash: u64, stamp: Stamp, sub: Arc<Sub> },
+    Many { hash: u64, entry: Box<Entry> },
+}
+
+#[derive(Default)]
+#[repr(align(64))]
+struct Set([Way; WAYS]);
+
+/// Cached match results of one worker.
+pub(crate) struct MatchCache {
+    sets: Vec<Set>,
+    /// Fingerprints of subjects missed once, by set.
+    seen: Vec<u16>,
+    evictions: usize,
+    hasher: foldhash::fast::RandomState,
+}
+
+impl Default for MatchCache {
+    fn default() -> Self {
+        Self {
+            sets: Vec::new(),
+            seen: Vec::new(),
+            evictions: 0,
+            hasher: foldhash::fast::RandomState::default(),
+        }
+    }
+}
+
+/// A valid result.
+pub(crate) enum Hit {
+    /// One plain subscription.
+    One(Arc<Sub>),
+    /// Any other.
+    Many(Rc<Matched<Handle>>),
+}
+
+/// Where a missed subject's result would go.
+#[derive(Clone, Copy)]
+pub(crate) struct Miss {
+    hash: u64,
+    stamp: Stamp,
+    /// Whether to keep the result.
+    pub admit: bool,
+}
+
+impl Way {
+    fn hash(&self) -> Option<u64> {
+        match self {
+            Self::Empty => None,
+            Self::One { hash, .. } | Self::Many { hash, .. } => Some(*hash),
+        }
+    }
+
+    fn is_for(&self, id: u32, subject: &[u8]) -> bool {
+        match self {
+            Self::Empty => false,
+            Self::One { account, sub, .. } => *account == id && sub.filter() == subject,
+            Self::Many { entry, .. } => entry.account.id == id && *entry.subject == *subject,
+        }
+    }
+}
+
+impl MatchCache {
+    /// The current result for `subject`, or where to put it.
+    #[inline]
+    pub(crate) fn get(&mut self, account: &Account, subject: &[u8]) -> Result<Hit, Miss> {
+        let hash = self.hasher.hash_one((account.id, subject));
+        let stamp = account.stamp(subject);
+        if self.sets.is_empty() {
+            self.grow_to(MIN_SETS);
+        }
+        let set = hash as usize & (self.sets.len() - 1);
+        if let Some(Set(ways)) = self.sets.get(set) {
+            for way in ways {
+                if way.hash() != Some(hash) || !way.is_for(account.id, subject) {
+                    continue;
+                }
+                match way {
+                    Way::One { stamp: of, sub, .. } if *of == stamp => {
+                        return Ok(Hit::One(sub.clone()));
+                    }
+                    Way::Many { entry, .. } if entry.stamp == stamp => {
+                        return Ok(Hit::Many(entry.matched.clone()));
+                    }
+                    _ => return Err(Miss { hash, stamp, admit: true }),
+                }
+            }
+        }
+        let print = (hash >> 48) as u16;
+        let admit = match self.seen.get_mut(set) {
+            Some(seen) if *seen == print => true,
+            Some(seen) => {
+                *seen = print;
+                false
+            }
+            None => false,
+        };
+        Err(Miss { hash, stamp, admit })
+    }
+
+    /// Keeps a result.
+    pub(crate) fn put(
+        &mut self,
+        miss: Miss,
+        account: &Arc<Account>,
+        subject: &[u8],
+        matched: &Matched<Handle>,
+    ) {
+        let (hash, stamp) = (miss.hash, miss.stamp);
+        let way = match matched.plain() {
+            [one] if matched.fanout() == 1 && one.0.filter() == subject => {
+                Way::One { account: account.id, hash, stamp, sub: one.0.clone() }
+            }
+            _ => {
+                let matched = Rc::new(matched.clone());
+                let account = account.clone();
+                let entry = Box::new(Entry { account, subject: subject.into(), stamp, matched });
+                Way::Many { hash, entry }
+            }
+        };
+        self.place(way, hash, |old| old.is_for(account.id, subject));
+        if self.evictions > self.sets.len() / 2 && self.sets.len() < MAX_SETS {
+            self.grow_to(self.sets.len() * 4);
+        }
+    }
+
+    fn place(&mut self, way: Way, hash: u64, same: impl Fn(&Way) -> bool) {
+        let set = hash as usize & (self.sets.len() - 1);
+        let Some(Set(ways)) = self.sets.get_mut(set) else { return };
+        let at = ways
+            .iter()
+            .position(|old| old.hash() == Some(hash) && same(old))
+            .or_else(|| ways.iter().position(|old| matches!(old, Way::Empty)))
+            .unwrap_or_else(|| {
+                self.evictions += 1;
+                (hash >> 40) as usize % WAYS
+            });
+        if let Some(slot) = ways.get_mut(at) {
+            *slot = way;
+        }
+    }
+
+    fn grow_to(&mut self, sets: usize) {
+        let sets = sets.min(MAX_SETS);
+        let old = std::mem::take(&mut self.sets);
+        self.sets.resize_with(sets, Set::default);
+        self.seen = vec![0; sets];
+        for way in old.into_iter().flat_map(|set| set.0) {
+            if let Some(hash) = way.hash() {
+                self.place(way, hash, |_| false);
+            }
+        }
+        self.evictions = 0;
+    }
+
+    /// Drops results that are out of date (they hold on to subscriptions that are gone).
+    pub(crate) fn sweep(&mut self) {
+        let mut kept = 0;
+        for way in self.sets.iter_mut().flat_map(|set| set.0.iter_mut()) {
+            let stale = match way {
+                Way::Empty => continue,
+                Way::One { sub, .. } => sub.is_closed(),
+                Way::Many { entry, .. } => entry.stamp != entry.account.stamp(&entry.subject),
+            };
+            if stale {
+                *way = Way::Empty;
+            } else {
+                kept += 1;
+            }
+        }
+        if kept == 0 {
+            self.sets = Vec::new();
+            self.seen = Vec::new();
+        }
+    }
+}

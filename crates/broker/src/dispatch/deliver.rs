@@ -1,0 +1,216 @@
+//! Appending messages to one subscriber's outbox.
+//!
+//! Laws: under one lock hold per run and target; the subscriber's flags, maximum and filters are
+//!       respected message by message where they are set, and cost nothing where they are not.
+//! Hot path.
+
+use super::{Run, RunMsg};
+use crate::account::Account;
+use crate::broker::Broker;
+use crate::conn::{Conn, flag};
+use crate::session::trace;
+use crate::stats::Traffic;
+use crate::sub::{InternalMessage, Sub, Target};
+use crate::worker::Worker;
+use std::sync::Arc;
+use wire::encode;
+use wire::error::CloseReason;
+
+impl Worker {
+    /// Delivers the messages of the run that `select` names (by position) to one subscription.
+    #[inline]
+    pub(super) fn deliver_run(
+        &mut self,
+        sub: &Arc<Sub>,
+        account: &Arc<Account>,
+        run: &Run<'_>,
+        select: impl Fn(usize) -> bool,
+    ) -> Traffic {
+        match &sub.target {
+            Target::Conn(conn) => self.deliver_to_conn(sub, conn, account, run, select),
+            Target::Internal(internal) => {
+                let mut got = Traffic::default();
+                for (_, msg) in run.msgs.iter().enumerate().filter(|(at, _)| select(*at)) {
+                    let (header, payload) =
+                        msg.body(run.data).split_at(msg.header_len().unwrap_or(0));
+                    internal.deliver(&InternalMessage {
+                        subject: run.subject,
+                        reply: msg.reply(run.data),
+                        header,
+                        payload,
+                        origin: run.origin,
+                    });
+                    got.add(1, msg.len() as u64);
+                }
+                got
+            }
+        }
+    }
+
+    fn deliver_to_conn(
+        &mut self,
+        sub: &Arc<Sub>,
+        conn: &Arc<Conn>,
+        account: &Arc<Account>,
+        run: &Run<'_>,
+        select: impl Fn(usize) -> bool,
+    ) -> Traffic {
+        let flags = conn.flags();
+        let own = run.origin.is_some_and(|origin| Arc::ptr_eq(origin, conn));
+        if sub.is_closed() || (own && flags & flag::NO_ECHO != 0) {
+            return Traffic::default();
+        }
+        if let Some(extra) = &sub.extra
+            && let Some(deny) = &extra.deny
+            && deny.denies_delivery(run.subject, sub.queue())
+        {
+            return Traffic::default();
+        }
+        let max = sub.max();
+        let mut got = Traffic::default();
+        let mut prefix = Prefix::None;
+        let mut out = conn.outbox.lock();
+        if out.is_closed() {
+            return got;
+        }
+        for (at, msg) in run.msgs.iter().enumerate() {
+            if !select(at) {
+                continue;
+            }
+            if max > 0 && sub.delivered() + got.msgs >= max {
+                break;
+            }
+            let header = msg.header_len();
+            let strip = header.is_some() && flags & flag::HEADERS == 0;
+            let kind = if header.is_some() && !strip { Prefix::Hmsg } else { Prefix::Msg };
+            if prefix != kind {
+                encode::delivery_prefix(
+                    &mut self.prefix,
+                    kind == Prefix::Hmsg,
+                    run.subject,
+                    sub.sid(),
+                );
+                prefix = kind;
+            }
+            let tail = msg.tail(run.data);
+            let len = if tail.is_empty() || strip {
+                out.push(&self.prefix, &mut self.pool);
+                encode_slowly(&mut self.sizes, &mut out, &mut self.pool, msg, run, strip)
+            } else {
+                out.push(&self.prefix, &mut self.pool);
+                out.push_shared(tail, run.data, &mut self.pool);
+                msg.len()
+            };
+            got.add(1, len as u64);
+            if self.trace {
+                trace_delivery(&self.broker, conn, &self.prefix, msg, run, strip);
+            }
+        }
+        if got.msgs == 0 {
+            return got;
+        }
+        out.msgs += got.msgs;
+        out.bytes += got.bytes;
+        let total = sub.count(got.msgs);
+        if out.stalls_producers() {
+            self.backlog(&mut out, conn, account, run.origin);
+        }
+        let first = out.touch();
+        drop(out);
+        if first {
+            self.touched.push(conn.clone());
+        }
+        if max > 0 && total >= max {
+            self.expired.push(sub.clone());
+        }
+        if flags & flag::TRACK_RESPONSES != 0 {
+            self.allow_replies(conn, run);
+        }
+        got
+    }
+
+    /// The target may publish to the replies it was just given (SUBJ-008).
+    #[cold]
+    fn allow_replies(&self, conn: &Conn, run: &Run<'_>) {
+        let mut replies = conn.replies.lock();
+        let Some(replies) = replies.as_mut() else { return };
+        for reply in run.msgs.iter().filter_map(|msg| msg.reply(run.data)) {
+            if !replies.permissions.can_publish(reply) {
+                replies.tracker.allow(reply, self.now.mono);
+            }
+        }
+    }
+
+    /// The target is far behind: end it if it is over its limit, else hold the producer back.
+    #[cold]
+    fn backlog(
+        &mut self,
+        out: &mut crate::outbox::Outbox,
+        conn: &Arc<Conn>,
+        account: &Arc<Account>,
+        origin: Option<&Arc<Conn>>,
+    ) {
+        if out.over_limit() {
+            if out.close(CloseReason::SlowConsumerPendingBytes) {
+                self.broker.slow_consumer(conn, account);
+            }
+        } else if origin.is_some() {
+            self.stalled_on = Some(conn.clone());
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Prefix {
+    None,
+    Msg,
+    Hmsg,
+}
+
+/// A message whose bytes cannot be forwarded as they came: sizes are written anew, and headers
+/// are left out for peers that do not know them (CORE-044).
+#[cold]
+fn encode_slowly(
+    sizes: &mut Vec<u8>,
+    out: &mut crate::outbox::Outbox,
+    pool: &mut crate::outbox::Pool,
+    msg: &RunMsg,
+    run: &Run<'_>,
+    strip: bool,
+) -> usize {
+    let whole = msg.body(run.data);
+    let (body, header_len) = if strip {
+        (whole.get(msg.header_len().unwrap_or(0)..).unwrap_or_default(), None)
+    } else {
+        (whole, msg.header_len())
+    };
+    sizes.clear();
+    encode::delivery_sizes(sizes, msg.reply(run.data), header_len, body.len());
+    out.push(sizes, pool);
+    out.push_shared(body, run.data, pool);
+    out.push(b"\r\n", pool);
+    body.len()
+}
+
+/// `->> [MSG …]` and its payload in the log (LOG-007).
+#[cold]
+fn trace_delivery(
+    broker: &Broker,
+    conn: &Conn,
+    prefix: &[u8],
+    msg: &RunMsg,
+    run: &Run<'_>,
+    strip: bool,
+) {
+    let mut line = prefix.to_vec();
+    let skip = if strip { msg.header_len().unwrap_or(0) } else { 0 };
+    let body = msg.body(run.data).get(skip..).unwrap_or_default();
+    let header_len = msg.header_len().filter(|_| !strip);
+    encode::delivery_sizes(&mut line, msg.reply(run.data), header_len, body.len());
+    let line = String::from_utf8_lossy(&line);
+    let label = conn.label();
+    stdx::trace!(broker.log, "{label} - ->> [{}]", line.trim_end());
+    if let Some(payload) = trace::payload(&broker.settings(), body, header_len) {
+        stdx::trace!(broker.log, "{label} - ->> MSG_PAYLOAD: [{payload}]");
+    }
+}

@@ -1,0 +1,169 @@
+//! One message, or a run of messages with one subject, to everybody who wants it.
+//!
+//! Consecutive publishes of a read that share their subject form a run: permissions and interest
+//! are looked up once for it, and each target's outbox is locked once for it.
+//!
+//! Not here: what a publisher may do (`session::publish`), the bytes' way out (`outbox`).
+//! Laws: a target sees a publisher's messages in the order they came; each plain subscription gets
+//!       each message once, each queue group once; nobody gets a message after its subscription
+//!       ended or beyond its maximum.
+//! Hot path.
+
+pub(crate) mod cache;
+mod deliver;
+mod queue;
+
+use self::cache::Hit;
+use crate::account::Account;
+use crate::conn::Conn;
+use crate::stats::Traffic;
+use crate::sub::Handle;
+use crate::worker::Worker;
+use bytes::Bytes;
+use std::ops::Range;
+use std::sync::Arc;
+use subject::sublist::Matched;
+use wire::parser::Publish;
+
+/// One published message, as ranges of the bytes it was read in.
+#[derive(Clone)]
+pub(crate) struct RunMsg {
+    reply: Range<u32>,
+    body: Range<u32>,
+    tail: Range<u32>,
+    header_len: u32,
+    has_reply: bool,
+    has_header: bool,
+}
+
+/// Bytes and the messages of a run inside them.
+pub(crate) struct Run<'a> {
+    /// What was read.
+    pub data: &'a Bytes,
+    /// The subject all messages share.
+    pub subject: &'a [u8],
+    /// The messages, in order.
+    pub msgs: &'a [RunMsg],
+    /// Who published them.
+    pub origin: Option<&'a Arc<Conn>>,
+}
+
+fn range_in(data: &[u8], slice: &[u8]) -> Range<u32> {
+    let start = slice.as_ptr().addr().wrapping_sub(data.as_ptr().addr()) as u32;
+    start..start.wrapping_add(slice.len() as u32)
+}
+
+impl RunMsg {
+    /// The message `p`, whose slices are parts of `data` (reads are far below 4 GiB).
+    pub(crate) fn new(data: &[u8], p: &Publish<'_>) -> Self {
+        Self {
+            reply: p.reply.map_or(0..0, |reply| range_in(data, reply)),
+            body: range_in(data, p.body),
+            tail: p.tail.map_or(0..0, |tail| range_in(data, tail)),
+            header_len: p.header_len.unwrap_or(0),
+            has_reply: p.reply.is_some(),
+            has_header: p.header_len.is_some(),
+        }
+    }
+
+    fn slice<'a>(data: &'a [u8], range: &Range<u32>) -> &'a [u8] {
+        data.get(range.start as usize..range.end as usize).unwrap_or_default()
+    }
+
+    /// Header and payload.
+    #[inline]
+    pub(crate) fn body<'a>(&self, data: &'a [u8]) -> &'a [u8] {
+        Self::slice(data, &self.body)
+    }
+
+    /// What follows the subject and sid in a delivery, if it can be forwarded as it is.
+    #[inline]
+    pub(crate) fn tail<'a>(&self, data: &'a [u8]) -> &'a [u8] {
+        Self::slice(data, &self.tail)
+    }
+
+    /// The reply subject.
+    #[inline]
+    pub(crate) fn reply<'a>(&self, data: &'a [u8]) -> Option<&'a [u8]> {
+        self.has_reply.then(|| Self::slice(data, &self.reply))
+    }
+
+    /// Length of the header block, if the message has one.
+    #[inline]
+    pub(crate) fn header_len(&self) -> Option<usize> {
+        self.has_header.then_some(self.header_len as usize)
+    }
+
+    /// Header and payload bytes.
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        self.body.len()
+    }
+}
+
+impl Worker {
+    /// Delivers a run inside `account`. Returns how many of its messages somebody got, summed over
+    /// targets.
+    pub(crate) fn dispatch(&mut self, account: &Arc<Account>, run: &Run<'_>) -> Traffic {
+        let sent = match self.cache.get(account, run.subject) {
+            Ok(hit) => self.deliver_hit(account, &hit, run),
+            Err(miss) => {
+                // Out of `self` while it is used, so that `self` can be lent.
+                let mut matched = std::mem::take(&mut self.scratch);
+                account.matches(run.subject, &mut matched);
+                if miss.admit {
+                    self.cache.put(miss, account, run.subject, &matched);
+                }
+                let sent = self.deliver_all(account, &matched, run);
+                matched.clear();
+                self.scratch = matched;
+                sent
+            }
+        };
+        if !self.expired.is_empty() {
+            self.end_expired(account);
+        }
+        sent
+    }
+
+    #[inline]
+    fn deliver_hit(&mut self, account: &Arc<Account>, hit: &Hit, run: &Run<'_>) -> Traffic {
+        match hit {
+            Hit::One(sub) => self.deliver_run(sub, account, run, |_| true),
+            Hit::Many(matched) => self.deliver_all(account, matched, run),
+        }
+    }
+
+    fn deliver_all(
+        &mut self,
+        account: &Arc<Account>,
+        matched: &Matched<Handle>,
+        run: &Run<'_>,
+    ) -> Traffic {
+        let mut sent = Traffic::default();
+        for handle in matched.plain() {
+            let got = self.deliver_run(&handle.0, account, run, |_| true);
+            sent.add(got.msgs, got.bytes);
+        }
+        for members in matched.queues() {
+            let got = self.deliver_queue(members, account, run);
+            sent.add(got.msgs, got.bytes);
+        }
+        sent
+    }
+
+    /// Ends subscriptions that have had their last message.
+    #[cold]
+    fn end_expired(&mut self, account: &Arc<Account>) {
+        let mut expired = std::mem::take(&mut self.expired);
+        for sub in expired.drain(..) {
+            if sub.close() {
+                account.unsubscribe(&sub);
+                if let Some(conn) = sub.conn() {
+                    conn.subs.lock().remove(&sub);
+                }
+            }
+        }
+        self.expired = expired;
+    }
+}

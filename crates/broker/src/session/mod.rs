@@ -1,0 +1,280 @@
+//! A client connection's protocol state: bytes in, effects through the worker out.
+//!
+//! Not here: reading and writing sockets (`net::conn`), who gets a message (`dispatch`).
+//! Laws: frames take effect in the order they came; a run of publishes takes effect before the
+//!       next frame of another kind; after a close is asked for, no further frame takes effect.
+//! Reference: client.go, parser.go.   Contract: CORE-*.
+
+mod connect;
+mod ping;
+mod publish;
+mod subscribe;
+pub(crate) mod trace;
+
+pub use connect::{LoginResult, SlowLogin};
+
+use crate::account::Account;
+use crate::conn::{Conn, flag};
+use crate::settings::Settings;
+use crate::worker::Worker;
+use auth::{CertificateFacts, Permissions};
+use bytes::Bytes;
+use std::sync::Arc;
+use std::time::Duration;
+use stdx::time::Mono;
+use wire::connect::Connect;
+use wire::encode;
+use wire::error::{CloseReason, text};
+use wire::parser::{self, Frame, Limits, Step, Violation};
+
+/// What became of the bytes given to a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Bytes taken; the rest is to be given again, with more behind it.
+    pub consumed: usize,
+    /// Whole length of the frame the rest begins, once known.
+    pub need: Option<usize>,
+}
+
+/// Where a session is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Waiting for CONNECT.
+    New,
+    /// Waiting for a password hash to be computed.
+    Verifying,
+    /// May use the protocol.
+    Ready,
+    /// Asked to close.
+    Closing,
+}
+
+/// One client connection.
+pub struct Session {
+    /// The part other threads see.
+    pub conn: Arc<Conn>,
+    settings: Arc<Settings>,
+    account: Arc<Account>,
+    /// Counted among the account's clients.
+    counted: bool,
+    phase: Phase,
+    permissions: Option<Arc<Permissions>>,
+    /// Subjects found to be allowed lately.
+    allowed: publish::Allowed,
+    nonce: String,
+    /// What the greeting said about credentials.
+    auth_required: bool,
+    connect_received: bool,
+    auth_deadline: Option<Mono>,
+    slow_login: Option<Box<SlowLogin>>,
+    certificate: Option<Arc<CertificateFacts>>,
+    limits: Limits,
+    verbose: bool,
+    pedantic: bool,
+    no_responders: bool,
+    ping: ping::Ping,
+}
+
+impl Session {
+    /// A session for a connection that was just accepted.
+    pub fn new(conn: Arc<Conn>, worker: &mut Worker) -> Self {
+        let settings = worker.broker.settings();
+        let defaults = Connect::default();
+        let ping = ping::Ping::first(&settings, worker);
+        let authenticator = worker.broker.authenticator();
+        let auth_required = authenticator.auth_required();
+        Self {
+            account: worker.broker.global().clone(),
+            counted: false,
+            phase: Phase::New,
+            permissions: None,
+            allowed: publish::Allowed::default(),
+            nonce: if authenticator.needs_nonce() { worker.nonce() } else { String::new() },
+            auth_required,
+            connect_received: false,
+            auth_deadline: auth_required.then(|| worker.now.mono + settings.auth_timeout),
+            slow_login: None,
+            certificate: None,
+            limits: Limits {
+                max_control_line: settings.max_control_line,
+                max_payload: settings.max_payload,
+            },
+            verbose: defaults.verbose,
+            pedantic: defaults.pedantic,
+            no_responders: false,
+            ping,
+            settings,
+            conn,
+        }
+    }
+
+    /// Sends INFO.
+    pub fn greet(&mut self, worker: &mut Worker) {
+        stdx::debug!(worker.broker.log, "{} - Client connection created", self.conn.label());
+        let line = self.info(worker, true).line();
+        worker.send(&self.conn, &line);
+    }
+
+    /// Takes bytes. `data` starts where the last call's `consumed` ended.
+    pub fn on_bytes(&mut self, data: &Bytes, worker: &mut Worker) -> Progress {
+        let mut pos = 0;
+        let mut need = None;
+        let mut run = publish::Open::default();
+        self.ping.heard(worker.now.mono);
+        worker.trace = worker.broker.log.trace_enabled();
+        while !matches!(self.phase, Phase::Closing | Phase::Verifying) {
+            let rest = data.get(pos..).unwrap_or_default();
+            if let Some(consumed) = self.continue_run(data, rest, &run, worker) {
+                pos += consumed;
+                continue;
+            }
+            match parser::parse(rest, &self.limits) {
+                Step::Frame(Frame::Publish(publish), consumed) => {
+                    pos += consumed;
+                    self.publish(data, &publish, &mut run, worker);
+                }
+                Step::Frame(frame, consumed) => {
+                    self.end_run(data, &mut run, worker);
+                    pos += consumed;
+                    self.frame(frame, worker);
+                }
+                Step::More { total } => {
+                    need = total;
+                    break;
+                }
+                Step::Invalid(violation) => {
+                    self.end_run(data, &mut run, worker);
+                    self.violation(&violation, rest, worker);
+                }
+            }
+        }
+        self.end_run(data, &mut run, worker);
+        self.conn.last_activity.store(worker.now.wall.0 as u64, std::sync::atomic::Ordering::Relaxed);
+        Progress { consumed: pos, need }
+    }
+
+    fn frame(&mut self, frame: Frame<'_>, worker: &mut Worker) {
+        if worker.trace {
+            self.trace_frame(&frame, worker);
+        }
+        if self.phase == Phase::New && !matches!(frame, Frame::Connect(_)) {
+            self.login_implicitly(worker);
+            if self.phase != Phase::Ready {
+                return;
+            }
+        }
+        match frame {
+            Frame::Publish(_) | Frame::Ignored => {}
+            Frame::Subscribe { subject, queue, sid } => {
+                self.subscribe(subject, queue, sid, worker);
+            }
+            Frame::Unsubscribe { sid, max } => self.unsubscribe(sid, max, worker),
+            Frame::Connect(json) => self.connect(json, worker),
+            Frame::Ping => self.on_ping(worker),
+            Frame::Pong => self.on_pong(worker),
+            Frame::Error(message) => {
+                let message = String::from_utf8_lossy(message);
+                stdx::error!(worker.broker.log, "{} - Client Error {message}", self.conn.label());
+                self.close(CloseReason::ParseError);
+            }
+        }
+    }
+
+    /// Bytes that are not the protocol: say so where the reference does, and close.
+    fn violation(&mut self, violation: &Violation, rest: &[u8], worker: &mut Worker) {
+        let (message, reason) = match violation {
+            Violation::UnknownOperation => {
+                (Some(text::UNKNOWN_OPERATION), CloseReason::ProtocolViolation)
+            }
+            Violation::MaxControlLine => {
+                (Some(text::MAX_CONTROL_LINE), CloseReason::MaxControlLineExceeded)
+            }
+            Violation::MaxPayload { .. } => {
+                (Some(text::MAX_PAYLOAD), CloseReason::MaxPayloadExceeded)
+            }
+            Violation::Arguments(_) => (None, CloseReason::ProtocolViolation),
+        };
+        let unauthenticated = self.phase == Phase::New && self.auth_required;
+        if unauthenticated && !matches!(rest.first(), Some(b'C' | b'c')) {
+            self.auth_violation(&auth::Who::Nobody, worker);
+            return;
+        }
+        let snippet = rest.get(..rest.len().min(32)).unwrap_or_default();
+        stdx::error!(
+            worker.broker.log,
+            "{} - parser ERROR, proto='{}...': {violation}",
+            self.conn.label(),
+            stdx::go_text::quote(snippet)
+        );
+        if let Some(message) = message {
+            self.send_error(message, worker);
+        }
+        self.close(reason);
+    }
+
+    fn send_error(&self, message: &str, worker: &mut Worker) {
+        worker.send(&self.conn, &encode::error_line(message));
+    }
+
+    fn send_ok(&self, worker: &mut Worker) {
+        worker.send(&self.conn, encode::OK);
+    }
+
+    /// Turns the connection away with an `-ERR`.
+    pub fn refuse(&mut self, message: &str, reason: CloseReason, worker: &mut Worker) {
+        self.send_error(message, worker);
+        self.close(reason);
+    }
+
+    /// Asks for the end of the connection.
+    fn close(&mut self, reason: CloseReason) {
+        self.phase = Phase::Closing;
+        self.conn.close(reason);
+    }
+
+    /// The first of the session's deadlines, if any.
+    pub fn next_deadline(&self) -> Option<Mono> {
+        [self.ping.next(), self.auth_deadline].into_iter().flatten().min()
+    }
+
+    /// Gives the session the client's verified certificate. Before any bytes.
+    pub fn set_certificate(&mut self, facts: Arc<CertificateFacts>) {
+        self.certificate = Some(facts);
+    }
+
+    /// Starts the time to authenticate anew (after a TLS handshake).
+    pub fn restart_auth_timer(&mut self, now: Mono) {
+        if self.auth_deadline.is_some() {
+            self.auth_deadline = Some(now + self.settings.auth_timeout);
+        }
+    }
+
+    /// How long a blocked write may take.
+    pub fn write_deadline(&self) -> Duration {
+        self.settings.write_deadline
+    }
+
+    /// Takes what the session holds out of the server: subscriptions, its place in the tables.
+    pub fn end(&mut self, worker: &mut Worker) {
+        let reason = {
+            let mut out = self.conn.outbox.lock();
+            out.end();
+            out.closing().unwrap_or(CloseReason::ClientClosed)
+        };
+        let subs = self.drop_subscriptions();
+        if self.counted {
+            self.account.clients.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
+        }
+        worker.broker.unregister(&self.conn, reason, subs, worker.now.wall);
+        let label = self.conn.label();
+        stdx::debug!(worker.broker.log, "{label} - Client connection closed: {}", reason.text());
+    }
+
+    fn has(&self, flags: u32) -> bool {
+        self.conn.has(flags)
+    }
+
+    fn headers(&self) -> bool {
+        self.has(flag::HEADERS)
+    }
+}

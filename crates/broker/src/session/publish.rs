@@ -1,0 +1,270 @@
+//! PUB and HPUB: checks before dispatch, and the runs that make dispatch cheap.
+//!
+//! Laws: statistics count a message once it was framed, whatever becomes of it; a message refused
+//!       for permission reaches nobody.
+//! Hot path.
+//! Reference: client.go processInboundClientMsg.   Contract: CORE-010, 014, 016, 027, 029, 030.
+
+use super::{Phase, Session};
+use crate::conn::flag;
+use crate::dispatch::{Run, RunMsg};
+use crate::stats::Traffic;
+use crate::worker::Worker;
+use bytes::Bytes;
+use std::ops::Range;
+use std::sync::atomic::Ordering;
+use wire::error::{CloseReason, text};
+use wire::parser::{self, Publish};
+
+/// A run being collected: its messages wait in the worker's scratch space.
+#[derive(Default)]
+pub(super) struct Open {
+    subject: Range<usize>,
+    /// `PUB <subject> ` of its first message, as sent; empty if it was not of that form.
+    head: Range<usize>,
+    active: bool,
+}
+
+/// Runs are cut here, so that scratch space stays small and targets are served in turn.
+const MAX_RUN: usize = 1024;
+
+impl Session {
+    /// The shortest way for the commonest case: another plain message on the open run's subject.
+    #[inline]
+    pub(super) fn continue_run(
+        &self,
+        data: &Bytes,
+        rest: &[u8],
+        run: &Open,
+        worker: &mut Worker,
+    ) -> Option<usize> {
+        if !run.active || worker.run.len() >= MAX_RUN || worker.trace {
+            return None;
+        }
+        let head = data.get(run.head.clone()).filter(|head| !head.is_empty())?;
+        let (publish, consumed) = parser::parse_again(rest, head, &self.limits)?;
+        worker.run.push(RunMsg::new(data, &publish));
+        Some(consumed)
+    }
+
+    /// Takes one framed message.
+    #[inline]
+    pub(super) fn publish(
+        &mut self,
+        data: &Bytes,
+        p: &Publish<'_>,
+        run: &mut Open,
+        worker: &mut Worker,
+    ) {
+        if run.active
+            && data.get(run.subject.clone()) == Some(p.subject)
+            && p.reply.is_none()
+            && p.header_len.is_none()
+            && !worker.trace
+            && worker.run.len() < MAX_RUN
+        {
+            worker.run.push(RunMsg::new(data, p));
+            return;
+        }
+        self.end_run(data, run, worker);
+        if !self.may_publish(p, worker) {
+            return;
+        }
+        worker.run.push(RunMsg::new(data, p));
+        let start = p.subject.as_ptr().addr().wrapping_sub(data.as_ptr().addr());
+        run.subject = start..start.wrapping_add(p.subject.len());
+        // `PUB ` stands right before a canonical subject and a blank right behind it.
+        run.head = if p.tail.is_some() && p.header_len.is_none() {
+            run.subject.start.saturating_sub(4)..run.subject.end + 1
+        } else {
+            0..0
+        };
+        run.active = true;
+        // A reply asks for checks of its own, and for an answer if nobody is there.
+        if p.reply.is_some() || self.verbose || self.pedantic || p.header_len.is_some() {
+            self.end_run(data, run, worker);
+        }
+    }
+
+    /// Checks that need the single message; what they refuse is not dispatched.
+    fn may_publish(&mut self, p: &Publish<'_>, worker: &mut Worker) -> bool {
+        if worker.trace {
+            self.trace_publish(p, worker);
+        }
+        if self.phase == Phase::New {
+            self.login_implicitly(worker);
+            if self.phase != Phase::Ready {
+                return false;
+            }
+        }
+        if p.header_len.is_some() && !self.headers() {
+            stdx::error!(
+                worker.broker.log,
+                "{} - message headers not supported",
+                self.conn.label()
+            );
+            self.close(CloseReason::ProtocolViolation);
+            return false;
+        }
+        if self.pedantic && !valid_literal(p.subject) {
+            self.send_error(text::INVALID_PUBLISH_SUBJECT, worker);
+        }
+        if !self.is_allowed(p.subject, worker) {
+            self.refuse_message(&format!("Publish to \"{}\"", String::from_utf8_lossy(p.subject)), p, worker);
+            return false;
+        }
+        if p.subject.starts_with(b"_GR_.") || p.subject.starts_with(b"$NRG.") {
+            self.refuse_message(&format!("Publish to \"{}\"", String::from_utf8_lossy(p.subject)), p, worker);
+            return false;
+        }
+        if let Some(reply) = p.reply
+            && is_reserved_reply(reply)
+        {
+            let reply = String::from_utf8_lossy(reply);
+            self.refuse_message(&format!("Publish with Reply of \"{reply}\""), p, worker);
+            return false;
+        }
+        if self.verbose {
+            self.send_ok(worker);
+        }
+        true
+    }
+
+    /// Whether the user may publish to `subject`, now.
+    #[inline]
+    fn is_allowed(&mut self, subject: &[u8], worker: &Worker) -> bool {
+        let Some(permissions) = &self.permissions else { return true };
+        if self.allowed.has(subject) {
+            return true;
+        }
+        if permissions.can_publish(subject) {
+            self.allowed.remember(subject);
+            return true;
+        }
+        self.conn.has(flag::TRACK_RESPONSES)
+            && self
+                .conn
+                .replies
+                .lock()
+                .as_mut()
+                .is_some_and(|replies| replies.tracker.check(subject, worker.now.mono))
+    }
+
+    #[cold]
+    fn refuse_message(&self, what: &str, p: &Publish<'_>, worker: &mut Worker) {
+        self.count_in(Traffic { msgs: 1, bytes: p.body.len() as u64 });
+        self.send_error(&format!("Permissions Violation for {what}"), worker);
+        let line = match what.split_once('"') {
+            Some((what, subject)) if what.contains("Reply") => format!("Reply \"{subject}"),
+            Some((_, subject)) => format!("Subject \"{subject}"),
+            None => what.to_owned(),
+        };
+        stdx::error!(worker.broker.log, "{} - Publish Violation - {line}", self.conn.label());
+    }
+
+    /// Dispatches the collected run.
+    #[inline]
+    pub(super) fn end_run(&mut self, data: &Bytes, run: &mut Open, worker: &mut Worker) {
+        if !run.active {
+            return;
+        }
+        run.active = false;
+        let msgs = std::mem::take(&mut worker.run);
+        let subject = data.get(run.subject.clone()).unwrap_or_default();
+        let mut received = Traffic::default();
+        for msg in &msgs {
+            received.add(1, msg.len() as u64);
+        }
+        self.count_in(received);
+        let sent = {
+            let run = Run { data, subject, msgs: &msgs, origin: Some(&self.conn) };
+            worker.dispatch(&self.account, &run)
+        };
+        self.account.counters.add(worker.id, received, sent);
+        worker.broker.counters.add(worker.id, received, sent);
+        if sent.msgs == 0
+            && self.no_responders
+            && let [msg] = msgs.as_slice()
+            && let Some(reply) = msg.reply(data)
+        {
+            self.no_responders(subject, reply, worker);
+        }
+        worker.run = msgs;
+        worker.run.clear();
+    }
+
+    #[inline]
+    fn count_in(&self, received: Traffic) {
+        let (msgs, bytes) = (&self.conn.in_msgs, &self.conn.in_bytes);
+        msgs.store(msgs.load(Ordering::Relaxed) + received.msgs, Ordering::Relaxed);
+        bytes.store(bytes.load(Ordering::Relaxed) + received.bytes, Ordering::Relaxed);
+    }
+
+    /// Tells a requester that nobody is there, if it listens for the reply itself (CORE-016).
+    fn no_responders(&self, subject: &[u8], reply: &[u8], worker: &mut Worker) {
+        let sid = {
+            let subs = self.conn.subs.lock();
+            let mut listening = subs.iter().filter(|sub| sub.queue().is_none());
+            let Some(sub) = listening.find(|sub| subject::matches(reply, sub.filter())) else {
+                return;
+            };
+            sub.sid().to_vec()
+        };
+        let len = (32 + subject.len()).to_string();
+        let parts: [&[u8]; 11] = [
+            b"HMSG ",
+            reply,
+            b" ",
+            &sid,
+            b" ",
+            len.as_bytes(),
+            b" ",
+            len.as_bytes(),
+            b"\r\nNATS/1.0 503\r\nNats-Subject: ",
+            subject,
+            b"\r\n\r\n\r\n",
+        ];
+        worker.send(&self.conn, &parts.concat());
+    }
+}
+
+/// The last few subjects that permissions allowed, so that a publisher's usual subjects are not
+/// matched against its lists each time.
+#[derive(Default)]
+pub(super) struct Allowed {
+    subjects: Vec<Box<[u8]>>,
+    next: usize,
+}
+
+impl Allowed {
+    const KEEP: usize = 8;
+
+    #[inline]
+    fn has(&self, subject: &[u8]) -> bool {
+        self.subjects.iter().any(|known| **known == *subject)
+    }
+
+    fn remember(&mut self, subject: &[u8]) {
+        if self.subjects.len() < Self::KEEP {
+            self.subjects.push(subject.into());
+            return;
+        }
+        if let Some(slot) = self.subjects.get_mut(self.next) {
+            *slot = subject.into();
+        }
+        self.next = (self.next + 1) % Self::KEEP;
+    }
+
+    pub(super) fn clear(&mut self) {
+        *self = Self::default();
+    }
+}
+
+/// Replies that belong to the server (CORE-029).
+fn is_reserved_reply(reply: &[u8]) -> bool {
+    reply.starts_with(b"_R_.") || reply.starts_with(b"$JS.ACK.") || reply.starts_with(b"_GR_.")
+}
+
+fn valid_literal(subject: &[u8]) -> bool {
+    subject::is_valid_literal(subject)
+}

@@ -1,0 +1,171 @@
+//! A subscription: who wants what, under which id, and how many it has had.
+//!
+//! Laws: `delivered` changes only under the target's outbox lock; a closed subscription gets
+//!       nothing more, even where a cached match still names it.
+
+use crate::conn::Conn;
+use smallvec::SmallVec;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use subject::sublist::Entry;
+
+/// Where matching messages go.
+pub enum Target {
+    /// A client's connection.
+    Conn(Arc<Conn>),
+    /// A handler inside this process.
+    Internal(Arc<dyn Internal>),
+}
+
+/// A subscriber inside this process. Called on a network thread: it must not block, and hands
+/// longer work to a queue of its own.
+pub trait Internal: Send + Sync {
+    /// A message for the subscription.
+    fn deliver(&self, message: &InternalMessage<'_>);
+}
+
+/// What an internal subscriber is given; borrowed for the call.
+pub struct InternalMessage<'a> {
+    /// The subject it was published on.
+    pub subject: &'a [u8],
+    /// The reply subject.
+    pub reply: Option<&'a [u8]>,
+    /// Header block (empty when there is none).
+    pub header: &'a [u8],
+    /// Payload without the header.
+    pub payload: &'a [u8],
+    /// The connection that published it, if it was one.
+    pub origin: Option<&'a Arc<Conn>>,
+}
+
+/// Rare properties, kept apart so that the common subscription stays small.
+#[derive(Default)]
+pub struct Extra {
+    /// Permissions with a denied subject inside the filter, tested at delivery (SUBJ-007).
+    pub deny: Option<Arc<auth::Permissions>>,
+}
+
+/// One subscription.
+pub struct Sub {
+    /// Where messages go.
+    pub target: Target,
+    /// sid, filter, queue, one after the other; usually inline, so that a delivery that finds the
+    /// subscription finds these too.
+    text: SmallVec<[u8; 40]>,
+    sid_len: u32,
+    filter_len: u32,
+    queued: bool,
+    closed: AtomicBool,
+    delivered: AtomicU64,
+    /// Deliveries after which it ends; 0: never.
+    max: AtomicU64,
+    /// Rare properties.
+    pub extra: Option<Box<Extra>>,
+}
+
+/// The same subscription, as the interest index holds it.
+#[derive(Clone)]
+pub struct Handle(pub Arc<Sub>);
+
+impl Entry for Handle {
+    fn filter(&self) -> &[u8] {
+        self.0.filter()
+    }
+    fn queue(&self) -> Option<&[u8]> {
+        self.0.queue()
+    }
+    fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Sub {
+    /// A subscription that has had nothing yet.
+    pub fn new(
+        target: Target,
+        sid: &[u8],
+        filter: &[u8],
+        queue: Option<&[u8]>,
+        extra: Option<Box<Extra>>,
+    ) -> Self {
+        let mut text = SmallVec::with_capacity(sid.len() + filter.len() + queue.map_or(0, <[u8]>::len));
+        text.extend_from_slice(sid);
+        text.extend_from_slice(filter);
+        text.extend_from_slice(queue.unwrap_or_default());
+        Self {
+            target,
+            text,
+            // A control line is shorter than 4 GiB: the parser's limit is an i32 at most.
+            sid_len: sid.len() as u32,
+            filter_len: filter.len() as u32,
+            queued: queue.is_some(),
+            closed: AtomicBool::new(false),
+            delivered: AtomicU64::new(0),
+            max: AtomicU64::new(0),
+            extra,
+        }
+    }
+
+    /// The client's id for it.
+    #[inline]
+    pub fn sid(&self) -> &[u8] {
+        self.text.get(..self.sid_len as usize).unwrap_or_default()
+    }
+
+    /// The filter.
+    #[inline]
+    pub fn filter(&self) -> &[u8] {
+        let start = self.sid_len as usize;
+        self.text.get(start..start + self.filter_len as usize).unwrap_or_default()
+    }
+
+    /// The queue group.
+    #[inline]
+    pub fn queue(&self) -> Option<&[u8]> {
+        let start = (self.sid_len + self.filter_len) as usize;
+        if self.queued { self.text.get(start..) } else { None }
+    }
+
+    /// Messages delivered so far.
+    pub fn delivered(&self) -> u64 {
+        self.delivered.load(Ordering::Relaxed)
+    }
+
+    /// Deliveries after which it ends; 0: never.
+    #[inline]
+    pub fn max(&self) -> u64 {
+        self.max.load(Ordering::Relaxed)
+    }
+
+    /// Sets the number of deliveries after which it ends.
+    pub fn set_max(&self, max: u64) {
+        self.max.store(max, Ordering::Relaxed);
+    }
+
+    /// Counts deliveries. The caller holds the target's outbox lock, so a load and a store will do.
+    #[inline]
+    pub fn count(&self, n: u64) -> u64 {
+        let total = self.delivered.load(Ordering::Relaxed) + n;
+        self.delivered.store(total, Ordering::Relaxed);
+        total
+    }
+
+    /// Ends it: cached matches skip it from now on. `true` for the call that did it.
+    pub fn close(&self) -> bool {
+        !self.closed.swap(true, Ordering::AcqRel)
+    }
+
+    /// Whether it ended.
+    #[inline]
+    pub fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
+    }
+
+    /// The connection it belongs to, if it is a client's.
+    pub fn conn(&self) -> Option<&Arc<Conn>> {
+        match &self.target {
+            Target::Conn(conn) => Some(conn),
+            Target::Internal(_) => None,
+        }
+    }
+}

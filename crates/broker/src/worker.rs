@@ -1,0 +1,145 @@
+//! What one network thread owns and lends to the sessions it runs: caches, pools, scratch space.
+//!
+//! Law: never shared; everything here is reused, so the message path does not allocate.
+//! Hot path.
+
+use crate::broker::Broker;
+use crate::conn::Conn;
+use crate::dispatch::cache::MatchCache;
+use crate::outbox::{self, Chunk, Pool};
+use crate::sub::{Handle, Sub};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use stdx::time::{Mono, Now};
+use subject::sublist::Matched;
+
+const STALL: Duration = Duration::from_millis(2);
+const STALL_LONG: Duration = Duration::from_millis(5);
+
+/// One network thread's context.
+pub struct Worker {
+    /// Index among the workers; selects its counters.
+    pub id: usize,
+    /// The server.
+    pub broker: Arc<Broker>,
+    /// The time of the event being handled.
+    pub now: Now,
+    pub(crate) cache: MatchCache,
+    pub(crate) pool: Pool,
+    pub(crate) touched: Vec<Arc<Conn>>,
+    pub(crate) scratch: Matched<Handle>,
+    pub(crate) prefix: Vec<u8>,
+    pub(crate) sizes: Vec<u8>,
+    pub(crate) picks: Vec<u32>,
+    pub(crate) run: Vec<crate::dispatch::RunMsg>,
+    pub(crate) expired: Vec<Arc<Sub>>,
+    /// The last target found far behind during this read: its producer is held back (CORE-041).
+    pub(crate) stalled_on: Option<Arc<Conn>>,
+    spare: VecDeque<Chunk>,
+    random: u64,
+    entropy: Entropy,
+    /// Protocol lines go to the log (`-V`); looked up once per read.
+    pub(crate) trace: bool,
+}
+
+/// Fills a buffer with unpredictable bytes.
+pub type Entropy = fn(&mut [u8]);
+
+impl Worker {
+    /// A worker's context. `entropy` makes nonces and starts its random choices.
+    pub fn new(id: usize, broker: Arc<Broker>, now: Now, entropy: Entropy) -> Self {
+        let mut seed = [0; 8];
+        entropy(&mut seed);
+        Self {
+            id,
+            broker,
+            now,
+            cache: MatchCache::default(),
+            pool: Pool::default(),
+            touched: Vec::new(),
+            scratch: Matched::default(),
+            prefix: Vec::with_capacity(256),
+            sizes: Vec::with_capacity(64),
+            picks: Vec::new(),
+            run: Vec::new(),
+            expired: Vec::new(),
+            stalled_on: None,
+            spare: VecDeque::new(),
+            random: u64::from_le_bytes(seed) | 1,
+            entropy,
+            trace: false,
+        }
+    }
+
+    /// Writes out every outbox touched since the last call. Once per read.
+    pub fn flush_touched(&mut self) {
+        // Taken out so that `self` can be lent; put back to keep its room.
+        let mut touched = std::mem::take(&mut self.touched);
+        for conn in touched.drain(..) {
+            outbox::flush(&conn, &mut self.spare, &mut self.pool);
+        }
+        self.touched = touched;
+    }
+
+    /// Writes one connection's outbox as its owner.
+    pub fn flush_owned(&mut self, conn: &Conn, sink: &Arc<dyn outbox::Sink>) -> outbox::Flushed {
+        outbox::flush_owned(conn, sink, &mut self.spare, &mut self.pool)
+    }
+
+    /// Counts `n` bytes at the front of `writing` as written by a layer.
+    pub fn written(&mut self, conn: &Conn, writing: &mut VecDeque<Chunk>, n: usize) {
+        conn.outbox.lock().note_written(n);
+        outbox::advance(writing, n, &mut self.pool);
+    }
+
+    /// Sends protocol bytes to a connection; they leave with the next flush.
+    pub fn send(&mut self, conn: &Arc<Conn>, bytes: &[u8]) {
+        let mut out = conn.outbox.lock();
+        if out.is_closed() {
+            return;
+        }
+        out.push(bytes, &mut self.pool);
+        if out.touch() {
+            drop(out);
+            self.touched.push(conn.clone());
+        }
+    }
+
+    /// Until when the producer just served is to be held back, because a target of its is far
+    /// behind: 2 ms, or 5 ms if the target is at its limit (CORE-041).
+    pub fn take_stall(&mut self) -> Option<Mono> {
+        let target = self.stalled_on.take()?;
+        let mut out = target.outbox.lock();
+        if !out.stalls_producers() || out.is_closed() {
+            return None;
+        }
+        out.stalls += 1;
+        self.broker.totals.stalled_clients.fetch_add(1, Ordering::Relaxed);
+        let wait = if out.over_limit() { STALL_LONG } else { STALL };
+        Some(self.now.mono + wait)
+    }
+
+    /// Housekeeping, about once a minute: forget stale matches, give memory back.
+    pub fn sweep(&mut self) {
+        self.cache.sweep();
+        self.pool.trim();
+    }
+
+    /// A nonce: 11 unpredictable bytes as 15 characters (AUTH-006).
+    pub(crate) fn nonce(&self) -> String {
+        let mut raw = [0; 11];
+        (self.entropy)(&mut raw);
+        data_encoding::BASE64URL_NOPAD.encode(&raw)
+    }
+
+    /// A pseudo-random number (xorshift64*).
+    #[inline]
+    pub(crate) fn random(&mut self) -> u64 {
+        self.random ^= self.random >> 12;
+        self.random ^= self.random << 25;
+        self.random ^= self.random >> 27;
+        self.random.wrapping_mul(0x2545_f491_4f6c_dd1d)
+    }
+}

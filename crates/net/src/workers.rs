@@ -1,0 +1,128 @@
+//! The network threads: one current-thread runtime each; a connection stays where it was put.
+//!
+//! Law: a worker's context is used by one task at a time, between two awaits, so a `RefCell` will
+//!      do.
+
+use crate::clock::Clock;
+use crate::conn;
+use broker::{Broker, Worker};
+use bytes::BytesMut;
+use std::cell::RefCell;
+use std::net::TcpStream;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+
+/// Bytes a read may bring.
+pub(crate) const READ_SIZE: usize = 128 * 1024;
+const PIPE_SIZE: usize = 64 * 1024;
+const SWEEP_EVERY: Duration = Duration::from_secs(30);
+
+/// What one thread lends to its connections.
+pub(crate) struct Context {
+    pub worker: Worker,
+    pub clock: Clock,
+    /// The buffer reads go to; borrowed for one read, owned by no connection.
+    pub buf: BytesMut,
+}
+
+enum Job {
+    Accepted(TcpStream),
+    Pipe(tokio::io::DuplexStream),
+}
+
+/// The running network threads.
+pub struct Workers {
+    senders: Vec<mpsc::UnboundedSender<Job>>,
+    threads: Vec<std::thread::JoinHandle<()>>,
+    next: AtomicUsize,
+}
+
+impl Workers {
+    /// Starts `count` threads.
+    pub fn start(broker: &Arc<Broker>, count: usize, zero: Instant) -> std::io::Result<Self> {
+        let mut workers =
+            Self { senders: Vec::new(), threads: Vec::new(), next: AtomicUsize::new(0) };
+        for id in 0..count {
+            let (sender, receiver) = mpsc::unbounded_channel();
+            let broker = broker.clone();
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .event_interval(31)
+                .max_blocking_threads(2)
+                .build()?;
+            let thread = std::thread::Builder::new()
+                .name(format!("nats-io-{id}"))
+                .spawn(move || run(id, broker, zero, &runtime, receiver))?;
+            workers.senders.push(sender);
+            workers.threads.push(thread);
+        }
+        Ok(workers)
+    }
+
+    /// Hands a socket to a thread.
+    pub fn accept(&self, socket: TcpStream) {
+        self.give(Job::Accepted(socket));
+    }
+
+    /// Opens a connection inside the process; the other end is a client's.
+    pub fn connect_in_process(&self) -> tokio::io::DuplexStream {
+        let (ours, theirs) = tokio::io::duplex(PIPE_SIZE);
+        self.give(Job::Pipe(ours));
+        theirs
+    }
+
+    fn give(&self, job: Job) {
+        let next = self.next.fetch_add(1, Ordering::Relaxed);
+        if let Some(sender) = self.senders.get(next % self.senders.len().max(1)) {
+            // A send fails only after shutdown: the socket is dropped, which closes it.
+            let _ = sender.send(job);
+        }
+    }
+
+    /// Ends the threads; connections are dropped.
+    pub fn stop(&mut self) {
+        self.senders.clear();
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Unpredictable bytes from the system.
+fn entropy(bytes: &mut [u8]) {
+    // The system's generator does not fail once it was seeded; where it did, going on would mean
+    // predictable nonces.
+    if let Err(error) = getrandom::fill(bytes) {
+        panic!("the system has no random numbers: {error}");
+    }
+}
+
+fn run(
+    id: usize,
+    broker: Arc<Broker>,
+    zero: Instant,
+    runtime: &tokio::runtime::Runtime,
+    mut jobs: mpsc::UnboundedReceiver<Job>,
+) {
+    let clock = Clock::new(zero);
+    let now = clock.now();
+    let worker = Worker::new(id, broker, now, entropy);
+    let context = Rc::new(RefCell::new(Context { worker, clock, buf: BytesMut::new() }));
+    let local = tokio::task::LocalSet::new();
+    local.block_on(runtime, async move {
+        let mut sweep = tokio::time::interval(SWEEP_EVERY);
+        loop {
+            tokio::select! {
+                job = jobs.recv() => match job {
+                    Some(Job::Accepted(socket)) => conn::spawn_tcp(socket, context.clone()),
+                    Some(Job::Pipe(pipe)) => conn::spawn_pipe(pipe, context.clone()),
+                    None => break,
+                },
+                _ = sweep.tick() => context.borrow_mut().worker.sweep(),
+            }
+        }
+    });
+}
