@@ -226,7 +226,7 @@ fn read_destination(token: &Token, r: &mut Reader<'_>) -> Option<MapDestination>
             }
         }
     }
-    if r.found.errors.len() > before {
+    if r.mismatched_since(before) {
         return None;
     }
     if !weighted {

@@ -241,7 +241,7 @@ pub(super) fn users(token: &Token, r: &mut Reader<'_>) -> Option<(Vec<User>, Vec
             }
         }
         if key_user.nkey.is_empty() && user.username.is_empty() {
-            if r.found.errors.len() > before {
+            if r.mismatched_since(before) {
                 // What is missing is what could not be read.
                 continue;
             }
@@ -339,7 +339,7 @@ fn callout(token: &Token, r: &mut Reader<'_>) -> Option<AuthCallout> {
     if callout.account.is_empty() {
         callout.account = GLOBAL_ACCOUNT.into();
     }
-    if r.found.errors.len() > before {
+    if r.mismatched_since(before) {
         return None;
     }
     if callout.issuer.is_empty() {

@@ -216,3 +216,31 @@ fn messages_the_reference_leaves_without_a_place_have_one() {
         assert_eq!(messages(text), expected, "{text}");
     }
 }
+
+#[test]
+fn urls_are_refused_as_go_refuses_them() {
+    use crate::options::url::parse;
+    let good = ["nats://u:p@h:1", "tls://[::1]:4222", "nats://[fe80::1%25eth0]:1", "h", "/p", ""];
+    for text in good {
+        assert!(parse(text).is_ok(), "{text}");
+    }
+    let bad = [
+        ("1h:1", "first path segment in URL cannot contain colon"),
+        (":1", "missing protocol scheme"),
+        ("nats://h:-1", "invalid port \":-1\" after host"),
+        ("nats://[::1", "missing ']' in host"),
+        ("nats://a[b]", "invalid IP-literal"),
+        ("nats://h/%zz", "invalid URL escape \"%zz\""),
+        ("nats://a b", "invalid character \" \" in host name"),
+        ("nats://a\tb", "net/url: invalid control character in URL"),
+        ("nats://u[@h", "net/url: invalid userinfo"),
+    ];
+    for (text, reason) in bad {
+        assert_eq!(parse(text).unwrap_err().reason, reason, "{text}");
+    }
+    let url = parse("nats://u:secret@h:1/p?q#f").unwrap();
+    assert_eq!(
+        (url.redacted().as_str(), url.path.as_str()),
+        ("nats://u:xxxxx@h:1/p?q#f", "/p?q#f")
+    );
+}
