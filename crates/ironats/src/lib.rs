@@ -5,5 +5,4 @@
 pub mod log;
 pub mod ports;
 pub mod process;
-pub mod redact;
 pub mod signal;
