@@ -35,8 +35,8 @@ enum Job {
 
 /// The running network threads.
 pub struct Workers {
-    senders: Vec<mpsc::UnboundedSender<Job>>,
-    threads: Vec<std::thread::JoinHandle<()>>,
+    senders: std::sync::Mutex<Vec<mpsc::UnboundedSender<Job>>>,
+    threads: std::sync::Mutex<Vec<std::thread::JoinHandle<()>>>,
     next: AtomicUsize,
 }
 
@@ -44,7 +44,8 @@ impl Workers {
     /// Starts `count` threads.
     pub fn start(broker: &Arc<Broker>, count: usize, zero: Instant) -> std::io::Result<Self> {
         let mut workers =
-            Self { senders: Vec::new(), threads: Vec::new(), next: AtomicUsize::new(0) };
+            Self { senders: Default::default(), threads: Default::default(), next: AtomicUsize::new(0) };
+        let (mut senders, mut threads) = (Vec::new(), Vec::new());
         for id in 0..count {
             let (sender, receiver) = mpsc::unbounded_channel();
             let broker = broker.clone();
@@ -56,9 +57,11 @@ impl Workers {
             let thread = std::thread::Builder::new()
                 .name(format!("nats-io-{id}"))
                 .spawn(move || run(id, broker, zero, &runtime, receiver))?;
-            workers.senders.push(sender);
-            workers.threads.push(thread);
+            senders.push(sender);
+            threads.push(thread);
         }
+        workers.senders = senders.into();
+        workers.threads = threads.into();
         Ok(workers)
     }
 
@@ -76,19 +79,24 @@ impl Workers {
 
     fn give(&self, job: Job) {
         let next = self.next.fetch_add(1, Ordering::Relaxed);
-        if let Some(sender) = self.senders.get(next % self.senders.len().max(1)) {
+        let senders = lock(&self.senders);
+        if let Some(sender) = senders.get(next % senders.len().max(1)) {
             // A send fails only after shutdown: the socket is dropped, which closes it.
             let _ = sender.send(job);
         }
     }
 
     /// Ends the threads; connections are dropped.
-    pub fn stop(&mut self) {
-        self.senders.clear();
-        for thread in self.threads.drain(..) {
+    pub fn stop(&self) {
+        lock(&self.senders).clear();
+        for thread in lock(&self.threads).drain(..) {
             let _ = thread.join();
         }
     }
+}
+
+fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 /// Unpredictable bytes from the system.

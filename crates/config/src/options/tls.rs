@@ -447,7 +447,9 @@ fn certificates(token: &Token) -> Checked<Vec<CertificatePair>> {
             return Err(unsupported(item, item.value.type_name()));
         };
         let mut pair = CertificatePair::default();
+        let mut last = item;
         for (key, token) in map.written() {
+            last = token;
             let file =
                 token.value.as_text().ok_or_else(|| unsupported(token, token.value.type_name()))?;
             match key {
@@ -465,7 +467,7 @@ fn certificates(token: &Token) -> Checked<Vec<CertificatePair>> {
         if pair.cert_file.is_empty() || pair.key_file.is_empty() {
             let text = "error parsing certificates config: both 'cert_file' and 'cert_key' options \
                         are required";
-            return Err(at(item, text));
+            return Err(at(last, text));
         }
         pairs.push(pair);
     }
@@ -509,7 +511,7 @@ fn ocsp_peer(token: &Token) -> Checked<OcspPeer> {
             Value::Bool(on) => Ok(on),
             _ => Err(nested(unknown())),
         };
-        let seconds = |slot: &mut f64| match ocsp_seconds(token) {
+        let seconds = |slot: &mut f64| match ocsp_seconds(key, token) {
             Ok(seconds) if seconds >= 0.0 => {
                 *slot = seconds;
                 Ok(())
@@ -531,16 +533,21 @@ fn ocsp_peer(token: &Token) -> Checked<OcspPeer> {
     Ok(peer)
 }
 
-fn ocsp_seconds(token: &Token) -> Checked<f64> {
+fn ocsp_seconds(key: &str, token: &Token) -> Checked<f64> {
     let fail = |cause: String| {
         at(token, format!("error parsing tls peer config, conversion error: {cause}"))
     };
     match &token.value {
         Value::Integer(n) => Ok(*n as f64),
         Value::Float(n) => Ok(*n),
-        Value::String(_) => {
-            unit::duration(&text(token)).map(Nanos::as_secs_f64).map_err(|e| fail(e.to_string()))
-        }
+        Value::String(_) => match unit::duration(&text(token)) {
+            Ok(nanos) => Ok(nanos.as_secs_f64()),
+            // Compat: this one key does not say why.
+            Err(_) if key.eq_ignore_ascii_case("allowed_clockskew") => {
+                Err(fail("unexpected type".into()))
+            }
+            Err(e) => Err(fail(e.to_string())),
+        },
         _ => Err(fail("unexpected type".into())),
     }
 }
