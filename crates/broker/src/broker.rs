@@ -3,7 +3,7 @@
 //! Laws: what the message path reads here is immutable or swapped whole; the tables are locked for
 //!       connects, disconnects and monitoring only.
 
-use crate::account::{Account, GLOBAL, SYSTEM};
+use crate::account::{Account, GLOBAL};
 use crate::conn::{Conn, flag};
 use crate::outbox::Pool;
 use crate::settings::Settings;
@@ -93,7 +93,6 @@ impl Broker {
             workers,
         };
         broker.accounts.write().insert(GLOBAL.into(), global);
-        broker.account_or_new(SYSTEM);
         broker
     }
 

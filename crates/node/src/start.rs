@@ -21,7 +21,7 @@ pub enum StartError {
 impl Node {
     /// A server that is not listening yet.
     pub fn new(options: Options, host: Host, log: Log) -> Result<Self, StartError> {
-        let users = translate::auth(&options);
+        let users = translate::auth(&options, &host.stand_in);
         let plaintext = users.has_plaintext_passwords();
         let authenticator = Authenticator::new(users)?;
         if plaintext {
@@ -30,6 +30,9 @@ impl Node {
         let info = translate::info(&options, &host, authenticator.auth_required_at_all());
         let settings = translate::settings(&options);
         let broker = Broker::new(settings, info, authenticator, log.clone(), host.workers);
+        if let Some(system) = options.system_account() {
+            broker.account_or_new(system);
+        }
         for account in &options.accounts {
             broker.account_or_new(&account.name);
         }

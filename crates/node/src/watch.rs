@@ -66,7 +66,7 @@ impl Source for Node {
             ping_max: i64::from(settings.ping_max),
             http_host: options.monitoring_host().into(),
             http_port: monitoring.http_port.unwrap_or(0),
-            http_base_path: options.http_base_path(),
+            http_base_path: monitoring.base_path.clone().unwrap_or_default(),
             https_port: monitoring.https_port.unwrap_or(0),
             auth_timeout: settings.auth_timeout.as_secs_f64(),
             max_control_line: settings.max_control_line as i64,

@@ -198,7 +198,9 @@ impl Session {
         self.verbose = connect.verbose;
         self.pedantic = connect.pedantic;
         self.no_responders = connect.no_responders;
-        self.conn.set(flag::HEADERS, connect.headers && self.settings.headers);
+        let headers = connect.headers && self.settings.headers;
+        self.conn.set(flag::HEADERS, headers);
+        self.limits.headers = headers;
         self.conn.set(flag::NO_ECHO, !connect.echo);
         self.describe(connect, identity, worker);
         self.restart_pings(worker);

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use std::ops::Range;
 use std::sync::atomic::Ordering;
 use wire::error::{CloseReason, text};
-use wire::parser::{self, Publish};
+use wire::parser::{self, Publish, Violation};
 
 /// A run being collected: its messages wait in the worker's scratch space.
 #[derive(Default)]
@@ -67,7 +67,8 @@ impl Session {
             return;
         }
         self.end_run(data, run, worker);
-        if !self.may_publish(p, worker) {
+        let permit = self.may_publish(p, worker);
+        if permit == Permit::No {
             return;
         }
         worker.run.push(RunMsg::new(data, p));
@@ -80,74 +81,75 @@ impl Session {
             0..0
         };
         run.active = true;
-        // A reply asks for checks of its own, and for an answer if nobody is there.
-        if p.reply.is_some() || self.verbose || self.pedantic || p.header_len.is_some() {
+        // A reply asks for checks of its own, and for an answer if nobody is there; a permission
+        // that is used up is asked for again.
+        if permit == Permit::Once || p.reply.is_some() || self.verbose || self.pedantic || p.header_len.is_some() {
             self.end_run(data, run, worker);
         }
     }
 
     /// Checks that need the single message; what they refuse is not dispatched.
-    fn may_publish(&mut self, p: &Publish<'_>, worker: &mut Worker) -> bool {
+    fn may_publish(&mut self, p: &Publish<'_>, worker: &mut Worker) -> Permit {
         if worker.trace {
             self.trace_publish(p, worker);
         }
         if self.phase == Phase::New {
             self.login_implicitly(worker);
             if self.phase != Phase::Ready {
-                return false;
+                return Permit::No;
             }
         }
         if p.header_len.is_some() && !self.headers() {
-            stdx::error!(
-                worker.broker.log,
-                "{} - message headers not supported",
-                self.conn.label()
-            );
+            // Only before CONNECT: after it the parser refuses what was not asked for.
+            stdx::error!(worker.broker.log, "{} - {}", self.conn.label(), Violation::HeadersNotSupported);
             self.close(CloseReason::ProtocolViolation);
-            return false;
+            return Permit::No;
         }
         if self.pedantic && !valid_literal(p.subject) {
             self.send_error(text::INVALID_PUBLISH_SUBJECT, worker);
         }
-        if !self.is_allowed(p.subject, worker) {
+        let permit = self.permit(p.subject, worker);
+        if permit == Permit::No {
             self.refuse_message(&format!("Publish to \"{}\"", String::from_utf8_lossy(p.subject)), p, worker);
-            return false;
+            return Permit::No;
         }
         if p.subject.starts_with(b"_GR_.") || p.subject.starts_with(b"$NRG.") {
             self.refuse_message(&format!("Publish to \"{}\"", String::from_utf8_lossy(p.subject)), p, worker);
-            return false;
+            return Permit::No;
         }
         if let Some(reply) = p.reply
             && is_reserved_reply(reply)
         {
             let reply = String::from_utf8_lossy(reply);
             self.refuse_message(&format!("Publish with Reply of \"{reply}\""), p, worker);
-            return false;
+            return Permit::No;
         }
         if self.verbose {
             self.send_ok(worker);
         }
-        true
+        permit
     }
 
     /// Whether the user may publish to `subject`, now.
     #[inline]
-    fn is_allowed(&mut self, subject: &[u8], worker: &Worker) -> bool {
-        let Some(permissions) = &self.permissions else { return true };
+    fn permit(&mut self, subject: &[u8], worker: &Worker) -> Permit {
+        let Some(permissions) = &self.permissions else { return Permit::Yes };
         if self.allowed.has(subject) {
-            return true;
+            return Permit::Yes;
         }
         if permissions.can_publish(subject) {
             self.allowed.remember(subject);
-            return true;
+            return Permit::Yes;
         }
-        self.conn.has(flag::TRACK_RESPONSES)
+        let now = worker.now.mono;
+        let answers = self.conn.has(flag::TRACK_RESPONSES)
             && self
                 .conn
                 .replies
                 .lock()
                 .as_mut()
-                .is_some_and(|replies| replies.tracker.check(subject, worker.now.mono))
+                .is_some_and(|replies| replies.tracker.check(subject, now));
+        if answers { Permit::Once } else { Permit::No }
     }
 
     #[cold]
@@ -226,6 +228,15 @@ impl Session {
         ];
         worker.send(&self.conn, &parts.concat());
     }
+}
+
+/// Whether a message may be published.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Permit {
+    No,
+    /// This one, because a request asked for it.
+    Once,
+    Yes,
 }
 
 /// The last few subjects that permissions allowed, so that a publisher's usual subjects are not

@@ -95,7 +95,12 @@ impl Session {
         if let Some(sub) = sub {
             match max.and_then(|max| u64::try_from(max).ok()) {
                 Some(max) if max > sub.delivered() => sub.set_max(max),
-                _ => self.remove(&sub),
+                _ => {
+                    self.remove(&sub);
+                    if worker.trace {
+                        self.trace_line("<->", &format!("DELSUB {}", String::from_utf8_lossy(sid)), worker);
+                    }
+                }
             }
         }
         if self.verbose {

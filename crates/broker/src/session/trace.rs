@@ -83,8 +83,13 @@ impl Session {
 
     #[cold]
     pub(super) fn trace_out(&self, line: &str, worker: &Worker) {
+        self.trace_line("->>", line, worker);
+    }
+
+    #[cold]
+    pub(super) fn trace_line(&self, way: &str, line: &str, worker: &Worker) {
         if self.is_traced() {
-            stdx::trace!(worker.broker.log, "{} - ->> [{line}]", self.conn.label());
+            stdx::trace!(worker.broker.log, "{} - {way} [{line}]", self.conn.label());
         }
     }
 }

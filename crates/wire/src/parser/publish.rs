@@ -119,6 +119,9 @@ pub(super) fn parse_hpub<'a>(input: &'a [u8], limits: &Limits) -> Step<'a> {
         Ok(found) => found,
         Err(step) => return step,
     };
+    if !limits.headers {
+        return Step::Invalid(Violation::HeadersNotSupported);
+    }
     let fields = args::Args::<4>::split(line);
     let (subject, reply, hdr, total) = match *fields.as_slice() {
         [subject, hdr, total] => (subject, None, hdr, total),
