@@ -37,6 +37,7 @@ pub fn settings(options: &Options) -> Settings {
         auth_timeout: options.auth_timeout(),
         no_fast_producer_stall: options.client.no_fast_producer_stall,
         headers: !options.client.no_header_support,
+        no_match_cache: options.client.no_sublist_cache,
         max_closed_clients: bounded(options.max_closed_clients()),
         max_traced_msg_len: bounded(options.logging.max_traced_msg_len.unwrap_or(0)),
         trace_headers: options.logging.trace_headers.unwrap_or(false),

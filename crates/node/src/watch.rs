@@ -337,7 +337,11 @@ fn sublist_facts(account: &Account) -> SublistFacts {
         subscriptions: account.subscriptions() as u64,
         inserts: account.inserts.load(Ordering::Relaxed),
         removes: account.removes.load(Ordering::Relaxed),
-        matches: account.matches.load(Ordering::Relaxed),
+        matches: account.counters.lookups().0,
+        cached: account.cached.load(Ordering::Relaxed),
+        cache_hits: account.counters.lookups().1,
+        fanout_max: account.fanout_max.load(Ordering::Relaxed),
+        fanout_total: account.fanout_total.load(Ordering::Relaxed),
         ..SublistFacts::default()
     }
 }
