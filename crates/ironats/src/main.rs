@@ -28,7 +28,10 @@ fn main() -> std::io::Result<()> {
     ));
     let w = Arc::new(net::workers::Workers::start(&broker, workers, std::time::Instant::now())?);
     let listener = net::listener::bind(([127, 0, 0, 1], port).into())?;
-    eprintln!("[1] 2026/11/21 08:00:00.000000 [INF] Listening for client connections on {}", listener.local_addr()?);
+    eprintln!(
+        "[1] 2026/11/21 08:00:00.000000 [INF] Listening for client connections on {}",
+        listener.local_addr()?
+    );
     eprintln!("[1] 2026/11/21 08:00:00.000000 [INF] Server is ready");
     let rt = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     rt.block_on(net::listener::accept(listener, w, broker.log.clone()))

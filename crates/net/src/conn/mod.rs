@@ -7,8 +7,8 @@ mod driver;
 mod sink;
 
 use crate::workers::Context;
-use broker::conn::{Conn, Kind, Transport};
 use broker::Session;
+use broker::conn::{Conn, Kind, Transport};
 use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -39,8 +39,7 @@ fn start(
         worker.now = clock.now();
         let id = worker.broker.next_conn_id();
         let max_pending = worker.broker.settings().max_pending;
-        let conn =
-            Conn::new(id, Kind::Client, transport, peer, max_pending, worker.now);
+        let conn = Conn::new(id, Kind::Client, transport, peer, max_pending, worker.now);
         let conn = Arc::new(conn);
         conn.outbox.lock().attach(stream.sink());
         let admitted = worker.broker.register(&conn);
