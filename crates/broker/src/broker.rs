@@ -4,7 +4,8 @@
 //!       connects, disconnects and monitoring only.
 
 use crate::account::{Account, GLOBAL, SYSTEM};
-use crate::conn::Conn;
+use crate::conn::{Conn, flag};
+use crate::outbox::Pool;
 use crate::settings::Settings;
 use crate::stats::Counters;
 use arc_swap::ArcSwap;
@@ -194,6 +195,21 @@ impl Broker {
         }
         if keep > 0 {
             closed.push_back(Closed { conn: conn.clone(), stop: now, reason, subscriptions: subs });
+        }
+    }
+
+    /// Sends the INFO in force to a client that may get it out of turn (CORE-021).
+    pub fn notify_info(&self, conn: &Arc<Conn>) {
+        if !conn.has(flag::ASYNC_INFO | flag::FIRST_PONG) {
+            return;
+        }
+        let mut info = (*self.info()).clone();
+        info.client_id = conn.id;
+        info.client_ip = conn.peer.map_or_else(String::new, |peer| peer.ip().to_string());
+        let mut out = conn.outbox.lock();
+        if !out.is_closed() {
+            out.push(&info.line(), &mut Pool::default());
+            out.wake();
         }
     }
 

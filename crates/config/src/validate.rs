@@ -425,6 +425,9 @@ fn check_websocket(options: &Options) -> Checked {
 
 fn check_origin(origin: &str) -> Checked {
     let quoted = quote(origin);
+    if origin.is_empty() {
+        return fail("unable to parse allowed origin: parse \"\": empty url");
+    }
     let url = match url::parse(origin) {
         Ok(url) if !url.scheme.is_empty() || origin.starts_with('/') => url,
         Ok(_) => {

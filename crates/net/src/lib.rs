@@ -8,4 +8,5 @@ pub mod clock;
 pub mod conn;
 pub mod http;
 pub mod listener;
+pub mod tls;
 pub mod workers;

@@ -7,88 +7,45 @@ use auth::{AuthConfig, ConnectionTypes};
 use broker::settings::Settings;
 use config::Options;
 use config::options::WriteTimeout;
-use std::time::Duration;
 use wire::info::Info;
 
-/// Default port of clients.
-pub const CLIENT_PORT: u16 = 4222;
 /// JetStream API level of this line; told to clients even without JetStream.
 const API_LEVEL: u64 = 4;
 
-fn nanos(value: Option<i64>, default: Duration) -> Duration {
-    match value.and_then(|ns| u64::try_from(ns).ok()).filter(|ns| *ns > 0) {
-        Some(ns) => Duration::from_nanos(ns),
-        None => default,
-    }
-}
-
-fn size(value: Option<i64>, default: usize) -> usize {
-    match value {
-        None | Some(0) => default,
-        // Negative: no limit, which the broker spells 0.
-        Some(n) => usize::try_from(n).unwrap_or(0),
-    }
+/// A count or size of the configuration; negative ones mean no limit, which the broker spells 0.
+fn bounded(n: i64) -> usize {
+    usize::try_from(n).unwrap_or(0)
 }
 
 /// Limits and switches of client connections.
 pub fn settings(options: &Options) -> Settings {
-    let defaults = Settings::default();
-    let limits = &options.limits;
     Settings {
-        max_control_line: size(limits.max_control_line, defaults.max_control_line),
-        max_payload: limits.max_payload.filter(|n| *n != 0).unwrap_or(defaults.max_payload),
-        max_pending: size(limits.max_pending, defaults.max_pending),
-        max_connections: match limits.max_connections {
-            None => defaults.max_connections,
-            // Compat(CORE-034): zero means that nobody may connect.
+        max_control_line: bounded(options.max_control_line()),
+        max_payload: options.max_payload(),
+        max_pending: bounded(options.max_pending()),
+        max_connections: match options.limits.max_connections {
+            // Compat(CORE-034): zero and below mean that nobody may connect.
             Some(n) if n <= 0 => Some(0),
-            Some(n) => u64::try_from(n).ok(),
+            _ => u64::try_from(options.max_connections()).ok(),
         },
-        max_subscriptions: size(limits.max_subscriptions, 0),
-        max_sub_tokens: limits.max_sub_tokens.map_or(0, usize::from),
-        ping_interval: nanos(limits.ping_interval, defaults.ping_interval),
-        ping_max: limits
-            .ping_max
-            .filter(|n| *n > 0)
-            .and_then(|n| u32::try_from(n).ok())
-            .unwrap_or(defaults.ping_max),
-        write_deadline: nanos(limits.write_deadline, defaults.write_deadline),
-        write_timeout_retry: limits.write_timeout == Some(WriteTimeout::Retry),
-        auth_timeout: auth_timeout(options),
+        max_subscriptions: bounded(options.max_subscriptions()),
+        max_sub_tokens: options.limits.max_sub_tokens.map_or(0, usize::from),
+        ping_interval: options.ping_interval(),
+        ping_max: u32::try_from(options.ping_max()).unwrap_or(2),
+        write_deadline: options.write_deadline(),
+        write_timeout_retry: options.limits.write_timeout == Some(WriteTimeout::Retry),
+        auth_timeout: options.auth_timeout(),
         no_fast_producer_stall: options.client.no_fast_producer_stall,
         headers: !options.client.no_header_support,
-        max_closed_clients: limits
-            .max_closed_clients
-            .filter(|n| *n != 0)
-            .map_or(defaults.max_closed_clients, |n| usize::try_from(n).unwrap_or(0)),
-        max_traced_msg_len: options
-            .logging
-            .max_traced_msg_len
-            .and_then(|n| usize::try_from(n).ok())
-            .unwrap_or(0),
+        max_closed_clients: bounded(options.max_closed_clients()),
+        max_traced_msg_len: bounded(options.logging.max_traced_msg_len.unwrap_or(0)),
         trace_headers: options.logging.trace_headers.unwrap_or(false),
         trace_verbose: options.logging.trace_verbose.unwrap_or(false),
     }
 }
 
-/// Seconds a client has to authenticate: 2, or one more than a TLS handshake (CORE-023).
-pub fn auth_timeout(options: &Options) -> Duration {
-    let configured = options.authorization.as_ref().and_then(|a| a.timeout).filter(|s| *s > 0.0);
-    let seconds = configured.unwrap_or_else(|| match &options.tls {
-        Some(tls) => tls_timeout(tls) + 1.0,
-        None => 2.0,
-    });
-    Duration::try_from_secs_f64(seconds).unwrap_or(Duration::from_secs(2))
-}
-
-/// Seconds a TLS handshake may take.
-pub fn tls_timeout(tls: &config::options::TlsOptions) -> f64 {
-    tls.timeout.filter(|s| *s > 0.0).unwrap_or(2.0)
-}
-
 /// What INFO says of the server.
 pub fn info(options: &Options, host: &Host, auth_required: bool) -> Info {
-    let listen = &options.client.listen;
     let tls = options.tls.as_ref();
     Info {
         server_id: host.server_id.clone(),
@@ -96,8 +53,8 @@ pub fn info(options: &Options, host: &Host, auth_required: bool) -> Info {
         version: VERSION.into(),
         proto: 1,
         go: concat!("ironats-", env!("CARGO_PKG_VERSION")).into(),
-        host: listen.host_or_any().into(),
-        port: port(listen.port),
+        host: options.client_host().into(),
+        port: u16::try_from(options.client_port()).unwrap_or(0),
         headers: !options.client.no_header_support,
         auth_required,
         tls_required: tls.is_some() && !options.client.allow_non_tls,
@@ -107,14 +64,6 @@ pub fn info(options: &Options, host: &Host, auth_required: bool) -> Info {
         api_level: API_LEVEL,
         xkey: host.xkey.clone(),
         ..Info::default()
-    }
-}
-
-/// A configured port; the default where none is set, 0 where a random one is asked for.
-pub fn port(configured: Option<i64>) -> u16 {
-    match configured {
-        None | Some(0) => CLIENT_PORT,
-        Some(n) => u16::try_from(n).unwrap_or(0),
     }
 }
 
@@ -155,7 +104,7 @@ fn nkey_user(user: &config::options::NkeyUser) -> auth::NkeyUser {
 
 /// The configuration has refused unknown names already.
 fn connection_types(names: Option<&std::collections::BTreeSet<String>>) -> ConnectionTypes {
-    names.and_then(|names| ConnectionTypes::from_names(names).ok()).unwrap_or_default()
+    names.map(|names| ConnectionTypes::from_names(names).0).unwrap_or_default()
 }
 
 fn permissions(from: &config::options::Permissions) -> auth::PermissionsConfig {
@@ -172,6 +121,6 @@ fn permissions(from: &config::options::Permissions) -> auth::PermissionsConfig {
         responses: from
             .responses
             .as_ref()
-            .map(|r| auth::ResponsePermission::new(r.max_msgs, r.expires)),
+            .map(|r| auth::ResponsePermission::new(r.max_msgs, r.expires.0)),
     }
 }

@@ -4,7 +4,7 @@
 //!       to describe.
 //! Contract: MON-*.
 
-use crate::{Node, translate};
+use crate::Node;
 use broker::account::Account;
 use broker::conn::Conn;
 use broker::stats::Traffic;
@@ -64,15 +64,15 @@ impl Source for Node {
             max_subscriptions: settings.max_subscriptions as i64,
             ping_interval: settings.ping_interval,
             ping_max: i64::from(settings.ping_max),
-            http_host: monitoring.host.clone().unwrap_or_else(|| info.host.clone()),
+            http_host: options.monitoring_host().into(),
             http_port: monitoring.http_port.unwrap_or(0),
-            http_base_path: monitoring.base_path.clone().unwrap_or_default(),
+            http_base_path: options.http_base_path(),
             https_port: monitoring.https_port.unwrap_or(0),
             auth_timeout: settings.auth_timeout.as_secs_f64(),
             max_control_line: settings.max_control_line as i64,
             max_payload: settings.max_payload,
             max_pending: settings.max_pending as i64,
-            tls_timeout: options.tls.as_ref().map_or(2.0, translate::tls_timeout),
+            tls_timeout: options.tls_timeout().as_secs_f64(),
             write_deadline: settings.write_deadline,
             write_timeout: match options.limits.write_timeout {
                 Some(config::options::WriteTimeout::Close) => "close".into(),
@@ -98,7 +98,11 @@ impl Source for Node {
             config_digest: options.config_digest.clone(),
             tags: options.server_tags.clone(),
             metadata: options.server_metadata.clone(),
-            feature_flags: options.feature_flags.clone(),
+            feature_flags: options
+                .effective_feature_flags()
+                .into_iter()
+                .map(|(name, on)| (name.to_owned(), on))
+                .collect(),
             system_account: self.system_account().unwrap_or_default(),
             slow_consumer_stats: only_clients(slow),
             stale_connection_stats: only_clients(stale),

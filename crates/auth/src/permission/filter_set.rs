@@ -4,7 +4,7 @@
 //! Not here: what a match means (`super`).
 //! Laws: `covers` implies `matches`; both agree for a subject without wildcards.
 
-use subject::token::{ANY_TAIL, ANY_TOKEN, Tokens, tokens};
+use subject::token::{ANY_TAIL, ANY_TOKEN, Tokens, has_empty_token, tokens};
 
 /// The filters of one allow or deny list.
 #[derive(Clone, Debug, Default)]
@@ -142,8 +142,7 @@ impl FilterSet {
 
     fn search(&self, subject: &[u8], strict: bool, test: &mut impl FnMut(&Entry) -> bool) -> bool {
         // A subject with an empty token matches nothing, wherever the token stands.
-        tokens(subject).all(|token| !token.is_empty())
-            && self.walk(0, tokens(subject), strict, test)
+        !has_empty_token(subject) && self.walk(0, tokens(subject), strict, test)
     }
 
     fn walk(

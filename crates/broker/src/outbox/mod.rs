@@ -122,6 +122,13 @@ impl Outbox {
         true
     }
 
+    /// Wakes the owner to write what was appended outside a read.
+    pub fn wake(&self) {
+        if let Some(sink) = &self.sink {
+            sink.wake();
+        }
+    }
+
     /// Lets go of the socket and of everything owed. The owner's last act.
     pub fn end(&mut self) {
         self.closing.get_or_insert(CloseReason::ClientClosed);

@@ -76,7 +76,9 @@ impl Value {
             Self::Integer(n) => n.to_string(),
             Self::Float(n) => super::digest::float(*n),
             Self::Bool(b) => b.to_string(),
-            Self::DateTime(t) => t.to_string(),
+            Self::DateTime(t) => {
+                format!("{} +0000 UTC", t.replace('T', " ").trim_end_matches('Z'))
+            }
             Self::Array(items) if items.is_empty() => "[]".into(),
             Self::Map(map) if map.is_empty() => "map[]".into(),
             Self::Array(_) => "[...]".into(),

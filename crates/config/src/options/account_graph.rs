@@ -169,7 +169,7 @@ impl<'o> Graph<'o> {
             self.stream_cycle(exporter, subject, &mut BTreeSet::from([account.name.as_str()]))?;
         }
         if subjects::has_wildcard(from) && to != from {
-            subjects::check_import_transform(from, &to).map_err(|cause| {
+            subjects::check_import(from, &to).map_err(|cause| {
                 let (from, to) = (quote(from), quote(&to));
                 format!(
                     "failed to create mapping transform for stream import subject from {from} to \
@@ -254,7 +254,7 @@ impl<'o> Graph<'o> {
         };
         self.service_cycle(exporter, &here, &mut BTreeSet::from([account.name.as_str()]))?;
         if subjects::has_wildcard(to) && to != from {
-            subjects::check_import_transform(to, from).map_err(|cause| {
+            subjects::check_import(to, from).map_err(|cause| {
                 let (from, to) = (quote(from), quote(to));
                 format!(
                     "failed to create mapping transform for service import subject from {from} to \

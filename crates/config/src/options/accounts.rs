@@ -208,6 +208,7 @@ fn read_destination(token: &Token, r: &mut Reader<'_>) -> Option<MapDestination>
     };
     let mut destination = MapDestination::default();
     let mut weighted = false;
+    let before = r.found.errors.len();
     for (key, token) in map.written() {
         match key.to_lowercase().as_str() {
             "dest" | "destination" => r.put(token, &mut destination.subject),
@@ -224,6 +225,9 @@ fn read_destination(token: &Token, r: &mut Reader<'_>) -> Option<MapDestination>
                 return None;
             }
         }
+    }
+    if r.mismatched_since(before) {
+        return None;
     }
     if !weighted {
         let subject = quote(&destination.subject);
@@ -268,7 +272,7 @@ fn check_destinations(source: &str, destinations: &[MapDestination]) -> Result<(
         if total + u32::from(destination.weight) > 100 {
             return Err("total weight needs to be <= 100".into());
         }
-        subjects::check_mapping(source, &destination.subject)?;
+        subjects::check_mapping(source, &destination.subject).map_err(|e| e.to_string())?;
     }
     Ok(())
 }

@@ -220,6 +220,7 @@ pub(super) fn users(token: &Token, r: &mut Reader<'_>) -> Option<(Vec<User>, Vec
         let (mut user, mut key_user) = (User::default(), NkeyUser::default());
         // Compat: what is wrong with the whole entry is reported at the last key read.
         let mut last = item;
+        let before = r.found.errors.len();
         for (key, token) in map.written() {
             last = token;
             match key.to_lowercase().as_str() {
@@ -240,6 +241,10 @@ pub(super) fn users(token: &Token, r: &mut Reader<'_>) -> Option<(Vec<User>, Vec
             }
         }
         if key_user.nkey.is_empty() && user.username.is_empty() {
+            if r.mismatched_since(before) {
+                // What is missing is what could not be read.
+                continue;
+            }
             r.error(last, "User entry requires a user");
             return None;
         }
@@ -289,6 +294,7 @@ fn callout(token: &Token, r: &mut Reader<'_>) -> Option<AuthCallout> {
     };
     let mut callout = AuthCallout::default();
     let mut last = token;
+    let before = r.found.errors.len();
     for (key, token) in map.written() {
         last = token;
         match key.to_lowercase().as_str() {
@@ -332,6 +338,9 @@ fn callout(token: &Token, r: &mut Reader<'_>) -> Option<AuthCallout> {
     }
     if callout.account.is_empty() {
         callout.account = GLOBAL_ACCOUNT.into();
+    }
+    if r.mismatched_since(before) {
+        return None;
     }
     if callout.issuer.is_empty() {
         r.error(last, "Authorization callouts require an issuer to be specified");

@@ -36,6 +36,7 @@ mod system;
 mod tls;
 mod tls_files;
 mod tls_names;
+mod tls_values;
 pub mod url;
 mod websocket;
 

@@ -105,13 +105,18 @@ impl OperatorOptions {
                 if let Some(keys) = r.strings("trusted", token) {
                     self.trusted_keys = keys;
                 }
+                // Compat: reported at the last key of the list.
+                let at = match &token.value {
+                    Value::Array(items) => items.last().unwrap_or(token),
+                    _ => token,
+                };
                 for key in &self.trusted_keys {
                     if !nkey::is_public_operator(key) {
                         let text = format!(
                             "trust key {} required to be a valid public operator nkey",
                             quote(key)
                         );
-                        r.error(token, text);
+                        r.error(at, text);
                     }
                 }
             }

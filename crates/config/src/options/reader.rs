@@ -54,6 +54,13 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Whether a value had the wrong type since there were `before` errors. What is then missing
+    /// is not reported again.
+    pub(crate) fn mismatched_since(&self, before: usize) -> bool {
+        let new = self.found.errors.iter().skip(before);
+        new.into_iter().any(|error| error.text.starts_with(MISMATCH))
+    }
+
     fn mismatch(&mut self, at: &Token, wanted: &str) {
         self.push(mismatch(at, wanted));
     }
@@ -212,10 +219,12 @@ pub(crate) fn text(token: &Token) -> String {
     token.value.as_text().unwrap_or_default()
 }
 
+const MISMATCH: &str = "interface conversion: ";
+
 /// A value of the wrong type, in Go's words.
 pub(crate) fn mismatch(at: &Token, wanted: &str) -> Diagnostic {
     let found = at.value.type_name();
-    let text = format!("interface conversion: interface {{}} is {found}, not {wanted}");
+    let text = format!("{MISMATCH}interface {{}} is {found}, not {wanted}");
     Diagnostic::at(&at.position, text)
 }
 

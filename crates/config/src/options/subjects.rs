@@ -1,77 +1,44 @@
-//! The few questions about subjects a configuration must ask, and the seam to the subject room.
+//! The few questions about subjects a configuration must ask, in terms of text.
 //!
-//! Laws: the same answers as `subject`, which owns the grammar.
-//! Reference: sublist.go IsValidSubject, SubjectsCollide, isSubsetMatch; subject_transform.go.
+//! Not here: the answers (`subject`).
+//! Reference: subject_transform.go transformTokenize, transformUntokenize.
+
+use subject::transform::to_placeholders;
+use subject::{Transform, TransformError};
 
 /// Whether `text` is a subject, wildcards allowed.
 pub(crate) fn is_valid(text: &str) -> bool {
-    let mut full = false;
-    for token in text.split('.') {
-        if token.is_empty() || full || token.contains(['\t', '\n', '\x0c', '\r', ' ']) {
-            return false;
-        }
-        full = token == ">";
-    }
-    true
-}
-
-/// Whether `text` has no wildcard token.
-pub(crate) fn is_literal(text: &str) -> bool {
-    !has_wildcard(text)
+    subject::is_valid(text.as_bytes())
 }
 
 /// Whether `text` has a wildcard token.
 pub(crate) fn has_wildcard(text: &str) -> bool {
-    text.split('.').any(|token| token == "*" || token == ">")
+    subject::has_wildcard(text.as_bytes())
 }
 
 /// Whether `text` may be published to.
 pub(crate) fn is_publishable(text: &str) -> bool {
-    is_valid(text) && is_literal(text)
+    is_valid(text) && !has_wildcard(text)
 }
 
 /// Whether every subject that matches `narrow` matches `wide`.
 pub(crate) fn is_subset(narrow: &str, wide: &str) -> bool {
-    let mut narrow = narrow.split('.');
-    for want in wide.split('.') {
-        let Some(have) = narrow.next() else { return false };
-        match (have, want) {
-            (_, "") => return false,
-            (_, ">") => return true,
-            ("" | ">", _) => return false,
-            ("*", want) if want != "*" => return false,
-            (have, want) if want != "*" && have != want => return false,
-            _ => {}
-        }
-    }
-    narrow.next().is_none()
+    subject::is_subset(narrow.as_bytes(), wide.as_bytes())
 }
 
 /// Whether some subject matches both.
 pub(crate) fn collide(a: &str, b: &str) -> bool {
-    let (mut a, mut b) = (a.split('.'), b.split('.'));
-    loop {
-        match (a.next(), b.next()) {
-            (None, None) | (Some(">"), Some(_)) | (Some(_), Some(">")) => return true,
-            (None, _) | (_, None) => return false,
-            (Some(x), Some(y)) if x == "*" || y == "*" || x == y => {}
-            _ => return false,
-        }
-    }
+    subject::collides(a.as_bytes(), b.as_bytes())
 }
 
-/// Whether `source` can be mapped to `destination`; the error is the transform's own text.
-///
-/// The one seam to `subject::Transform`.
-pub(crate) fn check_mapping(_source: &str, _destination: &str) -> Result<(), String> {
-    Ok(())
+/// Whether `source` can be mapped to `destination`.
+pub(crate) fn check_mapping(source: &str, destination: &str) -> Result<(), TransformError> {
+    Transform::for_mapping(source, destination).map(drop)
 }
 
 /// Whether an import of `source` can appear as `destination`, in both directions.
-///
-/// The second seam to `subject::Transform`, strict form.
-pub(crate) fn check_import_transform(_source: &str, _destination: &str) -> Result<(), String> {
-    Ok(())
+pub(crate) fn check_import(source: &str, destination: &str) -> Result<(), TransformError> {
+    Transform::strict(source, &to_placeholders(destination)).map(drop)
 }
 
 /// `foo.$1.{{wildcard(2)}}` as the subject it subscribes to, `foo.*.*`.

@@ -74,10 +74,10 @@ pub fn parse(text: &str) -> Result<Url, UrlError> {
 }
 
 fn try_parse(text: &str) -> Result<Url, String> {
-    if text.bytes().any(|b| b < 0x20 || b == 0x7f) {
+    let (body, fragment) = text.split_once('#').unwrap_or((text, ""));
+    if body.bytes().any(|b| b < 0x20 || b == 0x7f) {
         return Err("net/url: invalid control character in URL".into());
     }
-    let (body, fragment) = text.split_once('#').unwrap_or((text, ""));
     check_escapes(fragment)?;
     let (scheme, rest) = split_scheme(body)?;
     let mut url = Url { scheme: scheme.to_ascii_lowercase(), ..Url::default() };
@@ -147,9 +147,13 @@ fn read_authority(url: &mut Url, authority: &str) -> Result<(), String> {
 }
 
 fn check_host(host: &str) -> Result<(), String> {
+    if host.rfind('[').is_some_and(|at| at > 0) {
+        return Err("invalid IP-literal".into());
+    }
     let port = match host.strip_prefix('[') {
         Some(_) => {
             let end = host.rfind(']').ok_or("missing ']' in host")?;
+            check_literal(host.get(1..end).unwrap_or_default())?;
             host.get(end + 1..).unwrap_or_default()
         }
         None => host.rfind(':').and_then(|at| host.get(at..)).unwrap_or_default(),
@@ -162,9 +166,10 @@ fn check_host(host: &str) -> Result<(), String> {
     // In a host only bytes outside ASCII may be escaped.
     for (at, _) in host.match_indices('%') {
         let high = host.as_bytes().get(at + 1).copied().unwrap_or_default();
-        if !host.starts_with('[') && high.is_ascii_digit() && high < b'8' {
-            let escape = quote(host.get(at..at + 3).unwrap_or_default());
-            return Err(format!("invalid URL escape {escape}"));
+        let escape = host.get(at..at + 3).unwrap_or_default();
+        let low = high.is_ascii_digit() && high < b'8';
+        if !host.starts_with('[') && low && escape != "%25" {
+            return Err(format!("invalid URL escape {}", quote(escape)));
         }
     }
     let allowed = |c: char| {
@@ -174,6 +179,18 @@ fn check_host(host: &str) -> Result<(), String> {
         Some(c) => Err(format!("invalid character {} in host name", quote(&c.to_string()))),
         None => Ok(()),
     }
+}
+
+/// What stands between brackets is an IPv6 address, perhaps with a zone.
+fn check_literal(literal: &str) -> Result<(), String> {
+    let (address, zone) = match literal.split_once("%25") {
+        Some((address, zone)) => (address, Some(zone)),
+        None => (literal, None),
+    };
+    if zone == Some("") || address.parse::<std::net::Ipv6Addr>().is_err() {
+        return Err(format!("invalid host: {}", quote(literal)));
+    }
+    Ok(())
 }
 
 fn check_escapes(text: &str) -> Result<(), String> {

@@ -4,5 +4,6 @@ mod connz;
 mod fake;
 mod golden;
 mod params;
+mod peer;
 mod properties;
 mod requests;

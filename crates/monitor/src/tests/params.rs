@@ -8,86 +8,89 @@ fn get(source: &Fake, path: &str, query: &str) -> (u16, String) {
     (response.status, String::from_utf8(response.body).unwrap())
 }
 
+/// Path, query, and the refusal.
+pub(super) const REFUSALS: &[(&str, &str, &str)] = &[
+    (
+        "/connz",
+        "auth=v",
+        "Error decoding boolean for 'auth': strconv.ParseBool: parsing \"v\": invalid syntax",
+    ),
+    (
+        "/connz",
+        "subs=yes",
+        "Error decoding boolean for 'subs': strconv.ParseBool: parsing \"yes\": invalid syntax",
+    ),
+    (
+        "/connz",
+        "limit=x",
+        "Error decoding int for 'limit': strconv.Atoi: parsing \"x\": invalid syntax",
+    ),
+    (
+        "/connz",
+        "limit=%2B",
+        "Error decoding int for 'limit': strconv.Atoi: parsing \"+\": invalid syntax",
+    ),
+    (
+        "/connz",
+        "offset=9223372036854775808",
+        "Error decoding int for 'offset': strconv.Atoi: parsing \"9223372036854775808\": value out of range",
+    ),
+    (
+        "/connz",
+        "cid=-1",
+        "Error decoding uint64 for 'cid': strconv.ParseUint: parsing \"-1\": invalid syntax",
+    ),
+    (
+        "/connz",
+        "cid=18446744073709551616",
+        "Error decoding uint64 for 'cid': strconv.ParseUint: parsing \"18446744073709551616\": value out of range",
+    ),
+    ("/connz", "state=Half", "Error decoding state for Half"),
+    (
+        "/routez",
+        "subs=2",
+        "Error decoding boolean for 'subs': strconv.ParseBool: parsing \"2\": invalid syntax",
+    ),
+    (
+        "/gatewayz",
+        "accs=2",
+        "Error decoding boolean for 'accs': strconv.ParseBool: parsing \"2\": invalid syntax",
+    ),
+    (
+        "/leafz",
+        "subs=detail",
+        "Error decoding boolean for 'subs': strconv.ParseBool: parsing \"detail\": invalid syntax",
+    ),
+    (
+        "/accstatz",
+        "unused=%22",
+        "Error decoding boolean for 'unused': strconv.ParseBool: parsing \"\\\"\": invalid syntax",
+    ),
+    (
+        "/ipqueuesz",
+        "all=maybe",
+        "Error decoding boolean for 'all': strconv.ParseBool: parsing \"maybe\": invalid syntax",
+    ),
+    (
+        "/jsz",
+        "stream-leader-only=x",
+        "Error decoding boolean for 'stream-leader-only': strconv.ParseBool: parsing \"x\": invalid syntax",
+    ),
+    (
+        "/healthz",
+        "js-enabled-only=bad",
+        "Error decoding boolean for 'js-enabled-only': strconv.ParseBool: parsing \"bad\": invalid syntax",
+    ),
+    ("/accountz", "acc=zz", "Account zz does not exist"),
+    ("/subsz", "test=a.*", "invalid test subject, must be valid publish subject: a.*"),
+    ("/subsz", "test=a..b", "invalid test subject, must be valid publish subject: a..b"),
+];
+
 // Contract: MON-004
 #[test]
 fn bad_values_are_refused_in_gos_words() {
-    for (path, query, text) in [
-        (
-            "/connz",
-            "auth=v",
-            "Error decoding boolean for 'auth': strconv.ParseBool: parsing \"v\": invalid syntax",
-        ),
-        (
-            "/connz",
-            "subs=yes",
-            "Error decoding boolean for 'subs': strconv.ParseBool: parsing \"yes\": invalid syntax",
-        ),
-        (
-            "/connz",
-            "limit=x",
-            "Error decoding int for 'limit': strconv.Atoi: parsing \"x\": invalid syntax",
-        ),
-        (
-            "/connz",
-            "limit=%2B",
-            "Error decoding int for 'limit': strconv.Atoi: parsing \"+\": invalid syntax",
-        ),
-        (
-            "/connz",
-            "offset=9223372036854775808",
-            "Error decoding int for 'offset': strconv.Atoi: parsing \"9223372036854775808\": value out of range",
-        ),
-        (
-            "/connz",
-            "cid=-1",
-            "Error decoding uint64 for 'cid': strconv.ParseUint: parsing \"-1\": invalid syntax",
-        ),
-        (
-            "/connz",
-            "cid=18446744073709551616",
-            "Error decoding uint64 for 'cid': strconv.ParseUint: parsing \"18446744073709551616\": value out of range",
-        ),
-        ("/connz", "state=Half", "Error decoding state for Half"),
-        (
-            "/routez",
-            "subs=2",
-            "Error decoding boolean for 'subs': strconv.ParseBool: parsing \"2\": invalid syntax",
-        ),
-        (
-            "/gatewayz",
-            "accs=2",
-            "Error decoding boolean for 'accs': strconv.ParseBool: parsing \"2\": invalid syntax",
-        ),
-        (
-            "/leafz",
-            "subs=detail",
-            "Error decoding boolean for 'subs': strconv.ParseBool: parsing \"detail\": invalid syntax",
-        ),
-        (
-            "/accstatz",
-            "unused=%22",
-            "Error decoding boolean for 'unused': strconv.ParseBool: parsing \"\\\"\": invalid syntax",
-        ),
-        (
-            "/ipqueuesz",
-            "all=maybe",
-            "Error decoding boolean for 'all': strconv.ParseBool: parsing \"maybe\": invalid syntax",
-        ),
-        (
-            "/jsz",
-            "stream-leader-only=x",
-            "Error decoding boolean for 'stream-leader-only': strconv.ParseBool: parsing \"x\": invalid syntax",
-        ),
-        (
-            "/healthz",
-            "js-enabled-only=bad",
-            "Error decoding boolean for 'js-enabled-only': strconv.ParseBool: parsing \"bad\": invalid syntax",
-        ),
-        ("/accountz", "acc=zz", "Account zz does not exist"),
-        ("/subsz", "test=a.*", "invalid test subject, must be valid publish subject: a.*"),
-        ("/subsz", "test=a..b", "invalid test subject, must be valid publish subject: a..b"),
-    ] {
-        assert_eq!(get(&server(), path, query), (400, text.to_owned()), "{path}?{query}");
+    for (path, query, text) in REFUSALS {
+        assert_eq!(get(&server(), path, query), (400, (*text).to_owned()), "{path}?{query}");
     }
     let refused = respond("/connz", "auth=v", &server(), "", now());
     assert_eq!(refused.content_type, "text/plain; charset=utf-8");

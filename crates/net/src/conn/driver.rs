@@ -94,7 +94,7 @@ impl Driver {
             if self.closing_until.is_some_and(|until| now >= until) {
                 return Poll::Ready(());
             }
-            if !blocked && closing.is_none() && (pending == 0 || self.owner.direct()) {
+            if !blocked && closing.is_none() && pending == 0 {
                 self.blocked_since = None;
                 return Poll::Pending;
             }
