@@ -33,16 +33,8 @@ enum Way {
     #[default]
     Empty,
     /// One plain subscription whose filter is the subject.
-    One {
-        account: u32,
-        hash: u64,
-        stamp: Stamp,
-        sub: Arc<Sub>,
-    },
-    Many {
-        hash: u64,
-        entry: Box<Entry>,
-    },
+    One { account: u32, hash: u64, stamp: Stamp, sub: Arc<Sub> },
+    Many { hash: u64, entry: Box<Entry> },
 }
 
 #[derive(Default)]

@@ -115,8 +115,7 @@ impl Session {
             Transport::InProcess => ConnectionType::InProcess,
         };
         let nonce = self.nonce.clone();
-        let attempt =
-            Attempt { connect, nonce, way, certificate: self.certificate.clone(), implicit };
+        let attempt = Attempt { connect, nonce, way, certificate: self.certificate.clone(), implicit };
         let authenticator = worker.broker.authenticator();
         if authenticator.is_slow(&attempt.request()) {
             self.phase = Phase::Verifying;
@@ -252,8 +251,7 @@ impl Session {
         facts.lang.clone_from(&connect.lang);
         facts.version.clone_from(&connect.version);
         facts.label.clear();
-        for part in
-            [client, if user.is_empty() { user } else { format!("{}/{user}", self.account.name) }]
+        for part in [client, if user.is_empty() { user } else { format!("{}/{user}", self.account.name) }]
         {
             if !part.is_empty() {
                 facts.label.push_str(" - ");

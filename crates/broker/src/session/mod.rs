@@ -170,9 +170,7 @@ impl Session {
             }
         }
         self.end_run(data, &mut run, worker);
-        self.conn
-            .last_activity
-            .store(worker.now.wall.0 as u64, std::sync::atomic::Ordering::Relaxed);
+        self.conn.last_activity.store(worker.now.wall.0 as u64, std::sync::atomic::Ordering::Relaxed);
         Progress { consumed: pos, need }
     }
 

@@ -110,19 +110,11 @@ impl Session {
             self.send_error(text::INVALID_PUBLISH_SUBJECT, worker);
         }
         if !self.is_allowed(p.subject, worker) {
-            self.refuse_message(
-                &format!("Publish to \"{}\"", String::from_utf8_lossy(p.subject)),
-                p,
-                worker,
-            );
+            self.refuse_message(&format!("Publish to \"{}\"", String::from_utf8_lossy(p.subject)), p, worker);
             return false;
         }
         if p.subject.starts_with(b"_GR_.") || p.subject.starts_with(b"$NRG.") {
-            self.refuse_message(
-                &format!("Publish to \"{}\"", String::from_utf8_lossy(p.subject)),
-                p,
-                worker,
-            );
+            self.refuse_message(&format!("Publish to \"{}\"", String::from_utf8_lossy(p.subject)), p, worker);
             return false;
         }
         if let Some(reply) = p.reply

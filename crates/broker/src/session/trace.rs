@@ -13,11 +13,7 @@ use wire::parser::{Frame, Publish};
 const SECRETS: [&str; 7] = ["pass", "password", "auth_token", "sig", "proxy_sig", "nkey", "jwt"];
 
 /// A payload as the log shows it, quoted; `None` if there is nothing to show.
-pub(crate) fn payload(
-    settings: &Settings,
-    body: &[u8],
-    header_len: Option<usize>,
-) -> Option<String> {
+pub(crate) fn payload(settings: &Settings, body: &[u8], header_len: Option<usize>) -> Option<String> {
     let mut body = body;
     if settings.trace_headers {
         body = body.get(..header_len.filter(|n| *n > 0)?)?;
