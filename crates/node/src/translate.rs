@@ -114,9 +114,8 @@ pub fn auth(options: &Options, stand_in: &str) -> AuthConfig {
 
 fn only_system_account(options: &Options) -> bool {
     let system = options.system_account();
-    let named = |account: &config::options::Account| {
-        account.name != config::options::GLOBAL_ACCOUNT
-    };
+    let named =
+        |account: &config::options::Account| account.name != config::options::GLOBAL_ACCOUNT;
     let mut accounts = options.accounts.iter().filter(|account| named(account)).peekable();
     accounts.peek().is_some()
         && accounts.all(|account| Some(account.name.as_str()) == system)

@@ -342,6 +342,5 @@ fn sublist_facts(account: &Account) -> SublistFacts {
         cache_hits: account.counters.lookups().1,
         fanout_max: account.fanout_max.load(Ordering::Relaxed),
         fanout_total: account.fanout_total.load(Ordering::Relaxed),
-        ..SublistFacts::default()
     }
 }

@@ -45,23 +45,13 @@ struct Set([Way; WAYS]);
 const _: () = assert!(size_of::<Set>() == 64);
 
 /// Cached match results of one worker.
+#[derive(Default)]
 pub(crate) struct MatchCache {
     sets: Vec<Set>,
     /// Fingerprints of subjects missed once, by set.
     seen: Vec<u16>,
     evictions: usize,
     hasher: foldhash::fast::RandomState,
-}
-
-impl Default for MatchCache {
-    fn default() -> Self {
-        Self {
-            sets: Vec::new(),
-            seen: Vec::new(),
-            evictions: 0,
-            hasher: foldhash::fast::RandomState::default(),
-        }
-    }
 }
 
 /// A valid result.

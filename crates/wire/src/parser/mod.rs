@@ -153,11 +153,7 @@ fn verb(input: &[u8], name: &[u8]) -> Result<(), Step<'static>> {
     let (head, expected) = (input.get(..seen), name.get(..seen));
     match (head, expected) {
         (Some(head), Some(expected)) if head.eq_ignore_ascii_case(expected) => {
-            if seen == name.len() {
-                Ok(())
-            } else {
-                Err(Step::More { total: None })
-            }
+            if seen == name.len() { Ok(()) } else { Err(Step::More { total: None }) }
         }
         _ => Err(Step::Invalid(Violation::UnknownOperation)),
     }
