@@ -13,6 +13,7 @@
 //!   always synced, and are barriers: nothing after them takes effect before they are durable.
 //! - A ticket is done when its request and all before it are as durable as the log is configured
 //!   to be; `handle_durable(t)` says so for every ticket up to `t`.
+//! - A read sees every write requested before it.
 //! - A driver that cannot carry out a request calls `Node::handle_write_error` and nothing else.
 
 use bytes::Bytes;

@@ -113,6 +113,9 @@ pub struct Disk {
     queued: VecDeque<Persist>,
     /// How many of `queued` the disk is working on.
     in_flight: usize,
+    /// The last ticket submitted, and the last done, of this incarnation.
+    submitted: Ticket,
+    done: Ticket,
     /// A log write was acknowledged without a sync.
     acked_unsynced: bool,
     lost: bool,
@@ -134,14 +137,27 @@ impl Disk {
             unsynced: Vec::new(),
             queued: VecDeque::new(),
             in_flight: 0,
+            submitted: Ticket(0),
+            done: Ticket(0),
             acked_unsynced: false,
             lost: false,
             snapshot_max: LogIndex(0),
         }
     }
 
+    /// The last ticket submitted.
+    pub fn submitted(&self) -> Ticket {
+        self.submitted
+    }
+
+    /// The last ticket carried out.
+    pub fn done(&self) -> Ticket {
+        self.done
+    }
+
     /// Queues a write.
     pub fn submit(&mut self, persist: Persist) {
+        self.submitted = persist.ticket;
         self.queued.push_back(persist);
     }
 
@@ -160,6 +176,7 @@ impl Disk {
         for _ in 0..std::mem::take(&mut self.in_flight) {
             let Some(persist) = self.queued.pop_front() else { break };
             last = Some(persist.ticket);
+            self.done = persist.ticket;
             if let Write::Append { record, .. } = &persist.write {
                 appended(record);
             }
@@ -232,6 +249,7 @@ impl Disk {
         }
         self.queued.clear();
         self.in_flight = 0;
+        (self.submitted, self.done) = (Ticket(0), Ticket(0));
         if how == Crash::Power {
             let kept = rng.below(self.unsynced.len() as u64 + 1) as usize;
             self.lost |= self.acked_unsynced && kept < self.unsynced.len();

@@ -9,7 +9,8 @@ use std::fmt::Write as _;
 use bytes::Bytes;
 use raft::{
     Apply, Bug, Channel, Checksum, Config, Dest, Effects, Inbox, LogIndex, Notice, PeerId,
-    PeerState, Read, ReadId, ReadRequest, Recovery, ReplySubject, Role, Send, Verdict, Write,
+    PeerState, Read, ReadId, ReadRequest, Recovery, ReplySubject, Role, Send, Ticket, Verdict,
+    Write,
 };
 
 use crate::check::{Checked, Checks, Violation, broken};
@@ -27,7 +28,7 @@ pub(crate) enum Event {
     Deliver { from: usize, to: usize, channel: Channel, payload: Bytes, reply: ReplySubject },
     Tick { server: usize, incarnation: u32 },
     DiskDone { server: usize, incarnation: u32 },
-    ReadDone { server: usize, incarnation: u32, request: ReadRequest },
+    ReadDone { server: usize, incarnation: u32, request: ReadRequest, after: Ticket },
     ApplyDone { server: usize, incarnation: u32 },
     SyncAll { server: usize },
     Restart { server: usize },
@@ -169,8 +170,8 @@ impl World {
             }
             Event::Tick { server, incarnation } => self.tick(server, incarnation),
             Event::DiskDone { server, incarnation } => self.disk_done(server, incarnation),
-            Event::ReadDone { server, incarnation, request } => {
-                self.read_done(server, incarnation, request)
+            Event::ReadDone { server, incarnation, request, after } => {
+                self.read_done(server, incarnation, request, after)
             }
             Event::ApplyDone { server, incarnation } => self.apply_done(server, incarnation),
             Event::SyncAll { server } => {
@@ -293,8 +294,9 @@ impl World {
         }
         let incarnation = self.hosts[server].incarnation;
         for request in effects.read.drain(..) {
-            let after = self.rng.range(MS / 20, MS);
-            self.schedule(after, Event::ReadDone { server, incarnation, request });
+            let wait = self.rng.range(MS / 20, MS);
+            let after = self.hosts[server].disk.submitted();
+            self.schedule(wait, Event::ReadDone { server, incarnation, request, after });
         }
         let applies = std::mem::take(&mut effects.apply);
         effects.clear();
@@ -529,19 +531,24 @@ impl World {
         Ok(())
     }
 
-    fn read_done(&mut self, server: usize, incarnation: u32, request: ReadRequest) -> Checked {
+    fn read_done(
+        &mut self,
+        server: usize,
+        incarnation: u32,
+        request: ReadRequest,
+        after: Ticket,
+    ) -> Checked {
         let host = &self.hosts[server];
         if host.incarnation != incarnation || host.process.is_none() {
+            return Ok(());
+        }
+        if host.disk.done() < after {
+            self.schedule(MS, Event::ReadDone { server, incarnation, request, after });
             return Ok(());
         }
         let id: ReadId = request.id;
         match request.what {
             Read::Entries { first, last, max_bytes } => {
-                // What is still being written is not readable yet: try again.
-                if first > host.disk.live.last() {
-                    self.schedule(MS, Event::ReadDone { server, incarnation, request });
-                    return Ok(());
-                }
                 let records = host.disk.read(first, last, max_bytes);
                 self.input(server, |node, now, out| {
                     node.handle_entries_read(id, records.as_deref(), now, out);

@@ -135,8 +135,15 @@ impl<M: Mutation> Node<M> {
         now: Mono,
         out: &mut Effects,
     ) {
+        // A record that is not the one the log knows is as bad as an unreadable one.
         let decoded: Option<Vec<(AppendEntry, Bytes)>> = records.and_then(|records| {
-            records.iter().map(|r| Some((AppendEntry::decode(r).ok()?, r.clone()))).collect()
+            let decode = |record: &Bytes| {
+                let entry = AppendEntry::decode(record).ok()?;
+                let end = entry.end();
+                let ours = self.log.term_at(end.index).is_none_or(|term| term == end.term);
+                (ours && entry.stores()).then(|| (entry, record.clone()))
+            };
+            records.iter().map(decode).collect()
         });
         if self.apply_read == Some(id) {
             self.apply_read = None;

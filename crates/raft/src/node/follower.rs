@@ -193,7 +193,7 @@ impl<M: Mutation> Node<M> {
                 None => self.store(entry, record, now, out),
             }
         }
-        self.note_catchup_progress(inbox.is_some(), now, out);
+        self.note_catchup_progress(end.index, inbox.is_some(), now, out);
         if inbox.is_none() && transfer == Some(self.config.id) {
             self.accept_transfer(now);
         }
@@ -285,18 +285,13 @@ impl<M: Mutation> Node<M> {
         if self.planted(Bug::NeverCatchUp) {
             return;
         }
-        let last = self.log.last().index;
-        if let Some(catchup) = &mut self.catchup {
-            if catchup.progress != last {
-                catchup.progress = last;
-                catchup.active = now;
-            }
+        if let Some(catchup) = &self.catchup {
             let stalled = Self::since(now, catchup.active) > self.config.timing.catchup_stall;
             if !stalled || self.planted(Bug::NeverRetryCatchUp) {
                 return;
             }
         }
-        self.request_catchup(last, entry.prev.index, reply, now, out);
+        self.request_catchup(self.log.last().index, entry.prev.index, reply, now, out);
     }
 
     fn request_catchup(
@@ -317,7 +312,7 @@ impl<M: Mutation> Node<M> {
         self.catchup = Some(FollowerCatchup {
             inbox,
             target,
-            progress: self.log.last().index,
+            matched: from,
             active: now,
             received: 0,
             signalled,
@@ -327,23 +322,30 @@ impl<M: Mutation> Node<M> {
         self.respond(Position::new(term, from), false, ReplySubject::catchup(inbox), reply, out);
     }
 
-    fn note_catchup_progress(&mut self, streamed: bool, now: Mono, out: &mut Effects) {
-        let last = self.log.last().index;
+    /// Our log is known to match the leader's up to `matched`. The end of our own log tells nothing:
+    /// it may contradict the leader's.
+    fn note_catchup_progress(
+        &mut self,
+        matched: LogIndex,
+        streamed: bool,
+        now: Mono,
+        out: &mut Effects,
+    ) {
         let window = self.config.limits.catchup_window;
         let Some(catchup) = &mut self.catchup else { return };
-        if last >= catchup.target {
+        if matched >= catchup.target {
             self.cancel_catchup(out);
             return;
         }
-        if last > catchup.progress {
-            catchup.progress = last;
+        if matched > catchup.matched {
+            catchup.matched = matched;
             catchup.active = now;
         }
         // The leader stops after a window and hears nothing from us before we are level: ask anew
         // at once, not only when it looks stalled.
-        if streamed && catchup.received > window && last > catchup.asked_from {
-            let (target, reply) = (catchup.target, catchup.reply);
-            self.request_catchup(last, target, reply, now, out);
+        if streamed && catchup.received > window && catchup.matched > catchup.asked_from {
+            let (from, target, reply) = (catchup.matched, catchup.target, catchup.reply);
+            self.request_catchup(from, target, reply, now, out);
         }
     }
 
@@ -381,7 +383,7 @@ impl<M: Mutation> Node<M> {
         if self.log.term_at(position.index) == Some(position.term) {
             // Everything it covers is in our log; the snapshot tells that it is committed.
             self.advance_commit(position.index, now, out);
-            self.note_catchup_progress(true, now, out);
+            self.note_catchup_progress(position.index, true, now, out);
             return;
         }
         self.persist(
@@ -408,8 +410,8 @@ impl<M: Mutation> Node<M> {
         self.pending_snapshot = Some((position, snapshot.data.clone()));
         self.cold.clear();
         self.apply_read = None;
-        self.note_catchup_progress(true, now, out);
         self.signal_catchup(out);
+        self.note_catchup_progress(position.index, true, now, out);
     }
 }
 

@@ -80,8 +80,8 @@ struct FollowerCatchup {
     inbox: Inbox,
     /// Where the leader's log ended when it was asked.
     target: LogIndex,
-    /// Where our log ended when progress was last seen, and when.
-    progress: LogIndex,
+    /// How far the stream has shown our logs to match, and when it last moved.
+    matched: LogIndex,
     active: Mono,
     /// Bytes received on this inbox.
     received: usize,
