@@ -200,11 +200,21 @@ impl World {
         };
         let Some(leader) = self.leader() else { return Ok(()) };
         let id = self.ids()[server];
-        let Some(node) = self.hosts[leader].node() else { return Ok(()) };
-        let mut peers: Vec<PeerId> = node.peers().to_vec();
-        if peers.len() >= 6 {
+        if self.hosts[leader].node().is_none_or(|node| node.peers().len() >= 6) {
             return Ok(());
         }
+        self.create(server)?;
+        self.input(leader, |node, now, out| {
+            let _ = node.propose_add_peer(id);
+            node.poll(now, out);
+        })
+    }
+
+    /// Creates the group on a server, as a newcomer that knows the members.
+    pub(crate) fn create(&mut self, server: usize) -> Checked {
+        let id = self.ids()[server];
+        let newest = (self.hosts.iter().filter_map(|h| h.node())).max_by_key(|n| n.commit());
+        let mut peers: Vec<PeerId> = newest.map_or(Vec::new(), |node| node.peers().to_vec());
         peers.push(id);
         let sum = raft::Checksum::new(crate::world::GROUP);
         let snapshot_max = self.hosts[server].disk.snapshot_max;
@@ -216,11 +226,7 @@ impl World {
         if !self.plan.sync {
             self.schedule(MS, Event::SyncAll { server });
         }
-        self.start(server)?;
-        self.input(leader, |node, now, out| {
-            let _ = node.propose_add_peer(id);
-            node.poll(now, out);
-        })
+        self.start(server)
     }
 
     fn remove_peer(&mut self) -> Checked {

@@ -51,7 +51,12 @@ pub fn run_seed(seed: u64, bug: Option<Bug>, trace: bool) -> (Result<Outcome, Vi
             Err(Violation { rule: "assertion", detail: text })
         }
     };
-    (result, world.trace().to_vec())
+    let mut lines = world.trace().to_vec();
+    if trace {
+        lines.push(format!("plan {:?}", world.plan));
+        lines.extend(world.summary());
+    }
+    (result, lines)
 }
 
 /// Keeps the default panic message off the terminal: violations are reported once, with the seed.

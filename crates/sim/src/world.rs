@@ -352,9 +352,10 @@ impl World {
     }
 
     fn stop_removed(&mut self, server: usize) {
+        // Unless somebody took it back meanwhile.
         let id = self.ids[server];
-        let removed = self.hosts[server].node().is_some_and(|node| !node.peers().contains(&id));
-        if removed {
+        let mut nodes = self.hosts.iter().filter_map(Host::node);
+        if self.hosts[server].created && nodes.all(|node| !node.peers().contains(&id)) {
             self.retire(server);
         }
     }
@@ -734,8 +735,9 @@ impl World {
             host.full = false;
             host.apply_delay = 0;
             host.set_rate(now, 1000);
-            let id = self.ids[server];
             self.start(server)?;
+            let incarnation = self.hosts[server].incarnation;
+            self.schedule(MS, Event::DiskDone { server, incarnation });
             let observer = self.hosts[server].joining;
             self.input(server, |node, now, out| {
                 node.resume_apply(now, out);
@@ -744,7 +746,6 @@ impl World {
                 }
             })?;
             self.drain_applies(server, usize::MAX)?;
-            let _ = id;
             if let Some(process) = &mut self.hosts[server].process {
                 process.tick_at = u64::MAX;
             }
@@ -827,6 +828,10 @@ impl World {
             let members = self.members();
             for server in 0..self.hosts.len() {
                 let runs = self.hosts[server].process.is_some();
+                if !self.hosts[server].created && members.contains(&server) {
+                    // Taken back into the group after it was deleted here.
+                    self.create(server)?;
+                }
                 if runs && !members.contains(&server) && self.member_count_settled() {
                     self.retire(server);
                 }
@@ -851,6 +856,34 @@ impl World {
         let mut nodes = self.hosts.iter().filter_map(Host::node);
         nodes.all(|n| !n.membership_change_in_progress())
             && self.hosts.iter().filter_map(Host::node).any(raft::Node::is_leading)
+    }
+
+    /// Every server in one line each, for the end of a trace.
+    pub fn summary(&self) -> Vec<String> {
+        let line = |(server, host): (usize, &Host)| {
+            let Some(process) = &host.process else {
+                return format!("server {server} down, created {}", host.created);
+            };
+            let status = process.node.status(host.local(self.now));
+            let peers: Vec<PeerId> = status.peers.iter().map(|p| p.id).collect();
+            format!(
+                "server {server} {:?} term {} vote {:?} last {} base {} progress {:?} applied {} peers {peers:?} of {} change {} observer {} paused {} quarantine {:?} catching up {}",
+                status.role,
+                status.term,
+                status.vote,
+                status.last,
+                status.base,
+                status.progress,
+                process.register.applied,
+                process.node.cluster_size(),
+                process.node.membership_change_in_progress(),
+                status.observer,
+                status.paused,
+                process.node.quarantine(),
+                status.catching_up,
+            )
+        };
+        self.hosts.iter().enumerate().map(line).collect()
     }
 
     /// A server's violation as an error, for scenarios.

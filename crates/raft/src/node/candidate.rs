@@ -56,8 +56,7 @@ impl<M: Mutation> Node<M> {
     /// The election timer fired.
     pub(super) fn election_due(&mut self, now: Mono, out: &mut Effects) {
         if self.quarantine.as_ref().is_some_and(|q| q.vote_lost) {
-            self.elect_at = now + self.config.timing.election_min / 4;
-            self.ask_for_terms(out);
+            self.elect_at = self.election_timeout(now);
         } else if self.out_of_resources {
             self.elect_at = self.election_timeout(now);
         } else if self.observer {
@@ -71,10 +70,12 @@ impl<M: Mutation> Node<M> {
         } else if self.paused || self.processed < self.commit {
             // A leader must first have applied what is committed.
             self.elect_at = now + self.config.timing.election_min / 4;
-        } else if self.members.pending_change().is_some_and(|(_, peer)| peer == self.config.id) {
-            self.elect_at = now + self.config.timing.election_min;
-        } else if !self.members.contains(self.config.id) && !self.members.is_partial() {
-            // Not a member: nobody should follow us.
+        } else if !self.members.contains(self.config.id)
+            && !self.members.is_partial()
+            && !self.members.pending_change().is_some_and(|(_, peer)| peer == self.config.id)
+        {
+            // Not a member: nobody should follow us. But while our removal is not committed, only we
+            // may hold it, and nobody with a shorter log can win: we campaign without our own vote.
             self.elect_at = self.election_timeout(now);
         } else {
             self.become_candidate(now, out);
@@ -120,7 +121,9 @@ impl<M: Mutation> Node<M> {
     pub(super) fn count_self_vote(&mut self, term: Term) {
         if self.role == Role::Candidate && term == self.term {
             let unsure = self.log_is_unsure();
-            self.candidacy.count(self.config.id, unsure);
+            if self.members.contains(self.config.id) || self.members.is_partial() {
+                self.candidacy.count(self.config.id, unsure);
+            }
         }
     }
 

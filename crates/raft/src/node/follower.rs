@@ -64,12 +64,15 @@ impl<M: Mutation> Node<M> {
         }
         match self.compare(entry.prev) {
             Match::Same => self.store_after_match(entry, record, inbox, reply, now, out),
-            Match::Gap if inbox.is_none() => self.ask_for_catchup(&entry, reply, now, out),
-            Match::Gap => {}
             Match::Conflict if entry.prev.index <= self.commit => {
                 out.notices.push(Notice::Diverged(entry.prev.index));
                 self.close(out);
             }
+            Match::Gap | Match::Conflict if inbox.is_none() && self.is_catching_up(now) => {}
+            Match::Gap if inbox.is_none() => {
+                self.request_catchup(self.log.last().index, entry.prev.index, reply, now, out);
+            }
+            Match::Gap => {}
             Match::Conflict => {
                 let from = self.log.run_start(entry.prev.index).prev().max(self.commit);
                 self.request_catchup(from, entry.prev.index, reply, now, out);
@@ -274,24 +277,12 @@ impl<M: Mutation> Node<M> {
 
     // --- catching up, the follower's side ---
 
-    /// The leader is ahead of our log: ask for what lies between, unless that is under way.
-    fn ask_for_catchup(
-        &mut self,
-        entry: &AppendEntry,
-        reply: ReplySubject,
-        now: Mono,
-        out: &mut Effects,
-    ) {
-        if self.planted(Bug::NeverCatchUp) {
-            return;
-        }
-        if let Some(catchup) = &self.catchup {
-            let stalled = Self::since(now, catchup.active) > self.config.timing.catchup_stall;
-            if !stalled || self.planted(Bug::NeverRetryCatchUp) {
-                return;
-            }
-        }
-        self.request_catchup(self.log.last().index, entry.prev.index, reply, now, out);
+    /// Whether a catch-up is under way and moves: live traffic then waits.
+    fn is_catching_up(&self, now: Mono) -> bool {
+        let stall = self.config.timing.catchup_stall;
+        let moves = |c: &FollowerCatchup| Self::since(now, c.active) <= stall;
+        self.planted(Bug::NeverCatchUp)
+            || self.catchup.as_ref().is_some_and(|c| moves(c) || self.planted(Bug::NeverRetryCatchUp))
     }
 
     fn request_catchup(

@@ -241,7 +241,10 @@ impl<M: Mutation> Node<M> {
         match (&self.leading, self.role) {
             (_, Role::Closed) => Mono(u64::MAX),
             (Some(leading), _) => leading.next_deadline(),
-            (None, _) => self.elect_at,
+            (None, _) => match self.quarantine.as_ref().filter(|q| q.vote_lost) {
+                Some(quarantine) => self.elect_at.min(quarantine.ask_at),
+                None => self.elect_at,
+            },
         }
     }
 
@@ -251,6 +254,7 @@ impl<M: Mutation> Node<M> {
             Role::Closed => return,
             Role::Leader => self.tick_leader(now, out),
             Role::Follower | Role::Candidate => {
+                self.ask_for_terms(now, out);
                 if now >= self.elect_at {
                     self.election_due(now, out);
                 }

@@ -13,6 +13,7 @@
 //! Reference: none; the empty-vote rule of processVoteRequest and runAsCandidate is what peers see.
 
 use bytes::Bytes;
+use stdx::time::Mono;
 
 use super::Node;
 use crate::codec::peers::PeerList;
@@ -33,17 +34,30 @@ pub struct Quarantine {
     pub vote_lost: bool,
     /// Who told its term since the start.
     answered: PeerList,
+    /// When to ask again.
+    pub(super) ask_at: Mono,
 }
 
 impl Quarantine {
     pub(crate) fn new(term: Term, log_lost: bool, vote_lost: bool) -> Self {
-        Self { term, log_lost, vote_lost, answered: PeerList::new() }
+        Self { term, log_lost, vote_lost, answered: PeerList::new(), ask_at: Mono(0) }
     }
 }
 
 impl<M: Mutation> Node<M> {
-    /// Asks every peer for its term.
-    pub(super) fn ask_for_terms(&mut self, out: &mut Effects) {
+    /// Asks every peer for its term, again and again until all have answered.
+    pub(super) fn ask_for_terms(&mut self, now: Mono, out: &mut Effects) {
+        let every = self.config.timing.election_min / 4;
+        let Some(quarantine) = self.quarantine.as_mut().filter(|q| q.vote_lost) else { return };
+        if now < quarantine.ask_at {
+            return;
+        }
+        quarantine.ask_at = now + every;
+        // Alone in the group, nobody else can have counted a forgotten vote.
+        if self.other_peers().is_empty() && !self.members.is_partial() {
+            self.all_terms_known(out);
+            return;
+        }
         let question = VoteRequest {
             term: Term(0),
             last: Position::ZERO,
@@ -72,15 +86,22 @@ impl<M: Mutation> Node<M> {
         }
         let heard = |peer: &PeerId| quarantine.answered.contains(peer);
         if complete && others.iter().all(heard) {
-            quarantine.vote_lost = false;
-            let floor = quarantine.term.max(self.term);
-            quarantine.term = floor;
-            // A vote for ourselves stands for "already voted": we never campaign in this term.
-            self.term = floor;
-            self.vote = Some(self.config.id);
-            self.persist_vote(out);
+            self.all_terms_known(out);
         }
         true
+    }
+
+    fn all_terms_known(&mut self, out: &mut Effects) {
+        let Some(quarantine) = &mut self.quarantine else { return };
+        quarantine.vote_lost = false;
+        quarantine.term = quarantine.term.max(self.term);
+        if quarantine.term > self.term {
+            self.leader = None;
+            self.term = quarantine.term;
+        }
+        // A vote for ourselves stands for "already voted": we never campaign in this term.
+        self.vote = Some(self.config.id);
+        self.persist_vote(out);
     }
 
     pub(super) fn leave_quarantine(&mut self, out: &mut Effects) {

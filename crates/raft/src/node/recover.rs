@@ -168,9 +168,6 @@ impl<M: Mutation> Recovery<M> {
             out.notices.push(Notice::Quarantined(true));
             node.persist_vote(out);
         }
-        if node.quarantine.as_ref().is_some_and(|q| q.vote_lost) {
-            node.elect_at = node.campaign_timeout(now);
-        }
         node.emit_applies(out);
         node
     }
