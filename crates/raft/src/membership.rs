@@ -189,8 +189,12 @@ impl Membership {
         self.committed.peers.sort_unstable();
     }
 
-    /// Since when `peer` has been out of the group by a committed removal.
+    /// Since when `peer` has been out of the group by a committed removal; none if an addition is
+    /// already under way.
     pub(crate) fn removed_at(&self, peer: PeerId) -> Option<Mono> {
+        if self.contains(peer) {
+            return None;
+        }
         self.removed.iter().find(|(removed, _)| *removed == peer).map(|&(_, at)| at)
     }
 

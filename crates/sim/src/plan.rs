@@ -127,8 +127,9 @@ impl Plan {
     /// The plan drawn from `rng`.
     pub fn draw(rng: &mut Rng) -> Self {
         let members = *rng.pick(&[3, 3, 3, 3, 3, 5, 5, 2, 4, 1]).unwrap_or(&3);
-        let spares = *rng.pick(&[0, 0, 1, 1, 2]).unwrap_or(&0);
         let named = if rng.chance(50) { 1 } else { members };
+        // A group still being discovered must not meet more servers than it was declared with.
+        let spares = if named == 1 { 0 } else { *rng.pick(&[0, 0, 1, 1, 2]).unwrap_or(&0) };
         let sync = rng.chance(650);
         let unit = if rng.chance(900) { 10 } else { 1 };
         let mut faults: Vec<Fault> = Vec::new();

@@ -431,7 +431,6 @@ impl<M: Mutation> Node<M> {
         }
         let rejoin = self.config.timing.removed_rejoin;
         if self.members.removed_at(peer).is_some_and(|at| now.since(at) < rejoin)
-            && !self.members.contains(peer)
             && !self.planted(Bug::CountRemovedPeer)
         {
             // Compat(RAFT-016): who was removed is not listened to for a while.
