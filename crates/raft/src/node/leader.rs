@@ -162,9 +162,11 @@ impl<M: Mutation> Node<M> {
         let uncommitted = self.log.last().index.distance(self.commit);
         let unapplied = self.commit.distance(self.applied.max(self.log.base().index));
         let Some(leading) = &mut self.leading else { return Err(ProposeError::NotLeader) };
-        // Compat(RAFT-018): an overrun leader steps down without naming a successor.
-        if uncommitted > limits.pause_quorum || unapplied > limits.pause_quorum {
-            leading.overrun = true;
+        let normal = entry.kind == EntryKind::Normal;
+        if normal && (uncommitted > limits.pause_quorum || unapplied > limits.pause_quorum) {
+            // Compat(RAFT-018): an overrun leader steps down without naming a successor. One that
+            // has just inherited the backlog gets the chance to commit it first.
+            leading.overrun = self.announced;
             return Err(ProposeError::Overrun);
         }
         if leading.proposals.len() >= limits.queued_proposals {

@@ -75,7 +75,6 @@ pub struct Recovery<M: Mutation> {
     snapshot: Option<Snapshot>,
     drop_log: bool,
     truncate: bool,
-    offered: bool,
 }
 
 impl<M: Mutation> Recovery<M> {
@@ -113,13 +112,11 @@ impl<M: Mutation> Recovery<M> {
             snapshot,
             drop_log,
             truncate: false,
-            offered: false,
         })
     }
 
     /// Offers the next log record, in order. Stop offering at the first `Stop`.
     pub fn record(&mut self, index: LogIndex, record: &Bytes) -> Verdict {
-        self.offered = true;
         let (base, last) = (self.log.base(), self.log.last());
         if self.drop_log {
             return Verdict::Stop;
@@ -205,7 +202,8 @@ impl<M: Mutation> Recovery<M> {
             Some(Write::ResetLog { base })
         } else if self.truncate {
             Some(Write::Truncate { last: self.log.last().index })
-        } else if self.offered && base > LogIndex(0) {
+        } else if base > LogIndex(0) {
+            // Also when the log ends before the snapshot: unsynced records may be gone.
             Some(Write::Compact { up_to: base })
         } else {
             None
