@@ -15,7 +15,7 @@ pub enum Bug {
     AckBeforeDurable,
     /// The leader counts its own copy before it is durable.
     CountSelfBeforeDurable,
-    /// Cuts the log back below the commit.
+    /// Cuts the log back to the start of a contradicted term, even below the commit.
     TruncateBelowCommit,
     /// Cuts the log back on a repeated append entry that matches.
     TruncateOnRepeat,
@@ -27,9 +27,9 @@ pub enum Bug {
     SkipLogCheck,
     /// Commits entries of earlier terms by counting copies.
     CommitOldTerm,
-    /// Acknowledges the end of the log where only a prefix is known to match.
+    /// Acknowledges an append entry that does not follow its log.
     AckUnmatched,
-    /// Commits past the part of the log known to match the leader's.
+    /// Follows the leader's commit before the logs are known to match.
     CommitUnmatched,
     /// Does not write down the term and vote.
     ForgetVote,
@@ -45,17 +45,15 @@ pub enum Bug {
     KeepTruncatedChange,
     /// Does not step down for a higher term.
     IgnoreHigherTerm,
-    /// Keeps acknowledgements when the term changes.
-    KeepOldAcks,
-    /// Installs a snapshot over a log it contradicts without dropping the log.
-    KeepLogUnderSnapshot,
+    /// Installs a leader's snapshot that covers less than is committed here.
+    StaleSnapshot,
     /// Labels a snapshot with the last stored instead of the last applied entry.
     SnapshotTooNew,
     /// Skips the matching of the previous entry.
     SkipPrevCheck,
     /// A leader needs one vote less than a quorum.
     SmallQuorum,
-    /// Answers catch-up traffic as if it were live, with the end of its log.
+    /// A wiped member votes as if it were new.
     EmptyVoteCounts,
     /// Never asks for a missing entry (liveness).
     NeverCatchUp,

@@ -154,15 +154,20 @@ impl Checks {
         Ok(())
     }
 
-    /// A node's commit moved from `from`. `covers` tells whether a server's snapshot covers an index.
+    /// A node's commit moved from `from`. `holds` tells whether a server's disk holds an entry, given
+    /// whether it ever did: a server whose disk was damaged since is excused.
     pub fn committed(
         &mut self,
         server: usize,
         node: &Node<Planted>,
         from: LogIndex,
         ids: &[PeerId],
-        covers: impl Fn(usize, LogIndex) -> bool,
+        holds: impl Fn(usize, Position, bool) -> bool,
     ) -> Checked {
+        if node.role() == Role::Leader && node.term_at(node.commit()) != Some(node.term()) {
+            let detail = format!("server {server} commits up to {} in term {}", node.commit(), node.term());
+            return broken("commit by an entry of the own term", detail);
+        }
         let first = from.max(node.base().index.prev()).0 + 1;
         for index in first.max(1)..=node.commit().0 {
             let Some(term) = node.term_at(LogIndex(index)) else { continue };
@@ -176,7 +181,7 @@ impl Checks {
             }
             (*known, *by) = (term, node.term());
             if node.role() == Role::Leader {
-                self.check_quorum(server, node, Position::new(term, LogIndex(index)), ids, &covers)?;
+                self.check_quorum(server, node, Position::new(term, LogIndex(index)), ids, &holds)?;
             }
         }
         Ok(())
@@ -188,14 +193,14 @@ impl Checks {
         node: &Node<Planted>,
         at: Position,
         ids: &[PeerId],
-        covers: &impl Fn(usize, LogIndex) -> bool,
+        holds: &impl Fn(usize, Position, bool) -> bool,
     ) -> Checked {
         let known = slot(&mut self.entries, at.index.0 as usize);
         let mask = known.iter().find(|k| k.term == at.term).map_or(0, |k| k.durable);
         let partial = node.peers().len() < node.cluster_size();
         let holders = (0..ids.len())
             .filter(|&s| partial || node.peers().contains(&ids[s]))
-            .filter(|&s| mask & (1 << s) != 0 || covers(s, at.index))
+            .filter(|&s| holds(s, at, mask & (1 << s) != 0))
             .count();
         if holders < node.cluster_size() / 2 + 1 {
             return broken(
@@ -235,6 +240,12 @@ impl Checks {
         }
         self.completed = self.completed.max(index);
         Ok(())
+    }
+
+    /// The term of the committed entry at `index`, if it is known.
+    pub fn committed_term(&self, index: LogIndex) -> Option<Term> {
+        let (term, _) = self.committed.get(index.0 as usize)?;
+        (*term != Term(0)).then_some(*term)
     }
 
     /// The highest index known to be committed.

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use raft::{Checksum, Found, LogIndex, Persist, Snapshot, Ticket, Write};
+use raft::{Checksum, Found, LogIndex, Persist, Position, Snapshot, TermVote, Ticket, Write};
 
 use crate::rng::Rng;
 
@@ -316,6 +316,18 @@ impl Disk {
         }
         self.synced = self.live.clone();
         self.unsynced.clear();
+    }
+
+    /// The vote file as it is.
+    pub fn voted(&self) -> Option<TermVote> {
+        TermVote::decode(self.term_vote.as_ref()?).ok()
+    }
+
+    /// Whether the log holds an entry as durably as it was acknowledged.
+    pub fn holds(&self, at: Position, sync: bool) -> bool {
+        let image = if sync { &self.synced } else { &self.live };
+        let Some(record) = image.get(at.index) else { return false };
+        record.body.get(8..16) == Some(&at.term.0.to_le_bytes())
     }
 
     /// Reads records back; `None` if the first is missing or damaged.

@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use bytes::Bytes;
 use raft::{
     Apply, Bug, Channel, Checksum, Config, Dest, Effects, Inbox, LogIndex, Notice, PeerId,
-    PeerState, Read, ReadId, ReadRequest, Recovery, ReplySubject, Role, Send, Ticket, Verdict,
+    PeerState, Position, Read, ReadId, ReadRequest, Recovery, ReplySubject, Role, Send, Ticket, Verdict,
     Write,
 };
 
@@ -280,13 +280,16 @@ impl World {
     fn carry_out(&mut self, server: usize, mut effects: Effects) -> Checked {
         self.check_node(server)?;
         for persist in effects.persist.drain(..) {
-            if let Write::Append { record, .. } = &persist.write {
-                self.check.stored(server, record)?;
+            match &persist.write {
+                Write::Append { record, .. } => self.check.stored(server, record)?,
+                Write::Truncate { last } => self.check_truncation(server, *last)?,
+                _ => {}
             }
             self.hosts[server].disk.submit(persist);
         }
         self.start_disk(server);
         for send in effects.send.drain(..) {
+            self.check_promise(server, &send)?;
             self.send(server, send);
         }
         for notice in effects.notices.drain(..) {
@@ -310,6 +313,10 @@ impl World {
         let Some(process) = self.hosts[server].process.as_mut() else { return Ok(()) };
         process.node.check();
         let (from, to) = (process.seen_commit, process.node.commit());
+        if to < from && process.node.quarantine().is_none() {
+            let detail = format!("server {server} goes from {from} back to {to}");
+            return broken("the commit never goes back", detail);
+        }
         process.seen_commit = to;
         let host = &self.hosts[server];
         let Some(node) = host.node() else { return Ok(()) };
@@ -318,11 +325,49 @@ impl World {
         }
         if to > from {
             let hosts = &self.hosts;
-            let covers = |s: usize, index: LogIndex| hosts[s].disk.snapshot_max >= index;
-            self.check.committed(server, node, from, &self.ids, covers)?;
+            let sync = self.plan.sync;
+            let holds = |s: usize, at: Position, ever: bool| {
+                let host = &hosts[s];
+                host.disk.snapshot_max >= at.index
+                    || host.disk.holds(at, sync)
+                    || (host.suspect && ever)
+            };
+            self.check.committed(server, node, from, &self.ids, holds)?;
         }
         if host.suspect && node.quarantine().is_none() && node.commit() > LogIndex(0) {
             self.hosts[server].suspect = false;
+        }
+        Ok(())
+    }
+
+    /// No server that trusts its log cuts off an entry that is committed.
+    fn check_truncation(&self, server: usize, last: LogIndex) -> Checked {
+        let host = &self.hosts[server];
+        if host.node().is_none_or(|node| node.quarantine().is_some()) {
+            return Ok(());
+        }
+        let mut index = last.next();
+        while index <= host.disk.live.last() {
+            let term = self.check.committed_term(index);
+            if term.is_some_and(|term| host.disk.holds(Position::new(term, index), false)) {
+                let detail = format!("server {server} cuts {index} off");
+                return broken("committed entries stay", detail);
+            }
+            index = index.next();
+        }
+        Ok(())
+    }
+
+    /// A vote is durable before it is told.
+    fn check_promise(&self, server: usize, send: &Send) -> Checked {
+        let Dest::Reply(_) = send.dest else { return Ok(()) };
+        let Ok(vote) = raft::VoteResponse::decode(&send.payload) else { return Ok(()) };
+        let voted = self.hosts[server].disk.voted();
+        // A later term on disk rules out a second vote just as well.
+        let told = (vote.term, true);
+        if vote.granted && voted.is_none_or(|v| (v.term, v.vote.is_some()) < told) {
+            let detail = format!("server {server} tells its vote in term {}", vote.term);
+            return broken("votes are durable before they are told", detail);
         }
         Ok(())
     }
@@ -772,6 +817,13 @@ impl World {
         let Some(commit) = self.hosts[*leader].node().map(raft::Node::commit) else {
             return Err("no leader".into());
         };
+        let Some(leading) = self.hosts[*leader].node() else { return Err("no leader".into()) };
+        for &server in &members {
+            let Some(node) = self.hosts[server].node() else { continue };
+            if node.peers() != leading.peers() || node.membership_change_in_progress() {
+                return Err(format!("member {server} sees other peers"));
+            }
+        }
         if commit < self.check.commit() {
             return Err(format!("leader commits {commit}, known {}", self.check.commit()));
         }
@@ -798,9 +850,6 @@ impl World {
         let leader = (0..self.hosts.len())
             .find(|&s| self.hosts[s].node().is_some_and(raft::Node::is_leading));
         let completions = self.check.completions + 1;
-        if let Some(leader) = leader {
-            self.propose(leader)?;
-        }
         self.await_level(completions, unit * 5 + 5 * ROUND, "after a new operation")?;
         if self.hosts.iter().filter_map(Host::node).any(|n| n.quarantine().is_some()) {
             if let Some(leader) = leader {
@@ -835,6 +884,12 @@ impl World {
                 if runs && !members.contains(&server) && self.member_count_settled() {
                     self.retire(server);
                 }
+            }
+            if self.check.completions < completions
+                && let Some(leader) = self.leader()
+            {
+                // A leader that loses its office loses what was proposed to it: try again.
+                self.propose(leader)?;
             }
             self.run_until(self.now + slice)?;
             match self.level() {

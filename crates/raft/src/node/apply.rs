@@ -20,8 +20,7 @@ const COLD_READ_BYTES: usize = 256 * 1024;
 impl<M: Mutation> Node<M> {
     /// Everything up to `index` is committed.
     pub(super) fn advance_commit(&mut self, index: LogIndex, now: Mono, out: &mut Effects) {
-        debug_assert!(index > self.commit);
-        self.commit = index.min(self.log.last().index);
+        self.commit = index.min(self.log.last().index).max(self.commit);
         let done = self.members.commit(self.commit, now);
         if done.is_empty() {
             return;

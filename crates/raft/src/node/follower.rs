@@ -58,6 +58,9 @@ impl<M: Mutation> Node<M> {
         if self.pause_or_resume(inbox.is_none(), out) {
             return;
         }
+        if self.planted(Bug::CommitUnmatched) && entry.commit > self.commit {
+            self.advance_commit(entry.commit, now, out);
+        }
         if inbox.is_some() && is_snapshot(&entry) {
             self.install_leader_snapshot(&entry, now, out);
             return;
@@ -68,11 +71,18 @@ impl<M: Mutation> Node<M> {
                 out.notices.push(Notice::Diverged(entry.prev.index));
                 self.close(out);
             }
+            Match::Gap | Match::Conflict if self.planted(Bug::AckUnmatched) && inbox.is_none() => {
+                self.respond(entry.end(), true, ReplySubject::NONE, reply, out);
+            }
             Match::Gap | Match::Conflict if inbox.is_none() && self.is_catching_up(now) => {}
             Match::Gap if inbox.is_none() => {
                 self.request_catchup(self.log.last().index, entry.prev.index, reply, now, out);
             }
             Match::Gap => {}
+            Match::Conflict if self.planted(Bug::TruncateBelowCommit) => {
+                let from = self.log.run_start(entry.prev.index).prev();
+                self.truncate_log(from, out);
+            }
             Match::Conflict => {
                 let from = self.log.run_start(entry.prev.index).prev().max(self.commit);
                 self.request_catchup(from, entry.prev.index, reply, now, out);
@@ -183,7 +193,7 @@ impl<M: Mutation> Node<M> {
             match self.log.term_at(end.index) {
                 Some(term) if term == end.term && !self.planted(Bug::TruncateOnRepeat) => {}
                 Some(_) => {
-                    if end.index <= self.commit && !self.planted(Bug::TruncateBelowCommit) {
+                    if end.index <= self.commit {
                         if !self.planted(Bug::TruncateOnRepeat) {
                             out.notices.push(Notice::Diverged(end.index));
                             self.close(out);
@@ -200,18 +210,13 @@ impl<M: Mutation> Node<M> {
         if inbox.is_none() && transfer == Some(self.config.id) {
             self.accept_transfer(now);
         }
-        let matched = match self.planted(Bug::CommitUnmatched) {
-            true => self.log.last().index,
-            false => end.index,
-        };
-        if commit.min(matched) > self.commit {
+        if commit.min(end.index) > self.commit {
             if inbox.is_some() {
                 self.signal_catchup(out);
             }
-            self.advance_commit(commit.min(matched), now, out);
+            self.advance_commit(commit.min(end.index), now, out);
         }
         if inbox.is_none() {
-            let end = if self.planted(Bug::AckUnmatched) { self.log.last() } else { end };
             self.respond(end, true, ReplySubject::NONE, reply, out);
         }
     }
@@ -368,10 +373,13 @@ impl<M: Mutation> Node<M> {
         let position = entry.prev;
         let [snapshot, peers] = entry.entries.as_slice() else { return };
         let Ok(peers) = PeerState::decode(&peers.data) else { return };
-        if position.index <= self.commit || position.index == LogIndex(0) {
+        let stale = position.index <= self.commit && !self.planted(Bug::StaleSnapshot);
+        if stale || position.index == LogIndex(0) {
             return;
         }
-        if self.log.term_at(position.index) == Some(position.term) {
+        if self.log.term_at(position.index) == Some(position.term)
+            && position.index > self.commit
+        {
             // Everything it covers is in our log; the snapshot tells that it is committed.
             self.advance_commit(position.index, now, out);
             self.note_catchup_progress(position.index, true, now, out);
@@ -386,13 +394,8 @@ impl<M: Mutation> Node<M> {
             out,
         );
         self.snapshotting = None;
-        if self.planted(Bug::KeepLogUnderSnapshot) && position.index < self.log.last().index {
-            self.log.compact(position);
-            self.persist(Write::Compact { up_to: position.index }, out);
-        } else {
-            self.log = crate::log::Log::after(position);
-            self.persist(Write::ResetLog { base: position.index }, out);
-        }
+        self.log = crate::log::Log::after(position);
+        self.persist(Write::ResetLog { base: position.index }, out);
         self.note_stored(out);
         self.members.restore(peers, now);
         self.persist(Write::Peers(self.members.committed().clone()), out);

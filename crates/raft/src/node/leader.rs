@@ -457,8 +457,7 @@ impl<M: Mutation> Node<M> {
             return;
         }
         let own_term = position.term == self.term
-            || self.planted(Bug::CommitOldTerm)
-            || self.planted(Bug::KeepOldAcks);
+            || self.planted(Bug::CommitOldTerm);
         if !self.members.contains(peer) {
             self.welcome(peer);
         }

@@ -182,7 +182,9 @@ impl<M: Mutation> Recovery<M> {
         let shorter = last < guard.log;
         let emptied = last.index == LogIndex(0)
             && (self.config.recovering || self.config.memory_log && known_vote);
-        let forgot = self.config.recovering && !known_vote && last.index == LogIndex(0);
+        let new = self.mutation.planted(Bug::EmptyVoteCounts);
+        let emptied = emptied && !new;
+        let forgot = self.config.recovering && !known_vote && last.index == LogIndex(0) && !new;
         let newly = self.log_lost || shorter || emptied;
         let log_lost = newly || guard.quarantine.is_some();
         let vote_lost = self.vote_lost || guard.vote_lost || forgot;
