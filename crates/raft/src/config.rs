@@ -22,6 +22,9 @@ pub struct Config {
     pub observer: bool,
     /// The group existed before: an empty log means lost state, not a new member.
     pub recovering: bool,
+    /// The group has members already and this server was just added to it, perhaps not for the
+    /// first time: it may have forgotten promises of an earlier membership.
+    pub joining: bool,
     /// The group is being scaled up: do not campaign before the log holds something.
     pub scale_up: bool,
     /// The log is kept in memory: snapshots found at start are discarded with it.
@@ -38,6 +41,7 @@ impl Config {
             limits: Limits::default(),
             observer: false,
             recovering: false,
+            joining: false,
             scale_up: false,
             memory_log: false,
         }

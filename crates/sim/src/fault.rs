@@ -262,9 +262,8 @@ impl World {
     fn replay(&mut self) {
         for _ in 0..self.rng.range(1, 8) {
             let Some(old) = self.rng.pick(&self.old).cloned() else { return };
-            let (from, to, channel, payload, reply) = old;
             let after = self.rng.below(50 * MS);
-            self.schedule(after, Event::Deliver { from, to, channel, payload, reply });
+            self.schedule(after, Event::Deliver { message: old });
         }
     }
 

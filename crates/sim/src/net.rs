@@ -78,7 +78,8 @@ impl Net {
             return [None, None];
         }
         let first = delay(rng);
-        let second = rng.chance(plan.duplicate).then(|| delay(rng));
+        // A repeated message may come much later than the first.
+        let second = rng.chance(plan.duplicate).then(|| first + rng.below(20 * plan.delay.1));
         [Some(first), second]
     }
 }

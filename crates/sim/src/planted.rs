@@ -34,7 +34,7 @@ pub const BUGS: &[(&str, Bug, u64)] = &[
     ("change-before-noop", Bug::ChangeBeforeNoop, 20000),
     ("keep-truncated-change", Bug::KeepTruncatedChange, 2000),
     ("ignore-higher-term", Bug::IgnoreHigherTerm, 2000),
-    ("stale-snapshot", Bug::StaleSnapshot, 2000),
+    ("stale-snapshot", Bug::StaleSnapshot, 20000),
     ("snapshot-too-new", Bug::SnapshotTooNew, 2000),
     ("skip-prev-check", Bug::SkipPrevCheck, 2000),
     ("small-quorum", Bug::SmallQuorum, 2000),

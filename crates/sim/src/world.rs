@@ -25,7 +25,7 @@ use crate::rng::Rng;
 /// Something that will happen.
 #[derive(Clone, Debug)]
 pub(crate) enum Event {
-    Deliver { from: usize, to: usize, channel: Channel, payload: Bytes, reply: ReplySubject },
+    Deliver { message: Message },
     Tick { server: usize, incarnation: u32 },
     DiskDone { server: usize, incarnation: u32 },
     ReadDone { server: usize, incarnation: u32, request: ReadRequest, after: Ticket },
@@ -36,6 +36,17 @@ pub(crate) enum Event {
     Fault,
     ResumeApply { server: usize, incarnation: u32 },
     StopRemoved { server: usize },
+}
+
+/// A message on its way, and the start of the receiver it was meant for.
+#[derive(Clone, Debug)]
+pub(crate) struct Message {
+    pub(crate) from: usize,
+    pub(crate) to: usize,
+    pub(crate) incarnation: u32,
+    pub(crate) channel: Channel,
+    pub(crate) payload: Bytes,
+    pub(crate) reply: ReplySubject,
 }
 
 /// How many old messages are kept for replaying.
@@ -62,7 +73,7 @@ pub struct World {
     sum: Checksum,
     bug: Option<Bug>,
     effects: Effects,
-    pub(crate) old: Vec<(usize, usize, Channel, Bytes, ReplySubject)>,
+    pub(crate) old: Vec<Message>,
     next_op: u64,
     /// Clients and faults go on.
     pub(crate) active: bool,
@@ -165,9 +176,7 @@ impl World {
         self.steps += 1;
         self.digest = (self.digest.rotate_left(5) ^ self.now).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         match event {
-            Event::Deliver { from, to, channel, payload, reply } => {
-                self.deliver(from, to, channel, payload, reply)
-            }
+            Event::Deliver { message } => self.deliver(message),
             Event::Tick { server, incarnation } => self.tick(server, incarnation),
             Event::DiskDone { server, incarnation } => self.disk_done(server, incarnation),
             Event::ReadDone { server, incarnation, request, after } => {
@@ -213,6 +222,7 @@ impl World {
         config.limits = self.plan.limits.clone();
         config.memory_log = self.plan.memory_log;
         config.scale_up = host.joining;
+        config.joining = host.joining;
         config.recovering = host.wiped || (self.plan.memory_log && incarnation > 1);
         let local = host.local(now);
         let found = host.disk.files();
@@ -497,33 +507,34 @@ impl World {
             }
             let delays = self.net.transmit(from, to, self.now, &self.plan, &mut self.rng);
             for delay in delays.into_iter().flatten() {
-                let (payload, reply) = (send.payload.clone(), send.reply);
+                let message = Message {
+                    from,
+                    to,
+                    incarnation: self.hosts[to].incarnation,
+                    channel,
+                    payload: send.payload.clone(),
+                    reply: send.reply,
+                };
                 if self.old.len() < REMEMBERED {
-                    self.old.push((from, to, channel, payload.clone(), reply));
+                    self.old.push(message.clone());
                 } else if self.rng.chance(50) {
                     let at = self.rng.below(REMEMBERED as u64) as usize;
-                    self.old[at] = (from, to, channel, payload.clone(), reply);
+                    self.old[at] = message.clone();
                 }
-                self.schedule(delay, Event::Deliver { from, to, channel, payload, reply });
+                self.schedule(delay, Event::Deliver { message });
             }
         }
     }
 
-    fn deliver(
-        &mut self,
-        from: usize,
-        to: usize,
-        channel: Channel,
-        payload: Bytes,
-        reply: ReplySubject,
-    ) -> Checked {
+    fn deliver(&mut self, message: Message) -> Checked {
+        let (from, to, channel) = (message.from, message.to, message.channel);
         let host = &self.hosts[to];
         if self.net.is_cut(from, to) {
             return Ok(());
         }
         if host.paused_until > self.now {
             let wait = host.paused_until - self.now;
-            self.schedule(wait, Event::Deliver { from, to, channel, payload, reply });
+            self.schedule(wait, Event::Deliver { message });
             return Ok(());
         }
         let Some(process) = &host.process else { return Ok(()) };
@@ -531,11 +542,14 @@ impl World {
         let listens = match channel {
             Channel::Catchup(inbox) => process.catchup == Some(inbox),
             Channel::Proposal | Channel::RemovePeer => process.node.role() == Role::Leader,
+            // A subscription receives nothing that was published before it was made.
+            Channel::Append => host.incarnation == message.incarnation,
             _ => true,
         };
         if !listens {
             return Ok(());
         }
+        let Message { payload, reply, .. } = message;
         self.digest = self.digest.wrapping_add((to as u64) << 8 | payload.len() as u64);
         if self.trace.is_some() {
             let text = describe(channel, &payload);

@@ -5,7 +5,7 @@
 //! response  u64 term | 8B peer | u8 flags (1 granted, 2 unsure)
 //! tav.idx   u64 term | nothing or 8B voted for
 //! tav.sum   8B "nrgtav01" | u64 term | 8B voted for | u64 log term | u64 log index
-//!           | u64 quarantine term | u8 flags | 8B HighwayHash-64(group)
+//!           | u64 quarantine term | u8 flags (1 quarantined, 2 vote lost, 4 joining) | 8B HighwayHash-64(group)
 //! ```
 //! `tav.sum` is ours: NRG's own file has no checksum, so a flipped bit could make a server vote
 //! twice. The reference ignores the extra file.
@@ -139,6 +139,8 @@ pub struct VoteGuard {
     pub quarantine: Option<Term>,
     /// Votes given in terms above `voted.term` may have been forgotten.
     pub vote_lost: bool,
+    /// Joined the group without knowing its term yet.
+    pub joining: bool,
 }
 
 /// Bytes of `tav.sum`.
@@ -155,7 +157,9 @@ impl VoteGuard {
         buf.extend_from_slice(&self.log.term.0.to_le_bytes());
         buf.extend_from_slice(&self.log.index.0.to_le_bytes());
         buf.extend_from_slice(&self.quarantine.unwrap_or_default().0.to_le_bytes());
-        buf.push(u8::from(self.quarantine.is_some()) | u8::from(self.vote_lost) << 1);
+        let bit = |set: bool, at: u8| u8::from(set) << at;
+        let flags = bit(self.quarantine.is_some(), 0) | bit(self.vote_lost, 1);
+        buf.push(flags | bit(self.joining, 2));
         let hash = sum.hash(&buf);
         buf.extend_from_slice(&hash);
         buf
@@ -186,6 +190,7 @@ impl VoteGuard {
             log,
             quarantine: (flags & 1 != 0).then_some(quarantine),
             vote_lost: flags & 2 != 0,
+            joining: flags & 4 != 0,
         })
     }
 }

@@ -168,10 +168,11 @@ impl<M: Mutation> Node<M> {
         self.commit = self.commit.min(index.prev());
         let term = self.term;
         let vote_lost = self.quarantine.as_ref().is_some_and(|q| q.vote_lost);
+        let joining = self.quarantine.as_ref().is_some_and(|q| q.joining);
         if self.quarantine.is_none() {
             out.notices.push(Notice::Quarantined(true));
         }
-        self.quarantine = Some(Quarantine::new(term, true, vote_lost));
+        self.quarantine = Some(Quarantine::new(term, true, vote_lost, joining));
         self.stored = self.stored.min(self.log.base());
         self.persist_vote(out);
         self.truncate_log(index.prev(), out);

@@ -8,7 +8,7 @@
 use bytes::Bytes;
 use stdx::time::Mono;
 
-use super::{Held, Node, Role};
+use super::{Held, Node, Role, quarantine};
 use crate::codec::peers::PeerList;
 use crate::codec::subject::ReplySubject;
 use crate::codec::vote::{VoteRequest, VoteResponse};
@@ -55,13 +55,13 @@ impl<M: Mutation> Node<M> {
 
     /// The election timer fired.
     pub(super) fn election_due(&mut self, now: Mono, out: &mut Effects) {
-        if self.quarantine.as_ref().is_some_and(|q| q.vote_lost) {
+        if self.quarantine.as_ref().is_some_and(quarantine::Quarantine::term_unknown) {
             self.elect_at = self.election_timeout(now);
         } else if self.out_of_resources {
             self.elect_at = self.election_timeout(now);
         } else if self.observer {
             self.elect_at = now + self.config.timing.observer;
-        } else if self.catchup.is_some() {
+        } else if self.catchup.as_ref().is_some_and(|c| !c.done) {
             // Do not campaign while being caught up, but do not wait for ever either.
             if !self.planted(Bug::NeverRetryCatchUp) {
                 self.drop_stalled_catchup(now, out);

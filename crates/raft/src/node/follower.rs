@@ -76,7 +76,7 @@ impl<M: Mutation> Node<M> {
             }
             Match::Gap | Match::Conflict if inbox.is_none() && self.is_catching_up(now) => {}
             Match::Gap if inbox.is_none() => {
-                self.request_catchup(self.log.last().index, entry.prev.index, reply, now, out);
+                self.request_catchup(self.log.last().index, entry.end().index, reply, now, out);
             }
             Match::Gap => {}
             Match::Conflict if self.planted(Bug::TruncateBelowCommit) => {
@@ -217,6 +217,7 @@ impl<M: Mutation> Node<M> {
             self.advance_commit(commit.min(end.index), now, out);
         }
         if inbox.is_none() {
+            self.note_level(end, out);
             self.respond(end, true, ReplySubject::NONE, reply, out);
         }
     }
@@ -233,15 +234,7 @@ impl<M: Mutation> Node<M> {
         self.members.store(at.index, &entry);
         self.log.push(entry, record.clone(), self.config.limits.cached_entries);
         self.persist(Write::Append { index: at.index, record: record.clone() }, out);
-        self.note_stored(out);
         self.reset_initializing(now);
-    }
-
-    /// In quarantine, remembers to look again once the log's end is durable.
-    pub(super) fn note_stored(&mut self, out: &mut Effects) {
-        if self.quarantine.is_some() {
-            self.hold(Held::Stored(self.log.last()), out);
-        }
     }
 
     /// The first stored entry makes a new member a full one.
@@ -285,7 +278,7 @@ impl<M: Mutation> Node<M> {
     /// Whether a catch-up is under way and moves: live traffic then waits.
     fn is_catching_up(&self, now: Mono) -> bool {
         let stall = self.config.timing.catchup_stall;
-        let moves = |c: &FollowerCatchup| Self::since(now, c.active) <= stall;
+        let moves = |c: &FollowerCatchup| !c.done && Self::since(now, c.active) <= stall;
         self.planted(Bug::NeverCatchUp)
             || self.catchup.as_ref().is_some_and(|c| moves(c) || self.planted(Bug::NeverRetryCatchUp))
     }
@@ -314,6 +307,7 @@ impl<M: Mutation> Node<M> {
             signalled,
             reply,
             asked_from: from,
+            done: false,
         });
         self.respond(Position::new(term, from), false, ReplySubject::catchup(inbox), reply, out);
     }
@@ -330,7 +324,12 @@ impl<M: Mutation> Node<M> {
         let window = self.config.limits.catchup_window;
         let Some(catchup) = &mut self.catchup else { return };
         if matched >= catchup.target {
-            self.cancel_catchup(out);
+            // Live traffic that arrived meanwhile was dropped: what follows on the inbox makes up for
+            // it, until live traffic matches.
+            catchup.done = true;
+            if !streamed {
+                self.cancel_catchup(out);
+            }
             return;
         }
         if matched > catchup.matched {
@@ -396,7 +395,6 @@ impl<M: Mutation> Node<M> {
         self.snapshotting = None;
         self.log = crate::log::Log::after(position);
         self.persist(Write::ResetLog { base: position.index }, out);
-        self.note_stored(out);
         self.members.restore(peers, now);
         self.persist(Write::Peers(self.members.committed().clone()), out);
         self.commit = position.index;

@@ -68,8 +68,8 @@ enum Held {
     SelfVote(Term),
     /// Our own copy of the log up to here, stored as the leader of its term.
     SelfAck(Position),
-    /// The log is durable up to here.
-    Stored(Position),
+    /// In this term, our log was level with the leader's up to here.
+    Level(Term, Position),
     /// A snapshot we took ourselves.
     SnapshotSaved(Position),
 }
@@ -88,8 +88,9 @@ struct FollowerCatchup {
     signalled: bool,
     /// The leader's reply subject: where the next request goes.
     reply: ReplySubject,
-    /// A repeated mismatch steps back no further than the commit.
     asked_from: LogIndex,
+    /// The target is reached; what the leader stored since may still be on its way.
+    done: bool,
 }
 
 /// One Raft replica as a state machine: inputs and time in, `Effects` out.
@@ -241,7 +242,7 @@ impl<M: Mutation> Node<M> {
         match (&self.leading, self.role) {
             (_, Role::Closed) => Mono(u64::MAX),
             (Some(leading), _) => leading.next_deadline(),
-            (None, _) => match self.quarantine.as_ref().filter(|q| q.vote_lost) {
+            (None, _) => match self.quarantine.as_ref().filter(|q| q.term_unknown()) {
                 Some(quarantine) => self.elect_at.min(quarantine.ask_at),
                 None => self.elect_at,
             },
@@ -359,6 +360,7 @@ impl<M: Mutation> Node<M> {
             log: self.stored,
             quarantine: self.quarantine.as_ref().map(|q| q.term),
             vote_lost: self.quarantine.as_ref().is_some_and(|q| q.vote_lost),
+            joining: self.quarantine.as_ref().is_some_and(|q| q.joining),
         };
         self.persist(Write::TermVote(guard), out);
     }
@@ -393,9 +395,11 @@ impl<M: Mutation> Node<M> {
             Held::SelfVote(term) => self.count_self_vote(term),
             Held::SelfAck(position) => {
                 self.count_stored(position);
+                // A leader's own no-op: everybody answered, nobody's log reached further.
+                self.count_level(position.term, position);
                 self.count_self_ack(position);
             }
-            Held::Stored(position) => self.count_stored(position),
+            Held::Level(term, end) => self.count_level(term, end),
             Held::SnapshotSaved(position) => self.snapshot_saved(position, out),
         }
     }

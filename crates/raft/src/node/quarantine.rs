@@ -2,25 +2,30 @@
 //!
 //! A log that lost acknowledged entries: the node follows, stores and acknowledges, but its votes
 //! are "unsure" (the wire's empty-log flag), so they count only when every peer answers. It is
-//! trusted again once its log holds an entry of a later term than any it had seen: the leader of
-//! that term was elected without relying on it, so that leader's log, and by log matching ours,
-//! holds everything that was ever committed.
+//! trusted again once its log is level, durably, with a leader of at least the term it knows: that
+//! leader's log holds whatever this node helped to commit. The message that shows the end of that
+//! leader's log must be newer than this node's start; a live subject guarantees it, because a new
+//! subscription receives only what was published after it.
 //!
 //! A lost vote: the node does not know up to which term it voted. It asks every peer for its term
 //! (a vote request of term zero is answered with the voter's term and changes nothing), adopts the
 //! highest, and votes again only in later terms.
+//!
+//! A server that joins may have been a member before, and its removal wiped what it knew. It asks
+//! likewise; a majority of the members it was told of is enough, because one of them holds the entry
+//! that removed it. Then it is treated like a node that lost its log.
 //!
 //! Reference: none; the empty-vote rule of processVoteRequest and runAsCandidate is what peers see.
 
 use bytes::Bytes;
 use stdx::time::Mono;
 
-use super::Node;
+use super::{Held, Node};
 use crate::codec::peers::PeerList;
 use crate::codec::subject::ReplySubject;
 use crate::codec::vote::{VoteRequest, VoteResponse};
 use crate::effects::{Dest, Effects, Notice, Send};
-use crate::id::{PeerId, Position, Term};
+use crate::id::{Position, Term};
 use crate::mutation::{Bug, Mutation};
 
 /// Why a node does not vouch for its past.
@@ -32,6 +37,8 @@ pub struct Quarantine {
     pub log_lost: bool,
     /// Votes may have been given in terms above `term`.
     pub vote_lost: bool,
+    /// Joined without knowing the group's term.
+    pub joining: bool,
     /// Who told its term since the start.
     answered: PeerList,
     /// When to ask again.
@@ -39,8 +46,15 @@ pub struct Quarantine {
 }
 
 impl Quarantine {
-    pub(crate) fn new(term: Term, log_lost: bool, vote_lost: bool) -> Self {
-        Self { term, log_lost, vote_lost, answered: PeerList::new(), ask_at: Mono(0) }
+    pub(crate) fn new(term: Term, log_lost: bool, vote_lost: bool, joining: bool) -> Self {
+        Self { term, log_lost, vote_lost, joining, answered: PeerList::new(), ask_at: Mono(0) }
+    }
+}
+
+impl Quarantine {
+    /// Whether the highest term a promise can have been made in is still unknown.
+    pub fn term_unknown(&self) -> bool {
+        self.vote_lost || self.joining
     }
 }
 
@@ -48,7 +62,9 @@ impl<M: Mutation> Node<M> {
     /// Asks every peer for its term, again and again until all have answered.
     pub(super) fn ask_for_terms(&mut self, now: Mono, out: &mut Effects) {
         let every = self.config.timing.election_min / 4;
-        let Some(quarantine) = self.quarantine.as_mut().filter(|q| q.vote_lost) else { return };
+        let Some(quarantine) = self.quarantine.as_mut().filter(|q| q.term_unknown()) else {
+            return;
+        };
         if now < quarantine.ask_at {
             return;
         }
@@ -74,7 +90,7 @@ impl<M: Mutation> Node<M> {
     pub(super) fn collect_term(&mut self, response: VoteResponse, out: &mut Effects) -> bool {
         let others = self.other_peers();
         let complete = !self.members.is_partial();
-        let Some(quarantine) = self.quarantine.as_mut().filter(|q| q.vote_lost) else {
+        let Some(quarantine) = self.quarantine.as_mut().filter(|q| q.term_unknown()) else {
             return false;
         };
         if !others.contains(&response.peer) {
@@ -84,8 +100,9 @@ impl<M: Mutation> Node<M> {
         if !quarantine.answered.contains(&response.peer) {
             quarantine.answered.push(response.peer);
         }
-        let heard = |peer: &PeerId| quarantine.answered.contains(peer);
-        if complete && others.iter().all(heard) {
+        let heard = others.iter().filter(|&peer| quarantine.answered.contains(peer)).count();
+        let enough = if quarantine.vote_lost { others.len() } else { others.len() / 2 + 1 };
+        if complete && heard >= enough {
             self.all_terms_known(out);
         }
         true
@@ -93,7 +110,7 @@ impl<M: Mutation> Node<M> {
 
     fn all_terms_known(&mut self, out: &mut Effects) {
         let Some(quarantine) = &mut self.quarantine else { return };
-        quarantine.vote_lost = false;
+        (quarantine.vote_lost, quarantine.joining) = (false, false);
         quarantine.term = quarantine.term.max(self.term);
         if quarantine.term > self.term {
             self.leader = None;
@@ -104,11 +121,24 @@ impl<M: Mutation> Node<M> {
         self.persist_vote(out);
     }
 
+    /// A live append entry ends where our log is known to match: once that is durable, nothing this
+    /// node ever acknowledged is missing.
+    pub(super) fn note_level(&mut self, end: Position, out: &mut Effects) {
+        if self.quarantine.as_ref().is_some_and(|q| q.log_lost && !q.term_unknown()) {
+            self.hold(Held::Level(self.term, end), out);
+        }
+    }
+
+    pub(super) fn count_level(&mut self, term: Term, end: Position) {
+        let holds = self.log.term_at(end.index) == Some(end.term);
+        if let Some(quarantine) = self.quarantine.as_mut().filter(|q| !q.term_unknown()) {
+            quarantine.log_lost &= !(holds && term == self.term && term >= quarantine.term);
+        }
+    }
+
     pub(super) fn leave_quarantine(&mut self, out: &mut Effects) {
-        let last = self.stored.term;
         let Some(quarantine) = &self.quarantine else { return };
-        let log_ok = !quarantine.log_lost || last > quarantine.term;
-        if quarantine.vote_lost || !log_ok || self.planted(Bug::NeverRecover) {
+        if quarantine.term_unknown() || quarantine.log_lost || self.planted(Bug::NeverRecover) {
             return;
         }
         self.quarantine = None;

@@ -185,17 +185,19 @@ impl<M: Mutation> Recovery<M> {
         let new = self.mutation.planted(Bug::EmptyVoteCounts);
         let emptied = emptied && !new;
         let forgot = self.config.recovering && !known_vote && last.index == LogIndex(0) && !new;
-        let newly = self.log_lost || shorter || emptied;
+        let joining = self.config.joining && last.index == LogIndex(0) && !known_vote;
+        let joining = (joining || guard.joining) && !new;
+        let newly = self.log_lost || shorter || emptied || joining;
         let log_lost = newly || guard.quarantine.is_some();
         let vote_lost = self.vote_lost || guard.vote_lost || forgot;
-        if self.mutation.planted(Bug::IgnoreDamage) || !(log_lost || vote_lost) {
+        if self.mutation.planted(Bug::IgnoreDamage) || !(log_lost || vote_lost || joining) {
             return None;
         }
         let term = match guard.quarantine {
             Some(term) if !newly => term,
             Some(_) | None => self.voted.term,
         };
-        Some(Quarantine::new(term, log_lost, vote_lost))
+        Some(Quarantine::new(term, log_lost, vote_lost, joining))
     }
 
     fn repair(&self) -> Option<Write> {

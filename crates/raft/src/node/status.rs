@@ -63,7 +63,8 @@ impl<M: Mutation> Node<M> {
         let fresh = self.config.timing.heartbeat * 2;
         let heard = self.leader_contact.is_some_and(|at| now.since(at) <= fresh);
         let level = self.commit == self.applied && self.commit > LogIndex(0);
-        self.role != Role::Closed && self.catchup.is_none() && heard && level
+        let catching_up = self.catchup.as_ref().is_some_and(|c| !c.done);
+        self.role != Role::Closed && !catching_up && heard && level
     }
 
     /// Everything monitoring shows.
@@ -76,7 +77,7 @@ impl<M: Mutation> Node<M> {
             last: self.log.last(),
             base: self.log.base(),
             progress: [self.commit, self.emitted, self.processed, self.applied],
-            catching_up: self.catchup.is_some(),
+            catching_up: self.catchup.as_ref().is_some_and(|c| !c.done),
             paused: self.paused,
             quorum_paused: self.quorum_paused,
             quarantined: self.quarantine.is_some(),
