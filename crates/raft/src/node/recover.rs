@@ -98,6 +98,8 @@ impl<M: Mutation> Recovery<M> {
         let filed = found.peers.as_ref().and_then(|bytes| PeerState::decode(bytes).ok());
         let peers = snapshot.as_ref().map(|s| s.peers.clone()).or(filed);
         let (voted, guard, vote_lost) = recover_vote(found, sum);
+        // A copy that cannot be read may have said that the log is not to be trusted.
+        log_lost |= found.vote_guard.is_some() && guard.is_none();
         let base = snapshot.as_ref().map_or(Position::ZERO, |s| s.position);
         Ok(Self {
             config,
