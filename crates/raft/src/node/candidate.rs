@@ -127,13 +127,10 @@ impl<M: Mutation> Node<M> {
         }
     }
 
-    /// Whether this node's log may lack entries it once acknowledged.
+    /// Whether this node's log may lack entries it once acknowledged. An empty log of a member that
+    /// was there before is in quarantine; any other is a beginning.
     fn log_is_unsure(&self) -> bool {
-        if self.planted(Bug::IgnoreQuarantine) {
-            return false;
-        }
-        let empty = self.log.last().index == LogIndex(0) && !self.initializing;
-        (empty && !self.planted(Bug::EmptyVoteCounts)) || self.quarantine.is_some()
+        self.quarantine.is_some() && !self.planted(Bug::IgnoreQuarantine)
     }
 
     pub(super) fn handle_vote_response(

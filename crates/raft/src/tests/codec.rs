@@ -173,6 +173,7 @@ fn every_flipped_bit_of_a_guard_or_snapshot_is_noticed() {
         log: Position::new(Term(6), LogIndex(40)),
         quarantine: Some(Term(5)),
         vote_lost: false,
+        joining: true,
     };
     let snapshot = Snapshot {
         position: Position::new(Term(3), LogIndex(9)),
