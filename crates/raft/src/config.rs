@@ -25,6 +25,8 @@ pub struct Config {
     /// The group has members already and this server was just added to it, perhaps not for the
     /// first time: it may have forgotten promises of an earlier membership.
     pub joining: bool,
+    /// With `recovering`: members came or went since the group was created.
+    pub changed: bool,
     /// The group is being scaled up: do not campaign before the log holds something.
     pub scale_up: bool,
     /// The log is kept in memory: snapshots found at start are discarded with it.
@@ -42,6 +44,7 @@ impl Config {
             observer: false,
             recovering: false,
             joining: false,
+            changed: false,
             scale_up: false,
             memory_log: false,
         }

@@ -22,13 +22,6 @@ pub(crate) enum Change {
     Replace(PeerState),
 }
 
-impl Change {
-    /// Whether it takes effect when stored, not only when committed.
-    pub(crate) fn is_single(&self) -> bool {
-        matches!(self, Self::Add(_) | Self::Remove(_))
-    }
-}
-
 /// What `entry` does to the peers, in order.
 pub(crate) fn changes(entry: &AppendEntry) -> SmallVec<[Change; 1]> {
     let mut found = SmallVec::new();
@@ -129,13 +122,23 @@ impl Membership {
         self.refold();
     }
 
-    /// Notes what a stored entry will do.
-    pub(crate) fn store(&mut self, index: LogIndex, entry: &AppendEntry) {
+    /// Notes what a stored entry will do; whether it makes a member come or go.
+    pub(crate) fn store(&mut self, index: LogIndex, entry: &AppendEntry) -> bool {
         let found = changes(entry);
+        let partial = self.is_partial();
+        let moves = |change: &Change| match change {
+            Change::Add(peer) => !partial && !self.contains(*peer),
+            Change::Remove(peer) => self.contains(*peer),
+            Change::Replace(state) => {
+                !partial && state.peers.iter().any(|peer| !self.contains(*peer))
+            }
+        };
+        let moved = found.iter().any(moves);
         if !found.is_empty() {
             self.pending.extend(found.into_iter().map(|change| (index, change)));
             self.refold();
         }
+        moved
     }
 
     /// Takes back what entries after `index` would have done.

@@ -204,6 +204,7 @@ impl World {
             return Ok(());
         }
         self.create(server)?;
+        self.changed = true;
         self.input(leader, |node, now, out| {
             let _ = node.propose_add_peer(id);
             node.poll(now, out);
@@ -238,6 +239,7 @@ impl World {
         }
         let peers = node.peers().to_vec();
         let Some(&peer) = self.rng.pick(&peers) else { return Ok(()) };
+        self.changed = true;
         self.input(leader, |node, now, out| {
             let _ = node.propose_remove_peer(peer);
             node.poll(now, out);

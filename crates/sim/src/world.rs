@@ -75,6 +75,8 @@ pub struct World {
     effects: Effects,
     pub(crate) old: Vec<Message>,
     next_op: u64,
+    /// Members came or went.
+    pub(crate) changed: bool,
     /// Clients and faults go on.
     pub(crate) active: bool,
     /// Events handled.
@@ -121,6 +123,7 @@ impl World {
             effects: Effects::default(),
             old: Vec::new(),
             next_op: 0,
+            changed: false,
             active: true,
             steps: 0,
             digest: seed,
@@ -223,6 +226,8 @@ impl World {
         config.memory_log = self.plan.memory_log;
         config.scale_up = host.joining;
         config.joining = host.joining;
+        // Whoever creates a replica anew on a wiped server knows the group's history.
+        config.changed = self.changed;
         config.recovering = host.wiped || (self.plan.memory_log && incarnation > 1);
         let local = host.local(now);
         let found = host.disk.files();

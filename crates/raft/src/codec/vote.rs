@@ -5,7 +5,8 @@
 //! response  u64 term | 8B peer | u8 flags (1 granted, 2 unsure)
 //! tav.idx   u64 term | nothing or 8B voted for
 //! tav.sum   8B "nrgtav01" | u64 term | 8B voted for | u64 log term | u64 log index
-//!           | u64 quarantine term | u8 flags (1 quarantined, 2 vote lost, 4 joining) | 8B HighwayHash-64(group)
+//!           | u64 quarantine term | u8 flags | 8B HighwayHash-64(group)
+//! flags     1 quarantined, 2 vote lost, 4 joining, 8 members changed
 //! ```
 //! `tav.sum` is ours: NRG's own file has no checksum, so a flipped bit could make a server vote
 //! twice. The reference ignores the extra file.
@@ -141,6 +142,8 @@ pub struct VoteGuard {
     pub vote_lost: bool,
     /// Joined the group without knowing its term yet.
     pub joining: bool,
+    /// Members came or went since the group was created.
+    pub changed: bool,
 }
 
 /// Bytes of `tav.sum`.
@@ -159,7 +162,7 @@ impl VoteGuard {
         buf.extend_from_slice(&self.quarantine.unwrap_or_default().0.to_le_bytes());
         let bit = |set: bool, at: u8| u8::from(set) << at;
         let flags = bit(self.quarantine.is_some(), 0) | bit(self.vote_lost, 1);
-        buf.push(flags | bit(self.joining, 2));
+        buf.push(flags | bit(self.joining, 2) | bit(self.changed, 3));
         let hash = sum.hash(&buf);
         buf.extend_from_slice(&hash);
         buf
@@ -191,6 +194,7 @@ impl VoteGuard {
             quarantine: (flags & 1 != 0).then_some(quarantine),
             vote_lost: flags & 2 != 0,
             joining: flags & 4 != 0,
+            changed: flags & 8 != 0,
         })
     }
 }

@@ -8,7 +8,7 @@
 use bytes::Bytes;
 use stdx::time::Mono;
 
-use super::{Held, Node, Role, quarantine};
+use super::{Held, Node, Role};
 use crate::codec::peers::PeerList;
 use crate::codec::subject::ReplySubject;
 use crate::codec::vote::{VoteRequest, VoteResponse};
@@ -55,7 +55,8 @@ impl<M: Mutation> Node<M> {
 
     /// The election timer fired.
     pub(super) fn election_due(&mut self, now: Mono, out: &mut Effects) {
-        if self.quarantine.as_ref().is_some_and(quarantine::Quarantine::term_unknown) {
+        let quarantine = self.quarantine.as_ref();
+        if quarantine.is_some_and(|q| q.term_unknown() || self.changed) {
             self.elect_at = self.election_timeout(now);
         } else if self.out_of_resources {
             self.elect_at = self.election_timeout(now);
@@ -159,10 +160,13 @@ impl<M: Mutation> Node<M> {
         }
     }
 
-    /// Compat(RAFT-005): a quorum of sure votes, or a vote of everybody.
+    /// Compat(RAFT-005): a quorum of sure votes, or a vote of everybody. The reference has the second
+    /// way in any group; it is safe only where the members never changed, because a candidate that
+    /// missed a change asks the wrong everybody.
     pub(super) fn count_votes(&mut self, now: Mono, out: &mut Effects) {
         let sure = self.candidacy.sure.len();
         let all = sure + self.candidacy.unsure.len();
+        let all = if self.changed { 0 } else { all };
         let quorum = match self.planted(Bug::SmallQuorum) {
             true => self.members.quorum().saturating_sub(1),
             false => self.members.quorum(),
@@ -211,6 +215,9 @@ impl<M: Mutation> Node<M> {
             // A new member's empty log is no loss.
             response.unsure = false;
         }
+        // Everybody's answer means nothing where the candidate may not know who belongs to the group.
+        let quarantine = self.quarantine.as_ref().filter(|_| !self.planted(Bug::IgnoreQuarantine));
+        free &= !quarantine.is_some_and(|q| q.term_unknown() || self.changed);
         let reaches = request.last >= self.log.last() || self.planted(Bug::SkipLogCheck);
         if free && reaches && request.term >= self.term {
             if self.vote != Some(request.candidate) {

@@ -12,7 +12,7 @@
 use bytes::Bytes;
 use stdx::time::Mono;
 
-use super::{FollowerCatchup, Held, Node, Role};
+use super::{FollowerCatchup, Held, Node, Quarantine, Role};
 use crate::codec::append::{AppendEntry, AppendResponse, EntryKind};
 use crate::codec::peers::PeerState;
 use crate::codec::snapshot::Snapshot;
@@ -231,7 +231,7 @@ impl<M: Mutation> Node<M> {
         out: &mut Effects,
     ) {
         let at = entry.end();
-        self.members.store(at.index, &entry);
+        self.store_members(&entry, out);
         self.log.push(entry, record.clone(), self.config.limits.cached_entries);
         self.persist(Write::Append { index: at.index, record: record.clone() }, out);
         self.reset_initializing(now);
@@ -264,6 +264,11 @@ impl<M: Mutation> Node<M> {
             reply: question,
             payload: Bytes::copy_from_slice(&response.encode()),
         };
+        // Who may have promised to follow a later term must not help an earlier one along.
+        let term_unknown = self.quarantine.as_ref().is_some_and(Quarantine::term_unknown);
+        if success && term_unknown && !self.planted(Bug::IgnoreQuarantine) {
+            return;
+        }
         if success && self.planted(Bug::AckBeforeDurable) {
             out.send.push(send);
         } else if success {
@@ -395,6 +400,10 @@ impl<M: Mutation> Node<M> {
         self.snapshotting = None;
         self.log = crate::log::Log::after(position);
         self.persist(Write::ResetLog { base: position.index }, out);
+        if !self.members.is_partial() && peers.peers != self.members.committed().peers {
+            self.changed = true;
+            self.persist_vote(out);
+        }
         self.members.restore(peers, now);
         self.persist(Write::Peers(self.members.committed().clone()), out);
         self.commit = position.index;

@@ -232,7 +232,7 @@ impl<M: Mutation> Node<M> {
     pub(super) fn append_entries(&mut self, entries: Entries, now: Mono, out: &mut Effects) {
         let (entry, record) = self.build(entries);
         let at = entry.end();
-        self.members.store(at.index, &entry);
+        self.store_members(&entry, out);
         self.log.push(entry, record.clone(), self.config.limits.cached_entries);
         self.persist(Write::Append { index: at.index, record: record.clone() }, out);
         if self.planted(Bug::CountSelfBeforeDurable) {

@@ -131,6 +131,8 @@ pub struct Node<M: Mutation = Sound> {
     next_read: u64,
 
     observer: bool,
+    /// Members came or went since the group was created.
+    changed: bool,
     initializing: bool,
     scale_up: bool,
     quarantine: Option<Quarantine>,
@@ -361,6 +363,7 @@ impl<M: Mutation> Node<M> {
             quarantine: self.quarantine.as_ref().map(|q| q.term),
             vote_lost: self.quarantine.as_ref().is_some_and(|q| q.vote_lost),
             joining: self.quarantine.as_ref().is_some_and(|q| q.joining),
+            changed: self.changed,
         };
         self.persist(Write::TermVote(guard), out);
     }
@@ -401,6 +404,14 @@ impl<M: Mutation> Node<M> {
             }
             Held::Level(term, end) => self.count_level(term, end),
             Held::SnapshotSaved(position) => self.snapshot_saved(position, out),
+        }
+    }
+
+    /// Takes a stored entry's effect on the members; the first real change is remembered for good.
+    fn store_members(&mut self, entry: &crate::codec::append::AppendEntry, out: &mut Effects) {
+        if self.members.store(entry.end().index, entry) && !self.changed {
+            self.changed = true;
+            self.persist_vote(out);
         }
     }
 

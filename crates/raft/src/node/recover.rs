@@ -75,6 +75,7 @@ pub struct Recovery<M: Mutation> {
     snapshot: Option<Snapshot>,
     drop_log: bool,
     truncate: bool,
+    changed: bool,
 }
 
 impl<M: Mutation> Recovery<M> {
@@ -101,6 +102,8 @@ impl<M: Mutation> Recovery<M> {
         // A copy that cannot be read may have said that the log is not to be trusted.
         log_lost |= found.vote_guard.is_some() && guard.is_none();
         let base = snapshot.as_ref().map_or(Position::ZERO, |s| s.position);
+        let unknown = guard.is_none() && (config.recovering && config.changed || config.joining);
+        let changed = unknown || guard.is_some_and(|g| g.changed);
         Ok(Self {
             config,
             mutation,
@@ -114,6 +117,7 @@ impl<M: Mutation> Recovery<M> {
             snapshot,
             drop_log,
             truncate: false,
+            changed,
         })
     }
 
@@ -142,7 +146,7 @@ impl<M: Mutation> Recovery<M> {
             return self.stop_at_damage();
         }
         self.commit = self.commit.max(entry.commit);
-        self.members.store(index, &entry);
+        self.changed |= self.members.store(index, &entry);
         self.log.push(entry, record.clone(), self.config.limits.cached_entries);
         Verdict::Kept
     }
@@ -254,6 +258,7 @@ impl<M: Mutation> Recovery<M> {
             held: VecDeque::new(),
             next_read: 0,
             observer: self.config.observer || scale_up,
+            changed: self.changed,
             initializing,
             scale_up,
             quarantine,

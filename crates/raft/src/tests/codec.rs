@@ -174,6 +174,7 @@ fn every_flipped_bit_of_a_guard_or_snapshot_is_noticed() {
         quarantine: Some(Term(5)),
         vote_lost: false,
         joining: true,
+        changed: true,
     };
     let snapshot = Snapshot {
         position: Position::new(Term(3), LogIndex(9)),
