@@ -1,3 +1,5 @@
+//! Every form of every verb, limits, and any split of a conversation.
+
 use super::*;
 use proptest::prelude::*;
 
