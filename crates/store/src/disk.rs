@@ -35,7 +35,7 @@ pub trait Disk: Clone + Send + Sync + 'static {
     /// An open file.
     type File: DiskFile;
     /// Holds a lock until dropped.
-    type Lock: Send;
+    type Lock: Send + Sync;
 
     /// Opens a file.
     fn open(&self, path: &str, how: Open) -> io::Result<Self::File>;

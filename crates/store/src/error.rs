@@ -112,6 +112,9 @@ pub enum Error {
         /// The system's words.
         source: io::Error,
     },
+    /// Damage was found and every block read anew; ask again.
+    #[error("the store was read anew after damage was found; ask again")]
+    Rescanned,
     /// An earlier write or sync failed, so writes stay refused until the store is opened again.
     #[error("writes are refused after an earlier failure: {0}; open the store again")]
     Latched(String),
