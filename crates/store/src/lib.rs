@@ -50,3 +50,6 @@ pub use schedule::Due;
 pub use seqset::SeqSet;
 pub use settings::{Options, Retention, Settings};
 pub use state::{Deleted, Lost, ReplicatedState, SimpleState, State};
+
+#[cfg(test)]
+mod tests;

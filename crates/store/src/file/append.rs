@@ -223,11 +223,12 @@ impl<D: Disk> FileStore<D> {
     pub(super) fn roll(&mut self) -> Result<()> {
         self.flush()?;
         if let Some(index) = self.tail_index() {
-            let file = self.tail.file.take();
-            if let Some(file) = file {
+            self.seal(index)?;
+            if let Some(file) = self.tail.file.take()
+                && self.position_of(index).is_some()
+            {
                 self.remember_file(index, file);
             }
-            self.seal(index)?;
         }
         self.roll_plain()
     }

@@ -302,6 +302,7 @@ impl<D: Disk> FileStore<D> {
     /// Rebuilds all state from the blocks. Always ends in an error: what was asked must be asked
     /// again, since positions of blocks may have changed.
     pub(super) fn rescan(&mut self) -> Result<()> {
+        self.epoch += 1;
         self.flush()?;
         let blocks = self
             .blocks

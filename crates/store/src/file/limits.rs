@@ -50,7 +50,10 @@ impl<D: Disk> FileStore<D> {
         if let Some(max) = self.settings.max_msgs_per_subject.filter(|&max| max > 0)
             && let Some(id) = self.subjects.find(subject)
         {
-            self.enforce_subject(id, max)?;
+            match self.enforce_subject(id, max) {
+                Err(Error::Rescanned) => self.enforce_all()?,
+                other => other?,
+            }
         }
         self.enforce_totals()
     }
@@ -58,7 +61,12 @@ impl<D: Disk> FileStore<D> {
     fn enforce_subject(&mut self, id: SubjectId, max: u64) -> Result<()> {
         while self.subjects.totals(id).total > max {
             let Some(first) = self.first_of(id)? else { return Ok(()) };
+            let epoch = self.epoch;
             self.take(first, Why::Limit)?;
+            if self.epoch != epoch {
+                // Damage was found and subjects were numbered anew.
+                return Err(Error::Rescanned);
+            }
         }
         Ok(())
     }

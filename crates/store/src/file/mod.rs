@@ -122,7 +122,11 @@ pub struct FileStore<D: Disk> {
     removals: Option<Vec<Removed>>,
     pending_markers: expire::Pending,
     clock: u64,
+    /// Counts how often everything was read anew.
+    epoch: u64,
     schedules_valid_to: u64,
+    /// Removed by limits, their records still on disk without a tombstone.
+    unmarked: crate::seqset::SeqSet,
     /// Tombstones for the tail that is about to be started.
     carried: Vec<(u64, i64)>,
     closed: bool,
@@ -199,7 +203,9 @@ impl<D: Disk> FileStore<D> {
             removals: None,
             pending_markers: expire::Pending::default(),
             clock: 0,
+            epoch: 0,
             schedules_valid_to: u64::MAX,
+            unmarked: crate::seqset::SeqSet::default(),
             carried: Vec::new(),
             closed: false,
             columns: BTreeSet::new(),
@@ -223,6 +229,11 @@ impl<D: Disk> FileStore<D> {
                 (self.last_seq - self.first_seq + 1).saturating_sub(self.msgs)
             },
         }
+    }
+
+    /// How often damage made the store read every block anew since it was opened.
+    pub fn rescans(&self) -> u64 {
+        self.epoch
     }
 
     /// What damage took, and where.
@@ -262,6 +273,7 @@ impl<D: Disk> FileStore<D> {
         if self.closed {
             return Ok(());
         }
+        self.mark_limits()?;
         self.sync()?;
         self.write_index()?;
         self.closed = true;
@@ -273,6 +285,8 @@ impl<D: Disk> FileStore<D> {
 
     /// Writes the index while open, so that a later crash finds a newer one.
     pub fn checkpoint(&mut self) -> Result<()> {
+        self.check_open()?;
+        self.mark_limits()?;
         self.sync()?;
         self.write_index()
     }
@@ -314,8 +328,7 @@ impl<D: Disk> FileStore<D> {
         let bytes: u64 = self.blocks.iter().map(|b| b.bytes).sum();
         assert_eq!((msgs, bytes), (self.msgs, self.bytes), "state is the sum of the blocks");
         let counted: u64 = self.subjects.iter().map(|(id, _)| self.subjects.totals(id).total).sum();
-        let unnamed = self.settings.name.is_empty();
-        assert!(unnamed || counted <= self.msgs, "subjects count messages present");
+        assert_eq!(counted, self.msgs, "subjects count messages present");
         let mut last = 0;
         for b in &self.blocks {
             if b.msgs > 0 {

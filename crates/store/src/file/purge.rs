@@ -35,6 +35,7 @@ impl<D: Disk> FileStore<D> {
             self.forget_reads(index);
         }
         self.subjects.clear();
+        self.unmarked.clear();
         (self.msgs, self.bytes, self.first_ts) = (0, 0, 0);
         if first > self.last_seq + 1 {
             self.last_seq = first - 1;
@@ -170,8 +171,13 @@ impl<D: Disk> FileStore<D> {
             from = next + 1;
         }
         self.settle_first();
+        self.mark_limits()?;
         self.forgive_lost();
         self.changed();
+        if !self.commit.unlinks.is_empty() {
+            // Whole blocks went without tombstones: only their files can tell.
+            self.sync()?;
+        }
         Ok(before - self.msgs)
     }
 }

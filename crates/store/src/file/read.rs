@@ -241,7 +241,9 @@ impl<D: Disk> FileStore<D> {
             let end = (start + len as usize).min(whole.len());
             return Ok(whole.slice(start..end));
         }
-        let len = if Some(index) == self.tail_index() { len.min(self.tail.start - offset) } else { len };
+        let is_tail = Some(index) == self.tail_index();
+        let wanted = len;
+        let len = if is_tail { len.min(self.tail.start - offset) } else { len };
         let secret = self.blocks[at].secret.clone();
         let file = self.file_of(index)?;
         let mut bytes = vec![0; len.min(MAX_FILE) as usize];
@@ -251,6 +253,10 @@ impl<D: Disk> FileStore<D> {
         bytes.truncate(n);
         if let Some(secret) = secret {
             secret.apply(offset, &mut bytes);
+        }
+        if is_tail && wanted > len {
+            let rest = (wanted - len) as usize;
+            bytes.extend_from_slice(self.tail.buf.get(..rest.min(self.tail.buf.len())).unwrap_or_default());
         }
         Ok(Bytes::from(bytes))
     }

@@ -352,7 +352,7 @@ impl<D: Disk> FileStore<D> {
         let total = self.blocks.len();
         for (i, b) in self.blocks.iter_mut().enumerate() {
             if b.msgs == 0 {
-                let at = if i + 1 == total { self.last_seq } else { last };
+                let at = if i + 1 == total { self.last_seq } else { last.max(b.last) };
                 (b.first, b.first_ts, b.last) = (at + 1, 0, at);
                 b.deleted.clear();
                 if i + 1 == total {
@@ -419,9 +419,11 @@ impl Merger {
         for &(seq, ts) in &outcome.scan.erased {
             self.see_last(seq, ts);
         }
-        let block = self.block_of(&outcome);
+        let mut block = self.block_of(&outcome);
         if block.msgs > 0 {
             self.ceiling = block.first;
+        } else {
+            block.last = block.last.min(self.ceiling - 1);
         }
         self.blocks.push(block);
         if !outcome.scan.holes.is_empty() || outcome.salvaged {
@@ -479,7 +481,16 @@ impl Merger {
     fn take_in(&mut self, block: &mut Block, m: &Found, plain: &[u8], gaps: &mut Gaps<'_>) -> Option<u32> {
         block.ttls += u64::from(m.has_ttl);
         block.schedules += u64::from(m.has_schedule);
-        if self.tombstones.contains(m.seq) || m.seq >= self.ceiling || self.is_known_gone(block.index, m.seq) {
+        if m.seq >= self.ceiling {
+            return None;
+        }
+        if self.tombstones.contains(m.seq) || self.is_known_gone(block.index, m.seq) {
+            // The block answers for the record as long as its file holds it.
+            gaps.before(block, m.seq);
+            if block.msgs > 0 {
+                block.deleted.insert(m.seq);
+            }
+            (block.last, block.last_ts) = (m.seq, m.ts);
             return None;
         }
         gaps.before(block, m.seq);

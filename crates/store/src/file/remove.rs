@@ -1,7 +1,9 @@
 //! Taking single messages out, and dropping blocks that hold none any more.
 //!
 //! Removals by users write a tombstone into the tail, so that they survive the loss of the index;
-//! removals by limits do not, since limits are applied again at every open.
+//! removals by limits do not, since limits are applied again at every open. Once a user removes
+//! something the limits may find room again and would spare what they removed before: then, and at
+//! close, the tombstones missing so far are written.
 //! Laws: a block file is unlinked only after everything appended before is durable; tombstones
 //!       that still hide a record move to the tail before their block goes.
 //! Reference: filestore.go removeMsgFromBlock, removeMsgBlock.   Parity: FSTORE-004, RET-012.
@@ -11,7 +13,7 @@ use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::file::{FileStore, Removed, block_path, key_path};
 use crate::message::{Message, message_ttl};
-use crate::record::record_len;
+use crate::record::{EMPTY, record_len};
 
 /// Why a message goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +65,11 @@ impl<D: Disk> FileStore<D> {
         };
         let at = self.locate(seq)?;
         let tail_empties = self.blocks[at].msgs == 1 && at + 1 == self.blocks.len();
+        if why == Why::Limit {
+            self.unmarked.insert(seq);
+        } else {
+            self.mark_limits()?;
+        }
         if why != Why::Limit || tail_empties {
             self.write_tombstone(seq, message.ts.0)?;
         }
@@ -78,6 +85,19 @@ impl<D: Disk> FileStore<D> {
             self.settle_first();
         }
         Ok(true)
+    }
+
+    /// Writes the tombstones that removals by limits did without.
+    pub(super) fn mark_limits(&mut self) -> Result<()> {
+        if self.unmarked.is_empty() {
+            return Ok(());
+        }
+        let unmarked = std::mem::take(&mut self.unmarked);
+        let ts = self.last_ts;
+        for seq in unmarked.iter().filter(|&seq| seq < self.last_seq).collect::<Vec<_>>() {
+            self.write_tombstone(seq, ts)?;
+        }
+        Ok(())
     }
 
     fn account_removal(&mut self, at: usize, m: &Message) -> Result<()> {
@@ -148,9 +168,16 @@ impl<D: Disk> FileStore<D> {
         block.column = Some(crate::block::column::Column::default());
         self.recent = None;
         if at + 1 == self.blocks.len() {
+            self.unmarked.insert_range(first, last);
             return self.write_tombstone(self.last_seq, self.last_ts);
         }
-        self.drop_block(at)
+        let index = self.blocks[at].index;
+        self.drop_block(at)?;
+        if self.position_of(index).is_some() {
+            // The file stays for its tombstones, so its records need some too.
+            self.unmarked.insert_range(first, last);
+        }
+        Ok(())
     }
 
     /// Drops a sealed block without messages.
@@ -160,22 +187,25 @@ impl<D: Disk> FileStore<D> {
         if self.blocks[at].tombstones != Some(0) {
             let plain = self.content(at)?;
             let found = scan(&plain, &self.blocks[at].hash, &self.subjects.hasher());
-            self.blocks[at].tombstones = Some(0);
             let moved: Vec<(u64, i64)> = found
                 .tombstones
                 .into_iter()
                 .filter(|&(seq, _)| {
                     // Records of this very block go with it.
-                    self.block_at(seq).is_some_and(|b| b < at) || seq == self.last_seq
+                    let elsewhere = self.block_at(seq).is_some_and(|b| b < at) || seq == self.last_seq;
+                    elsewhere && self.needs_tombstone(index, seq)
                 })
                 .collect();
+            if (moved.len() * EMPTY) as u64 > self.block_size / 4 {
+                // Moving them would only fill the next block.
+                return Ok(());
+            }
+            self.blocks[at].tombstones = Some(0);
             for (seq, ts) in moved {
-                if self.needs_tombstone(index, seq) {
-                    self.carry_tombstone(at, seq, ts)?;
-                }
+                self.carry_tombstone(at, seq, ts)?;
             }
         }
-        if last == self.last_seq {
+        if last == self.last_seq && self.locate(last).is_err() {
             self.carry_tombstone(at, self.last_seq, self.last_ts)?;
         }
         self.unlink_block(index);
@@ -196,6 +226,9 @@ impl<D: Disk> FileStore<D> {
         let Some(at) = self.position_of(index) else { return };
         // Failing to remove the index leaves one that names a missing block, and so is not used.
         let _ = self.invalidate_index();
+        if at == 0 {
+            self.unmarked.remove_below(self.blocks[at].last + 1);
+        }
         self.blocks.remove(at);
         self.columns.remove(&index);
         self.forget_reads(index);

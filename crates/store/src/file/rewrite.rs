@@ -110,6 +110,10 @@ impl<D: Disk> FileStore<D> {
             self.blocks[at].no_compact = true;
             return Ok(0);
         }
+        if kept.is_empty() && self.blocks[at].msgs == 0 {
+            self.unlink_block(index);
+            return Ok(before);
+        }
         self.invalidate_index()?;
         self.write_block_file(at, &kept, true)?;
         let block = &mut self.blocks[at];

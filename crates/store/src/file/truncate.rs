@@ -20,6 +20,7 @@ impl<D: Disk> FileStore<D> {
         if seq > self.last_seq {
             return Err(Error::Eof);
         }
+        self.mark_limits()?;
         self.sync()?;
         self.invalidate_index()?;
         let ts = self.time_at(seq)?;
@@ -43,7 +44,10 @@ impl<D: Disk> FileStore<D> {
         for (seq, ts) in tombstones {
             self.write_tombstone(seq, ts)?;
         }
-        self.write_tombstone(seq, ts)?;
+        if self.locate(seq).is_err() {
+            // No record will prove the last sequence.
+            self.write_tombstone(seq, ts)?;
+        }
         self.sync()?;
         for index in doomed {
             self.commit.unlinks.push(super::block_path(index));

@@ -1,0 +1,4 @@
+//! Tests of the whole store over a simulated disk.
+
+mod model;
+mod oracle;
