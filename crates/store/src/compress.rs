@@ -42,6 +42,11 @@ pub(crate) fn compress_block(plain: &[u8]) -> Vec<u8> {
     out
 }
 
+/// The plain size a compression header states.
+pub(crate) fn plain_size(head: &[u8]) -> Option<u64> {
+    Reader::new(head.get(4..)?).uvarint().filter(|&size| size <= MAX_PLAIN)
+}
+
 /// The plain bytes of a block that carries the compression header.
 pub(crate) fn decompress_block(bytes: &[u8], file: &str) -> Result<Vec<u8>> {
     let mut r = Reader::new(bytes);

@@ -19,6 +19,7 @@
 mod block;
 mod codec;
 mod compress;
+mod consumer;
 mod crypt;
 pub mod disk;
 mod error;
@@ -36,6 +37,7 @@ mod subjects;
 mod wheel;
 
 pub use compress::Compression;
+pub use consumer::{AckPolicy, ConsumerFile, ConsumerState, Pending, SequencePair};
 pub use crypt::{Cipher, Encryption};
 pub use error::{Error, Result};
 pub use file::append::NewMessage;

@@ -14,7 +14,7 @@ use stdx::warning;
 use crate::block::column::{Column, Marks};
 use crate::block::scan::{Scan, scan};
 use crate::block::{Block, Form};
-use crate::compress::{decompress_block, is_compressed, salvage_block};
+use crate::compress::{decompress_block, is_compressed, plain_size, salvage_block};
 use crate::crypt::Secret;
 use crate::disk::{Disk, DiskFile, Open};
 use crate::error::{Error, Result};
@@ -261,7 +261,8 @@ impl<D: Disk> FileStore<D> {
         Ok(Bytes::from(bytes))
     }
 
-    fn form_of(&mut self, at: usize) -> Result<Form> {
+    /// How a block is kept; learns its plain length with it.
+    pub(super) fn form_of(&mut self, at: usize) -> Result<Form> {
         let block = &self.blocks[at];
         if block.form != Form::Unknown {
             return Ok(block.form);
@@ -269,13 +270,23 @@ impl<D: Disk> FileStore<D> {
         let index = block.index;
         self.ensure_secret(at)?;
         let file = self.file_of(index)?;
-        let mut head = [0; 5];
+        let mut head = [0; 16];
         let n = file.read_at(&mut head, 0).map_err(|e| Error::io("read", &block_path(index), e))?;
+        let size = file.size().map_err(|e| Error::io("stat", &block_path(index), e))?;
         if let Some(secret) = &self.blocks[at].secret {
             secret.apply(0, &mut head);
         }
-        let form = if n == 5 && is_compressed(&head) { Form::Compressed } else { Form::Plain };
-        self.blocks[at].form = form;
+        let packed = head.get(..n).is_some_and(is_compressed);
+        let (form, len) = if packed {
+            (Form::Compressed, plain_size(&head).unwrap_or(0))
+        } else {
+            (Form::Plain, size)
+        };
+        let block = &mut self.blocks[at];
+        block.form = form;
+        if block.len == 0 {
+            block.len = len;
+        }
         Ok(form)
     }
 

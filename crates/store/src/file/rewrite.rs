@@ -66,12 +66,7 @@ impl<D: Disk> FileStore<D> {
         self.check_open()?;
         let last = self.blocks.len().saturating_sub(1);
         for at in 0..last {
-            if self.blocks[at].len == 0 && self.blocks[at].form != Form::Compressed {
-                let index = self.blocks[at].index;
-                let file = self.file_of(index)?;
-                let size = file.size().map_err(|e| Error::io("stat", &block_path(index), e))?;
-                self.blocks[at].len = size;
-            }
+            self.form_of(at)?;
             if self.blocks[at].is_wasteful() {
                 return self.again(|s| s.compact_block(at));
             }
