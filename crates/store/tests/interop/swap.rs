@@ -53,9 +53,8 @@ impl Case {
     }
 }
 
-/// Makes blocks of 32,000 bytes, so that a few thousand messages fill many.
-const MAX_BYTES: u64 = 100_000_000;
-const STREAM_MAX_BYTES: u64 = 1_000_000;
+/// Makes blocks of 4 MiB, so that the test fills several.
+const MAX_BYTES: u64 = 30_000_000;
 
 /// One message as either side tells it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -152,7 +151,7 @@ fn compare(store: &mut FileStore<RealDisk>, peer_state: &Value, messages: &BTree
 async fn fill(peer: &Peer, case: &Case) {
     let mut config = json!({
         "name": "S", "subjects": ["s.>"], "storage": "file", "retention": "limits",
-        "max_bytes": STREAM_MAX_BYTES, "allow_msg_ttl": true, "allow_direct": true,
+        "max_bytes": MAX_BYTES, "allow_msg_ttl": true, "allow_direct": true,
     });
     if case.compressed {
         config["compression"] = json!("s2");
@@ -160,7 +159,7 @@ async fn fill(peer: &Peer, case: &Case) {
     peer.ok("STREAM.CREATE.S", &config).await;
     for i in 0..1500u32 {
         let subject = format!("s.{}.{}", i % 7, i % 40);
-        let payload = format!("payload {i} ").repeat(i as usize % 20).into_bytes();
+        let payload = format!("payload {i} ").repeat(i as usize % 20 * 60).into_bytes();
         let headers: &[(&str, &str)] = match i % 11 {
             0 => &[("Kind", "header"), ("Nats-Msg-Id", "")],
             1 => &[("Nats-TTL", "1h")],
@@ -177,6 +176,11 @@ async fn fill(peer: &Peer, case: &Case) {
     peer.ok("STREAM.PURGE.S", &json!({"filter": "s.3.3"})).await;
     peer.ok("STREAM.PURGE.S", &json!({"filter": "s.4.*", "keep": 5})).await;
     peer.ok("STREAM.PURGE.S", &json!({"seq": 9})).await;
+    // The peer writes its index after a purge: what follows is only in the blocks.
+    for i in 0..30 {
+        peer.publish(&format!("s.late.{}", i % 4), &[], vec![b'x'; 100]).await;
+    }
+    peer.ok("STREAM.MSG.DELETE.S", &json!({"seq": 1510})).await;
     consume(peer).await;
 }
 
@@ -261,6 +265,7 @@ async fn swap(case: Case) {
     compare_consumer(&disk, &case, &consumer).await;
     let (mut store, recovery) = open(&path, &case);
     assert_eq!(recovery.from_index, !case.abrupt, "{} {recovery:?}", case.name);
+    assert!(recovery.blocks >= 3, "{recovery:?}");
     compare(&mut store, &state, &messages, case.name);
     store.check();
 
