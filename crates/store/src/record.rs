@@ -68,10 +68,8 @@ impl<'a> Record<'a> {
         let body_end = total - 8;
         let (body_start, header_end) = if raw & HEADER_BIT != 0 {
             let start = subject_end + 4;
-            if start > body_end {
-                return None;
-            }
-            (start, start.checked_add(u32_at(bytes, subject_end) as usize)?)
+            let stated = start.checked_add(u32_at(bytes, subject_end) as usize)?;
+            (start, header_end(bytes.get(start..body_end)?, stated - start) + start)
         } else {
             (subject_end, subject_end)
         };
@@ -143,6 +141,19 @@ impl<'a> Record<'a> {
     pub(crate) fn lengths(&self) -> (u32, u16, u32) {
         let header = if self.has_header() { (self.header_end - self.body_start) as u32 + 1 } else { 0 };
         (self.bytes.len() as u32, (self.subject_end - HEAD) as u16, header)
+    }
+}
+
+/// Where a header block ends in `body`, if its stated length is right or can be corrected.
+///
+/// The hash does not cover that length, but a header block ends at its first blank line.
+fn header_end(body: &[u8], stated: usize) -> usize {
+    const BLANK: &[u8] = b"\r\n\r\n";
+    let first = || memchr::memmem::find(body, BLANK).map(|at| at + BLANK.len());
+    match body.get(..stated) {
+        Some(header) if memchr::memmem::find(header, BLANK) == stated.checked_sub(BLANK.len()) => stated,
+        _ if body.starts_with(b"NATS/1.0") => first().unwrap_or(stated),
+        _ => stated,
     }
 }
 

@@ -319,7 +319,9 @@ impl<D: Disk> FileStore<D> {
                 deleted: b.deleted.clone(),
             })
             .collect();
-        let prior = Prior { last_seq: self.last_seq, last_ts: self.last_ts, blocks, is_current: true };
+        let subjects = Some(std::mem::replace(&mut self.subjects, crate::subjects::Subjects::new(0)));
+        let (last_seq, last_ts) = (self.last_seq, self.last_ts);
+        let prior = Prior { last_seq, last_ts, blocks, subjects, is_current: true };
         let indices: Vec<u32> = self.blocks.iter().map(|b| b.index).collect();
         for index in &indices {
             self.forget_reads(*index);

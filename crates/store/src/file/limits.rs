@@ -116,8 +116,9 @@ impl<D: Disk> FileStore<D> {
         Ok(())
     }
 
+    /// Subjects first, as at every append: counted before, messages a subject had given up long ago
+    /// would push out others.
     fn enforce_all(&mut self) -> Result<()> {
-        self.enforce_totals()?;
         if let Some(max) = self.settings.max_msgs_per_subject.filter(|&max| max > 0) {
             let over: Vec<SubjectId> = self
                 .subjects
@@ -129,7 +130,7 @@ impl<D: Disk> FileStore<D> {
                 self.enforce_subject(id, max)?;
             }
         }
-        Ok(())
+        self.enforce_totals()
     }
 
     /// Takes over new settings; lowered limits apply at once.

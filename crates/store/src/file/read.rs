@@ -326,7 +326,15 @@ impl<D: Disk> FileStore<D> {
 
     /// Scans a block to rebuild its marks and column; damage found on the way is dealt with.
     pub(super) fn rebuild_block_index(&mut self, at: usize) -> Result<()> {
-        let bytes = self.content(at)?;
+        let bytes = match self.content(at) {
+            Ok(bytes) => bytes,
+            Err(e @ (Error::BadKeyFile(_) | Error::WrongKey(_) | Error::Corrupt { .. })) => {
+                warning!(self.options.log, "Filestore [{}] {e}", self.settings.name);
+                return self.rescan();
+            }
+            Err(e) if e.is_missing() => return self.rescan(),
+            Err(e) => return Err(e),
+        };
         if at + 1 != self.blocks.len() {
             self.plain = None;
         }

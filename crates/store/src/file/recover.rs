@@ -17,7 +17,7 @@ use stdx::time::Timestamp;
 use stdx::{notice, warning};
 
 use crate::block::column::{Column, Marks};
-use crate::block::scan::{Found, Scan, scan};
+use crate::block::scan::{Found, Hole, Scan, scan};
 use crate::block::{Block, Form};
 use crate::crypt::Secret;
 use crate::disk::{Disk, DiskFile, Open, exists};
@@ -38,8 +38,44 @@ pub(super) struct Prior {
     pub(super) last_seq: u64,
     pub(super) last_ts: i64,
     pub(super) blocks: Vec<IndexBlock>,
+    /// Subjects of the messages it lists.
+    pub(super) subjects: Option<Subjects>,
     /// Nothing was stored after this was noted.
     pub(super) is_current: bool,
+}
+
+impl Prior {
+    /// Makes holes of messages whose subject is none that was known when they were.
+    ///
+    /// A subject's length is not covered by the record's hash; a wrong one splits the same bytes
+    /// into another subject and payload.
+    fn doubt_subjects(&self, index: u32, scan: &mut Scan, plain: &[u8]) {
+        let Some(subjects) = &self.subjects else { return };
+        let at = self.blocks.partition_point(|b| b.index < index);
+        let Some(known) = self.blocks.get(at).filter(|b| b.index == index) else { return };
+        let doubtful = |m: &Found| {
+            known.first <= m.seq
+                && m.seq <= known.last
+                && !known.deleted.contains(m.seq)
+                && subjects.find(m.subject(plain)).is_none()
+                && m.subject_len > 0
+        };
+        if !scan.messages.iter().any(doubtful) {
+            return;
+        }
+        let mut after = 0;
+        let mut holes = Vec::new();
+        for (i, m) in scan.messages.iter().enumerate() {
+            if doubtful(m) {
+                let before = scan.messages.get(i + 1).map_or(m.seq + 1, |n| n.seq);
+                holes.push(Hole { offset: u64::from(m.offset), len: u64::from(m.len), after, before });
+            }
+            after = m.seq;
+        }
+        scan.messages.retain(|m| !doubtful(m));
+        scan.holes.extend(holes);
+        scan.holes.sort_unstable_by_key(|h| h.offset);
+    }
 }
 
 /// One block file, read.
@@ -240,7 +276,13 @@ impl<D: Disk> FileStore<D> {
     fn prior_of(&self, index: Index) -> Prior {
         let current = index.blocks.last().map(|b| (b.index, index.checksum));
         let is_current = current.is_some_and(|(i, sum)| self.ends_in(i, sum));
-        Prior { last_seq: index.last_seq, last_ts: index.last_ts, blocks: index.blocks, is_current }
+        Prior {
+            last_seq: index.last_seq,
+            last_ts: index.last_ts,
+            blocks: index.blocks,
+            subjects: Some(index.subjects),
+            is_current,
+        }
     }
 
     /// Whether a block's file still ends in the record with this hash.
@@ -280,7 +322,7 @@ impl<D: Disk> FileStore<D> {
         let this = &*self;
         self.disk.parallel(indices.len(), &|i| {
             let index = indices[indices.len() - 1 - i];
-            let outcome = this.scan_block(index, &hasher);
+            let outcome = this.scan_block(index, &hasher, prior);
             let mut merger = merger.lock().unwrap_or_else(PoisonError::into_inner);
             while merger.next != i {
                 merger = turn.wait(merger).unwrap_or_else(PoisonError::into_inner);
@@ -293,13 +335,14 @@ impl<D: Disk> FileStore<D> {
         self.adopt_scan(merger, prior)
     }
 
-    fn scan_block(&self, index: u32, hasher: &foldhash::fast::FixedState) -> Result<Outcome> {
+    fn scan_block(&self, index: u32, hasher: &foldhash::fast::FixedState, prior: &Prior) -> Result<Outcome> {
         let path = block_path(index);
         let secret = self.block_secret(index)?;
         let file = self.disk.open(&path, Open::Read).map_err(|e| Error::io("open", &path, e))?;
         let (plain, form) = read_block(&file, secret.as_ref(), &path)?;
         let key = HashKey::new(&format!("{}-{index}", self.settings.name));
-        let scan = scan(&plain.bytes, &key, hasher);
+        let mut scan = scan(&plain.bytes, &key, hasher);
+        prior.doubt_subjects(index, &mut scan, &plain.bytes);
         Ok(Outcome { index, secret, form, plain: plain.bytes, scan, salvaged: plain.salvaged })
     }
 

@@ -16,7 +16,7 @@ pub(super) struct Stored {
 }
 
 impl Stored {
-    fn len(&self) -> u64 {
+    pub(super) fn len(&self) -> u64 {
         record_len(self.subject.len(), self.header.len(), self.payload.len())
     }
 }
