@@ -16,6 +16,7 @@
 
 #![forbid(unsafe_code)]
 
+mod any;
 mod block;
 mod codec;
 mod compress;
@@ -26,6 +27,7 @@ mod error;
 mod file;
 mod filter;
 mod hash;
+mod mem;
 mod message;
 pub mod meta;
 mod record;
@@ -36,6 +38,7 @@ mod state;
 mod subjects;
 mod wheel;
 
+pub use any::MessageStore;
 pub use compress::Compression;
 pub use consumer::{AckPolicy, ConsumerFile, ConsumerState, Pending, SequencePair};
 pub use crypt::{Cipher, Encryption};
@@ -46,6 +49,7 @@ pub use file::{
     Synced, Ticket, restore_files,
 };
 pub use filter::{Filter, has_wildcard, pattern_matches};
+pub use mem::MemStore;
 pub use message::{Message, message_ttl};
 pub use record::record_len;
 pub use schedule::Due;

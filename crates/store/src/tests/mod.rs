@@ -1,5 +1,7 @@
 //! Tests of the whole store over a simulated disk.
 
+mod bad;
+mod both;
 mod corrupt;
 mod crash;
 mod model;
