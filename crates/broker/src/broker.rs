@@ -3,7 +3,8 @@
 //! Laws: what the message path reads here is immutable or swapped whole; the tables are locked for
 //!       connects, disconnects and monitoring only.
 
-use crate::account::{Account, GLOBAL, SYSTEM};
+use crate::account::latency::Samples;
+use crate::account::{Account, GLOBAL, SYSTEM, flag};
 use crate::conn::Conn;
 use crate::settings::Settings;
 use crate::stats::Counters;
@@ -57,12 +58,18 @@ pub struct Broker {
     /// Other totals.
     pub totals: Totals,
     workers: usize,
+    /// Latency samples that wait for the next flush.
+    pub(crate) samples: Arc<Samples>,
+    /// Names this server in reply subjects of measured requests.
+    pub(crate) name_hash: String,
 }
 
 impl Broker {
     /// A server without connections, with the global and the system account.
     pub fn new(settings: Settings, info: Info, log: Log, workers: usize) -> Self {
-        let global = Arc::new(Account::new(GLOBAL.into(), 1, workers));
+        let samples = Arc::new(Samples::default());
+        let global = Arc::new(Account::new(GLOBAL.into(), 1, workers, samples.clone()));
+        let name_hash = crate::account::short_hash(&info.server_name);
         let broker = Self {
             log,
             settings: ArcSwap::from_pointee(settings),
@@ -76,9 +83,11 @@ impl Broker {
             counters: Counters::new(workers),
             totals: Totals::default(),
             workers,
+            samples,
+            name_hash,
         };
         broker.accounts.write().insert(GLOBAL.into(), global);
-        broker.account_or_new(SYSTEM);
+        broker.account_or_new(SYSTEM).set_flag(flag::SYSTEM, true);
         broker
     }
 
@@ -112,9 +121,14 @@ impl Broker {
             .entry_ref(name)
             .or_insert_with(|| {
                 let id = self.next_account.fetch_add(1, Ordering::Relaxed);
-                Arc::new(Account::new(name.into(), id, self.workers))
+                Arc::new(Account::new(name.into(), id, self.workers, self.samples.clone()))
             })
             .clone()
+    }
+
+    /// Takes an account out of the table.
+    pub(crate) fn forget_account(&self, account: &Arc<Account>) {
+        self.accounts.write().remove(&account.name);
     }
 
     /// All accounts, by name.

@@ -5,7 +5,6 @@
 use super::{Phase, Session};
 use crate::conn::flag;
 use crate::worker::Worker;
-use std::sync::atomic::Ordering;
 use wire::connect::Connect;
 use wire::error::{CloseReason, text};
 use wire::info::Info;
@@ -42,7 +41,9 @@ impl Session {
             // A second CONNECT may change the account: subscriptions made so far go (CORE-018).
             self.drop_subscriptions();
         }
-        self.become_ready(worker);
+        if !self.become_ready(worker) {
+            return;
+        }
         self.describe(&connect, worker);
         if !(0..=1).contains(&connect.protocol) {
             self.send_error(text::BAD_CLIENT_PROTOCOL, worker);
@@ -60,14 +61,18 @@ impl Session {
         }
     }
 
-    /// Enters the account.
-    pub(super) fn become_ready(&mut self, _worker: &mut Worker) {
+    /// Enters the account, under its limits; `false` if it is full (CORE-035).
+    pub(super) fn become_ready(&mut self, worker: &mut Worker) -> bool {
         self.phase = Phase::Ready;
+        self.limits.max_payload = self.account.limits.payload(self.settings.max_payload);
         if !self.counted {
-            self.counted = true;
-            self.account.clients.fetch_add(1, Ordering::Relaxed);
-            self.account.total_clients.fetch_add(1, Ordering::Relaxed);
+            self.counted = self.account.admit_client();
         }
+        if !self.counted {
+            let reason = CloseReason::MaxAccountConnectionsExceeded;
+            self.refuse(text::MAX_ACCOUNT_CONNECTIONS, reason, worker);
+        }
+        self.counted
     }
 
     /// Writes down what the client says of itself, for the log and monitoring (CORE-053).

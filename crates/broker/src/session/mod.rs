@@ -132,7 +132,9 @@ impl Session {
     fn frame(&mut self, frame: Frame<'_>, worker: &mut Worker) {
         if self.phase == Phase::New && !matches!(frame, Frame::Connect(_)) {
             // Nothing is required of clients here, so any verb may come first (CORE-022).
-            self.become_ready(worker);
+            if !self.become_ready(worker) {
+                return;
+            }
         }
         match frame {
             Frame::Publish(_) | Frame::Ignored => {}
@@ -222,6 +224,13 @@ impl Session {
         worker.broker.unregister(&self.conn, reason, subs, worker.now.wall);
         let label = self.conn.label();
         stdx::debug!(worker.broker.log, "{label} - Client connection closed: {}", reason.text());
+    }
+
+    /// Puts the session in an account, as authentication does.
+    #[cfg(test)]
+    pub(crate) fn bind(&mut self, account: Arc<Account>, user: &str) {
+        user.clone_into(&mut self.conn.facts.lock().user);
+        self.account = account;
     }
 
     fn has(&self, flags: u32) -> bool {

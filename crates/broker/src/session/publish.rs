@@ -22,6 +22,8 @@ pub(super) struct Open {
     /// `PUB <subject> ` of its first message, as sent; empty if it was not of that form.
     head: Range<usize>,
     active: bool,
+    /// Its subject is a mapped one, kept by the worker.
+    mapped: bool,
 }
 
 /// Runs are cut here, so that scratch space stays small and targets are served in turn.
@@ -55,6 +57,10 @@ impl Session {
         run: &mut Open,
         worker: &mut Worker,
     ) {
+        if self.account.has_mappings() {
+            self.publish_mapped(data, p, run, worker);
+            return;
+        }
         if run.active
             && data.get(run.subject.clone()) == Some(p.subject)
             && p.reply.is_none()
@@ -64,7 +70,7 @@ impl Session {
             return;
         }
         self.end_run(data, run, worker);
-        if !self.may_publish(p, worker) {
+        if !self.may_publish(p, p.subject, worker) {
             return;
         }
         worker.run.push(RunMsg::new(data, p));
@@ -77,16 +83,51 @@ impl Session {
             0..0
         };
         run.active = true;
+        run.mapped = false;
         // A reply asks for checks of its own, and for an answer if nobody is there.
         if p.reply.is_some() || self.verbose || self.pedantic || p.header_len.is_some() {
             self.end_run(data, run, worker);
         }
     }
 
-    /// Checks that need the single message; what they refuse is not dispatched.
-    fn may_publish(&mut self, p: &Publish<'_>, worker: &mut Worker) -> bool {
-        if self.phase == Phase::New {
-            self.become_ready(worker);
+    /// Takes one message in an account with mappings: it is checked and dispatched under the
+    /// subject it is mapped to.
+    // Compat(SUBJ-010): permissions are those of the mapped subject.
+    #[cold]
+    fn publish_mapped(
+        &mut self,
+        data: &Bytes,
+        p: &Publish<'_>,
+        run: &mut Open,
+        worker: &mut Worker,
+    ) {
+        let mut subject = std::mem::take(&mut worker.mapped[1]);
+        if !self.account.map_subject(p.subject, || worker.random(), &mut subject) {
+            subject.clear();
+            subject.extend_from_slice(p.subject);
+        }
+        let same = run.active && run.mapped && worker.mapped[0] == subject;
+        if !same || p.reply.is_some() || worker.run.len() >= MAX_RUN {
+            self.end_run(data, run, worker);
+            if !self.may_publish(p, &subject, worker) {
+                worker.mapped[1] = subject;
+                return;
+            }
+            std::mem::swap(&mut worker.mapped[0], &mut subject);
+            *run = Open { subject: 0..0, head: 0..0, active: true, mapped: true };
+        }
+        worker.mapped[1] = subject;
+        worker.run.push(RunMsg::new(data, p));
+        if p.reply.is_some() || self.verbose || self.pedantic || p.header_len.is_some() {
+            self.end_run(data, run, worker);
+        }
+    }
+
+    /// Checks that need the single message; what they refuse is not dispatched. `subject` is what
+    /// the message's own subject is mapped to.
+    fn may_publish(&mut self, p: &Publish<'_>, subject: &[u8], worker: &mut Worker) -> bool {
+        if self.phase == Phase::New && !self.become_ready(worker) {
+            return false;
         }
         if p.header_len.is_some() && !self.headers() {
             stdx::error!(
@@ -100,8 +141,8 @@ impl Session {
         if self.pedantic && !valid_literal(p.subject) {
             self.send_error(text::INVALID_PUBLISH_SUBJECT, worker);
         }
-        if p.subject.starts_with(b"_GR_.") || p.subject.starts_with(b"$NRG.") {
-            self.refuse_message(&format!("Publish to \"{}\"", String::from_utf8_lossy(p.subject)), p, worker);
+        if subject.starts_with(b"_GR_.") || subject.starts_with(b"$NRG.") {
+            self.refuse_message(&format!("Publish to \"{}\"", String::from_utf8_lossy(subject)), p, worker);
             return false;
         }
         if let Some(reply) = p.reply
@@ -137,25 +178,31 @@ impl Session {
         }
         run.active = false;
         let msgs = std::mem::take(&mut worker.run);
-        let subject = data.get(run.subject.clone()).unwrap_or_default();
+        let mapped = std::mem::take(&mut worker.mapped[0]);
+        let own = data.get(run.subject.clone()).unwrap_or_default();
+        let subject = if run.mapped { &mapped } else { own };
         let mut received = Traffic::default();
         for msg in &msgs {
             received.add(1, msg.len() as u64);
         }
         self.count_in(received);
         let sent = {
-            let run = Run { data, subject, msgs: &msgs, origin: Some(&self.conn) };
+            let origin = Some(&self.conn);
+            let run = Run { data, subject, msgs: &msgs, origin, via: None };
             worker.dispatch(&self.account, &run)
         };
+        let delivered = sent.msgs > 0;
+        let sent = worker.counted(sent);
         self.account.counters.add(worker.id, received, sent);
         worker.broker.counters.add(worker.id, received, sent);
-        if sent.msgs == 0
+        if !delivered
             && self.no_responders
             && let [msg] = msgs.as_slice()
             && let Some(reply) = msg.reply(data)
         {
             self.no_responders(subject, reply, worker);
         }
+        worker.mapped[0] = mapped;
         worker.run = msgs;
         worker.run.clear();
     }

@@ -28,8 +28,8 @@ impl Session {
             return;
         }
         let mut subs = self.conn.subs.lock();
-        let limit = self.settings.max_subscriptions;
-        if limit > 0 && subs.len() >= limit {
+        let limit = self.account.limits.subscriptions(self.settings.max_subscriptions);
+        if limit.is_some_and(|limit| subs.len() as u64 >= limit) {
             drop(subs);
             self.send_error(text::MAX_SUBSCRIPTIONS, worker);
             return;
