@@ -40,7 +40,7 @@ fn an_account_has_so_many_clients() {
 fn a_connection_has_so_many_subscriptions_and_such_payloads() {
     let mut house = limited();
     let mut a = house.accept("A");
-    a.send(&mut house, "CONNECT {\"verbose\":false}\r\nPING\r\n");
+    a.send(&mut house, "CONNECT {\"verbose\":false,\"protocol\":1}\r\nPING\r\n");
     assert!(a.read().contains("\"max_payload\":10,"));
     a.send(&mut house, "SUB x 1\r\nSUB y 2\r\nSUB z 3\r\n");
     assert_eq!(a.read(), "-ERR 'maximum subscriptions exceeded'\n");

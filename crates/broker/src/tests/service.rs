@@ -293,7 +293,7 @@ fn requests_without_an_answer_are_measured() {
     let mut house = measured(Sampling::Percent(100));
     let (mut a, mut c, mut results) = (house.connect("A"), house.connect("C"), house.connect("A"));
     results.send(&mut house, "SUB lat 1\r\n");
-    let mut check = |house: &House, status: &str, ago: Duration| {
+    let check = |house: &House, status: &str, ago: Duration| {
         let now = house.worker.now.wall;
         let start = stdx::time::Timestamp(now.0 - ago.as_nanos() as i64 - 500_000);
         let want = format!(

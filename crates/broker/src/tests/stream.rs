@@ -86,7 +86,7 @@ fn queue_groups_and_headers_go_across() {
     for _ in 0..300 {
         a.send(&mut house, &publish("ev.x", "", "m"));
     }
-    let got = workers.map(|mut w| w.read().matches("MSG").count());
+    let got = workers.map(|w| w.read().matches("MSG").count());
     assert_eq!(got.iter().sum::<usize>(), 300);
     assert!(got.iter().all(|n| *n > 50), "{got:?}");
 
