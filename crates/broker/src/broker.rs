@@ -4,20 +4,25 @@
 //!       connects, disconnects and monitoring only.
 
 use crate::account::latency::Samples;
-use crate::account::{Account, GLOBAL, SYSTEM, flag};
-use crate::conn::Conn;
+use crate::account::{self, Account, GLOBAL, SYSTEM};
+use crate::conn::{Conn, flag};
+use crate::outbox::Pool;
 use crate::settings::Settings;
 use crate::stats::Counters;
 use arc_swap::ArcSwap;
+use auth::Authenticator;
 use hashbrown::HashMap;
 use parking_lot::{Mutex, RwLock};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use stdx::log::Log;
-use stdx::time::Timestamp;
+use std::time::Duration;
+use stdx::time::{Mono, Timestamp};
 use wire::error::CloseReason;
 use wire::info::Info;
+
+const LINE_WINDOW: Duration = Duration::from_secs(1);
 
 /// A connection that ended, as `/connz?state=closed` lists it.
 #[derive(Clone)]
@@ -47,6 +52,8 @@ pub struct Broker {
     pub log: Log,
     settings: ArcSwap<Settings>,
     info: ArcSwap<Info>,
+    authenticator: ArcSwap<Authenticator>,
+    recent_lines: Mutex<HashMap<String, Mono>>,
     accounts: RwLock<HashMap<String, Arc<Account>>>,
     global: Arc<Account>,
     next_account: AtomicU32,
@@ -66,14 +73,22 @@ pub struct Broker {
 
 impl Broker {
     /// A server without connections, with the global and the system account.
-    pub fn new(settings: Settings, info: Info, log: Log, workers: usize) -> Self {
+    pub fn new(
+        settings: Settings,
+        info: Info,
+        authenticator: Authenticator,
+        log: Log,
+        workers: usize,
+    ) -> Self {
         let samples = Arc::new(Samples::default());
         let global = Arc::new(Account::new(GLOBAL.into(), 1, workers, samples.clone()));
-        let name_hash = crate::account::short_hash(&info.server_name);
+        let name_hash = account::short_hash(&info.server_name);
         let broker = Self {
             log,
             settings: ArcSwap::from_pointee(settings),
             info: ArcSwap::from_pointee(info),
+            authenticator: ArcSwap::from_pointee(authenticator),
+            recent_lines: Mutex::new(HashMap::new()),
             accounts: RwLock::new(HashMap::new()),
             global: global.clone(),
             next_account: AtomicU32::new(2),
@@ -87,7 +102,7 @@ impl Broker {
             name_hash,
         };
         broker.accounts.write().insert(GLOBAL.into(), global);
-        broker.account_or_new(SYSTEM).set_flag(flag::SYSTEM, true);
+        broker.account_or_new(SYSTEM).set_flag(account::flag::SYSTEM, true);
         broker
     }
 
@@ -99,6 +114,35 @@ impl Broker {
     /// What INFO says of the server, without what is particular to a connection.
     pub fn info(&self) -> Arc<Info> {
         self.info.load_full()
+    }
+
+    /// Who may log in.
+    pub fn authenticator(&self) -> Arc<Authenticator> {
+        self.authenticator.load_full()
+    }
+
+    /// Changes what INFO says.
+    pub fn set_info(&self, info: Info) {
+        self.info.store(Arc::new(info));
+    }
+
+    /// Whether `line` was not logged in the last second (LOG-008).
+    pub fn is_fresh_line(&self, line: &str, now: Mono) -> bool {
+        let mut recent = self.recent_lines.lock();
+        if recent.len() > 256 {
+            recent.retain(|_, at| now.since(*at) < LINE_WINDOW);
+        }
+        match recent.get_mut(line) {
+            Some(at) if now.since(*at) < LINE_WINDOW => false,
+            Some(at) => {
+                *at = now;
+                true
+            }
+            None => {
+                recent.insert(line.to_owned(), now);
+                true
+            }
+        }
     }
 
     /// The account of clients that name none.
@@ -165,6 +209,21 @@ impl Broker {
         }
         if keep > 0 {
             closed.push_back(Closed { conn: conn.clone(), stop: now, reason, subscriptions: subs });
+        }
+    }
+
+    /// Sends the INFO in force to a client that may get it out of turn (CORE-021).
+    pub fn notify_info(&self, conn: &Arc<Conn>) {
+        if !conn.has(flag::ASYNC_INFO | flag::FIRST_PONG) {
+            return;
+        }
+        let mut info = (*self.info()).clone();
+        info.client_id = conn.id;
+        info.client_ip = conn.peer.map_or_else(String::new, |peer| peer.ip().to_string());
+        let mut out = conn.outbox.lock();
+        if !out.is_closed() {
+            out.push(&info.line(), &mut Pool::default());
+            out.wake();
         }
     }
 

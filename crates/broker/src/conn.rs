@@ -59,8 +59,8 @@ pub struct Facts {
     pub version: String,
     /// Account name; empty until authenticated.
     pub account: String,
-    /// What identifies the user: name, public key or `[REDACTED]` token.
-    pub user: String,
+    /// Who the user is.
+    pub who: auth::Who,
     /// Round trip time, once measured.
     pub rtt: Option<Duration>,
     /// TLS facts, if the connection is encrypted.
@@ -80,6 +80,14 @@ pub struct TlsFacts {
     pub first: bool,
     /// Subject, SPKI SHA-256 and certificate SHA-256 of each client certificate.
     pub peer_certs: Vec<(String, String, String)>,
+}
+
+/// Temporary publish permissions of a connection.
+pub struct Replies {
+    /// What it may publish to anyway.
+    pub permissions: Arc<auth::Permissions>,
+    /// Replies it was given.
+    pub tracker: auth::ResponseTracker,
 }
 
 /// A connection as the rest of the server sees it.
@@ -103,6 +111,8 @@ pub struct Conn {
     pub subs: Mutex<SubTable>,
     /// What monitoring says of it.
     pub facts: Mutex<Facts>,
+    /// Replies it may answer to, if its user is limited that way (SUBJ-008).
+    pub replies: Mutex<Option<Box<Replies>>>,
     /// Messages it published.
     pub in_msgs: AtomicU64,
     /// Payload bytes it published.
@@ -132,6 +142,7 @@ impl Conn {
             outbox: Mutex::new(Outbox::new(max_pending)),
             subs: Mutex::new(SubTable::default()),
             facts: Mutex::new(Facts::default()),
+            replies: Mutex::new(None),
             in_msgs: AtomicU64::new(0),
             in_bytes: AtomicU64::new(0),
             last_activity: AtomicU64::new(now.wall.0 as u64),

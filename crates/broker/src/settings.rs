@@ -20,6 +20,7 @@ pub struct Settings {
     pub write_deadline: Duration,
     /// Whether a write that misses its deadline is retried rather than fatal (CORE-039).
     pub write_timeout_retry: bool,
+    /// Time a client has to authenticate.
     pub auth_timeout: Duration,
     pub no_fast_producer_stall: bool,
     pub headers: bool,

@@ -47,8 +47,8 @@ pub struct InternalMessage<'a> {
 /// Rare properties, kept apart so that the common subscription stays small.
 #[derive(Default)]
 pub struct Extra {
-    /// Denied subjects inside the filter, tested at delivery (SUBJ-007).
-    pub filtered: bool,
+    /// Permissions with a denied subject inside the filter, tested at delivery (SUBJ-007).
+    pub deny: Option<Arc<auth::Permissions>>,
     /// It stands in another account's interest for one of its own account (ACC-005).
     pub(crate) shadow: Option<Shadow>,
 }

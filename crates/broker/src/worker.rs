@@ -53,11 +53,19 @@ pub struct Worker {
     pub(crate) stalled_on: Option<Arc<Conn>>,
     spare: VecDeque<Chunk>,
     random: u64,
+    entropy: Entropy,
+    /// Protocol lines go to the log (`-V`); looked up once per read.
+    pub(crate) trace: bool,
 }
 
+/// Fills a buffer with unpredictable bytes.
+pub type Entropy = fn(&mut [u8]);
+
 impl Worker {
-    /// A worker's context. `seed` starts its random choices (queue members).
-    pub fn new(id: usize, broker: Arc<Broker>, now: Now, seed: u64) -> Self {
+    /// A worker's context. `entropy` makes nonces and starts its random choices.
+    pub fn new(id: usize, broker: Arc<Broker>, now: Now, entropy: Entropy) -> Self {
+        let mut seed = [0; 8];
+        entropy(&mut seed);
         Self {
             id,
             broker,
@@ -77,7 +85,9 @@ impl Worker {
             due: NEVER,
             stalled_on: None,
             spare: VecDeque::new(),
-            random: seed | 1,
+            random: u64::from_le_bytes(seed) | 1,
+            entropy,
+            trace: false,
         }
     }
 
@@ -97,6 +107,12 @@ impl Worker {
     /// Writes one connection's outbox as its owner.
     pub fn flush_owned(&mut self, conn: &Conn, sink: &Arc<dyn outbox::Sink>) -> outbox::Flushed {
         outbox::flush_owned(conn, sink, &mut self.spare, &mut self.pool)
+    }
+
+    /// Counts `n` bytes at the front of `writing` as written by a layer.
+    pub fn written(&mut self, conn: &Conn, writing: &mut VecDeque<Chunk>, n: usize) {
+        conn.outbox.lock().note_written(n);
+        outbox::advance(writing, n, &mut self.pool);
     }
 
     /// Sends protocol bytes to a connection; they leave with the next flush.
@@ -130,6 +146,13 @@ impl Worker {
     pub fn sweep(&mut self) {
         self.cache.sweep();
         self.pool.trim();
+    }
+
+    /// A nonce: 11 unpredictable bytes as 15 characters (AUTH-006).
+    pub(crate) fn nonce(&self) -> String {
+        let mut raw = [0; 11];
+        (self.entropy)(&mut raw);
+        data_encoding::BASE64URL_NOPAD.encode(&raw)
     }
 
     /// A pseudo-random number (xorshift64*).

@@ -1,3 +1,27 @@
-//! The host: files, listeners, signals, logs; also the embeddable API.
+//! The NATS server as a library: start a server inside a program, connect to it in process or over
+//! TCP, stop it.
+//!
+//! ```no_run
+//! let options = ironats::Options::default();
+//! let server = ironats::Server::start(options, ironats::Log::discard()).unwrap();
+//! println!("{}", server.client_address().unwrap());
+//! server.shutdown();
+//! ```
+//!
+//! Not here: the command line and signals (`main.rs` and the modules it uses).
 
 #![forbid(unsafe_code)]
+
+mod facts;
+pub mod files;
+mod lame_duck;
+pub mod log;
+mod monitoring;
+pub mod ports;
+pub mod process;
+pub mod server;
+pub mod signal;
+
+pub use config::Options;
+pub use server::{Server, ServerError};
+pub use stdx::log::Log;

@@ -1,1 +1,51 @@
-//! What operators see: monitoring documents and events.
+//! What operators see: the monitoring documents, from facts that a [`Source`] gives.
+//!
+//! Not here: sockets and HTTP parsing (`net::http`), the `$SYS` envelopes (`node`), reading of
+//! CPU and memory (the host).
+//! Laws: pure (`now` comes in, bytes go out); no parameter may panic or overflow; a document is
+//! complete or refused, never truncated in the middle.
+//! Reference: server/monitor.go, server/monitor_sort_opts.go.
+
+#![forbid(unsafe_code)]
+
+mod counts;
+mod documents;
+mod error;
+mod json;
+mod query;
+mod request;
+mod respond;
+mod source;
+
+pub use counts::{Endpoint, RequestCounts};
+pub use documents::account::{
+    AccountFacts, AccountStat, ExportFacts, ExportKind, ImportFacts, LatencyFacts, MappingTarget,
+    MsgBytes,
+};
+pub use documents::connz::{
+    ClosedConnFacts, ConnCounts, ConnFacts, ConnKind, ConnState, ConnType, ConnzOptions, PeerCert,
+    TlsFacts,
+};
+pub use documents::expvar::ExpvarFacts;
+pub use documents::gatewayz::{
+    GatewayAccount, GatewayFacts, GatewayzOptions, InterestMode, RemoteGateway,
+};
+pub use documents::healthz::{
+    HealthError, HealthErrorKind, HealthzOptions, JetStreamHealth, ListenerFault,
+};
+pub use documents::jsz::JszOptions;
+pub use documents::leafz::LeafFacts;
+pub use documents::queuez::QueueFacts;
+pub use documents::routez::{RouteFacts, SubjectPermission};
+pub use documents::subsz::{SubFacts, SublistFacts, SubszOptions};
+pub use documents::varz::{
+    ClusterVarz, DiskWaits, GatewayVarz, KindCounts, LeafDeny, LeafRemoteVarz, LeafVarz, MqttVarz,
+    ProcessFacts, ProxiesVarz, ProxyKey, RemoteGatewayVarz, Varz, WebsocketVarz,
+};
+pub use error::Error;
+pub use request::{RequestError, request};
+pub use respond::{Response, respond};
+pub use source::Source;
+
+#[cfg(test)]
+mod tests;

@@ -6,5 +6,7 @@
 
 pub mod clock;
 pub mod conn;
+pub mod http;
 pub mod listener;
+pub mod tls;
 pub mod workers;

@@ -17,6 +17,7 @@ use tokio::sync::mpsc;
 
 /// Bytes a read may bring.
 pub(crate) const READ_SIZE: usize = 128 * 1024;
+const PIPE_SIZE: usize = 64 * 1024;
 const SWEEP_EVERY: Duration = Duration::from_secs(30);
 
 /// What one thread lends to its connections.
@@ -29,12 +30,13 @@ pub(crate) struct Context {
 
 enum Job {
     Accepted(TcpStream),
+    Pipe(tokio::io::DuplexStream),
 }
 
 /// The running network threads.
 pub struct Workers {
-    senders: Vec<mpsc::UnboundedSender<Job>>,
-    threads: Vec<std::thread::JoinHandle<()>>,
+    senders: std::sync::Mutex<Vec<mpsc::UnboundedSender<Job>>>,
+    threads: std::sync::Mutex<Vec<std::thread::JoinHandle<()>>>,
     next: AtomicUsize,
 }
 
@@ -42,38 +44,67 @@ impl Workers {
     /// Starts `count` threads.
     pub fn start(broker: &Arc<Broker>, count: usize, zero: Instant) -> std::io::Result<Self> {
         let mut workers =
-            Self { senders: Vec::new(), threads: Vec::new(), next: AtomicUsize::new(0) };
+            Self { senders: Default::default(), threads: Default::default(), next: AtomicUsize::new(0) };
+        let (mut senders, mut threads) = (Vec::new(), Vec::new());
         for id in 0..count {
             let (sender, receiver) = mpsc::unbounded_channel();
             let broker = broker.clone();
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .event_interval(31)
+                .max_blocking_threads(2)
                 .build()?;
             let thread = std::thread::Builder::new()
                 .name(format!("nats-io-{id}"))
                 .spawn(move || run(id, broker, zero, &runtime, receiver))?;
-            workers.senders.push(sender);
-            workers.threads.push(thread);
+            senders.push(sender);
+            threads.push(thread);
         }
+        workers.senders = senders.into();
+        workers.threads = threads.into();
         Ok(workers)
     }
 
     /// Hands a socket to a thread.
     pub fn accept(&self, socket: TcpStream) {
+        self.give(Job::Accepted(socket));
+    }
+
+    /// Opens a connection inside the process; the other end is a client's.
+    pub fn connect_in_process(&self) -> tokio::io::DuplexStream {
+        let (ours, theirs) = tokio::io::duplex(PIPE_SIZE);
+        self.give(Job::Pipe(ours));
+        theirs
+    }
+
+    fn give(&self, job: Job) {
         let next = self.next.fetch_add(1, Ordering::Relaxed);
-        if let Some(sender) = self.senders.get(next % self.senders.len().max(1)) {
+        let senders = lock(&self.senders);
+        if let Some(sender) = senders.get(next % senders.len().max(1)) {
             // A send fails only after shutdown: the socket is dropped, which closes it.
-            let _ = sender.send(Job::Accepted(socket));
+            let _ = sender.send(job);
         }
     }
 
     /// Ends the threads; connections are dropped.
-    pub fn stop(&mut self) {
-        self.senders.clear();
-        for thread in self.threads.drain(..) {
+    pub fn stop(&self) {
+        lock(&self.senders).clear();
+        for thread in lock(&self.threads).drain(..) {
             let _ = thread.join();
         }
+    }
+}
+
+fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// Unpredictable bytes from the system.
+fn entropy(bytes: &mut [u8]) {
+    // The system's generator does not fail once it was seeded; where it did, going on would mean
+    // predictable nonces.
+    if let Err(error) = getrandom::fill(bytes) {
+        panic!("the system has no random numbers: {error}");
     }
 }
 
@@ -86,8 +117,7 @@ fn run(
 ) {
     let clock = Clock::new(zero);
     let now = clock.now();
-    let seed = (now.wall.0 as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ (id as u64 + 1);
-    let worker = Worker::new(id, broker, now, seed);
+    let worker = Worker::new(id, broker, now, entropy);
     let context = Rc::new(RefCell::new(Context { worker, clock, buf: BytesMut::new() }));
     let local = tokio::task::LocalSet::new();
     local.block_on(runtime, async move {
@@ -96,6 +126,7 @@ fn run(
             tokio::select! {
                 job = jobs.recv() => match job {
                     Some(Job::Accepted(socket)) => conn::spawn_tcp(socket, context.clone()),
+                    Some(Job::Pipe(pipe)) => conn::spawn_pipe(pipe, context.clone()),
                     None => break,
                 },
                 _ = sweep.tick() => context.borrow_mut().worker.sweep(),

@@ -1,1 +1,75 @@
-//! One whole server without its sockets.
+//! One whole server without its sockets: options become a running broker, and the broker's state
+//! becomes what operators see.
+//!
+//! Not here: files, listeners, signals (`ironats`), sockets (`net`).
+
+#![forbid(unsafe_code)]
+
+pub mod start;
+pub mod translate;
+pub mod watch;
+
+use arc_swap::ArcSwap;
+use broker::Broker;
+use config::Options;
+use monitor::RequestCounts;
+use std::sync::Arc;
+use stdx::log::Log;
+use stdx::time::{Now, Timestamp};
+
+/// The version of the Go server that this one is compatible with, and tells its clients.
+pub const VERSION: &str = "2.14.5";
+
+/// What the host gives a server: identity and facts it cannot find out itself.
+pub struct Host {
+    /// Public server key, `N…`.
+    pub server_id: String,
+    /// Public curve key, `X…`.
+    pub xkey: String,
+    /// Network threads.
+    pub workers: usize,
+    /// The time of the start.
+    pub now: Now,
+    /// CPU and memory of the process.
+    pub process: Arc<dyn Process>,
+    /// When the main certificate ends, if there is one.
+    pub tls_not_after: Option<Timestamp>,
+}
+
+/// Facts about the process, read by the host.
+pub trait Process: Send + Sync {
+    /// CPU, memory and cores.
+    fn facts(&self) -> monitor::ProcessFacts;
+    /// The command line, secrets redacted, and memory.
+    fn expvar(&self) -> monitor::ExpvarFacts;
+    /// What the threads do.
+    fn stacks(&self) -> String;
+}
+
+/// One server.
+pub struct Node {
+    /// Accounts and connections.
+    pub broker: Arc<Broker>,
+    options: ArcSwap<Options>,
+    /// When it started.
+    pub started: Now,
+    loaded: Timestamp,
+    log: Log,
+    requests: RequestCounts,
+    process: Arc<dyn Process>,
+    tls_not_after: Option<Timestamp>,
+    /// Whether clients can connect.
+    pub accepting: std::sync::atomic::AtomicBool,
+}
+
+impl Node {
+    /// The options in force.
+    pub fn options(&self) -> Arc<Options> {
+        self.options.load_full()
+    }
+
+    /// Where lines go.
+    pub fn log(&self) -> &Log {
+        &self.log
+    }
+}

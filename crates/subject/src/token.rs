@@ -74,23 +74,55 @@ pub fn count(subject: &[u8]) -> usize {
 // Compat(SUBJ-002): publishing to `foo.*` reaches `foo.*` and `foo.>`, not `foo.bar`.
 #[inline]
 pub fn matches(literal: &[u8], filter: &[u8]) -> bool {
-    let mut have = tokens(literal);
-    for want in tokens(filter) {
-        if want == ANY_TAIL {
-            return have.rest().is_some_and(has_no_empty_token);
-        }
-        match have.next() {
-            None | Some(b"") => return false,
-            Some(token) if want == ANY_TOKEN || token == want => {}
-            Some(_) => return false,
+    let (mut literal, mut filter) = (literal, filter);
+    // Each turn begins at the start of a token on both sides.
+    loop {
+        match filter {
+            b">" => return !has_empty_token(literal),
+            b"*" => return !literal.is_empty() && !literal.contains(&SEPARATOR),
+            [b'*', SEPARATOR, rest @ ..] => {
+                match literal.iter().position(|&b| b == SEPARATOR) {
+                    None | Some(0) => return false,
+                    Some(end) => literal = literal.get(end + 1..).unwrap_or_default(),
+                }
+                filter = rest;
+            }
+            _ => match skip_equal_token(literal, filter) {
+                Ok(rests) => (literal, filter) = rests,
+                Err(ended) => return ended,
+            },
         }
     }
-    have.rest().is_none()
 }
 
+/// What follows the first tokens if these are equal; else whether both ended together.
 #[inline]
-fn has_no_empty_token(subject: &[u8]) -> bool {
-    tokens(subject).all(|token| !token.is_empty())
+fn skip_equal_token<'a>(literal: &'a [u8], filter: &'a [u8]) -> Result<(&'a [u8], &'a [u8]), bool> {
+    let (mut literal, mut filter) = (literal, filter);
+    loop {
+        match (literal, filter) {
+            ([a, l @ ..], [b, f @ ..]) if a == b => {
+                if *a == SEPARATOR {
+                    return Ok((l, f));
+                }
+                (literal, filter) = (l, f);
+            }
+            _ => return Err(literal.is_empty() && filter.is_empty()),
+        }
+    }
+}
+
+/// Whether some token of `subject` is empty; the empty subject has one.
+#[inline]
+pub fn has_empty_token(subject: &[u8]) -> bool {
+    let mut previous = SEPARATOR;
+    for &byte in subject {
+        if byte == SEPARATOR && previous == SEPARATOR {
+            return true;
+        }
+        previous = byte;
+    }
+    previous == SEPARATOR
 }
 
 #[cfg(test)]
@@ -111,6 +143,7 @@ mod tests {
             assert_eq!(tokens(subject).collect::<Vec<_>>(), want);
             assert_eq!(count(subject), want.len());
             assert_eq!(nth(subject, want.len()), None);
+            assert_eq!(has_empty_token(subject), want.contains(&&b""[..]));
         }
     }
 

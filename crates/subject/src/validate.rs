@@ -5,26 +5,32 @@
 //!       is wider than one literal.
 //! Reference: sublist.go IsValidSubject, IsValidLiteralSubject, IsValidPublishSubject.
 
-use crate::token::{ANY_TAIL, ANY_TOKEN, tokens};
+use crate::token::{ANY_TAIL, SEPARATOR, has_empty_token};
 
 /// Whether `subject` may be subscribed to: no empty token, `>` only as the last token, no white
 /// space. Bytes are otherwise opaque, UTF-8 or not.
 // Compat(SUBJ-001): a form feed is white space, a vertical tab and a NUL are not.
 pub fn is_valid(subject: &[u8]) -> bool {
-    let mut tail_seen = false;
-    for token in tokens(subject) {
-        if token.is_empty() || tail_seen || token.iter().any(|&b| is_space(b)) {
+    let mut previous = SEPARATOR;
+    for (i, &byte) in subject.iter().enumerate() {
+        let starts_token = previous == SEPARATOR;
+        let illegal = match byte {
+            SEPARATOR => starts_token,
+            b'>' => starts_token && subject.get(i + 1) == Some(&SEPARATOR),
+            byte => is_space(byte),
+        };
+        if illegal {
             return false;
         }
-        tail_seen = token == ANY_TAIL;
+        previous = byte;
     }
-    true
+    previous != SEPARATOR
 }
 
 /// Whether no token is empty and none is a wildcard: what a pedantic client may publish to.
 /// White space is not looked for: it cannot come through the protocol parser.
 pub fn is_valid_literal(subject: &[u8]) -> bool {
-    tokens(subject).all(|token| !token.is_empty() && token != ANY_TOKEN && token != ANY_TAIL)
+    !has_empty_token(subject) && !has_wildcard(subject)
 }
 
 /// Whether `subject` is valid and has no wildcard.
@@ -41,7 +47,15 @@ pub fn is_literal(subject: &[u8]) -> bool {
 /// Whether some token is `*` or `>`. Says nothing about validity.
 #[inline]
 pub fn has_wildcard(subject: &[u8]) -> bool {
-    tokens(subject).any(|token| token == ANY_TOKEN || token == ANY_TAIL)
+    let mut previous = SEPARATOR;
+    for (i, &byte) in subject.iter().enumerate() {
+        let alone = || subject.get(i + 1).is_none_or(|&next| next == SEPARATOR);
+        if matches!(byte, b'*' | b'>') && previous == SEPARATOR && alone() {
+            return true;
+        }
+        previous = byte;
+    }
+    false
 }
 
 /// Whether the last token is `>`.

@@ -173,6 +173,25 @@ impl Client {
         }
     }
 
+    /// The next line without its end (CRLF or LF), or why there is none. With `auto_pong`, a line
+    /// that is `PING` is answered and passed over.
+    pub fn try_line(&mut self, patience: Duration) -> Result<Vec<u8>, NoFrame> {
+        let end = Instant::now() + patience;
+        loop {
+            let unread = &self.buf[self.at..];
+            if let Some(eol) = unread.iter().position(|&b| b == b'\n') {
+                let line = unread[..eol].strip_suffix(b"\r").unwrap_or(&unread[..eol]).to_vec();
+                self.at += eol + 1;
+                if self.auto_pong && line == b"PING" {
+                    let _ = self.try_send("PONG\r\n");
+                    continue;
+                }
+                return Ok(line);
+            }
+            self.fill(end)?;
+        }
+    }
+
     /// Reads exactly `n` raw bytes (no framing).
     pub fn raw(&mut self, n: usize) -> Result<Vec<u8>, NoFrame> {
         let end = Instant::now() + self.deadline;

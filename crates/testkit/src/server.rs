@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 pub use rustix::process::Signal;
 
 use crate::binary::Which;
+use crate::certs::Authority;
 use crate::client::Client;
 use crate::http;
 use crate::wait::{DEADLINE, eventually};
@@ -31,6 +32,7 @@ pub struct ServerBuilder {
     args: Vec<String>,
     envs: Vec<(String, String)>,
     ports_file: bool,
+    files: Vec<(String, String)>,
 }
 
 /// A server that refused to start, or ended before it was ready.
@@ -76,6 +78,7 @@ impl ServerBuilder {
             args: Vec::new(),
             envs: Vec::new(),
             ports_file: false,
+            files: Vec::new(),
         }
     }
 
@@ -121,6 +124,20 @@ impl ServerBuilder {
         self
     }
 
+    /// Puts a file into the server's temporary directory before it starts.
+    pub fn file(mut self, name: &str, text: &str) -> Self {
+        self.files.push((name.to_owned(), text.to_owned()));
+        self
+    }
+
+    /// Puts `ca.pem`, `server.pem` and `server-key.pem` into the server's temporary directory.
+    pub fn with_certs(self, authority: &Authority) -> Self {
+        let id = authority.server();
+        self.file("ca.pem", &authority.pem())
+            .file("server.pem", &id.cert_pem)
+            .file("server-key.pem", &id.key_pem)
+    }
+
     /// Starts and waits for readiness; panics with the log if the server does not get there.
     pub fn start(self) -> Server {
         let shown = format!("{self:?}");
@@ -154,6 +171,9 @@ impl ServerBuilder {
     pub fn spawn(self) -> Server {
         let dir = tempfile::tempdir().unwrap();
         let here = dir.path().to_str().unwrap().to_owned();
+        for (name, text) in &self.files {
+            fs::write(dir.path().join(name), text).unwrap();
+        }
         let mut command = Command::new(&self.binary);
         if let Some(text) = &self.config {
             let mut all = String::new();
@@ -263,12 +283,27 @@ impl Server {
         eventually(deadline, "the server exits", || child.try_wait().unwrap())
     }
 
+    /// As [`Server::wait_exit`], returning `None` instead of panicking.
+    pub fn exit_within(&mut self, patience: Duration) -> Option<ExitStatus> {
+        let end = Instant::now() + patience;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return Some(status);
+            }
+            if Instant::now() >= end {
+                return None;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     /// Whether the process is still running.
     pub fn running(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
     }
 
-    fn refused(&self, status: ExitStatus) -> Refused {
+    /// How a process that has ended ended, with all it wrote.
+    pub fn refused(&self, status: ExitStatus) -> Refused {
         let whole = |o: &Output| {
             o.wait(DEADLINE, |_, done| done.then_some(()));
             o.text.lock().unwrap().0.clone()

@@ -94,7 +94,7 @@ impl ClientInfo {
             this.start = Some(Timestamp(start).rfc3339());
             this.host = conn.peer.map_or_else(String::new, |peer| peer.ip().to_string());
             this.id = conn.id;
-            this.user.clone_from(&facts.user);
+            facts.who.raw().clone_into(&mut this.user);
             this.name.clone_from(&facts.name);
             this.lang.clone_from(&facts.lang);
             this.ver.clone_from(&facts.version);

@@ -101,7 +101,7 @@ impl Account {
             let Some(conn) = parent.conn() else { continue };
             let Some(reach) = import.terms.reach(parent.filter()) else { continue };
             let extra = Extra {
-                filtered: parent.extra.as_ref().is_some_and(|extra| extra.filtered),
+                deny: parent.extra.as_ref().and_then(|extra| extra.deny.clone()),
                 shadow: Some(Shadow {
                     parent: parent.clone(),
                     importer: Arc::downgrade(self),

@@ -6,7 +6,9 @@
 
 use super::{Run, RunMsg};
 use crate::account::Account;
+use crate::broker::Broker;
 use crate::conn::{Conn, flag};
+use crate::session::trace;
 use crate::stats::Traffic;
 use crate::sub::{InternalMessage, Shadow, Sub, Target};
 use crate::worker::Worker;
@@ -94,6 +96,12 @@ impl Worker {
         if sub.is_closed() || counted.is_closed() || (own && flags & flag::NO_ECHO != 0) {
             return Traffic::default();
         }
+        if let Some(extra) = &sub.extra
+            && let Some(deny) = &extra.deny
+            && deny.denies_delivery(run.subject, sub.queue())
+        {
+            return Traffic::default();
+        }
         let max = counted.max();
         let mut got = Traffic::default();
         let mut prefix = Prefix::None;
@@ -130,6 +138,9 @@ impl Worker {
                 msg.len()
             };
             got.add(1, len as u64);
+            if self.trace {
+                trace_delivery(&self.broker, conn, &self.prefix, msg, run, strip);
+            }
         }
         if got.msgs == 0 {
             return got;
@@ -149,7 +160,22 @@ impl Worker {
             let ended = sub.shadow().map_or(sub, |shadow| &shadow.parent);
             self.expired.push((account.clone(), ended.clone()));
         }
+        if flags & flag::TRACK_RESPONSES != 0 {
+            self.allow_replies(conn, run);
+        }
         got
+    }
+
+    /// The target may publish to the replies it was just given (SUBJ-008).
+    #[cold]
+    fn allow_replies(&self, conn: &Conn, run: &Run<'_>) {
+        let mut replies = conn.replies.lock();
+        let Some(replies) = replies.as_mut() else { return };
+        for reply in run.msgs.iter().filter_map(|msg| msg.reply(run.data)) {
+            if !replies.permissions.can_publish(reply) {
+                replies.tracker.allow(reply, self.now.mono);
+            }
+        }
     }
 
     /// The target is far behind: end it if it is over its limit, else hold the producer back.
@@ -201,4 +227,27 @@ fn encode_slowly(
     out.push_shared(body, run.data, pool);
     out.push(b"\r\n", pool);
     body.len()
+}
+
+/// `->> [MSG …]` and its payload in the log (LOG-007).
+#[cold]
+fn trace_delivery(
+    broker: &Broker,
+    conn: &Conn,
+    prefix: &[u8],
+    msg: &RunMsg,
+    run: &Run<'_>,
+    strip: bool,
+) {
+    let mut line = prefix.to_vec();
+    let skip = if strip { msg.header_len().unwrap_or(0) } else { 0 };
+    let body = msg.body(run.data).get(skip..).unwrap_or_default();
+    let header_len = msg.header_len().filter(|_| !strip);
+    encode::delivery_sizes(&mut line, msg.reply(run.data), header_len, body.len());
+    let line = String::from_utf8_lossy(&line);
+    let label = conn.label();
+    stdx::trace!(broker.log, "{label} - ->> [{}]", line.trim_end());
+    if let Some(payload) = trace::payload(&broker.settings(), body, header_len) {
+        stdx::trace!(broker.log, "{label} - ->> MSG_PAYLOAD: [{payload}]");
+    }
 }

@@ -133,24 +133,29 @@ fn write_all(
                 sink.try_write(slices.get(..count).unwrap_or_default())
             }
         };
-        let mut written = match result {
+        let written = match result {
             Ok(0) => return (total, Some(io::ErrorKind::WriteZero.into())),
             Ok(n) => n,
             Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
             Err(e) => return (total, Some(e)),
         };
         total += written;
-        while let Some(front) = chunks.front_mut() {
-            let len = front.bytes().len();
-            if written < len {
-                front.advance(written);
-                break;
-            }
-            written -= len;
-            if let Some(done) = chunks.pop_front() {
-                pool.give(done);
-            }
-        }
+        advance(chunks, written, pool);
     }
     (total, None)
+}
+
+/// Drops `written` bytes from the front; chunks written whole go back to the pool.
+pub(crate) fn advance(chunks: &mut VecDeque<Chunk>, mut written: usize, pool: &mut Pool) {
+    while let Some(front) = chunks.front_mut() {
+        let len = front.bytes().len();
+        if written < len {
+            front.advance(written);
+            break;
+        }
+        written -= len;
+        if let Some(done) = chunks.pop_front() {
+            pool.give(done);
+        }
+    }
 }

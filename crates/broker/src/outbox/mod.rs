@@ -14,6 +14,7 @@ mod flush;
 
 pub use chunk::{Chunk, Pool};
 pub use flush::{Flushed, flush, flush_owned};
+pub(crate) use flush::advance;
 
 use bytes::Bytes;
 use std::collections::VecDeque;
@@ -121,6 +122,13 @@ impl Outbox {
         true
     }
 
+    /// Wakes the owner to write what was appended outside a read.
+    pub fn wake(&self) {
+        if let Some(sink) = &self.sink {
+            sink.wake();
+        }
+    }
+
     /// Lets go of the socket and of everything owed. The owner's last act.
     pub fn end(&mut self) {
         self.closing.get_or_insert(CloseReason::ClientClosed);
@@ -183,6 +191,25 @@ impl Outbox {
     #[inline]
     pub fn over_limit(&self) -> bool {
         self.max_pending > 0 && self.pending > self.max_pending
+    }
+
+    /// Takes everything owed, for an owner that writes through a layer; `pending` keeps counting
+    /// it until [`Outbox::note_written`].
+    pub fn take_chunks(&mut self, into: &mut VecDeque<Chunk>) {
+        debug_assert!(into.is_empty());
+        std::mem::swap(&mut self.chunks, into);
+        self.touched = false;
+        self.state = State::Idle;
+    }
+
+    /// Counts bytes that a layer took.
+    pub fn note_written(&mut self, n: usize) {
+        self.pending = self.pending.saturating_sub(n);
+    }
+
+    /// Notes whether a layer takes no more for now.
+    pub fn note_blocked(&mut self, blocked: bool) {
+        self.state = if blocked { State::Blocked } else { State::Idle };
     }
 
     /// Whether the socket was full when last tried.

@@ -1,21 +1,81 @@
-//! INFO and CONNECT.
+//! INFO, CONNECT and logging in.
 //!
-//! Reference: client.go processConnect.   Contract: CORE-013..020.
+//! Laws: before a login nothing but CONNECT has an effect, unless the server asks nothing of its
+//!       clients or lets somebody stand in for those without credentials; a login that needs an
+//!       expensive hash is handed out (`SlowLogin`), and no bytes are taken until it is back.
+//! Reference: client.go processConnect.   Contract: CORE-013..024, AUTH-*.
 
 use super::{Phase, Session};
-use crate::conn::flag;
+use crate::conn::{Replies, Transport, flag};
 use crate::worker::Worker;
+use auth::{AuthError, AuthRequest, Authenticator, CertificateFacts, ConnectionType, Identity};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use wire::connect::Connect;
 use wire::error::{CloseReason, text};
 use wire::info::Info;
 
+/// A login to be verified off the network thread.
+pub struct SlowLogin {
+    authenticator: Arc<Authenticator>,
+    attempt: Attempt,
+}
+
+/// What a client presented.
+#[derive(Clone)]
+pub(super) struct Attempt {
+    connect: Connect,
+    nonce: String,
+    way: ConnectionType,
+    certificate: Option<Arc<CertificateFacts>>,
+    /// Made by the server for a client that sent no CONNECT.
+    implicit: bool,
+}
+
+impl Attempt {
+    fn request(&self) -> AuthRequest<'_> {
+        AuthRequest {
+            username: &self.connect.user,
+            password: &self.connect.pass,
+            token: &self.connect.auth_token,
+            nkey: &self.connect.nkey,
+            signature: &self.connect.sig,
+            nonce: self.nonce.as_bytes(),
+            connection_type: self.way,
+            certificate: self.certificate.as_deref(),
+        }
+    }
+}
+
+/// What came of a slow login.
+pub struct LoginResult {
+    attempt: Attempt,
+    outcome: Result<Identity, AuthError>,
+}
+
+impl SlowLogin {
+    /// Verifies; takes milliseconds of CPU.
+    pub fn run(self) -> LoginResult {
+        let outcome = self.authenticator.authenticate(&self.attempt.request());
+        LoginResult { attempt: self.attempt, outcome }
+    }
+}
+
 impl Session {
-    /// What INFO says to this connection.
-    pub(super) fn info(&self, worker: &Worker) -> Info {
+    /// What INFO says to this connection; `first` for the one it is greeted with.
+    pub(super) fn info(&self, worker: &Worker, first: bool) -> Info {
         let mut info = (*worker.broker.info()).clone();
         info.client_id = self.conn.id;
         info.client_ip = self.conn.peer.map_or_else(String::new, |peer| peer.ip().to_string());
         info.max_payload = self.limits.max_payload;
+        info.nonce.clone_from(&self.nonce);
+        if self.conn.transport == Transport::InProcess && info.tls_required {
+            info.tls_required = false;
+            info.tls_available = true;
+        }
+        // Compat(AUTH-007): somebody stands in for clients without credentials, so the greeting
+        // asks for none; later INFOs tell the plain truth.
+        info.auth_required = if first { self.auth_required } else { info.auth_required };
         info
     }
 
@@ -26,25 +86,121 @@ impl Session {
             self.close(CloseReason::ProtocolViolation);
             return;
         }
-        self.verbose = connect.verbose;
-        self.pedantic = connect.pedantic;
-        self.no_responders = connect.no_responders;
-        self.protocol = connect.protocol;
-        self.conn.set(flag::HEADERS, connect.headers && self.settings.headers);
-        self.conn.set(flag::NO_ECHO, !connect.echo);
-        if connect.new_account || !connect.account.is_empty() {
-            self.send_error(text::AUTHORIZATION, worker);
-            self.close(CloseReason::AuthenticationViolation);
-            return;
-        }
+        self.connect_received = true;
+        self.auth_deadline = None;
         if self.phase == Phase::Ready {
             // A second CONNECT may change the account: subscriptions made so far go (CORE-018).
             self.drop_subscriptions();
         }
-        if !self.become_ready(worker) {
+        self.login(connect, false, worker);
+    }
+
+    /// Runs the whole login for a client whose first verb is not CONNECT (CORE-022).
+    pub(super) fn login_implicitly(&mut self, worker: &mut Worker) {
+        if self.auth_required {
+            self.auth_violation(&auth::Who::Nobody, worker);
             return;
         }
-        self.describe(&connect, worker);
+        self.auth_deadline = None;
+        self.login(Connect::default(), true, worker);
+    }
+
+    fn login(&mut self, connect: Connect, implicit: bool, worker: &mut Worker) {
+        let way = match self.conn.transport {
+            Transport::Tcp => ConnectionType::Standard,
+            Transport::InProcess => ConnectionType::InProcess,
+        };
+        let nonce = self.nonce.clone();
+        let attempt = Attempt { connect, nonce, way, certificate: self.certificate.clone(), implicit };
+        let authenticator = worker.broker.authenticator();
+        if authenticator.is_slow(&attempt.request()) {
+            self.phase = Phase::Verifying;
+            self.slow_login = Some(Box::new(SlowLogin { authenticator, attempt }));
+            return;
+        }
+        let outcome = authenticator.authenticate(&attempt.request());
+        self.finish_login(LoginResult { attempt, outcome }, worker);
+    }
+
+    /// A login waiting to be verified off the network thread, if there is one.
+    pub fn take_slow_login(&mut self) -> Option<Box<SlowLogin>> {
+        self.slow_login.take()
+    }
+
+    /// Goes on where a login left off.
+    pub fn finish_login(&mut self, result: LoginResult, worker: &mut Worker) {
+        let LoginResult { attempt, outcome } = result;
+        if self.phase == Phase::Closing {
+            return;
+        }
+        let identity = match outcome {
+            Ok(identity) => identity,
+            Err(error) => {
+                let who = attempt.request().who();
+                stdx::debug!(worker.broker.log, "{} - {error}", self.conn.label());
+                self.auth_violation(&who, worker);
+                return;
+            }
+        };
+        let connect = &attempt.connect;
+        if connect.new_account || !connect.account.is_empty() {
+            self.auth_violation(&attempt.request().who(), worker);
+            return;
+        }
+        if let Some(user) = &identity.overridden_user {
+            stdx::warning!(
+                worker.broker.log,
+                "{} - User {} found in connect proto, but user required from cert",
+                self.conn.label(),
+                stdx::go_text::quote(user.as_bytes())
+            );
+        }
+        if !self.enter_account(&identity, worker) {
+            return;
+        }
+        self.phase = Phase::Ready;
+        if !attempt.implicit {
+            self.adopt(connect, &identity, worker);
+        }
+    }
+
+    /// Joins the identity's account; `false` if that has no room.
+    fn enter_account(&mut self, identity: &Identity, worker: &mut Worker) -> bool {
+        let account = worker.broker.account_or_new(&identity.account);
+        if std::mem::take(&mut self.counted) {
+            self.account.clients.fetch_sub(1, Ordering::Relaxed);
+        }
+        if !account.admit_client() {
+            let reason = CloseReason::MaxAccountConnectionsExceeded;
+            self.refuse(text::MAX_ACCOUNT_CONNECTIONS, reason, worker);
+            return false;
+        }
+        self.counted = true;
+        self.account = account;
+        self.limits.max_payload = self.account.limits.payload(self.settings.max_payload);
+        self.permissions.clone_from(&identity.permissions);
+        self.allowed.clear();
+        let replies = self.permissions.as_ref().and_then(|permissions| {
+            let tracker = auth::ResponseTracker::new(permissions.responses()?);
+            Some(Box::new(Replies { permissions: permissions.clone(), tracker }))
+        });
+        self.conn.set(flag::TRACK_RESPONSES, replies.is_some());
+        *self.conn.replies.lock() = replies;
+        let mut facts = self.conn.facts.lock();
+        facts.account.clone_from(&self.account.name);
+        facts.who = identity.who.clone();
+        true
+    }
+
+    /// Takes over what CONNECT says, and answers it.
+    fn adopt(&mut self, connect: &Connect, identity: &Identity, worker: &mut Worker) {
+        self.verbose = connect.verbose;
+        self.pedantic = connect.pedantic;
+        self.no_responders = connect.no_responders;
+        self.conn.set(flag::HEADERS, connect.headers && self.settings.headers);
+        self.conn.set(flag::NO_ECHO, !connect.echo);
+        self.describe(connect, identity, worker);
+        self.restart_pings(worker);
         if !(0..=1).contains(&connect.protocol) {
             self.send_error(text::BAD_CLIENT_PROTOCOL, worker);
             self.close(CloseReason::BadClientProtocolVersion);
@@ -61,22 +217,20 @@ impl Session {
         }
     }
 
-    /// Enters the account, under its limits; `false` if it is full (CORE-035).
-    pub(super) fn become_ready(&mut self, worker: &mut Worker) -> bool {
-        self.phase = Phase::Ready;
-        self.limits.max_payload = self.account.limits.payload(self.settings.max_payload);
-        if !self.counted {
-            self.counted = self.account.admit_client();
+    pub(super) fn auth_violation(&mut self, who: &auth::Who, worker: &mut Worker) {
+        let label = self.conn.label();
+        if who.raw().is_empty() {
+            stdx::error!(worker.broker.log, "{label} - authentication error");
+        } else {
+            stdx::error!(worker.broker.log, "{label} - authentication error - {}", who.describe());
         }
-        if !self.counted {
-            let reason = CloseReason::MaxAccountConnectionsExceeded;
-            self.refuse(text::MAX_ACCOUNT_CONNECTIONS, reason, worker);
-        }
-        self.counted
+        self.conn.facts.lock().who = who.clone();
+        self.send_error(text::AUTHORIZATION, worker);
+        self.close(CloseReason::AuthenticationViolation);
     }
 
     /// Writes down what the client says of itself, for the log and monitoring (CORE-053).
-    fn describe(&self, connect: &Connect, worker: &Worker) {
+    fn describe(&self, connect: &Connect, identity: &Identity, worker: &Worker) {
         let mut client = String::new();
         if !connect.version.is_empty() {
             client = format!("v{}", connect.version);
@@ -89,15 +243,19 @@ impl Session {
                 client.push_str(part);
             }
         }
+        let user = identity.who.label();
         let mut facts = self.conn.facts.lock();
         facts.rtt = Some(worker.now.mono.since(self.conn.start_mono));
         facts.name.clone_from(&connect.name);
         facts.lang.clone_from(&connect.lang);
         facts.version.clone_from(&connect.version);
-        facts.account.clone_from(&self.account.name);
         facts.label.clear();
-        if !client.is_empty() {
-            facts.label = format!(" - {}", stdx::go_text::quote(client.as_bytes()));
+        for part in [client, if user.is_empty() { user } else { format!("{}/{user}", self.account.name) }]
+        {
+            if !part.is_empty() {
+                facts.label.push_str(" - ");
+                facts.label.push_str(&stdx::go_text::quote(part.as_bytes()));
+            }
         }
     }
 }

@@ -9,11 +9,15 @@ mod connect;
 mod ping;
 mod publish;
 mod subscribe;
+pub(crate) mod trace;
+
+pub use connect::{LoginResult, SlowLogin};
 
 use crate::account::Account;
 use crate::conn::{Conn, flag};
 use crate::settings::Settings;
 use crate::worker::Worker;
+use auth::{CertificateFacts, Permissions};
 use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,8 +34,6 @@ pub struct Progress {
     pub consumed: usize,
     /// Whole length of the frame the rest begins, once known.
     pub need: Option<usize>,
-    /// The session waits for something (a password hash) and takes no bytes until it has it.
-    pub paused: bool,
 }
 
 /// Where a session is in its life.
@@ -39,6 +41,8 @@ pub struct Progress {
 enum Phase {
     /// Waiting for CONNECT.
     New,
+    /// Waiting for a password hash to be computed.
+    Verifying,
     /// May use the protocol.
     Ready,
     /// Asked to close.
@@ -54,11 +58,20 @@ pub struct Session {
     /// Counted among the account's clients.
     counted: bool,
     phase: Phase,
+    permissions: Option<Arc<Permissions>>,
+    /// Subjects found to be allowed lately.
+    allowed: publish::Allowed,
+    nonce: String,
+    /// What the greeting said about credentials.
+    auth_required: bool,
+    connect_received: bool,
+    auth_deadline: Option<Mono>,
+    slow_login: Option<Box<SlowLogin>>,
+    certificate: Option<Arc<CertificateFacts>>,
     limits: Limits,
     verbose: bool,
     pedantic: bool,
     no_responders: bool,
-    protocol: i64,
     ping: ping::Ping,
 }
 
@@ -68,10 +81,20 @@ impl Session {
         let settings = worker.broker.settings();
         let defaults = Connect::default();
         let ping = ping::Ping::first(&settings, worker);
+        let authenticator = worker.broker.authenticator();
+        let auth_required = authenticator.auth_required();
         Self {
             account: worker.broker.global().clone(),
             counted: false,
             phase: Phase::New,
+            permissions: None,
+            allowed: publish::Allowed::default(),
+            nonce: if authenticator.needs_nonce() { worker.nonce() } else { String::new() },
+            auth_required,
+            connect_received: false,
+            auth_deadline: auth_required.then(|| worker.now.mono + settings.auth_timeout),
+            slow_login: None,
+            certificate: None,
             limits: Limits {
                 max_control_line: settings.max_control_line,
                 max_payload: settings.max_payload,
@@ -79,7 +102,6 @@ impl Session {
             verbose: defaults.verbose,
             pedantic: defaults.pedantic,
             no_responders: false,
-            protocol: 0,
             ping,
             settings,
             conn,
@@ -88,7 +110,8 @@ impl Session {
 
     /// Sends INFO.
     pub fn greet(&mut self, worker: &mut Worker) {
-        let line = self.info(worker).line();
+        stdx::debug!(worker.broker.log, "{} - Client connection created", self.conn.label());
+        let line = self.info(worker, true).line();
         worker.send(&self.conn, &line);
     }
 
@@ -98,7 +121,8 @@ impl Session {
         let mut need = None;
         let mut run = publish::Open::default();
         self.ping.heard(worker.now.mono);
-        while self.phase != Phase::Closing {
+        worker.trace = worker.broker.log.trace_enabled();
+        while !matches!(self.phase, Phase::Closing | Phase::Verifying) {
             let rest = data.get(pos..).unwrap_or_default();
             if let Some(consumed) = self.continue_run(data, rest, &run, worker) {
                 pos += consumed;
@@ -126,13 +150,16 @@ impl Session {
         }
         self.end_run(data, &mut run, worker);
         self.conn.last_activity.store(worker.now.wall.0 as u64, std::sync::atomic::Ordering::Relaxed);
-        Progress { consumed: pos, need, paused: false }
+        Progress { consumed: pos, need }
     }
 
     fn frame(&mut self, frame: Frame<'_>, worker: &mut Worker) {
+        if worker.trace {
+            self.trace_frame(&frame, worker);
+        }
         if self.phase == Phase::New && !matches!(frame, Frame::Connect(_)) {
-            // Nothing is required of clients here, so any verb may come first (CORE-022).
-            if !self.become_ready(worker) {
+            self.login_implicitly(worker);
+            if self.phase != Phase::Ready {
                 return;
             }
         }
@@ -167,6 +194,11 @@ impl Session {
             }
             Violation::Arguments(_) => (None, CloseReason::ProtocolViolation),
         };
+        let unauthenticated = self.phase == Phase::New && self.auth_required;
+        if unauthenticated && !matches!(rest.first(), Some(b'C' | b'c')) {
+            self.auth_violation(&auth::Who::Nobody, worker);
+            return;
+        }
         let snippet = rest.get(..rest.len().min(32)).unwrap_or_default();
         stdx::error!(
             worker.broker.log,
@@ -202,7 +234,19 @@ impl Session {
 
     /// The first of the session's deadlines, if any.
     pub fn next_deadline(&self) -> Option<Mono> {
-        self.ping.next()
+        [self.ping.next(), self.auth_deadline].into_iter().flatten().min()
+    }
+
+    /// Gives the session the client's verified certificate. Before any bytes.
+    pub fn set_certificate(&mut self, facts: Arc<CertificateFacts>) {
+        self.certificate = Some(facts);
+    }
+
+    /// Starts the time to authenticate anew (after a TLS handshake).
+    pub fn restart_auth_timer(&mut self, now: Mono) {
+        if self.auth_deadline.is_some() {
+            self.auth_deadline = Some(now + self.settings.auth_timeout);
+        }
     }
 
     /// How long a blocked write may take.
@@ -224,13 +268,6 @@ impl Session {
         worker.broker.unregister(&self.conn, reason, subs, worker.now.wall);
         let label = self.conn.label();
         stdx::debug!(worker.broker.log, "{label} - Client connection closed: {}", reason.text());
-    }
-
-    /// Puts the session in an account, as authentication does.
-    #[cfg(test)]
-    pub(crate) fn bind(&mut self, account: Arc<Account>, user: &str) {
-        user.clone_into(&mut self.conn.facts.lock().user);
-        self.account = account;
     }
 
     fn has(&self, flags: u32) -> bool {

@@ -2,7 +2,7 @@
 //!
 //! Reference: client.go processPingTimer.   Contract: CORE-020, CORE-036, CORE-037.
 
-use super::Session;
+use super::{Phase, Session};
 use crate::conn::flag;
 use crate::settings::Settings;
 use crate::worker::Worker;
@@ -47,15 +47,26 @@ impl Ping {
 impl Session {
     pub(super) fn on_ping(&mut self, worker: &mut Worker) {
         worker.send(&self.conn, encode::PONG);
+        if worker.trace {
+            self.trace_out("PONG", worker);
+        }
+        if !self.connect_received {
+            return;
+        }
         let first = !self.conn.has(flag::FIRST_PONG);
         if first && self.conn.has(flag::ASYNC_INFO) {
-            let mut info = self.info(worker);
+            let mut info = self.info(worker, false);
             info.connect_info = true;
             info.remote_account.clone_from(&self.account.name);
             info.acc_is_sys = self.account.name == crate::account::SYSTEM;
             worker.send(&self.conn, &info.line());
         }
         self.conn.set(flag::FIRST_PONG, true);
+    }
+
+    /// The first PING is due anew once CONNECT came.
+    pub(super) fn restart_pings(&mut self, worker: &mut Worker) {
+        self.ping = Ping::first(&self.settings, worker);
     }
 
     pub(super) fn on_pong(&mut self, worker: &mut Worker) {
@@ -68,7 +79,13 @@ impl Session {
     /// A deadline of the session passed.
     pub fn on_timer(&mut self, worker: &mut Worker) {
         let now = worker.now.mono;
-        if now < self.ping.due {
+        if self.auth_deadline.is_some_and(|deadline| now >= deadline) && self.phase == Phase::New {
+            self.auth_deadline = None;
+            self.send_error(text::AUTHENTICATION_TIMEOUT, worker);
+            self.close(CloseReason::AuthenticationTimeout);
+            return;
+        }
+        if now < self.ping.due || self.auth_deadline.is_some() {
             return;
         }
         let interval = self.settings.ping_interval;

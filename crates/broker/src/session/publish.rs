@@ -6,6 +6,7 @@
 //! Reference: client.go processInboundClientMsg.   Contract: CORE-010, 014, 016, 027, 029, 030.
 
 use super::{Phase, Session};
+use crate::conn::flag;
 use crate::dispatch::{Run, RunMsg};
 use crate::stats::Traffic;
 use crate::worker::Worker;
@@ -39,7 +40,7 @@ impl Session {
         run: &Open,
         worker: &mut Worker,
     ) -> Option<usize> {
-        if !run.active || worker.run.len() >= MAX_RUN {
+        if !run.active || worker.run.len() >= MAX_RUN || worker.trace {
             return None;
         }
         let head = data.get(run.head.clone()).filter(|head| !head.is_empty())?;
@@ -57,13 +58,15 @@ impl Session {
         run: &mut Open,
         worker: &mut Worker,
     ) {
-        if self.account.has_mappings() {
+        if self.account.has_mappings() || self.phase == Phase::New {
             self.publish_mapped(data, p, run, worker);
             return;
         }
         if run.active
             && data.get(run.subject.clone()) == Some(p.subject)
             && p.reply.is_none()
+            && p.header_len.is_none()
+            && !worker.trace
             && worker.run.len() < MAX_RUN
         {
             worker.run.push(RunMsg::new(data, p));
@@ -90,8 +93,8 @@ impl Session {
         }
     }
 
-    /// Takes one message in an account with mappings: it is checked and dispatched under the
-    /// subject it is mapped to.
+    /// Takes one message in an account with mappings, or before any login: it is checked and
+    /// dispatched under the subject it is mapped to.
     // Compat(SUBJ-010): permissions are those of the mapped subject.
     #[cold]
     fn publish_mapped(
@@ -101,13 +104,21 @@ impl Session {
         run: &mut Open,
         worker: &mut Worker,
     ) {
+        if self.phase == Phase::New {
+            // Which account it is decides whether there are mappings.
+            self.login_implicitly(worker);
+            if self.phase != Phase::Ready {
+                return;
+            }
+        }
         let mut subject = std::mem::take(&mut worker.mapped[1]);
         if !self.account.map_subject(p.subject, || worker.random(), &mut subject) {
             subject.clear();
             subject.extend_from_slice(p.subject);
         }
-        let same = run.active && run.mapped && worker.mapped[0] == subject;
-        if !same || p.reply.is_some() || worker.run.len() >= MAX_RUN {
+        let same = run.active && run.mapped && worker.mapped[0] == subject && !worker.trace;
+        let plain = p.reply.is_none() && p.header_len.is_none();
+        if !same || !plain || worker.run.len() >= MAX_RUN {
             self.end_run(data, run, worker);
             if !self.may_publish(p, &subject, worker) {
                 worker.mapped[1] = subject;
@@ -126,8 +137,8 @@ impl Session {
     /// Checks that need the single message; what they refuse is not dispatched. `subject` is what
     /// the message's own subject is mapped to.
     fn may_publish(&mut self, p: &Publish<'_>, subject: &[u8], worker: &mut Worker) -> bool {
-        if self.phase == Phase::New && !self.become_ready(worker) {
-            return false;
+        if worker.trace {
+            self.trace_publish(p, subject, worker);
         }
         if p.header_len.is_some() && !self.headers() {
             stdx::error!(
@@ -140,6 +151,10 @@ impl Session {
         }
         if self.pedantic && !valid_literal(p.subject) {
             self.send_error(text::INVALID_PUBLISH_SUBJECT, worker);
+        }
+        if !self.is_allowed(subject, worker) {
+            self.refuse_message(&format!("Publish to \"{}\"", String::from_utf8_lossy(subject)), p, worker);
+            return false;
         }
         if subject.starts_with(b"_GR_.") || subject.starts_with(b"$NRG.") {
             self.refuse_message(&format!("Publish to \"{}\"", String::from_utf8_lossy(subject)), p, worker);
@@ -158,16 +173,36 @@ impl Session {
         true
     }
 
+    /// Whether the user may publish to `subject`, now.
+    #[inline]
+    fn is_allowed(&mut self, subject: &[u8], worker: &Worker) -> bool {
+        let Some(permissions) = &self.permissions else { return true };
+        if self.allowed.has(subject) {
+            return true;
+        }
+        if permissions.can_publish(subject) {
+            self.allowed.remember(subject);
+            return true;
+        }
+        self.conn.has(flag::TRACK_RESPONSES)
+            && self
+                .conn
+                .replies
+                .lock()
+                .as_mut()
+                .is_some_and(|replies| replies.tracker.check(subject, worker.now.mono))
+    }
+
     #[cold]
     fn refuse_message(&self, what: &str, p: &Publish<'_>, worker: &mut Worker) {
         self.count_in(Traffic { msgs: 1, bytes: p.body.len() as u64 });
         self.send_error(&format!("Permissions Violation for {what}"), worker);
-        stdx::error!(
-            worker.broker.log,
-            "{} - {}",
-            self.conn.label(),
-            what.replacen("Publish", "Publish Violation -", 1)
-        );
+        let line = match what.split_once('"') {
+            Some((what, subject)) if what.contains("Reply") => format!("Reply \"{subject}"),
+            Some((_, subject)) => format!("Subject \"{subject}"),
+            None => what.to_owned(),
+        };
+        stdx::error!(worker.broker.log, "{} - Publish Violation - {line}", self.conn.label());
     }
 
     /// Dispatches the collected run.
@@ -239,6 +274,38 @@ impl Session {
             b"\r\n\r\n\r\n",
         ];
         worker.send(&self.conn, &parts.concat());
+    }
+}
+
+/// The last few subjects that permissions allowed, so that a publisher's usual subjects are not
+/// matched against its lists each time.
+#[derive(Default)]
+pub(super) struct Allowed {
+    subjects: Vec<Box<[u8]>>,
+    next: usize,
+}
+
+impl Allowed {
+    const KEEP: usize = 8;
+
+    #[inline]
+    fn has(&self, subject: &[u8]) -> bool {
+        self.subjects.iter().any(|known| **known == *subject)
+    }
+
+    fn remember(&mut self, subject: &[u8]) {
+        if self.subjects.len() < Self::KEEP {
+            self.subjects.push(subject.into());
+            return;
+        }
+        if let Some(slot) = self.subjects.get_mut(self.next) {
+            *slot = subject.into();
+        }
+        self.next = (self.next + 1) % Self::KEEP;
+    }
+
+    pub(super) fn clear(&mut self) {
+        *self = Self::default();
     }
 }
 

@@ -5,8 +5,9 @@
 //! Reference: client.go processSub, processUnsub.   Contract: CORE-011, 012, 028, 031..033.
 
 use super::Session;
-use crate::sub::{Sub, Target};
+use crate::sub::{Extra, Sub, Target};
 use crate::worker::Worker;
+use auth::SubscribeDecision;
 use std::sync::Arc;
 use wire::error::text;
 
@@ -19,12 +20,25 @@ impl Session {
         worker: &mut Worker,
     ) {
         if queue == Some(b"_sys_") {
-            self.refuse_subscription(filter, queue, "", worker);
+            self.refuse_subscription(filter, queue, sid, "", worker);
             return;
         }
+        let extra = match self.permissions.as_ref().map(|p| (p, p.can_subscribe(filter, queue))) {
+            None | Some((_, SubscribeDecision::Allowed)) => None,
+            Some((permissions, SubscribeDecision::AllowedFiltered)) => {
+                Some(Box::new(Extra {
+                    deny: Some(permissions.clone()),
+                    ..Extra::default()
+                }))
+            }
+            Some((_, SubscribeDecision::Denied)) => {
+                self.refuse_subscription(filter, queue, sid, "", worker);
+                return;
+            }
+        };
         let limit = self.settings.max_sub_tokens;
         if limit > 0 && filter.split(|b| *b == b'.').count() > limit {
-            self.refuse_subscription(filter, None, ", too many tokens", worker);
+            self.refuse_subscription(filter, None, sid, ", too many tokens", worker);
             return;
         }
         let mut subs = self.conn.subs.lock();
@@ -41,7 +55,7 @@ impl Session {
                 return;
             }
             let target = Target::Conn(self.conn.clone());
-            let sub = Arc::new(Sub::new(target, sid, filter, queue, None));
+            let sub = Arc::new(Sub::new(target, sid, filter, queue, extra));
             subs.insert(sub.clone());
             drop(subs);
             self.account.subscribe(&sub);
@@ -57,6 +71,7 @@ impl Session {
         &self,
         filter: &[u8],
         queue: Option<&[u8]>,
+        sid: &[u8],
         suffix: &str,
         worker: &mut Worker,
     ) {
@@ -67,7 +82,15 @@ impl Session {
         }
         what.push_str(suffix);
         self.send_error(&what, worker);
-        stdx::error!(worker.broker.log, "{} - {what}", self.conn.label());
+        let mut line = format!("Subscription Violation - Subject \"{filter}\"");
+        if let Some(queue) = queue {
+            line.push_str(&format!(", Queue: \"{}\"", String::from_utf8_lossy(queue)));
+        }
+        if !suffix.is_empty() {
+            line = line.replacen("Violation -", "Violation Too Many Tokens -", 1);
+        }
+        let sid = String::from_utf8_lossy(sid);
+        stdx::error!(worker.broker.log, "{} - {line}, SID {sid}", self.conn.label());
     }
 
     pub(super) fn unsubscribe(&mut self, sid: &[u8], max: Option<i64>, worker: &mut Worker) {

@@ -59,10 +59,25 @@ impl House {
             headers: true,
             ..Info::default()
         };
-        let broker = Arc::new(Broker::new(Settings::default(), info, Log::discard(), 1));
+        // Every account has a user; the first one's stands in for clients without credentials.
+        let user = |name: &str| auth::User {
+            name: format!("u-{name}"),
+            password: auth::password::Secret::new("p"),
+            account: name.into(),
+            permissions: None,
+            connection_types: auth::ConnectionTypes::default(),
+        };
+        let config = auth::AuthConfig {
+            users: accounts.iter().map(|account| user(&account.name)).collect(),
+            no_auth_user: accounts.first().map(|a| format!("u-{}", a.name)).unwrap_or_default(),
+            ..auth::AuthConfig::default()
+        };
+        let authenticator = auth::Authenticator::new(config).unwrap();
+        let settings = Settings::default();
+        let broker = Arc::new(Broker::new(settings, info, authenticator, Log::discard(), 1));
         broker.define_accounts(accounts).map(|_| ()).unwrap();
         let now = Now { mono: Mono(1_000_000_000), wall: Timestamp(START) };
-        Self { worker: Worker::new(0, broker, now, 7) }
+        Self { worker: Worker::new(0, broker, now, |bytes| bytes.fill(7)) }
     }
 
     pub(crate) fn advance(&mut self, by: Duration) {
@@ -78,10 +93,10 @@ impl House {
 
     /// As `connect`, with further fields of CONNECT.
     pub(crate) fn connect_with(&mut self, account: &str, fields: &str) -> Client {
-        let mut client = self.accept(account);
+        let mut client = self.accept();
         let connect = format!(
             r#"CONNECT {{"headers":true,"no_responders":true,"verbose":false,"name":"n-{account}",
-            "lang":"py","version":"1"{fields}}}"#
+            "lang":"py","version":"1","user":"u-{account}","pass":"p"{fields}}}"#
         );
         client.send(self, &(connect.replace('\n', "") + "\r\nPING\r\n"));
         client.session.conn.facts.lock().rtt = Some(Duration::from_micros(500));
@@ -89,8 +104,8 @@ impl House {
         client
     }
 
-    /// A client of `account` that has sent nothing.
-    pub(crate) fn accept(&mut self, account: &str) -> Client {
+    /// A client that has sent nothing.
+    pub(crate) fn accept(&mut self) -> Client {
         let broker = self.worker.broker.clone();
         let id = broker.next_conn_id();
         let peer = Some("127.0.0.1:4000".parse().unwrap());
@@ -100,9 +115,7 @@ impl House {
         let sink = Arc::new(Collect::default());
         conn.outbox.lock().attach(sink.clone());
         broker.register(&conn);
-        let mut session = Session::new(conn, &mut self.worker);
-        session.bind(broker.account(account).unwrap(), &format!("u-{account}"));
-        Client { session, sink }
+        Client { session: Session::new(conn, &mut self.worker), sink }
     }
 }
 

@@ -20,8 +20,8 @@ fn an_account_has_so_many_clients() {
     let mut house = limited();
     let mut first = house.connect("A");
     let _second = house.connect("A");
-    for line in ["CONNECT {}\r\n", "SUB x 1\r\n", "PUB x 0\r\n\r\n"] {
-        let mut third = house.accept("A");
+    for line in ["CONNECT {\"verbose\":false}\r\n", "SUB x 1\r\n", "PUB x 0\r\n\r\n"] {
+        let mut third = house.accept();
         third.send(&mut house, &[line, "PING\r\n"].concat());
         assert_eq!(third.read(), "-ERR 'maximum account active connections exceeded'\n");
         let reason = third.session.conn.outbox.lock().closing().map(wire::error::CloseReason::text);
@@ -39,7 +39,7 @@ fn an_account_has_so_many_clients() {
 #[test]
 fn a_connection_has_so_many_subscriptions_and_such_payloads() {
     let mut house = limited();
-    let mut a = house.accept("A");
+    let mut a = house.accept();
     a.send(&mut house, "CONNECT {\"verbose\":false,\"protocol\":1}\r\nPING\r\n");
     assert!(a.read().contains("\"max_payload\":10,"));
     a.send(&mut house, "SUB x 1\r\nSUB y 2\r\nSUB z 3\r\n");

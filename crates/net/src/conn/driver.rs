@@ -1,13 +1,15 @@
-//! The read loop of a connection, and its part of writing: only what a full socket left over.
+//! The read loop of a connection, and its part of writing: what a full socket left over, and
+//! everything where bytes pass a layer (TLS, a pipe) that only the owner may use.
 //!
 //! Laws: everything between *bytes read* and *bytes on outboxes* is one synchronous call; the task
 //!       gives way after a bounded number of reads; nothing here blocks.
 //! Hot path.
 
-use super::sink::TcpSink;
+use super::sink::Transport;
 use crate::workers::{Context, READ_SIZE};
 use broker::Session;
 use broker::outbox::{Flushed, Sink};
+use broker::session::LoginResult;
 use bytes::{Bytes, BytesMut};
 use std::cell::RefCell;
 use std::future::Future;
@@ -17,7 +19,7 @@ use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
 use stdx::time::Mono;
-use tokio::net::tcp::OwnedReadHalf;
+use tokio::task::JoinHandle;
 use tokio::time::Sleep;
 use wire::error::CloseReason;
 
@@ -30,8 +32,7 @@ const OWN_BUFFER_FROM: usize = READ_SIZE / 2;
 
 /// The task of one connection.
 pub(super) struct Driver {
-    read: OwnedReadHalf,
-    sink: Arc<TcpSink>,
+    transport: Transport,
     owner: Arc<dyn Sink>,
     session: Session,
     context: Rc<RefCell<Context>>,
@@ -40,6 +41,8 @@ pub(super) struct Driver {
     /// Its whole length, once known.
     need: usize,
     timer: Pin<Box<Sleep>>,
+    /// A password hash being computed; nothing is read meanwhile.
+    login: Option<JoinHandle<LoginResult>>,
     /// When the socket became full.
     blocked_since: Option<Mono>,
     /// Until when the producer is held back.
@@ -50,22 +53,21 @@ pub(super) struct Driver {
 
 impl Driver {
     pub(super) fn new(
-        read: OwnedReadHalf,
-        sink: Arc<TcpSink>,
+        transport: Transport,
         session: Session,
         context: Rc<RefCell<Context>>,
     ) -> Self {
-        let owner: Arc<dyn Sink> = sink.clone();
+        let owner = transport.sink();
         let timer = Box::pin(tokio::time::sleep(Duration::ZERO));
         Self {
-            read,
-            sink,
+            transport,
             owner,
             session,
             context,
             carry: BytesMut::new(),
             need: 0,
             timer,
+            login: None,
             blocked_since: None,
             stalled_until: None,
             closing_until: None,
@@ -92,19 +94,21 @@ impl Driver {
             if self.closing_until.is_some_and(|until| now >= until) {
                 return Poll::Ready(());
             }
-            if !blocked && closing.is_none() {
+            if !blocked && closing.is_none() && pending == 0 {
                 self.blocked_since = None;
                 return Poll::Pending;
             }
             if blocked && self.blocked_since.is_none() {
                 self.blocked_since = Some(now);
             }
-            if blocked && self.sink.socket().poll_write_ready(cx).is_pending() {
+            if blocked && self.transport.poll_write_ready(cx).is_pending() {
                 return Poll::Pending;
             }
             let before = pending;
-            let flushed =
-                self.context.borrow_mut().worker.flush_owned(&self.session.conn, &self.owner);
+            let flushed = {
+                let context = &mut *self.context.borrow_mut();
+                self.transport.flush(cx, &self.session.conn, &self.owner, &mut context.worker)
+            };
             match flushed {
                 Flushed::Broken => return Poll::Ready(()),
                 Flushed::Empty => {
@@ -112,6 +116,11 @@ impl Driver {
                     if closing.is_none() {
                         return Poll::Pending;
                     }
+                }
+                Flushed::Waiting if !self.owner.direct() => {
+                    // The layer wakes this task when it takes more.
+                    self.blocked_since.get_or_insert(now);
+                    return Poll::Pending;
                 }
                 Flushed::Waiting => {
                     if self.session.conn.outbox.lock().pending() < before {
@@ -149,7 +158,7 @@ impl Driver {
                 }
                 &mut context.buf
             };
-            match tokio_util::io::poll_read_buf(Pin::new(&mut self.read), cx, buf) {
+            match self.transport.poll_read(cx, buf) {
                 Poll::Ready(Ok(0)) => return Poll::Ready(CloseReason::ClientClosed),
                 Poll::Ready(Ok(_)) => {}
                 Poll::Ready(Err(_)) => return Poll::Ready(CloseReason::ReadError),
@@ -166,10 +175,10 @@ impl Driver {
             let data = if own { self.carry.split().freeze() } else { context.buf.split().freeze() };
             self.act(data, context);
             if self.session.conn.outbox.lock().is_closed() {
-                self.sink.wake();
+                self.owner.wake();
                 return Poll::Pending;
             }
-            if self.stalled_until.is_some() {
+            if self.stalled_until.is_some() || self.login.is_some() {
                 return Poll::Pending;
             }
         }
@@ -193,8 +202,30 @@ impl Driver {
             self.carry.extend_from_slice(rest);
         }
         drop(data);
+        if let Some(login) = self.session.take_slow_login() {
+            self.login = Some(tokio::task::spawn_blocking(move || login.run()));
+        }
         context.worker.flush_touched();
         self.stalled_until = context.worker.take_stall();
+    }
+
+    /// Goes on once a password hash has been computed.
+    fn poll_login(&mut self, cx: &mut TaskContext<'_>) {
+        let Some(login) = &mut self.login else { return };
+        let Poll::Ready(result) = Pin::new(login).poll(cx) else { return };
+        self.login = None;
+        let context = self.context.clone();
+        let context = &mut *context.borrow_mut();
+        context.worker.now = context.clock.now();
+        match result {
+            Ok(result) => self.session.finish_login(result, &mut context.worker),
+            Err(_) => {
+                self.session.conn.close(CloseReason::AuthenticationViolation);
+            }
+        }
+        // What came in behind the CONNECT has been waiting.
+        let waiting = self.carry.split().freeze();
+        self.act(waiting, context);
     }
 
     /// Sees to deadlines; `true` if the write deadline passed.
@@ -254,17 +285,19 @@ impl Future for Driver {
 
     fn poll(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<()> {
         let this = self.get_mut();
-        this.sink.register(cx.waker());
+        this.transport.register(cx.waker());
         if this.poll_timers(cx) {
             this.session.conn.close(CloseReason::SlowConsumerWriteDeadline);
         }
-        if (this.sink.take_signal() || this.blocked_since.is_some() || this.closing_until.is_some())
+        this.poll_login(cx);
+        if (this.transport.take_signal() || this.blocked_since.is_some() || this.closing_until.is_some())
             && this.tend_outbox(cx).is_ready()
         {
             this.finish();
             return Poll::Ready(());
         }
         if this.stalled_until.is_none()
+            && this.login.is_none()
             && this.closing_until.is_none()
             && let Poll::Ready(reason) = this.read(cx)
         {

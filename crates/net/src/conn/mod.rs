@@ -10,6 +10,7 @@ use crate::workers::Context;
 use broker::conn::{Conn, Kind, Transport};
 use broker::Session;
 use std::cell::RefCell;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use wire::error::{CloseReason, text};
@@ -18,17 +19,30 @@ use wire::error::{CloseReason, text};
 pub(crate) fn spawn_tcp(socket: std::net::TcpStream, context: Rc<RefCell<Context>>) {
     let Ok(stream) = tokio::net::TcpStream::from_std(socket) else { return };
     let peer = stream.peer_addr().ok();
-    let (read, write) = stream.into_split();
-    let sink = Arc::new(sink::TcpSink::new(write));
+    start(sink::Transport::tcp(stream), peer, Transport::Tcp, context);
+}
+
+/// Starts serving one end of a pipe on this thread.
+pub(crate) fn spawn_pipe(pipe: tokio::io::DuplexStream, context: Rc<RefCell<Context>>) {
+    start(sink::Transport::layered(Box::new(pipe)), None, Transport::InProcess, context);
+}
+
+/// Opens a session on a stream, greets, and lets the driver run.
+fn start(
+    stream: sink::Transport,
+    peer: Option<SocketAddr>,
+    transport: Transport,
+    context: Rc<RefCell<Context>>,
+) {
     let session = {
         let Context { worker, clock, .. } = &mut *context.borrow_mut();
         worker.now = clock.now();
         let id = worker.broker.next_conn_id();
         let max_pending = worker.broker.settings().max_pending;
         let conn =
-            Conn::new(id, Kind::Client, Transport::Tcp, peer, max_pending, worker.now);
+            Conn::new(id, Kind::Client, transport, peer, max_pending, worker.now);
         let conn = Arc::new(conn);
-        conn.outbox.lock().attach(sink.clone());
+        conn.outbox.lock().attach(stream.sink());
         let admitted = worker.broker.register(&conn);
         let mut session = Session::new(conn, worker);
         session.greet(worker);
@@ -38,5 +52,5 @@ pub(crate) fn spawn_tcp(socket: std::net::TcpStream, context: Rc<RefCell<Context
         worker.flush_touched();
         session
     };
-    tokio::task::spawn_local(driver::Driver::new(read, sink, session, context));
+    tokio::task::spawn_local(driver::Driver::new(stream, session, context));
 }

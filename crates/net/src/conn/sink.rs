@@ -1,39 +1,45 @@
-//! The write side of a plain TCP connection, usable from every thread.
+//! The two kinds of way to a peer: a plain socket that any thread may write to, and a layered
+//! stream (TLS, a pipe) that only its owner may touch.
+//!
+//! Law: for a layered stream the outbox is never in the writing state: the owner takes chunks out
+//!      and reports what was written.
 
-use broker::outbox::Sink;
 use atomic_waker::AtomicWaker;
+use broker::outbox::{Chunk, Flushed, Sink};
+use broker::{Conn, Worker};
+use bytes::BytesMut;
+use std::collections::VecDeque;
 use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use tokio::net::TcpStream;
-use tokio::net::tcp::OwnedWriteHalf;
+use std::task::{Context as TaskContext, Poll, Waker};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use wire::error::CloseReason;
 
+/// How the owner learns that there is something to do besides reading.
+#[derive(Default)]
+struct Signal {
+    set: AtomicBool,
+    owner: AtomicWaker,
+}
+
+impl Signal {
+    fn raise(&self) {
+        self.set.store(true, Ordering::Release);
+        self.owner.wake();
+    }
+
+    fn take(&self) -> bool {
+        self.set.load(Ordering::Relaxed) && self.set.swap(false, Ordering::AcqRel)
+    }
+}
 
 /// A socket's write half and the way to its owner.
 pub(super) struct TcpSink {
     write: OwnedWriteHalf,
-    /// The owner has something to look at besides readable bytes.
-    signal: AtomicBool,
-    owner: AtomicWaker,
-}
-
-impl TcpSink {
-    pub(super) fn new(write: OwnedWriteHalf) -> Self {
-        Self { write, signal: AtomicBool::new(false), owner: AtomicWaker::new() }
-    }
-
-    /// Notes who is to be woken.
-    pub(super) fn register(&self, waker: &std::task::Waker) {
-        self.owner.register(waker);
-    }
-
-    /// Whether `wake` was called since the last look.
-    pub(super) fn take_signal(&self) -> bool {
-        self.signal.load(Ordering::Relaxed) && self.signal.swap(false, Ordering::AcqRel)
-    }
-
-    pub(super) fn socket(&self) -> &TcpStream {
-        self.write.as_ref()
-    }
+    signal: Signal,
 }
 
 impl Sink for TcpSink {
@@ -49,7 +55,150 @@ impl Sink for TcpSink {
     }
 
     fn wake(&self) {
-        self.signal.store(true, Ordering::Release);
-        self.owner.wake();
+        self.signal.raise();
     }
+}
+
+/// The way to the owner of a layered stream.
+#[derive(Default)]
+pub(super) struct LayeredSink {
+    signal: Signal,
+}
+
+impl Sink for LayeredSink {
+    fn direct(&self) -> bool {
+        false
+    }
+
+    fn try_write(&self, _: &[io::IoSlice<'_>]) -> io::Result<usize> {
+        Err(io::ErrorKind::WouldBlock.into())
+    }
+
+    fn wake(&self) {
+        self.signal.raise();
+    }
+}
+
+/// A stream that bytes pass on their way to the socket.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin {}
+impl<S: AsyncRead + AsyncWrite + Unpin> Stream for S {}
+
+/// A layered stream and what is being written to it.
+pub(super) struct Layered {
+    stream: Box<dyn Stream>,
+    sink: Arc<LayeredSink>,
+    writing: VecDeque<Chunk>,
+}
+
+/// A connection's stream, as its owner uses it.
+pub(super) enum Transport {
+    Tcp { read: OwnedReadHalf, sink: Arc<TcpSink> },
+    Layered(Box<Layered>),
+}
+
+impl Transport {
+    pub(super) fn tcp(stream: tokio::net::TcpStream) -> Self {
+        let (read, write) = stream.into_split();
+        Self::Tcp { read, sink: Arc::new(TcpSink { write, signal: Signal::default() }) }
+    }
+
+    pub(super) fn layered(stream: Box<dyn Stream>) -> Self {
+        let sink = Arc::new(LayeredSink::default());
+        Self::Layered(Box::new(Layered { stream, sink, writing: VecDeque::new() }))
+    }
+
+    pub(super) fn sink(&self) -> Arc<dyn Sink> {
+        match self {
+            Self::Tcp { sink, .. } => sink.clone(),
+            Self::Layered(layered) => layered.sink.clone(),
+        }
+    }
+
+    fn signal(&self) -> &Signal {
+        match self {
+            Self::Tcp { sink, .. } => &sink.signal,
+            Self::Layered(layered) => &layered.sink.signal,
+        }
+    }
+
+    /// Notes who is to be woken.
+    pub(super) fn register(&self, waker: &Waker) {
+        self.signal().owner.register(waker);
+    }
+
+    /// Whether the owner was woken since the last look.
+    pub(super) fn take_signal(&self) -> bool {
+        self.signal().take()
+    }
+
+    pub(super) fn poll_write_ready(&self, cx: &mut TaskContext<'_>) -> Poll<()> {
+        match self {
+            Self::Tcp { sink, .. } => {
+                let socket: &tokio::net::TcpStream = sink.write.as_ref();
+                socket.poll_write_ready(cx).map(drop)
+            }
+            Self::Layered(_) => Poll::Ready(()),
+        }
+    }
+
+    pub(super) fn poll_read(
+        &mut self,
+        cx: &mut TaskContext<'_>,
+        buf: &mut BytesMut,
+    ) -> Poll<io::Result<usize>> {
+        match self {
+            Self::Tcp { read, .. } => tokio_util::io::poll_read_buf(Pin::new(read), cx, buf),
+            Self::Layered(layered) => {
+                tokio_util::io::poll_read_buf(Pin::new(&mut layered.stream), cx, buf)
+            }
+        }
+    }
+
+    /// Writes what the outbox holds, as the owner.
+    pub(super) fn flush(
+        &mut self,
+        cx: &mut TaskContext<'_>,
+        conn: &Conn,
+        sink: &Arc<dyn Sink>,
+        worker: &mut Worker,
+    ) -> Flushed {
+        match self {
+            Self::Tcp { .. } => worker.flush_owned(conn, sink),
+            Self::Layered(layered) => layered.flush(cx, conn, worker),
+        }
+    }
+}
+
+impl Layered {
+    fn flush(&mut self, cx: &mut TaskContext<'_>, conn: &Conn, worker: &mut Worker) -> Flushed {
+        loop {
+            if self.writing.is_empty() {
+                conn.outbox.lock().take_chunks(&mut self.writing);
+            }
+            let Some(front) = self.writing.front() else {
+                return match Pin::new(&mut self.stream).poll_flush(cx) {
+                    Poll::Ready(Ok(())) => Flushed::Empty,
+                    Poll::Ready(Err(_)) => broken(conn),
+                    Poll::Pending => self.blocked(conn),
+                };
+            };
+            match Pin::new(&mut self.stream).poll_write(cx, front.bytes()) {
+                Poll::Ready(Ok(0) | Err(_)) => return broken(conn),
+                Poll::Ready(Ok(n)) => worker.written(conn, &mut self.writing, n),
+                Poll::Pending => return self.blocked(conn),
+            }
+        }
+    }
+
+    /// The stream takes no more: it will wake the owner, and the write deadline runs.
+    fn blocked(&self, conn: &Conn) -> Flushed {
+        conn.outbox.lock().note_blocked(!self.writing.is_empty());
+        self.sink.signal.set.store(true, Ordering::Release);
+        Flushed::Waiting
+    }
+}
+
+fn broken(conn: &Conn) -> Flushed {
+    conn.close(CloseReason::WriteError);
+    Flushed::Broken
 }

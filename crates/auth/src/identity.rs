@@ -1,0 +1,99 @@
+//! The outcome of a login.
+//!
+//! Reference: client.go getRawAuthUser, getAuthUser, getAuthUserLabel.
+
+use crate::permission::Permissions;
+use std::sync::Arc;
+
+/// Who a client turned out to be.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// The account it belongs to.
+    pub account: Arc<str>,
+    /// How logs and monitoring call it.
+    pub who: Who,
+    /// What it may do; `None` for everything.
+    pub permissions: Option<Arc<Permissions>>,
+    /// The user name of its CONNECT that its certificate took precedence over: worth a warning.
+    // Compat(AUTH-009): `User "x" found in connect proto, but user required from cert`.
+    pub overridden_user: Option<String>,
+}
+
+/// The name of a client towards operators. Never a secret.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Who {
+    /// It presented nothing, or nothing was asked for.
+    #[default]
+    Nobody,
+    /// A public nkey.
+    Nkey(Arc<str>),
+    /// A user name.
+    User(Arc<str>),
+    /// Somebody with the token.
+    Token,
+}
+
+impl Who {
+    /// The name by what was presented: the nkey goes before the user name, that before the token.
+    pub fn of(nkey: &str, username: &str, token: &str) -> Self {
+        if !nkey.is_empty() {
+            Self::Nkey(nkey.into())
+        } else if !username.is_empty() {
+            Self::User(username.into())
+        } else if !token.is_empty() {
+            Self::Token
+        } else {
+            Self::Nobody
+        }
+    }
+
+    /// As `authorized_user` shows it; empty for nobody.
+    pub fn raw(&self) -> &str {
+        match self {
+            Self::Nobody => "",
+            Self::Nkey(text) | Self::User(text) => text,
+            Self::Token => "[REDACTED]",
+        }
+    }
+
+    /// As error lines show it: `User "x"`.
+    pub fn describe(&self) -> String {
+        let quote = |text: &str| stdx::go_text::quote(text.as_bytes());
+        match self {
+            Self::Nobody => r#"User "N/A""#.to_owned(),
+            Self::Nkey(text) => format!("Nkey {}", quote(text)),
+            Self::User(text) => format!("User {}", quote(text)),
+            Self::Token => r#"Token "[REDACTED]""#.to_owned(),
+        }
+    }
+
+    /// As the label of a connection in log lines: `user:x`; empty for nobody.
+    pub fn label(&self) -> String {
+        match self {
+            Self::Nobody => String::new(),
+            Self::Nkey(text) => format!("nkey:{text}"),
+            Self::User(text) => format!("user:{text}"),
+            Self::Token => "token".to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_have_three_forms() {
+        for (who, raw, describe, label) in [
+            (Who::of("", "", ""), "", r#"User "N/A""#, ""),
+            (Who::of("UK", "u", "t"), "UK", r#"Nkey "UK""#, "nkey:UK"),
+            (Who::of("", "u\"", "t"), "u\"", r#"User "u\"""#, "user:u\""),
+            (Who::of("", "", "t"), "[REDACTED]", r#"Token "[REDACTED]""#, "token"),
+        ] {
+            assert_eq!(
+                (who.raw(), who.describe().as_str(), who.label().as_str()),
+                (raw, describe, label)
+            );
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! The monitoring listeners.
+//!
+//! Contract: MON-001, MON-002, MON-021.
+
+use net::http;
+use node::Node;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use stdx::time::Now;
+use tokio::sync::watch;
+
+/// Serves the monitoring endpoints of `node` until `stop` says so.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    tls: Option<Arc<http::Tls>>,
+    node: Arc<Node>,
+    clock: impl Fn() -> Now + Send + Sync + 'static,
+    stop: watch::Receiver<bool>,
+) -> std::io::Result<()> {
+    let log = node.log().clone();
+    let base_path = node.options().http_base_path();
+    let handler = move |request: http::Request| {
+        let answer =
+            monitor::respond(&request.path, &request.query, &*node, &base_path, clock());
+        http::Response {
+            status: answer.status,
+            content_type: answer.content_type,
+            headers: answer.headers,
+            body: answer.body,
+        }
+    };
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    http::serve(listener, tls, Arc::new(handler), log, stop).await;
+    Ok(())
+}
+
+/// Opens the listener for `host:port`.
+pub(crate) fn bind(host: &str, port: u16) -> std::io::Result<(TcpListener, SocketAddr)> {
+    let address = crate::server::resolve(host, port)?;
+    let listener = net::listener::bind(address)?;
+    let local = listener.local_addr()?;
+    Ok((listener, local))
+}

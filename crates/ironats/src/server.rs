@@ -1,0 +1,300 @@
+//! A running server: threads, listeners, and the handle to stop them.
+//!
+//! Laws: when `start` returns, clients can connect; when `shutdown` returns, the ports are free and
+//!       no thread of the server is left.
+
+use crate::facts::ThisProcess;
+use crate::ports::{self, Ports};
+use crate::{lame_duck, monitoring};
+use config::Options;
+use net::clock::Clock;
+use net::workers::Workers;
+use node::{Host, Node};
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+use stdx::log::Log;
+use stdx::time::Now;
+use tokio::sync::watch;
+use wire::error::CloseReason;
+
+/// Why a server cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// The options contradict each other.
+    #[error(transparent)]
+    Invalid(#[from] config::Invalid),
+    /// An option asks for something that is not built yet.
+    #[error("{}", list(.0))]
+    Unbuilt(Vec<config::Unbuilt>),
+    /// The options do not make a server.
+    #[error(transparent)]
+    Start(#[from] node::start::StartError),
+    /// A listener cannot be opened.
+    #[error("Error listening on port: {address}, {cause}")]
+    Listen {
+        /// Where.
+        address: String,
+        /// What the system said.
+        cause: std::io::Error,
+    },
+    /// The system refused something else.
+    #[error("{0}: {1}")]
+    System(&'static str, std::io::Error),
+}
+
+fn list(unbuilt: &[config::Unbuilt]) -> String {
+    unbuilt.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+/// A running server.
+pub struct Server {
+    node: Arc<Node>,
+    workers: Arc<Workers>,
+    control: Option<tokio::runtime::Runtime>,
+    stop: watch::Sender<bool>,
+    stop_accepting: watch::Sender<bool>,
+    client: Option<SocketAddr>,
+    http: Option<SocketAddr>,
+    https: Option<SocketAddr>,
+}
+
+impl Server {
+    /// Starts a server. Lines go to `log`; nothing is read from files but what the options name.
+    pub fn start(options: Options, log: Log) -> Result<Self, ServerError> {
+        config::validate(&options)?;
+        let unbuilt = config::unbuilt(&options);
+        if !unbuilt.is_empty() {
+            return Err(ServerError::Unbuilt(unbuilt));
+        }
+        let zero = Instant::now();
+        let clock = Clock::new(zero);
+        let workers = std::thread::available_parallelism().map_or(1, usize::from);
+        let process = Arc::new(ThisProcess::new(workers));
+        let host = Host {
+            server_id: nkeys::KeyPair::new_server().public_key(),
+            xkey: nkeys::XKey::new().public_key(),
+            workers,
+            now: clock.now(),
+            process: process.clone(),
+            tls_not_after: None,
+        };
+        announce(&options, &host, &log);
+        let node = Arc::new(Node::new(options, host, log)?);
+        let workers = Workers::start(&node.broker, workers, zero)
+            .map_err(|e| ServerError::System("cannot start network threads", e))?;
+        let control = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("nats-control")
+            .enable_all()
+            .build()
+            .map_err(|e| ServerError::System("cannot start the control thread", e))?;
+        let mut server = Self {
+            node,
+            workers: Arc::new(workers),
+            control: Some(control),
+            stop: watch::Sender::new(false),
+            stop_accepting: watch::Sender::new(false),
+            client: None,
+            http: None,
+            https: None,
+        };
+        server.keep_time(process);
+        server.open_monitoring(zero)?;
+        server.open_clients()?;
+        server.node.accepting.store(true, Ordering::Release);
+        stdx::notice!(server.log(), "Server is ready");
+        Ok(server)
+    }
+
+    fn log(&self) -> &Log {
+        self.node.log()
+    }
+
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        if let Some(control) = &self.control {
+            control.spawn(task);
+        }
+    }
+
+    /// CPU readings, once a second.
+    fn keep_time(&self, process: Arc<ThisProcess>) {
+        self.spawn(async move {
+            let mut tick = tokio::time::interval(Duration::from_secs(1));
+            loop {
+                tick.tick().await;
+                process.tick();
+            }
+        });
+    }
+
+    fn open_monitoring(&mut self, zero: Instant) -> Result<(), ServerError> {
+        let options = self.node.options();
+        let host = options.monitoring_host().to_owned();
+        if let Some(port) = options.monitoring.http_port.filter(|port| *port != 0) {
+            let (listener, local) = listen(&host, port)?;
+            stdx::notice!(self.log(), "Starting http monitor on {local}");
+            self.serve_monitoring(listener, None, zero);
+            self.http = Some(local);
+        }
+        Ok(())
+    }
+
+    fn serve_monitoring(
+        &self,
+        listener: TcpListener,
+        tls: Option<Arc<net::http::Tls>>,
+        zero: Instant,
+    ) {
+        let (node, stop) = (self.node.clone(), self.stop.subscribe());
+        let log = self.log().clone();
+        let clock = move || -> Now { Clock::new(zero).now() };
+        self.spawn(async move {
+            if let Err(error) = monitoring::serve(listener, tls, node, clock, stop).await {
+                stdx::error!(log, "monitoring: {error}");
+            }
+        });
+    }
+
+    fn open_clients(&mut self) -> Result<(), ServerError> {
+        let options = self.node.options();
+        if options.client.dont_listen {
+            return Ok(());
+        }
+        let host = options.client_host().to_owned();
+        let (listener, local) = listen(&host, options.client_port())?;
+        let mut info = (*self.node.broker.info()).clone();
+        info.port = local.port();
+        self.node.broker.set_info(info);
+        let shown = SocketAddr::new(local.ip(), local.port());
+        stdx::notice!(self.log(), "Listening for client connections on {shown}");
+        self.client = Some(local);
+        let (workers, log) = (self.workers.clone(), self.log().clone());
+        let mut stop = self.stop_accepting.subscribe();
+        self.spawn(async move {
+            tokio::select! {
+                result = net::listener::accept(listener, workers, log.clone()) => {
+                    if let Err(error) = result {
+                        stdx::error!(log, "Client accept loop ended: {error}");
+                    }
+                }
+                _ = stop.wait_for(|stop| *stop) => {
+                    stdx::debug!(log, "Client accept loop exiting..");
+                }
+            }
+        });
+        Ok(())
+    }
+
+    /// The server's inner state.
+    pub fn node(&self) -> &Arc<Node> {
+        &self.node
+    }
+
+    /// Where clients connect; `None` if the server does not listen.
+    pub fn client_address(&self) -> Option<SocketAddr> {
+        self.client
+    }
+
+    /// Where monitoring answers over HTTP.
+    pub fn http_address(&self) -> Option<SocketAddr> {
+        self.http
+    }
+
+    /// Opens a connection inside the process: speak the client protocol over it. It counts like
+    /// any client, but needs no listener.
+    pub fn connect_in_process(&self) -> tokio::io::DuplexStream {
+        self.workers.connect_in_process()
+    }
+
+    /// URLs of the listeners, for the ports file.
+    pub fn ports(&self) -> Ports {
+        let tls = self.node.options().tls.is_some();
+        let urls = |scheme, address: Option<SocketAddr>| {
+            address.map_or_else(Vec::new, |address| ports::urls(scheme, address))
+        };
+        let mut monitoring = urls("http", self.http);
+        monitoring.extend(urls("https", self.https));
+        Ports {
+            nats: urls(if tls { "tls" } else { "nats" }, self.client),
+            monitoring,
+            ..Ports::default()
+        }
+    }
+
+    /// Enters lame duck mode and returns when every client is gone; then shut down.
+    pub async fn lame_duck(&self) {
+        self.stop_accepting.send_replace(true);
+        lame_duck::run(&self.node).await;
+    }
+
+    /// Stops the server: clients are told and closed, threads end.
+    pub fn shutdown(mut self) {
+        self.end();
+    }
+
+    fn end(&mut self) {
+        let Some(control) = self.control.take() else { return };
+        stdx::notice!(self.log(), "Initiating Shutdown...");
+        self.stop_accepting.send_replace(true);
+        self.stop.send_replace(true);
+        for conn in self.node.broker.connections() {
+            conn.close(CloseReason::ServerShutdown);
+        }
+        let broker = self.node.broker.clone();
+        // On a thread of its own: this may be called from inside a runtime.
+        let drained = std::thread::spawn(move || {
+            control.block_on(lame_duck::drained(&broker));
+            control.shutdown_timeout(Duration::from_millis(200));
+        });
+        let _ = drained.join();
+        self.workers.stop();
+        stdx::notice!(self.log(), "Server Exiting..");
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+fn announce(options: &Options, host: &Host, log: &Log) {
+    stdx::notice!(log, "Starting nats-server");
+    stdx::notice!(log, "  Version:  {}", node::VERSION);
+    stdx::notice!(log, "  Git:      [{}]", option_env!("IRONATS_COMMIT").unwrap_or("not set"));
+    stdx::debug!(log, "  Build:    ironats {}", env!("CARGO_PKG_VERSION"));
+    let name = options.server_name.as_deref().unwrap_or(&host.server_id);
+    stdx::notice!(log, "  Name:     {name}");
+    stdx::notice!(log, "  ID:       {}", host.server_id);
+    for name in options.unknown_feature_flags() {
+        stdx::warning!(log, "  Feature flag {name:?} is not supported");
+    }
+    if !options.config_file.is_empty() {
+        let (file, digest) = (&options.config_file, &options.config_digest);
+        stdx::notice!(log, "Using configuration file: {file} ({digest})");
+    }
+    let max_payload = options.max_payload();
+    if max_payload > 8 << 20 {
+        stdx::warning!(
+            log,
+            "Maximum payloads over 8.00 MB are generally discouraged and could lead to poor performance"
+        );
+    }
+}
+
+fn listen(host: &str, port: i64) -> Result<(TcpListener, SocketAddr), ServerError> {
+    let port = u16::try_from(port).unwrap_or(0);
+    let refused = |cause| ServerError::Listen { address: format!("{host}:{port}"), cause };
+    monitoring::bind(host, port).map_err(refused)
+}
+
+/// The address a listener binds to.
+pub(crate) fn resolve(host: &str, port: u16) -> std::io::Result<SocketAddr> {
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    (host, port)
+        .to_socket_addrs()?
+        .next()
+        .ok_or_else(|| std::io::Error::other(format!("host {host} has no address")))
+}

@@ -1,0 +1,9 @@
+//! Layer 1 to 3 tests: golden documents, tables, properties.
+
+mod connz;
+mod fake;
+mod golden;
+mod params;
+mod peer;
+mod properties;
+mod requests;
