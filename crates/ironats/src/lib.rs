@@ -21,6 +21,7 @@ pub mod ports;
 pub mod process;
 pub mod server;
 pub mod signal;
+mod tls;
 
 pub use config::Options;
 pub use server::{Server, ServerError};

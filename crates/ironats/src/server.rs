@@ -7,7 +7,9 @@ use crate::facts::ThisProcess;
 use crate::ports::{self, Ports};
 use crate::{lame_duck, monitoring};
 use config::Options;
+use config::options::HandshakeFirst as First;
 use net::clock::Clock;
+use net::conn::ClientTls;
 use net::workers::Workers;
 use node::{Host, Node};
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
@@ -31,6 +33,12 @@ pub enum ServerError {
     /// The options do not make a server.
     #[error(transparent)]
     Start(#[from] node::start::StartError),
+    /// The certificates or rules of TLS do not work.
+    #[error(transparent)]
+    Tls(#[from] net::tls::TlsConfigError),
+    /// `https_port` without a certificate.
+    #[error("TLS cert and key required for HTTPS")]
+    HttpsWithoutTls,
     /// A listener cannot be opened.
     #[error("Error listening on port: {address}, {cause}")]
     Listen {
@@ -55,6 +63,7 @@ pub struct Server {
     control: Option<tokio::runtime::Runtime>,
     stop: watch::Sender<bool>,
     stop_accepting: watch::Sender<bool>,
+    tls: Option<Arc<ClientTls>>,
     client: Option<SocketAddr>,
     http: Option<SocketAddr>,
     https: Option<SocketAddr>,
@@ -72,13 +81,14 @@ impl Server {
         let clock = Clock::new(zero);
         let workers = std::thread::available_parallelism().map_or(1, usize::from);
         let process = Arc::new(ThisProcess::new(workers));
+        let tls = options.tls.as_ref().map(|tls| crate::tls::client(tls, &options)).transpose()?;
         let host = Host {
             server_id: nkeys::KeyPair::new_server().public_key(),
             xkey: nkeys::XKey::new().public_key(),
             workers,
             now: clock.now(),
             process: process.clone(),
-            tls_not_after: None,
+            tls_not_after: tls.as_ref().and_then(|tls| tls.server().not_after()),
         };
         announce(&options, &host, &log);
         let node = Arc::new(Node::new(options, host, log)?);
@@ -96,10 +106,14 @@ impl Server {
             control: Some(control),
             stop: watch::Sender::new(false),
             stop_accepting: watch::Sender::new(false),
+            tls: None,
             client: None,
             http: None,
             https: None,
         };
+        if let Some(tls) = tls {
+            server.start_tls(Arc::new(tls));
+        }
         server.keep_time(process);
         server.open_monitoring(zero)?;
         server.open_clients()?;
@@ -116,6 +130,29 @@ impl Server {
         if let Some(control) = &self.control {
             control.spawn(task);
         }
+    }
+
+    /// Gives the client listener its TLS, and says once a second whom the rate limit turned away.
+    fn start_tls(&mut self, tls: Arc<ClientTls>) {
+        if self.node.options().tls.as_ref().is_some_and(|t| t.handshake_first == First::On) {
+            stdx::warning!(
+                self.log(),
+                "Clients that are not using \"TLS Handshake First\" option will fail to connect"
+            );
+        }
+        self.workers.set_tls(Some(tls.clone()));
+        self.tls = Some(tls.clone());
+        let log = self.log().clone();
+        self.spawn(async move {
+            let mut tick = tokio::time::interval(Duration::from_secs(1));
+            loop {
+                tick.tick().await;
+                let blocked = tls.take_blocked();
+                if blocked > 0 {
+                    stdx::warning!(log, "Rejected {blocked} connections due to TLS rate limiting");
+                }
+            }
+        });
     }
 
     /// CPU readings, once a second.
@@ -137,6 +174,14 @@ impl Server {
             stdx::notice!(self.log(), "Starting http monitor on {local}");
             self.serve_monitoring(listener, None, zero);
             self.http = Some(local);
+        }
+        if let Some(port) = options.monitoring.https_port.filter(|port| *port != 0) {
+            let Some(tls) = &self.tls else { return Err(ServerError::HttpsWithoutTls) };
+            let config = tls.server().without_client_certificates()?;
+            let (listener, local) = listen(&host, port)?;
+            stdx::notice!(self.log(), "Starting https monitor on {local}");
+            self.serve_monitoring(listener, Some(Arc::new(move || config.clone())), zero);
+            self.https = Some(local);
         }
         Ok(())
     }

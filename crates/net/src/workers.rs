@@ -4,7 +4,8 @@
 //!      do.
 
 use crate::clock::Clock;
-use crate::conn;
+use crate::conn::{self, ClientTls};
+use arc_swap::ArcSwapOption;
 use broker::{Broker, Worker};
 use bytes::BytesMut;
 use std::cell::RefCell;
@@ -38,17 +39,19 @@ pub struct Workers {
     senders: std::sync::Mutex<Vec<mpsc::UnboundedSender<Job>>>,
     threads: std::sync::Mutex<Vec<std::thread::JoinHandle<()>>>,
     next: AtomicUsize,
+    tls: Arc<ArcSwapOption<ClientTls>>,
 }
 
 impl Workers {
     /// Starts `count` threads.
     pub fn start(broker: &Arc<Broker>, count: usize, zero: Instant) -> std::io::Result<Self> {
         let mut workers =
-            Self { senders: Default::default(), threads: Default::default(), next: AtomicUsize::new(0) };
+            Self { senders: Default::default(), threads: Default::default(), next: AtomicUsize::new(0), tls: Arc::default() };
         let (mut senders, mut threads) = (Vec::new(), Vec::new());
         for id in 0..count {
             let (sender, receiver) = mpsc::unbounded_channel();
             let broker = broker.clone();
+            let tls = workers.tls.clone();
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .event_interval(31)
@@ -56,13 +59,18 @@ impl Workers {
                 .build()?;
             let thread = std::thread::Builder::new()
                 .name(format!("nats-io-{id}"))
-                .spawn(move || run(id, broker, zero, &runtime, receiver))?;
+                .spawn(move || run(id, broker, zero, &runtime, receiver, &tls))?;
             senders.push(sender);
             threads.push(thread);
         }
         workers.senders = senders.into();
         workers.threads = threads.into();
         Ok(workers)
+    }
+
+    /// Gives client connections accepted from now on TLS, or takes it away.
+    pub fn set_tls(&self, tls: Option<Arc<ClientTls>>) {
+        self.tls.store(tls);
     }
 
     /// Hands a socket to a thread.
@@ -114,6 +122,7 @@ fn run(
     zero: Instant,
     runtime: &tokio::runtime::Runtime,
     mut jobs: mpsc::UnboundedReceiver<Job>,
+    tls: &ArcSwapOption<ClientTls>,
 ) {
     let clock = Clock::new(zero);
     let now = clock.now();
@@ -125,7 +134,9 @@ fn run(
         loop {
             tokio::select! {
                 job = jobs.recv() => match job {
-                    Some(Job::Accepted(socket)) => conn::spawn_tcp(socket, context.clone()),
+                    Some(Job::Accepted(socket)) => {
+                        conn::spawn_tcp(socket, tls.load_full(), context.clone());
+                    }
                     Some(Job::Pipe(pipe)) => conn::spawn_pipe(pipe, context.clone()),
                     None => break,
                 },

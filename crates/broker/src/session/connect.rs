@@ -69,6 +69,10 @@ impl Session {
         info.client_ip = self.conn.peer.map_or_else(String::new, |peer| peer.ip().to_string());
         info.max_payload = self.limits.max_payload;
         info.nonce.clone_from(&self.nonce);
+        if let Some((required, available, verify)) = self.tls_flags {
+            (info.tls_required, info.tls_available, info.tls_verify) =
+                (required, available, verify);
+        }
         if self.conn.transport == Transport::InProcess && info.tls_required {
             info.tls_required = false;
             info.tls_available = true;

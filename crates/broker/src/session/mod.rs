@@ -68,6 +68,9 @@ pub struct Session {
     auth_deadline: Option<Mono>,
     slow_login: Option<Box<SlowLogin>>,
     certificate: Option<Arc<CertificateFacts>>,
+    /// `tls_required`, `tls_available`, `tls_verify` of INFO, where the listener decides.
+    tls_flags: Option<(bool, bool, bool)>,
+    greeted: bool,
     limits: Limits,
     verbose: bool,
     pedantic: bool,
@@ -95,6 +98,8 @@ impl Session {
             auth_deadline: auth_required.then(|| worker.now.mono + settings.auth_timeout),
             slow_login: None,
             certificate: None,
+            tls_flags: None,
+            greeted: false,
             limits: Limits {
                 max_control_line: settings.max_control_line,
                 max_payload: settings.max_payload,
@@ -110,9 +115,25 @@ impl Session {
 
     /// Sends INFO.
     pub fn greet(&mut self, worker: &mut Worker) {
-        stdx::debug!(worker.broker.log, "{} - Client connection created", self.conn.label());
-        let line = self.info(worker, true).line();
+        let line = self.greeting(worker);
         worker.send(&self.conn, &line);
+    }
+
+    /// The INFO line to greet with, for a host that writes it itself.
+    pub fn greeting(&mut self, worker: &mut Worker) -> Vec<u8> {
+        stdx::debug!(worker.broker.log, "{} - Client connection created", self.conn.label());
+        self.greeted = true;
+        self.info(worker, true).line()
+    }
+
+    /// Whether the client has had its greeting.
+    pub fn is_greeted(&self) -> bool {
+        self.greeted
+    }
+
+    /// What INFO says of TLS on this connection: required, available, verify.
+    pub fn set_tls_flags(&mut self, required: bool, available: bool, verify: bool) {
+        self.tls_flags = Some((required, available, verify));
     }
 
     /// Takes bytes. `data` starts where the last call's `consumed` ended.
@@ -242,11 +263,12 @@ impl Session {
         self.certificate = Some(facts);
     }
 
-    /// Starts the time to authenticate anew (after a TLS handshake).
-    pub fn restart_auth_timer(&mut self, now: Mono) {
+    /// Starts the time to authenticate and the pings anew (after a TLS handshake).
+    pub fn restart_timers(&mut self, worker: &mut Worker) {
         if self.auth_deadline.is_some() {
-            self.auth_deadline = Some(now + self.settings.auth_timeout);
+            self.auth_deadline = Some(worker.now.mono + self.settings.auth_timeout);
         }
+        self.restart_pings(worker);
     }
 
     /// How long a blocked write may take.
