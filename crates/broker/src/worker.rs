@@ -49,6 +49,8 @@ pub struct Worker {
     pub(crate) mapped: [Vec<u8>; 2],
     /// When answers from other accounts are overdue.
     pub(crate) due: Mono,
+    /// The deadline that was last asked about.
+    pub(crate) waited_for: Mono,
     /// The last target found far behind during this read: its producer is held back (CORE-041).
     pub(crate) stalled_on: Option<Arc<Conn>>,
     spare: VecDeque<Chunk>,
@@ -83,6 +85,7 @@ impl Worker {
             renamed: Vec::new(),
             mapped: [Vec::new(), Vec::new()],
             due: NEVER,
+            waited_for: NEVER,
             stalled_on: None,
             spare: VecDeque::new(),
             random: u64::from_le_bytes(seed) | 1,

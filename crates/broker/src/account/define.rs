@@ -9,7 +9,7 @@ use super::definition::AccountDefinition;
 use super::draft::{Draft, draft};
 use super::error::AccountError;
 use super::import::{ServiceImport, ServiceTerms, StreamImport, StreamTerms};
-use super::{Account, GLOBAL, SYSTEM, Service};
+use super::{Account, GLOBAL, SYSTEM, Service, flag};
 use crate::broker::Broker;
 use crate::sub::{Sub, Target};
 use std::sync::{Arc, Weak};
@@ -22,13 +22,29 @@ pub struct Changed {
 }
 
 impl Broker {
+    /// Makes the account `name` the system account, in place of `$SYS`; `None`: there is none.
+    pub fn set_system_account(&self, name: Option<&str>) {
+        for account in self.accounts() {
+            account.set_flag(flag::SYSTEM, false);
+            if account.name == SYSTEM && name != Some(SYSTEM) {
+                self.forget_account(&account);
+            }
+        }
+        if let Some(name) = name {
+            self.account_or_new(name).set_flag(flag::SYSTEM, true);
+        }
+    }
+
     /// Puts `definitions` in force: all accounts of the configuration, the global account too if it
     /// has mappings. Without a fault in any, or not at all.
     pub fn define_accounts(
         &self,
         definitions: &[AccountDefinition],
     ) -> Result<Changed, Vec<AccountError>> {
-        let drafts = draft(definitions, &[GLOBAL, SYSTEM])?;
+        let system = self.accounts().into_iter().find(|account| account.is_system());
+        let known = [Some(GLOBAL), system.as_ref().map(|account| account.name.as_str())];
+        let known: Vec<&str> = known.into_iter().flatten().collect();
+        let drafts = draft(definitions, &known)?;
         let cluster = self.info().cluster.clone();
         let mut accounts = Vec::with_capacity(drafts.all.len());
         for draft in &drafts.all {

@@ -432,10 +432,18 @@ impl Worker {
         });
     }
 
-    /// When [`Worker::on_timer`] has something to do. Earlier than before after a call that brought
-    /// requests, so whoever waits for it looks after each.
+    /// When [`Worker::on_timer`] has something to do.
     pub fn next_deadline(&self) -> Option<Mono> {
         (self.due != NEVER).then_some(self.due)
+    }
+
+    /// Whether the deadline came forward since it was last waited for. Cheap enough to ask after
+    /// every read.
+    #[inline]
+    pub fn deadline_moved(&mut self) -> bool {
+        let moved = self.due < self.waited_for;
+        self.waited_for = self.due;
+        moved
     }
 
     /// The deadline passed: answers that did not come are given up. Writes out what follows.
