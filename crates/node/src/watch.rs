@@ -5,6 +5,7 @@
 //! Contract: MON-*.
 
 use crate::Node;
+use crate::accounts;
 use broker::account::Account;
 use broker::conn::Conn;
 use broker::stats::Traffic;
@@ -208,9 +209,9 @@ impl Source for Node {
             leafnodes: 0,
             clients: account.clients.load(Ordering::Relaxed),
             subscriptions: account.subscriptions() as u64,
-            mappings: Default::default(),
-            exports: Vec::new(),
-            imports: Vec::new(),
+            mappings: accounts::mappings(&account),
+            exports: accounts::exports(&account),
+            imports: accounts::imports(&account),
             jwt: String::new(),
             issuer_key: String::new(),
             name_tag: name.into(),
@@ -219,7 +220,7 @@ impl Source for Node {
             jwt_issues: Vec::new(),
             revoked_users: Default::default(),
             sublist: sublist_facts(&account),
-            responses: Default::default(),
+            responses: accounts::responses(&account),
         })
     }
 

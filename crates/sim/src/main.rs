@@ -144,7 +144,8 @@ fn bugs(only: Option<&str>) -> ExitCode {
             continue;
         }
         let start = Instant::now();
-        let found = (0..limit).find_map(|seed| Some((seed, run_seed(seed, Some(bug), false).0.err()?)));
+        let found =
+            (0..limit).find_map(|seed| Some((seed, run_seed(seed, Some(bug), false).0.err()?)));
         match found {
             Some((seed, violation)) => println!(
                 "{name:26} found by seed {seed:5} (limit {limit}) in {:6.1?}: {}: {}",

@@ -9,8 +9,8 @@ use std::fmt::Write as _;
 use bytes::Bytes;
 use raft::{
     Apply, Bug, Channel, Checksum, Config, Dest, Effects, Inbox, LogIndex, Notice, PeerId,
-    PeerState, Position, Read, ReadId, ReadRequest, Recovery, ReplySubject, Role, Send, Ticket, Verdict,
-    Write,
+    PeerState, Position, Read, ReadId, ReadRequest, Recovery, ReplySubject, Role, Send, Ticket,
+    Verdict, Write,
 };
 
 use crate::check::{Checked, Checks, Violation, broken};
@@ -985,19 +985,17 @@ impl WithDigit for PeerId {
 fn describe(channel: Channel, payload: &Bytes) -> String {
     let unreadable = || format!("{channel:?} {} unreadable bytes", payload.len());
     match channel {
-        Channel::Append | Channel::Catchup(_) => {
-            raft::AppendEntry::decode(payload).map_or_else(
-                |_| unreadable(),
-                |e| {
-                    let kinds: Vec<_> = e.entries.iter().map(|x| x.kind.code()).collect();
-                    let live = if channel == Channel::Append { "append" } else { "catchup" };
-                    format!(
-                        "{live} term {} leader {} commit {} prev {} kinds {kinds:?} lterm {}",
-                        e.term, e.leader, e.commit, e.prev, e.leader_term
-                    )
-                },
-            )
-        }
+        Channel::Append | Channel::Catchup(_) => raft::AppendEntry::decode(payload).map_or_else(
+            |_| unreadable(),
+            |e| {
+                let kinds: Vec<_> = e.entries.iter().map(|x| x.kind.code()).collect();
+                let live = if channel == Channel::Append { "append" } else { "catchup" };
+                format!(
+                    "{live} term {} leader {} commit {} prev {} kinds {kinds:?} lterm {}",
+                    e.term, e.leader, e.commit, e.prev, e.leader_term
+                )
+            },
+        ),
         Channel::AppendReply => raft::AppendResponse::decode(payload).map_or_else(
             |_| unreadable(),
             |r| format!("answer {} {} success {}", r.peer, r.position, r.success),

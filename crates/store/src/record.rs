@@ -139,7 +139,8 @@ impl<'a> Record<'a> {
 
     /// Lengths that a hash cannot prove, as one number: see `file::shape`.
     pub(crate) fn lengths(&self) -> (u32, u16, u32) {
-        let header = if self.has_header() { (self.header_end - self.body_start) as u32 + 1 } else { 0 };
+        let header =
+            if self.has_header() { (self.header_end - self.body_start) as u32 + 1 } else { 0 };
         (self.bytes.len() as u32, (self.subject_end - HEAD) as u16, header)
     }
 }
@@ -151,7 +152,9 @@ fn header_end(body: &[u8], stated: usize) -> usize {
     const BLANK: &[u8] = b"\r\n\r\n";
     let first = || memchr::memmem::find(body, BLANK).map(|at| at + BLANK.len());
     match body.get(..stated) {
-        Some(header) if memchr::memmem::find(header, BLANK) == stated.checked_sub(BLANK.len()) => stated,
+        Some(header) if memchr::memmem::find(header, BLANK) == stated.checked_sub(BLANK.len()) => {
+            stated
+        }
         _ if body.starts_with(b"NATS/1.0") => first().unwrap_or(stated),
         _ => stated,
     }

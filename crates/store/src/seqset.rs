@@ -72,10 +72,8 @@ impl SeqSet {
     /// Adds `seq`; false if it was there.
     pub fn insert(&mut self, seq: u64) -> bool {
         let bit = (seq % SPAN) as usize;
-        let chunk = self
-            .chunks
-            .entry(seq / SPAN)
-            .or_insert_with(|| Chunk::Bits(Box::new([0; WORDS])));
+        let chunk =
+            self.chunks.entry(seq / SPAN).or_insert_with(|| Chunk::Bits(Box::new([0; WORDS])));
         if chunk.contains(bit) {
             return false;
         }

@@ -34,8 +34,16 @@ enum Way {
     #[default]
     Empty,
     /// One plain subscription whose filter is the subject.
-    One { account: Arc<Account>, sub: Arc<Sub>, stamp: Stamp, tag: u32 },
-    Many { entry: Box<Entry>, tag: u32 },
+    One {
+        account: Arc<Account>,
+        sub: Arc<Sub>,
+        stamp: Stamp,
+        tag: u32,
+    },
+    Many {
+        entry: Box<Entry>,
+        tag: u32,
+    },
 }
 
 /// One cache line.

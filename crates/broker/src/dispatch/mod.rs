@@ -12,6 +12,9 @@
 pub(crate) mod cache;
 mod deliver;
 mod queue;
+mod service;
+
+pub(crate) use self::service::Hop;
 
 use self::cache::Hit;
 use crate::account::Account;
@@ -46,6 +49,8 @@ pub(crate) struct Run<'a> {
     pub msgs: &'a [RunMsg],
     /// Who published them.
     pub origin: Option<&'a Arc<Conn>>,
+    /// The service import they came through, if they crossed accounts.
+    pub via: Option<&'a Hop<'a>>,
 }
 
 fn range_in(data: &[u8], slice: &[u8]) -> Range<u32> {
@@ -103,7 +108,7 @@ impl RunMsg {
 
 impl Worker {
     /// Delivers a run inside `account`. Returns how many of its messages somebody got, summed over
-    /// targets.
+    /// targets; what of it does not count as sent is in `uncounted`.
     pub(crate) fn dispatch(&mut self, account: &Arc<Account>, run: &Run<'_>) -> Traffic {
         let sent = match self.cache.get(account, run.subject) {
             Ok(hit) => {
@@ -126,7 +131,7 @@ impl Worker {
             }
         };
         if !self.expired.is_empty() {
-            self.end_expired(account);
+            self.end_expired();
         }
         sent
     }
@@ -159,9 +164,9 @@ impl Worker {
 
     /// Ends subscriptions that have had their last message.
     #[cold]
-    fn end_expired(&mut self, account: &Arc<Account>) {
+    fn end_expired(&mut self) {
         let mut expired = std::mem::take(&mut self.expired);
-        for sub in expired.drain(..) {
+        for (account, sub) in expired.drain(..) {
             if sub.close() {
                 account.unsubscribe(&sub);
                 if let Some(conn) = sub.conn() {

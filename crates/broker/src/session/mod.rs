@@ -179,7 +179,9 @@ impl Session {
             }
         }
         self.end_run(data, &mut run, worker);
-        self.conn.last_activity.store(worker.now.wall.0 as u64, std::sync::atomic::Ordering::Relaxed);
+        self.conn
+            .last_activity
+            .store(worker.now.wall.0 as u64, std::sync::atomic::Ordering::Relaxed);
         Progress { consumed: pos, need }
     }
 
@@ -232,7 +234,10 @@ impl Session {
             Violation::UnknownOperation => {
                 let end = if rest.len() > 32 { 32 } else { rest.len().saturating_sub(1) };
                 let snippet = stdx::go_text::quote(rest.get(..end).unwrap_or_default());
-                stdx::error!(log, "{label} - Client parser ERROR, state=0, i=0: proto='{snippet}...'");
+                stdx::error!(
+                    log,
+                    "{label} - Client parser ERROR, state=0, i=0: proto='{snippet}...'"
+                );
             }
             Violation::Arguments(what) => {
                 stdx::error!(log, "{label} - {what}: {}", stdx::go_text::quote(arguments(rest)));

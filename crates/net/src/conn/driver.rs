@@ -206,6 +206,9 @@ impl Driver {
             self.login = Some(tokio::task::spawn_blocking(move || login.run()));
         }
         context.worker.flush_touched();
+        if context.worker.deadline_moved() {
+            context.deadline.notify_one();
+        }
         self.stalled_until = context.worker.take_stall();
     }
 

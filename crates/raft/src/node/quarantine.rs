@@ -74,11 +74,8 @@ impl<M: Mutation> Node<M> {
             self.all_terms_known(out);
             return;
         }
-        let question = VoteRequest {
-            term: Term(0),
-            last: Position::ZERO,
-            candidate: self.config.id,
-        };
+        let question =
+            VoteRequest { term: Term(0), last: Position::ZERO, candidate: self.config.id };
         out.send.push(Send {
             dest: Dest::Vote,
             reply: ReplySubject::answers(self.vote_inbox),

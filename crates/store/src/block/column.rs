@@ -92,7 +92,11 @@ impl Column {
     }
 
     /// Present entries with `from <= seq <= to`, ascending.
-    pub(crate) fn range(&self, from: u64, to: u64) -> impl DoubleEndedIterator<Item = (u64, SubjectId)> + '_ {
+    pub(crate) fn range(
+        &self,
+        from: u64,
+        to: u64,
+    ) -> impl DoubleEndedIterator<Item = (u64, SubjectId)> + '_ {
         let start = self.position(from);
         let end = self.position(to.saturating_add(1)).max(start);
         self.ids

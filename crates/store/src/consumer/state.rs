@@ -134,7 +134,8 @@ impl ConsumerState {
                 _ => 0,
             };
             let delta = r.varint()?;
-            let secs = if version == 1 { base.checked_add(delta)? } else { base.checked_sub(delta)? };
+            let secs =
+                if version == 1 { base.checked_add(delta)? } else { base.checked_sub(delta)? };
             if seq == 0 {
                 return None;
             }
@@ -194,7 +195,9 @@ impl ConsumerState {
         if at.consumer <= self.ack_floor.consumer {
             return Ok(());
         }
-        let Some(found) = self.pending.get(&at.stream).copied() else { return Err(Error::NotFound) };
+        let Some(found) = self.pending.get(&at.stream).copied() else {
+            return Err(Error::NotFound);
+        };
         if policy == AckPolicy::All {
             self.ack_floor = at;
             self.pending = self.pending.split_off(&(at.stream + 1));

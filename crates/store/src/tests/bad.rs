@@ -60,8 +60,12 @@ fn a_directory_belongs_to_one_server() {
 }
 
 fn encrypted(key: &str, cipher: Cipher, previous: Option<&str>) -> Options {
-    let encryption =
-        Encryption { cipher, key: key.into(), previous: previous.map(Into::into), info: "$G".into() };
+    let encryption = Encryption {
+        cipher,
+        key: key.into(),
+        previous: previous.map(Into::into),
+        info: "$G".into(),
+    };
     Options { encryption: Some(encryption), block_size: Some(400), ..Options::default() }
 }
 
@@ -136,7 +140,8 @@ fn snapshots_restore_in_the_clear_and_are_sealed_again() {
     let mut store = open(&disk, encrypted("one", Cipher::ChaCha, None)).unwrap();
     put(&mut store, 20);
     store.remove(3).unwrap();
-    let archive = store.snapshot(&[("C".into(), b"{}".to_vec(), vec![0x16, 2, 0, 0, 0, 0, 0, 0])]).unwrap();
+    let archive =
+        store.snapshot(&[("C".into(), b"{}".to_vec(), vec![0x16, 2, 0, 0, 0, 0, 0, 0])]).unwrap();
     let target = SimDisk::new(2);
     assert_eq!(crate::restore_files(&target, &archive, 1 << 20).unwrap(), b"{}");
     let mut restored = open(&target, encrypted("two", Cipher::Aes, None)).unwrap();
@@ -154,7 +159,9 @@ fn wheels_are_rebuilt_when_stale() {
     for lose in [false, true] {
         let disk = SimDisk::new(1);
         let open = || {
-            FileStore::open(disk.clone(), settings.clone(), Options::default(), b"{}", Timestamp(1)).unwrap().0
+            FileStore::open(disk.clone(), settings.clone(), Options::default(), b"{}", Timestamp(1))
+                .unwrap()
+                .0
         };
         let mut store = open();
         let header = b"NATS/1.0\r\nNats-TTL: 5\r\n\r\n";
