@@ -279,6 +279,7 @@ impl Runner<'_> {
     }
 
     fn get(&mut self, method: &str, path: &str, checks: &[Check]) -> Step0 {
+        let shown = path;
         let path = self.substitute(path);
         let addr = self.server()?.http_addr();
         let checks: Vec<Check> = checks
@@ -299,7 +300,8 @@ impl Runner<'_> {
             }
             std::thread::sleep(Duration::from_millis(20));
         }
-        let _ = writeln!(self.transcript, "{method} {path}");
+        // As written: what stands for a number of one server differs on the other.
+        let _ = writeln!(self.transcript, "{method} {shown}");
         checks.iter().for_each(|c| {
             let _ = writeln!(self.transcript, "| {}", c.text);
         });
