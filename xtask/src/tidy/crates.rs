@@ -34,7 +34,8 @@ const EDGES: &[(&str, &[&str])] = &[
             "stdx",
         ],
     ),
-    ("net", &["broker", "wire", "subject", "stdx"]),
+    // What a handshake established becomes facts that `auth` decides on.
+    ("net", &["broker", "auth", "wire", "subject", "stdx"]),
     ("monitor", &["broker", "mesh", "mqtt", "jetstream", "subject", "stdx"]),
     (
         "node",

@@ -1,3 +1,5 @@
+//! The interest index against a naive one, and its tables.
+
 use super::*;
 use proptest::prelude::*;
 use std::sync::Arc;

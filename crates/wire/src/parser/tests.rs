@@ -1,3 +1,5 @@
+//! The client parser as tables, and under any split.
+
 use super::*;
 use proptest::prelude::*;
 
