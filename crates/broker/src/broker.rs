@@ -3,7 +3,8 @@
 //! Laws: what the message path reads here is immutable or swapped whole; the tables are locked for
 //!       connects, disconnects and monitoring only.
 
-use crate::account::{Account, GLOBAL, SYSTEM};
+use crate::account::latency::Samples;
+use crate::account::{self, Account, GLOBAL, SYSTEM};
 use crate::conn::{Conn, flag};
 use crate::outbox::Pool;
 use crate::settings::Settings;
@@ -15,8 +16,8 @@ use parking_lot::{Mutex, RwLock};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use stdx::log::Log;
 use std::time::Duration;
+use stdx::log::Log;
 use stdx::time::{Mono, Timestamp};
 use wire::error::CloseReason;
 use wire::info::Info;
@@ -64,6 +65,10 @@ pub struct Broker {
     /// Other totals.
     pub totals: Totals,
     workers: usize,
+    /// Latency samples that wait for the next flush.
+    pub(crate) samples: Arc<Samples>,
+    /// Names this server in reply subjects of measured requests.
+    pub(crate) name_hash: String,
 }
 
 impl Broker {
@@ -75,7 +80,9 @@ impl Broker {
         log: Log,
         workers: usize,
     ) -> Self {
-        let global = Arc::new(Account::new(GLOBAL.into(), 1, workers));
+        let samples = Arc::new(Samples::default());
+        let global = Arc::new(Account::new(GLOBAL.into(), 1, workers, samples.clone()));
+        let name_hash = account::short_hash(&info.server_name);
         let broker = Self {
             log,
             settings: ArcSwap::from_pointee(settings),
@@ -91,9 +98,11 @@ impl Broker {
             counters: Counters::new(workers),
             totals: Totals::default(),
             workers,
+            samples,
+            name_hash,
         };
         broker.accounts.write().insert(GLOBAL.into(), global);
-        broker.account_or_new(SYSTEM);
+        broker.account_or_new(SYSTEM).set_flag(account::flag::SYSTEM, true);
         broker
     }
 
@@ -156,9 +165,14 @@ impl Broker {
             .entry_ref(name)
             .or_insert_with(|| {
                 let id = self.next_account.fetch_add(1, Ordering::Relaxed);
-                Arc::new(Account::new(name.into(), id, self.workers))
+                Arc::new(Account::new(name.into(), id, self.workers, self.samples.clone()))
             })
             .clone()
+    }
+
+    /// Takes an account out of the table.
+    pub(crate) fn forget_account(&self, account: &Arc<Account>) {
+        self.accounts.write().remove(&account.name);
     }
 
     /// All accounts, by name.

@@ -19,6 +19,9 @@ pub mod stats;
 pub mod sub;
 pub mod worker;
 
+#[cfg(test)]
+mod tests;
+
 pub use broker::Broker;
 pub use conn::Conn;
 pub use session::Session;

@@ -3,10 +3,12 @@
 //! Laws: `delivered` changes only under the target's outbox lock; a closed subscription gets
 //!       nothing more, even where a cached match still names it.
 
+use crate::account::import::StreamImport;
+use crate::account::{Account, ServiceImport};
 use crate::conn::Conn;
 use smallvec::SmallVec;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use subject::sublist::Entry;
 
 /// Where matching messages go.
@@ -15,6 +17,10 @@ pub enum Target {
     Conn(Arc<Conn>),
     /// A handler inside this process.
     Internal(Arc<dyn Internal>),
+    /// A service of another account (ACC-006).
+    Service(Arc<ServiceImport>),
+    /// Answers on their way to the accounts whose requests they answer.
+    Responses,
 }
 
 /// A subscriber inside this process. Called on a network thread: it must not block, and hands
@@ -43,6 +49,20 @@ pub struct InternalMessage<'a> {
 pub struct Extra {
     /// Permissions with a denied subject inside the filter, tested at delivery (SUBJ-007).
     pub deny: Option<Arc<auth::Permissions>>,
+    /// It stands in another account's interest for one of its own account (ACC-005).
+    pub(crate) shadow: Option<Shadow>,
+}
+
+/// What a subscription to an imported stream stands for.
+pub(crate) struct Shadow {
+    /// The client's subscription, in the importer's account.
+    pub parent: Arc<Sub>,
+    /// That account.
+    pub importer: Weak<Account>,
+    /// The terms, for the subject the client sees.
+    pub import: Arc<StreamImport>,
+    /// The parent wants less than this one gets: deliveries are matched against its filter.
+    pub narrower: bool,
 }
 
 /// One subscription.
@@ -88,7 +108,8 @@ impl Sub {
         queue: Option<&[u8]>,
         extra: Option<Box<Extra>>,
     ) -> Self {
-        let mut text = SmallVec::with_capacity(sid.len() + filter.len() + queue.map_or(0, <[u8]>::len));
+        let mut text =
+            SmallVec::with_capacity(sid.len() + filter.len() + queue.map_or(0, <[u8]>::len));
         text.extend_from_slice(sid);
         text.extend_from_slice(filter);
         text.extend_from_slice(queue.unwrap_or_default());
@@ -165,7 +186,22 @@ impl Sub {
     pub fn conn(&self) -> Option<&Arc<Conn>> {
         match &self.target {
             Target::Conn(conn) => Some(conn),
-            Target::Internal(_) => None,
+            Target::Internal(_) | Target::Service(_) | Target::Responses => None,
+        }
+    }
+
+    /// What it stands for, if it is in another account's interest.
+    #[inline]
+    pub(crate) fn shadow(&self) -> Option<&Shadow> {
+        self.extra.as_ref()?.shadow.as_ref()
+    }
+
+    /// The subscription that deliveries count on: the client's own.
+    #[inline]
+    pub(crate) fn counted(&self) -> &Self {
+        match &self.extra {
+            None => self,
+            Some(extra) => extra.shadow.as_ref().map_or(self, |shadow| &shadow.parent),
         }
     }
 }

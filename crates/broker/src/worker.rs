@@ -3,10 +3,12 @@
 //! Law: never shared; everything here is reused, so the message path does not allocate.
 //! Hot path.
 
+use crate::account::Account;
 use crate::broker::Broker;
 use crate::conn::Conn;
 use crate::dispatch::cache::MatchCache;
 use crate::outbox::{self, Chunk, Pool};
+use crate::stats::Traffic;
 use crate::sub::{Handle, Sub};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -17,6 +19,8 @@ use subject::sublist::Matched;
 
 const STALL: Duration = Duration::from_millis(2);
 const STALL_LONG: Duration = Duration::from_millis(5);
+/// No deadline.
+pub(crate) const NEVER: Mono = Mono(u64::MAX);
 
 /// One network thread's context.
 pub struct Worker {
@@ -34,10 +38,24 @@ pub struct Worker {
     pub(crate) sizes: Vec<u8>,
     pub(crate) picks: Vec<u32>,
     pub(crate) run: Vec<crate::dispatch::RunMsg>,
-    pub(crate) expired: Vec<Arc<Sub>>,
+    /// Subscriptions that had their last message, and the accounts they are in.
+    pub(crate) expired: Vec<(Arc<Account>, Arc<Sub>)>,
+    /// Of what the current dispatch delivered: what stayed inside the server, or was counted
+    /// where it went.
+    pub(crate) uncounted: Traffic,
+    /// Scratch for subjects as importers see them.
+    pub(crate) renamed: Vec<u8>,
+    /// Scratch for mapped subjects: of the open run, and of the message at hand.
+    pub(crate) mapped: [Vec<u8>; 2],
+    /// When answers from other accounts are overdue.
+    pub(crate) due: Mono,
+    /// The deadline that was last asked about.
+    pub(crate) waited_for: Mono,
     /// The last target found far behind during this read: its producer is held back (CORE-041).
     pub(crate) stalled_on: Option<Arc<Conn>>,
     spare: VecDeque<Chunk>,
+    /// Whether results are remembered (SUBJ-015).
+    pub(crate) cache_matches: bool,
     random: u64,
     entropy: Entropy,
     /// Protocol lines go to the log (`-V`); looked up once per read.
@@ -52,7 +70,9 @@ impl Worker {
     pub fn new(id: usize, broker: Arc<Broker>, now: Now, entropy: Entropy) -> Self {
         let mut seed = [0; 8];
         entropy(&mut seed);
+        let cache_matches = !broker.settings().no_match_cache;
         Self {
+            cache_matches,
             id,
             broker,
             now,
@@ -65,6 +85,11 @@ impl Worker {
             picks: Vec::new(),
             run: Vec::new(),
             expired: Vec::new(),
+            uncounted: Traffic::default(),
+            renamed: Vec::new(),
+            mapped: [Vec::new(), Vec::new()],
+            due: NEVER,
+            waited_for: NEVER,
             stalled_on: None,
             spare: VecDeque::new(),
             random: u64::from_le_bytes(seed) | 1,
@@ -75,6 +100,9 @@ impl Worker {
 
     /// Writes out every outbox touched since the last call. Once per read.
     pub fn flush_touched(&mut self) {
+        if self.broker.samples.any() || self.due <= self.now.mono {
+            self.tend_services();
+        }
         // Taken out so that `self` can be lent; put back to keep its room.
         let mut touched = std::mem::take(&mut self.touched);
         for conn in touched.drain(..) {

@@ -85,6 +85,7 @@ impl Server {
         let host = Host {
             server_id: nkeys::KeyPair::new_server().public_key(),
             xkey: nkeys::XKey::new().public_key(),
+            stand_in: format!("nats-{}", nkeys::KeyPair::new_user().public_key()),
             workers,
             now: clock.now(),
             process: process.clone(),
@@ -210,8 +211,10 @@ impl Server {
         let host = options.client_host().to_owned();
         let (listener, local) = listen(&host, options.client_port())?;
         let mut info = (*self.node.broker.info()).clone();
-        info.port = local.port();
-        self.node.broker.set_info(info);
+        if info.port == 0 {
+            info.port = local.port();
+            self.node.broker.set_info(info);
+        }
         let shown = SocketAddr::new(local.ip(), local.port());
         stdx::notice!(self.log(), "Listening for client connections on {shown}");
         self.client = Some(local);

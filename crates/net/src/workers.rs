@@ -14,7 +14,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 /// Bytes a read may bring.
 pub(crate) const READ_SIZE: usize = 128 * 1024;
@@ -27,6 +27,8 @@ pub(crate) struct Context {
     pub clock: Clock,
     /// The buffer reads go to; borrowed for one read, owned by no connection.
     pub buf: BytesMut,
+    /// Tells the thread's own task that the worker's deadline moved.
+    pub deadline: Rc<Notify>,
 }
 
 enum Job {
@@ -45,8 +47,12 @@ pub struct Workers {
 impl Workers {
     /// Starts `count` threads.
     pub fn start(broker: &Arc<Broker>, count: usize, zero: Instant) -> std::io::Result<Self> {
-        let mut workers =
-            Self { senders: Default::default(), threads: Default::default(), next: AtomicUsize::new(0), tls: Arc::default() };
+        let mut workers = Self {
+            senders: Default::default(),
+            threads: Default::default(),
+            next: AtomicUsize::new(0),
+            tls: Arc::default(),
+        };
         let (mut senders, mut threads) = (Vec::new(), Vec::new());
         for id in 0..count {
             let (sender, receiver) = mpsc::unbounded_channel();
@@ -116,6 +122,21 @@ fn entropy(bytes: &mut [u8]) {
     }
 }
 
+/// Waits for the worker's deadline, and sees to it.
+async fn overdue(context: &RefCell<Context>) {
+    let at = {
+        let Context { worker, clock, .. } = &*context.borrow();
+        worker.next_deadline().map(|at| clock.instant(at))
+    };
+    match at {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+    let Context { worker, clock, .. } = &mut *context.borrow_mut();
+    worker.now = clock.now();
+    worker.on_timer();
+}
+
 fn run(
     id: usize,
     broker: Arc<Broker>,
@@ -127,7 +148,9 @@ fn run(
     let clock = Clock::new(zero);
     let now = clock.now();
     let worker = Worker::new(id, broker, now, entropy);
-    let context = Rc::new(RefCell::new(Context { worker, clock, buf: BytesMut::new() }));
+    let deadline = Rc::new(Notify::new());
+    let context = Context { worker, clock, buf: BytesMut::new(), deadline: deadline.clone() };
+    let context = Rc::new(RefCell::new(context));
     let local = tokio::task::LocalSet::new();
     local.block_on(runtime, async move {
         let mut sweep = tokio::time::interval(SWEEP_EVERY);
@@ -141,6 +164,8 @@ fn run(
                     None => break,
                 },
                 _ = sweep.tick() => context.borrow_mut().worker.sweep(),
+                () = deadline.notified() => {}
+                () = overdue(&context) => {}
             }
         }
     });

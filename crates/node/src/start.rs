@@ -1,10 +1,12 @@
 //! Building a server from its options.
 
+use crate::accounts;
 use crate::translate;
 use crate::{Host, Node};
 use arc_swap::ArcSwap;
 use auth::Authenticator;
 use broker::Broker;
+use broker::account::AccountError;
 use config::Options;
 use monitor::RequestCounts;
 use std::sync::Arc;
@@ -16,12 +18,22 @@ pub enum StartError {
     /// The users do not make sense together.
     #[error(transparent)]
     Auth(#[from] auth::user::AuthConfigError),
+    /// The accounts do not fit together.
+    #[error("{0}")]
+    Accounts(String),
+}
+
+impl StartError {
+    fn accounts(errors: Vec<AccountError>) -> Self {
+        let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        Self::Accounts(lines.join("\n"))
+    }
 }
 
 impl Node {
     /// A server that is not listening yet.
     pub fn new(options: Options, host: Host, log: Log) -> Result<Self, StartError> {
-        let users = translate::auth(&options);
+        let users = translate::auth(&options, &host.stand_in);
         let plaintext = users.has_plaintext_passwords();
         let authenticator = Authenticator::new(users)?;
         if plaintext {
@@ -30,9 +42,8 @@ impl Node {
         let info = translate::info(&options, &host, authenticator.auth_required_at_all());
         let settings = translate::settings(&options);
         let broker = Broker::new(settings, info, authenticator, log.clone(), host.workers);
-        for account in &options.accounts {
-            broker.account_or_new(&account.name);
-        }
+        broker.set_system_account(options.system_account());
+        broker.define_accounts(&accounts::definitions(&options)).map_err(StartError::accounts)?;
         Ok(Self {
             broker: Arc::new(broker),
             options: ArcSwap::from_pointee(options),

@@ -131,6 +131,14 @@ impl Mapping {
         &self.source
     }
 
+    /// All destinations, those for everywhere first: subject, upper end of its share in percent
+    /// (shares are counted up list by list), cluster.
+    pub fn destinations(&self) -> impl Iterator<Item = (&str, u8, &str)> {
+        let everywhere = self.everywhere.iter().map(|w| (w, ""));
+        let scoped = self.clusters.iter().flat_map(|s| s.list.iter().map(|w| (w, &*s.cluster)));
+        everywhere.chain(scoped).map(|(w, cluster)| (w.transform.destination(), w.below, cluster))
+    }
+
     /// Chooses a destination on a server of `cluster`; `dice` is uniform in 0..100.
     #[inline]
     pub fn choose(&self, cluster: &str, dice: impl FnOnce() -> u32) -> Selection<'_> {

@@ -1,13 +1,46 @@
-//! An account: one space of subjects, its interest, its limits and its counters.
+//! An account: one space of subjects, its interest, its limits and its counters; and what it shares
+//! with other accounts.
 //!
+//! `definition` is the configuration as plain data, `draft` checks and compiles it, `define` puts
+//! it in force; `shadow` (streams) and `response` (services) are the running state of sharing.
+//!
+//! Not here: how messages cross accounts (`dispatch::service`), users (`auth`).
 //! Laws: interest changes under the write lock and bumps the generation before the lock is given
-//!       up, so no cached match outlives what it was made from.
+//!       up, so no cached match outlives what it was made from; accounts refer to each other
+//!       weakly, the broker's table owns them.
+
+mod cycle;
+mod define;
+pub mod definition;
+mod draft;
+pub mod error;
+pub(crate) mod export;
+pub(crate) mod import;
+pub(crate) mod latency;
+mod limits;
+mod mapping;
+pub(crate) mod request_info;
+pub(crate) mod response;
+mod shadow;
+pub mod snapshot;
+
+pub use define::Changed;
+pub use definition::AccountDefinition;
+pub use draft::check;
+pub use error::AccountError;
+pub use import::ServiceImport;
+pub use limits::Limits;
 
 use crate::stats::Counters;
 use crate::sub::{Handle, Sub};
-use parking_lot::RwLock;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use arc_swap::ArcSwap;
+use export::Exports;
+use latency::Samples;
+use mapping::AccountMappings;
+use parking_lot::{Mutex, RwLock};
+use response::{Expected, Responses};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use subject::sublist::{Generations, Matched, Stamp, Sublist};
 
 /// The account of clients that name none.
@@ -15,14 +48,49 @@ pub const GLOBAL: &str = "$G";
 /// The default system account.
 pub const SYSTEM: &str = "$SYS";
 
+/// Rare properties, tested on the message path.
+pub(crate) mod flag {
+    /// Published subjects are mapped.
+    pub(crate) const MAPPED: u32 = 1;
+    /// Subscriptions may reach into other accounts.
+    pub(crate) const STREAM_IMPORTS: u32 = 1 << 1;
+    /// Some do, or did.
+    pub(crate) const SHADOWS: u32 = 1 << 2;
+    /// It is the system account.
+    pub(crate) const SYSTEM: u32 = 1 << 3;
+}
+
+/// Eight characters that stand for a name, as the reference's servers name each other in subjects.
+pub(crate) fn short_hash(name: &str) -> String {
+    use sha2::Digest;
+    let digits = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    let hash = sha2::Sha256::digest(name.as_bytes());
+    hash.iter().take(8).map(|b| char::from(digits[usize::from(*b) % 62])).collect()
+}
+
+/// A service import in force and its entry in the interest.
+pub(crate) type Service = (Arc<ServiceImport>, Arc<Sub>);
+
 /// One account.
 pub struct Account {
     /// Its name, or public key in operator mode.
     pub name: String,
     /// Number in this process; keys the match caches.
     pub id: u32,
+    flags: AtomicU32,
     interest: RwLock<Sublist<Handle>>,
     generations: Generations,
+    /// What it may use.
+    pub limits: Limits,
+    pub(crate) exports: ArcSwap<Exports>,
+    pub(crate) mappings: ArcSwap<AccountMappings>,
+    pub(crate) services: Mutex<Vec<Service>>,
+    pub(crate) shadows: Mutex<shadow::Shadows>,
+    pub(crate) responses: Responses,
+    pub(crate) expected: Expected,
+    /// `_R_.xxxxxx.`, the start of the reply subjects its responders are given.
+    pub(crate) reply_prefix: OnceLock<Box<[u8]>>,
+    pub(crate) samples: Arc<Samples>,
     /// Messages and bytes of its clients.
     pub counters: Counters,
     /// Clients connected now.
@@ -31,8 +99,10 @@ pub struct Account {
     pub total_clients: AtomicU64,
     /// Slow consumers seen.
     pub slow_consumers: AtomicU64,
-    /// Times the index was searched.
-    pub matches: AtomicU64,
+    /// Results that workers remember now, and how many receivers they have in all and at most.
+    pub cached: AtomicU64,
+    pub fanout_total: AtomicU64,
+    pub fanout_max: AtomicU64,
     /// Subscriptions ever added.
     pub inserts: AtomicU64,
     /// Subscriptions ever removed.
@@ -40,25 +110,80 @@ pub struct Account {
 }
 
 impl Account {
-    /// An account without interest.
-    pub fn new(name: String, id: u32, workers: usize) -> Self {
+    /// An account without interest. `samples` is where latency samples wait.
+    pub(crate) fn new(name: String, id: u32, workers: usize, samples: Arc<Samples>) -> Self {
         Self {
             name,
             id,
+            flags: AtomicU32::new(0),
             interest: RwLock::new(Sublist::default()),
             generations: Generations::default(),
+            limits: Limits::default(),
+            exports: ArcSwap::default(),
+            mappings: ArcSwap::default(),
+            services: Mutex::default(),
+            shadows: Mutex::default(),
+            responses: Responses::default(),
+            expected: Expected::default(),
+            reply_prefix: OnceLock::new(),
+            samples,
             counters: Counters::new(workers),
             clients: AtomicU64::new(0),
             total_clients: AtomicU64::new(0),
             slow_consumers: AtomicU64::new(0),
-            matches: AtomicU64::new(0),
+            cached: AtomicU64::new(0),
+            fanout_total: AtomicU64::new(0),
+            fanout_max: AtomicU64::new(0),
             inserts: AtomicU64::new(0),
             removes: AtomicU64::new(0),
         }
     }
 
-    /// Adds a subscription to the interest.
-    pub fn subscribe(&self, sub: &Arc<Sub>) {
+    /// Whether all of `bits` are set.
+    #[inline]
+    pub(crate) fn has(&self, bits: u32) -> bool {
+        self.flags.load(Ordering::Relaxed) & bits == bits
+    }
+
+    pub(crate) fn set_flag(&self, bits: u32, on: bool) {
+        if on {
+            self.flags.fetch_or(bits, Ordering::Relaxed);
+        } else {
+            self.flags.fetch_and(!bits, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether it is the system account.
+    pub fn is_system(&self) -> bool {
+        self.has(flag::SYSTEM)
+    }
+
+    /// Counts one more client if the account may have one (CORE-035).
+    pub fn admit_client(&self) -> bool {
+        let admitted = self.limits.admit(&self.clients);
+        if admitted {
+            self.total_clients.fetch_add(1, Ordering::Relaxed);
+        }
+        admitted
+    }
+
+    /// Adds a subscription to the interest, and to that of the accounts it imports from.
+    pub fn subscribe(self: &Arc<Self>, sub: &Arc<Sub>) {
+        self.enter(sub);
+        self.cast_shadows(sub);
+    }
+
+    /// Removes a subscription, and what was there only because of it.
+    pub fn unsubscribe(&self, sub: &Arc<Sub>) -> bool {
+        let removed = self.leave(sub);
+        if removed {
+            self.lift_shadows(sub);
+            self.forget_lost_answers(sub.filter());
+        }
+        removed
+    }
+
+    fn enter(&self, sub: &Arc<Sub>) {
         let mut interest = self.interest.write();
         interest.insert(Handle(sub.clone()));
         self.generations.changed(sub.filter());
@@ -66,8 +191,7 @@ impl Account {
         self.inserts.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Removes a subscription from the interest.
-    pub fn unsubscribe(&self, sub: &Arc<Sub>) -> bool {
+    fn leave(&self, sub: &Arc<Sub>) -> bool {
         let mut interest = self.interest.write();
         let removed = interest.remove(&Handle(sub.clone()));
         if removed {
@@ -87,7 +211,22 @@ impl Account {
     /// Who wants `subject`.
     pub fn matches(&self, subject: &[u8], out: &mut Matched<Handle>) {
         self.interest.read().matches(subject, out);
-        self.matches.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Notes how many receivers a subject has.
+    #[inline]
+    pub(crate) fn note_fanout(&self, fanout: usize) {
+        let fanout = fanout as u64;
+        if fanout > self.fanout_max.load(Ordering::Relaxed) {
+            self.fanout_max.fetch_max(fanout, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether anybody wants `subject`.
+    fn is_wanted(&self, subject: &[u8]) -> bool {
+        let mut matched = Matched::default();
+        self.interest.read().matches(subject, &mut matched);
+        !matched.is_empty()
     }
 
     /// Number of subscriptions.

@@ -10,7 +10,7 @@ use crate::broker::Broker;
 use crate::conn::{Conn, flag};
 use crate::session::trace;
 use crate::stats::Traffic;
-use crate::sub::{InternalMessage, Sub, Target};
+use crate::sub::{InternalMessage, Shadow, Sub, Target};
 use crate::worker::Worker;
 use std::sync::Arc;
 use wire::encode;
@@ -27,7 +27,12 @@ impl Worker {
         select: impl Fn(usize) -> bool,
     ) -> Traffic {
         match &sub.target {
-            Target::Conn(conn) => self.deliver_to_conn(sub, conn, account, run, select),
+            Target::Conn(conn) => match sub.shadow() {
+                None => self.deliver_to_conn(sub, conn, account, run, select),
+                Some(shadow) => self.deliver_shadow(sub, shadow, conn, run, &select),
+            },
+            Target::Service(import) => self.ask_service(import, account, run, &select),
+            Target::Responses => self.pass_answers(account, run, &select),
             Target::Internal(internal) => {
                 let mut got = Traffic::default();
                 for (_, msg) in run.msgs.iter().enumerate().filter(|(at, _)| select(*at)) {
@@ -42,9 +47,39 @@ impl Worker {
                     });
                     got.add(1, msg.len() as u64);
                 }
+                // The reference does not count what stays inside the server as sent.
+                self.uncounted.add(got.msgs, got.bytes);
                 got
             }
         }
+    }
+
+    /// Delivers messages of an imported stream under the subject its importer knows.
+    #[cold]
+    fn deliver_shadow(
+        &mut self,
+        sub: &Arc<Sub>,
+        shadow: &Shadow,
+        conn: &Arc<Conn>,
+        run: &Run<'_>,
+        select: &dyn Fn(usize) -> bool,
+    ) -> Traffic {
+        // Requests that came from another account are not passed on to a third as a stream.
+        let Some(importer) = shadow.importer.upgrade().filter(|_| run.via.is_none()) else {
+            return Traffic::default();
+        };
+        let mut subject = std::mem::take(&mut self.renamed);
+        subject.clear();
+        shadow.import.terms.rewrite.apply(run.subject, &mut subject);
+        let wanted = !shadow.narrower || subject::matches(&subject, shadow.parent.filter());
+        let got = if wanted {
+            let run = Run { subject: &subject, ..*run };
+            self.deliver_to_conn(sub, conn, &importer, &run, select)
+        } else {
+            Traffic::default()
+        };
+        self.renamed = subject;
+        got
     }
 
     fn deliver_to_conn(
@@ -57,7 +92,8 @@ impl Worker {
     ) -> Traffic {
         let flags = conn.flags();
         let own = run.origin.is_some_and(|origin| Arc::ptr_eq(origin, conn));
-        if sub.is_closed() || (own && flags & flag::NO_ECHO != 0) {
+        let counted = sub.counted();
+        if sub.is_closed() || counted.is_closed() || (own && flags & flag::NO_ECHO != 0) {
             return Traffic::default();
         }
         if let Some(extra) = &sub.extra
@@ -66,7 +102,7 @@ impl Worker {
         {
             return Traffic::default();
         }
-        let max = sub.max();
+        let max = counted.max();
         let mut got = Traffic::default();
         let mut prefix = Prefix::None;
         let mut out = conn.outbox.lock();
@@ -77,7 +113,7 @@ impl Worker {
             if !select(at) {
                 continue;
             }
-            if max > 0 && sub.delivered() + got.msgs >= max {
+            if max > 0 && counted.delivered() + got.msgs >= max {
                 break;
             }
             let header = msg.header_len();
@@ -111,7 +147,7 @@ impl Worker {
         }
         out.msgs += got.msgs;
         out.bytes += got.bytes;
-        let total = sub.count(got.msgs);
+        let total = counted.count(got.msgs);
         if out.stalls_producers() {
             self.backlog(&mut out, conn, account, run.origin);
         }
@@ -121,7 +157,8 @@ impl Worker {
             self.touched.push(conn.clone());
         }
         if max > 0 && total >= max {
-            self.expired.push(sub.clone());
+            let ended = sub.shadow().map_or(sub, |shadow| &shadow.parent);
+            self.expired.push((account.clone(), ended.clone()));
         }
         if flags & flag::TRACK_RESPONSES != 0 {
             self.allow_replies(conn, run);

@@ -12,6 +12,9 @@
 pub(crate) mod cache;
 mod deliver;
 mod queue;
+mod service;
+
+pub(crate) use self::service::Hop;
 
 use self::cache::Hit;
 use crate::account::Account;
@@ -46,6 +49,8 @@ pub(crate) struct Run<'a> {
     pub msgs: &'a [RunMsg],
     /// Who published them.
     pub origin: Option<&'a Arc<Conn>>,
+    /// The service import they came through, if they crossed accounts.
+    pub via: Option<&'a Hop<'a>>,
 }
 
 fn range_in(data: &[u8], slice: &[u8]) -> Range<u32> {
@@ -103,15 +108,20 @@ impl RunMsg {
 
 impl Worker {
     /// Delivers a run inside `account`. Returns how many of its messages somebody got, summed over
-    /// targets.
+    /// targets; what of it does not count as sent is in `uncounted`.
     pub(crate) fn dispatch(&mut self, account: &Arc<Account>, run: &Run<'_>) -> Traffic {
         let sent = match self.cache.get(account, run.subject) {
-            Ok(hit) => self.deliver_hit(account, &hit, run),
+            Ok(hit) => {
+                account.counters.looked_up(self.id, true);
+                self.deliver_hit(account, &hit, run)
+            }
             Err(miss) => {
+                account.counters.looked_up(self.id, false);
                 // Out of `self` while it is used, so that `self` can be lent.
                 let mut matched = std::mem::take(&mut self.scratch);
                 account.matches(run.subject, &mut matched);
-                if miss.admit {
+                account.note_fanout(matched.fanout());
+                if (miss.admit || run.msgs.len() > 1) && self.cache_matches {
                     self.cache.put(miss, account, run.subject, &matched);
                 }
                 let sent = self.deliver_all(account, &matched, run);
@@ -121,7 +131,7 @@ impl Worker {
             }
         };
         if !self.expired.is_empty() {
-            self.end_expired(account);
+            self.end_expired();
         }
         sent
     }
@@ -154,9 +164,9 @@ impl Worker {
 
     /// Ends subscriptions that have had their last message.
     #[cold]
-    fn end_expired(&mut self, account: &Arc<Account>) {
+    fn end_expired(&mut self) {
         let mut expired = std::mem::take(&mut self.expired);
-        for sub in expired.drain(..) {
+        for (account, sub) in expired.drain(..) {
             if sub.close() {
                 account.unsubscribe(&sub);
                 if let Some(conn) = sub.conn() {

@@ -115,7 +115,8 @@ impl Session {
             Transport::InProcess => ConnectionType::InProcess,
         };
         let nonce = self.nonce.clone();
-        let attempt = Attempt { connect, nonce, way, certificate: self.certificate.clone(), implicit };
+        let attempt =
+            Attempt { connect, nonce, way, certificate: self.certificate.clone(), implicit };
         let authenticator = worker.broker.authenticator();
         if authenticator.is_slow(&attempt.request()) {
             self.phase = Phase::Verifying;
@@ -171,14 +172,17 @@ impl Session {
     /// Joins the identity's account; `false` if that has no room.
     fn enter_account(&mut self, identity: &Identity, worker: &mut Worker) -> bool {
         let account = worker.broker.account_or_new(&identity.account);
-        if self.counted {
+        if std::mem::take(&mut self.counted) {
             self.account.clients.fetch_sub(1, Ordering::Relaxed);
-        } else {
-            account.total_clients.fetch_add(1, Ordering::Relaxed);
+        }
+        if !account.admit_client() {
+            let reason = CloseReason::MaxAccountConnectionsExceeded;
+            self.refuse(text::MAX_ACCOUNT_CONNECTIONS, reason, worker);
+            return false;
         }
         self.counted = true;
-        account.clients.fetch_add(1, Ordering::Relaxed);
         self.account = account;
+        self.limits.max_payload = self.account.limits.payload(self.settings.max_payload);
         self.permissions.clone_from(&identity.permissions);
         self.allowed.clear();
         let replies = self.permissions.as_ref().and_then(|permissions| {
@@ -198,7 +202,9 @@ impl Session {
         self.verbose = connect.verbose;
         self.pedantic = connect.pedantic;
         self.no_responders = connect.no_responders;
-        self.conn.set(flag::HEADERS, connect.headers && self.settings.headers);
+        let headers = connect.headers && self.settings.headers;
+        self.conn.set(flag::HEADERS, headers);
+        self.limits.headers = headers;
         self.conn.set(flag::NO_ECHO, !connect.echo);
         self.describe(connect, identity, worker);
         self.restart_pings(worker);
@@ -251,7 +257,8 @@ impl Session {
         facts.lang.clone_from(&connect.lang);
         facts.version.clone_from(&connect.version);
         facts.label.clear();
-        for part in [client, if user.is_empty() { user } else { format!("{}/{user}", self.account.name) }]
+        for part in
+            [client, if user.is_empty() { user } else { format!("{}/{user}", self.account.name) }]
         {
             if !part.is_empty() {
                 facts.label.push_str(" - ");

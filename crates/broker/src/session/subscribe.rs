@@ -26,7 +26,7 @@ impl Session {
         let extra = match self.permissions.as_ref().map(|p| (p, p.can_subscribe(filter, queue))) {
             None | Some((_, SubscribeDecision::Allowed)) => None,
             Some((permissions, SubscribeDecision::AllowedFiltered)) => {
-                Some(Box::new(Extra { deny: Some(permissions.clone()) }))
+                Some(Box::new(Extra { deny: Some(permissions.clone()), ..Extra::default() }))
             }
             Some((_, SubscribeDecision::Denied)) => {
                 self.refuse_subscription(filter, queue, sid, "", worker);
@@ -39,8 +39,8 @@ impl Session {
             return;
         }
         let mut subs = self.conn.subs.lock();
-        let limit = self.settings.max_subscriptions;
-        if limit > 0 && subs.len() >= limit {
+        let limit = self.account.limits.subscriptions(self.settings.max_subscriptions);
+        if limit.is_some_and(|limit| subs.len() as u64 >= limit) {
             drop(subs);
             self.send_error(text::MAX_SUBSCRIPTIONS, worker);
             return;
@@ -95,7 +95,16 @@ impl Session {
         if let Some(sub) = sub {
             match max.and_then(|max| u64::try_from(max).ok()) {
                 Some(max) if max > sub.delivered() => sub.set_max(max),
-                _ => self.remove(&sub),
+                _ => {
+                    self.remove(&sub);
+                    if worker.trace {
+                        self.trace_line(
+                            "<->",
+                            &format!("DELSUB {}", String::from_utf8_lossy(sid)),
+                            worker,
+                        );
+                    }
+                }
             }
         }
         if self.verbose {

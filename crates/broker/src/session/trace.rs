@@ -13,7 +13,11 @@ use wire::parser::{Frame, Publish};
 const SECRETS: [&str; 7] = ["pass", "password", "auth_token", "sig", "proxy_sig", "nkey", "jwt"];
 
 /// A payload as the log shows it, quoted; `None` if there is nothing to show.
-pub(crate) fn payload(settings: &Settings, body: &[u8], header_len: Option<usize>) -> Option<String> {
+pub(crate) fn payload(
+    settings: &Settings,
+    body: &[u8],
+    header_len: Option<usize>,
+) -> Option<String> {
     let mut body = body;
     if settings.trace_headers {
         body = body.get(..header_len.filter(|n| *n > 0)?)?;
@@ -61,7 +65,7 @@ impl Session {
     }
 
     #[cold]
-    pub(super) fn trace_publish(&self, p: &Publish<'_>, worker: &Worker) {
+    pub(super) fn trace_publish(&self, p: &Publish<'_>, subject: &[u8], worker: &Worker) {
         if !self.is_traced() {
             return;
         }
@@ -79,12 +83,22 @@ impl Session {
         if let Some(payload) = payload(&self.settings, p.body, p.header_len.map(|n| n as usize)) {
             stdx::trace!(worker.broker.log, "{label} - <<- MSG_PAYLOAD: [{payload}]");
         }
+        if subject != p.subject {
+            let text = String::from_utf8_lossy;
+            let (from, to) = (text(p.subject), text(subject));
+            stdx::trace!(worker.broker.log, "{label} - <<- [MAPPING {from} -> {to}]");
+        }
     }
 
     #[cold]
     pub(super) fn trace_out(&self, line: &str, worker: &Worker) {
+        self.trace_line("->>", line, worker);
+    }
+
+    #[cold]
+    pub(super) fn trace_line(&self, way: &str, line: &str, worker: &Worker) {
         if self.is_traced() {
-            stdx::trace!(worker.broker.log, "{} - ->> [{line}]", self.conn.label());
+            stdx::trace!(worker.broker.log, "{} - {way} [{line}]", self.conn.label());
         }
     }
 }

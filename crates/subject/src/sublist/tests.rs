@@ -1,4 +1,4 @@
-//! The interest index against a naive one, and its tables.
+//! The interest index against the definition of matching.
 
 use super::*;
 use proptest::prelude::*;

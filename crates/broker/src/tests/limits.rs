@@ -1,0 +1,56 @@
+//! Limits of accounts.
+
+use super::harness::*;
+use crate::account::AccountDefinition;
+use crate::account::definition::LimitsDefinition;
+
+fn limited() -> House {
+    let limits = LimitsDefinition {
+        connections: Some(2),
+        subscriptions: Some(2),
+        payload: Some(10),
+        leafnodes: None,
+    };
+    House::new(&[AccountDefinition { limits, ..account("A") }, account("B")])
+}
+
+// Contract: ACC-004, CORE-035
+#[test]
+fn an_account_has_so_many_clients() {
+    let mut house = limited();
+    let mut first = house.connect("A");
+    let _second = house.connect("A");
+    for line in ["CONNECT {\"verbose\":false}\r\n", "SUB x 1\r\n", "PUB x 0\r\n\r\n"] {
+        let mut third = house.accept();
+        third.send(&mut house, &[line, "PING\r\n"].concat());
+        assert_eq!(third.read(), "-ERR 'maximum account active connections exceeded'\n");
+        let reason = third.session.conn.outbox.lock().closing().map(wire::error::CloseReason::text);
+        assert_eq!(reason, Some("Maximum Account Connections Exceeded"));
+        third.end(&mut house);
+    }
+    house.connect("B");
+    first.end(&mut house);
+    let mut third = house.connect("A");
+    third.send(&mut house, "PING\r\n");
+    assert_eq!(third.read(), "PONG\n");
+}
+
+// Contract: ACC-004, CORE-032, CORE-059
+#[test]
+fn a_connection_has_so_many_subscriptions_and_such_payloads() {
+    let mut house = limited();
+    let mut a = house.accept();
+    a.send(&mut house, "CONNECT {\"verbose\":false,\"protocol\":1}\r\nPING\r\n");
+    assert!(a.read().contains("\"max_payload\":10,"));
+    a.send(&mut house, "SUB x 1\r\nSUB y 2\r\nSUB z 3\r\n");
+    assert_eq!(a.read(), "-ERR 'maximum subscriptions exceeded'\n");
+    a.send(&mut house, "UNSUB 1\r\nSUB z 3\r\n");
+    a.send(&mut house, &publish("z", "", "0123456789"));
+    assert_eq!(a.read(), "MSG z 3 10\n0123456789\n");
+    a.send(&mut house, &publish("z", "", "0123456789X"));
+    assert_eq!(a.read(), "-ERR 'Maximum Payload Violation'\n");
+    let mut b = house.connect("B");
+    b.send(&mut house, "SUB x 1\r\nSUB y 2\r\nSUB z 3\r\n");
+    b.send(&mut house, &publish("z", "", "0123456789X"));
+    assert_eq!(b.read(), "MSG z 3 11\n0123456789X\n");
+}

@@ -1,0 +1,9 @@
+//! Sessions driven with bytes, without sockets or threads.
+
+mod harness;
+mod limits;
+mod mapping;
+mod reload;
+mod service;
+mod stream;
+mod validation;
