@@ -102,7 +102,9 @@ fn problems(
     let shown = ledger.shown();
     for row in contract.rows.iter() {
         let (deferred, claims) = (contract.deferred(&row.id), shown.get(row.id.as_str()));
-        if let (Some(_), Some(claims)) = (deferred, claims) {
+        if let Some(claims) = claims
+            && contract.deferred_by_name(&row.id)
+        {
             found.push(format!("{}: deferred, yet shown by {}", row.id, claims[0].name));
         }
         if deferred.is_none() && claims.is_none() && contract.closed.contains(&row.area) {

@@ -115,7 +115,8 @@ impl Runner<'_> {
 
     fn builder(&mut self, config: &str, args: &[String]) -> ServerBuilder {
         let config = self.substitute(config);
-        let builder = ServerBuilder::of(self.binary).config(&config).args(args);
+        let args: Vec<String> = args.iter().map(|a| self.substitute(a)).collect();
+        let builder = ServerBuilder::of(self.binary).config(&config).args(&args);
         // A script that asks about certificates gets them beside its configuration file.
         if config.contains("{dir}/server.pem") {
             builder.with_certs(self.authority())
@@ -158,10 +159,11 @@ impl Runner<'_> {
         let ended = process.refused(status);
         let _ = writeln!(self.transcript, "{text}");
         for check in checks {
+            let expected = self.substitute(&check.expected);
             let holds = match check.what.as_str() {
-                "exit" => ended.status.code() == check.expected.parse().ok(),
-                "stderr" => ended.stderr.contains(&check.expected),
-                "stdout" => ended.stdout.contains(&check.expected),
+                "exit" => ended.status.code() == expected.parse().ok(),
+                "stderr" => ended.stderr.contains(&expected),
+                "stdout" => ended.stdout.contains(&expected),
                 other => return Err(format!("a process has no {other:?}")),
             };
             if !holds {

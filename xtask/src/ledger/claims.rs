@@ -1,5 +1,6 @@
 //! Who claims a row: Rust tests below `// Contract: ...`, scripts with `# contract: ...`.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use crate::{rust_text, tree};
@@ -23,8 +24,19 @@ pub(super) const SCRIPTS: &str = "scripts";
 pub(super) fn scan() -> Result<Vec<Claim>, String> {
     let root = tree::root();
     let mut claims = Vec::new();
+    let mut files = Vec::new();
     for path in rust_files() {
-        claims.extend(rust_claims(&tree::shown(&path), &tree::read(&path)?));
+        files.push((tree::shown(&path), tree::read(&path)?));
+    }
+    let mut helpers: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for (place, text) in &files {
+        if !helpers.contains_key(room_of(place)) {
+            let own = files.iter().filter(|(p, _)| room_of(p) == room_of(place));
+            let found = asserting(own.map(|(_, text)| text.as_str()));
+            helpers.insert(room_of(place).to_owned(), found);
+        }
+        let known = &helpers[room_of(place)];
+        claims.extend(rust_claims(place, text, known));
     }
     for path in tree::files(&root.join("conformance"), "nats") {
         let relative = path.strip_prefix(root.join("conformance")).unwrap_or(&path);
@@ -37,6 +49,38 @@ pub(super) fn scan() -> Result<Vec<Claim>, String> {
 fn rust_files() -> Vec<std::path::PathBuf> {
     let root = tree::root();
     ["crates", "fuzz", "xtask"].iter().flat_map(|dir| tree::files(&root.join(dir), "rs")).collect()
+}
+
+/// The crate of a file, as `crates/auth`.
+fn room_of(place: &str) -> &str {
+    let end = place.match_indices('/').nth(1).map_or(place.len(), |(at, _)| at);
+    &place[..end]
+}
+
+/// Names of functions that assert, themselves or through others of these files.
+fn asserting<'a>(texts: impl Iterator<Item = &'a str>) -> BTreeSet<String> {
+    let mut functions = Vec::new();
+    for text in texts {
+        let code = rust_text::code_only(text);
+        for (at, _) in code.match_indices("fn ") {
+            if let Some((name, body)) = named_body(&code, at) {
+                functions.push((name, body.to_owned()));
+            }
+        }
+    }
+    let mut known = BTreeSet::new();
+    loop {
+        let before = known.len();
+        for (name, body) in &functions {
+            // Short common names would make everything an assertion.
+            if name.len() > 3 && !known.contains(name) && body_asserts(body, &known) {
+                known.insert(name.clone());
+            }
+        }
+        if known.len() == before {
+            return known;
+        }
+    }
 }
 
 fn ids(text: &str) -> impl Iterator<Item = String> + '_ {
@@ -62,7 +106,7 @@ fn script_claim(place: &str, name: &str, text: &str) -> Claim {
     }
 }
 
-fn rust_claims(place: &str, text: &str) -> Vec<Claim> {
+fn rust_claims(place: &str, text: &str, helpers: &BTreeSet<String>) -> Vec<Claim> {
     let code = rust_text::code_only(text);
     let lines: Vec<&str> = text.lines().collect();
     let starts = line_starts(text);
@@ -81,7 +125,7 @@ fn rust_claims(place: &str, text: &str) -> Vec<Claim> {
         }
         let from = starts.get(at).copied().unwrap_or(text.len());
         let (name, asserts) = match function(&code, from) {
-            Some((name, body)) => (name, body_asserts(body)),
+            Some((name, body)) => (name, body_asserts(body, helpers)),
             None => ("(no test below)".to_owned(), false),
         };
         let binary = binary_of(place);
@@ -105,21 +149,35 @@ fn function(code: &str, from: usize) -> Option<(String, &str)> {
     if !before.contains("test") {
         return None;
     }
+    named_body(code, at)
+}
+
+/// Name and body of the function whose `fn ` stands at `at`.
+fn named_body(code: &str, at: usize) -> Option<(String, &str)> {
     let name: String =
         code[at + 3..].chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
     let (open, end) = rust_text::block(code, at)?;
     Some((name, &code[open..end]))
 }
 
-/// Whether a body can fail: assertion macros, panicking extractors, or helpers that assert.
-fn body_asserts(body: &str) -> bool {
+/// Whether a body can fail: assertion macros, panicking extractors, or functions known to assert.
+/// `known` are such functions of the same crate.
+fn body_asserts(body: &str, known: &BTreeSet<String>) -> bool {
     const MACROS: [&str; 4] = ["assert", "panic!", "unreachable!", "prop_assert"];
     const METHODS: [&str; 4] = [".unwrap", ".expect", ".msg()", ".flush()"];
     const HELPERS: [&str; 6] = ["expect", "check", "golden", "eventually", "refuse", "accept"];
     MACROS.iter().chain(&METHODS).any(|m| body.contains(m))
-        || body.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| {
-            HELPERS.iter().any(|h| word.starts_with(h)) && body.contains(&format!("{word}("))
-        })
+        || calls(body)
+            .any(|name| known.contains(name) || HELPERS.iter().any(|h| name.starts_with(h)))
+}
+
+/// The words of a body that are followed by an opening parenthesis.
+fn calls(body: &str) -> impl Iterator<Item = &str> {
+    body.match_indices('(').filter_map(|(at, _)| {
+        let before = &body[..at];
+        let word = before.rfind(|c: char| !c.is_alphanumeric() && c != '_').map_or(0, |i| i + 1);
+        (word < at).then(|| &before[word..])
+    })
 }
 
 /// Unit tests live in the binary named after the crate's library, others in that of their file.
@@ -171,7 +229,7 @@ mod tests {
         let text = "mod t {\n    // Contract: CONF-001, CONF-002\n    // Contract: CONF-003\n    \
                     #[test]\n    fn keys() {\n        assert_eq!(a, b);\n    }\n    // Contract: X-1\n    \
                     #[tokio::test]\n    async fn idle() { let x = 1; }\n}\n// Contract: Y-1\nstruct S;\n";
-        let claims = rust_claims("crates/config/src/lang.rs", text);
+        let claims = rust_claims("crates/config/src/lang.rs", text, &BTreeSet::new());
         assert_eq!(claims.len(), 3);
         assert_eq!(claims[0].rows, ["CONF-001", "CONF-002", "CONF-003"]);
         assert_eq!((claims[0].name.as_str(), claims[0].binary.as_str()), ("keys", "config"));
@@ -182,9 +240,16 @@ mod tests {
 
     #[test]
     fn helpers_count_as_assertions() {
-        assert!(body_asserts("{ check_config(x); }"));
-        assert!(body_asserts("{ client.expect(y); }"));
-        assert!(!body_asserts("{ let checked = 1; run(checked) }"));
+        let none = BTreeSet::new();
+        assert!(body_asserts("{ check_config(x); }", &none));
+        assert!(body_asserts("{ client.expect(y); }", &none));
+        assert!(!body_asserts("{ let checked = 1; run(checked) }", &none));
+        let text = "fn swap_both(a: u8) { inner_part(a) }\nfn inner_part(a: u8) { assert!(a > 0); }\n\
+                    fn idle_part() {}\n";
+        let known = asserting(std::iter::once(text));
+        assert_eq!(known.iter().collect::<Vec<_>>(), ["inner_part", "swap_both"]);
+        assert!(body_asserts("{ swap_both(1); }", &known));
+        assert!(!body_asserts("{ idle_part(); }", &known));
     }
 
     #[test]

@@ -67,6 +67,12 @@ impl Contract {
         self.deferrals.iter().find(|(p, _)| covers(p, id)).map(|(_, reason)| reason.as_str())
     }
 
+    /// Whether the row is deferred by its own name or range: then nothing may show it. A whole area
+    /// is deferred as long as its rows are not shown one by one.
+    pub(super) fn deferred_by_name(&self, id: &str) -> bool {
+        self.deferrals.iter().any(|(p, _)| !p.ends_with('*') && covers(p, id))
+    }
+
     /// Areas in the order of the contract.
     pub(super) fn areas(&self) -> Vec<&str> {
         let mut areas: Vec<&str> = Vec::new();

@@ -34,6 +34,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "stdx",
         ],
     ),
+    // What a handshake established becomes facts that `auth` decides on.
     ("net", &["broker", "auth", "wire", "subject", "stdx"]),
     ("monitor", &["broker", "mesh", "mqtt", "jetstream", "subject", "stdx"]),
     (
@@ -52,6 +53,7 @@ const EDGES: &[(&str, &[&str])] = &[
         ],
     ),
     ("ironats", &["node", "net", "config", "broker", "monitor", "auth", "wire", "subject", "stdx"]),
+    ("sim", &["node", "raft", "store", "jetstream-core", "jetstream-meta", "subject", "stdx"]),
     ("testkit", &[]),
     ("conformance", &["testkit"]),
     ("bench", &["testkit"]),
@@ -61,7 +63,7 @@ const EDGES: &[(&str, &[&str])] = &[
 const RUNTIME: &[&str] = &["net", "ironats"];
 
 /// Crates that only tests may use.
-const TEST_SIDE: &[&str] = &["testkit", "conformance", "bench"];
+const TEST_SIDE: &[&str] = &["testkit", "conformance", "bench", "sim"];
 
 struct Manifest {
     /// Dependency names by table (`dependencies`, `dev-dependencies`, ...).

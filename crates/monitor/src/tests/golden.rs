@@ -110,7 +110,7 @@ fn accstatz_leaves_idle_accounts_out_unless_asked() {
     assert_eq!(all.matches("\"acc\":").count(), 4);
 }
 
-// Contract: MON-014
+// The document of MON-014, whose row waits for the links it shows.
 #[test]
 fn routez_without_and_with_routes() {
     check(&server(), "/routez", "", &golden!("routez_off.json"));
@@ -135,7 +135,7 @@ fn routez_without_and_with_routes() {
     check(&source, "/routez", "subs=detail", &golden!("routez.json"));
 }
 
-// Contract: MON-015
+// The document of MON-015, whose row waits for the links it shows.
 #[test]
 fn gatewayz_without_and_with_gateways() {
     check(&server(), "/gatewayz", "gw_name=X", &golden!("gatewayz_off.json"));
@@ -167,7 +167,7 @@ fn gatewayz_without_and_with_gateways() {
     );
 }
 
-// Contract: MON-016
+// The document of MON-016, whose row waits for the links it shows.
 #[test]
 fn leafz_without_and_with_leafnodes() {
     check(&server(), "/leafz", "", &golden!("leafz_off.json"));
