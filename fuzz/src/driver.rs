@@ -80,7 +80,14 @@ pub fn session(
 fn one(target: &Target, input: &[u8]) -> Result<Shape, Broken> {
     match attempt(target, input) {
         Ok(shape) => Ok(shape),
-        Err(how) => Err(Broken { input: smaller(target, input), how }),
+        Err(how) => {
+            // The first panic has been told; the many of the search for a smaller one need not.
+            let hook = panic::take_hook();
+            panic::set_hook(Box::new(|_| {}));
+            let input = smaller(target, input);
+            panic::set_hook(hook);
+            Err(Broken { input, how })
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! `cargo xtask fuzz`: the fuzz driver, built with optimisation.
+//! `cargo xtask fuzz`: the fuzz driver, optimised and with every check on.
 //!
 //! Not here: the targets and the driver (`fuzz/`).
 
@@ -11,7 +11,7 @@ pub(crate) fn run(args: &[String]) -> Result<(), String> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let status = Command::new(cargo)
         .current_dir(tree::root())
-        .args(["run", "--quiet", "--release", "--package", "ironats-fuzz", "--"])
+        .args(["run", "--quiet", "--profile", "fuzz", "--package", "ironats-fuzz", "--"])
         .args(args)
         .status()
         .map_err(|e| e.to_string())?;

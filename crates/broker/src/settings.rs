@@ -24,6 +24,8 @@ pub struct Settings {
     pub auth_timeout: Duration,
     pub no_fast_producer_stall: bool,
     pub headers: bool,
+    /// Do not remember who wants a subject.
+    pub no_match_cache: bool,
     pub max_closed_clients: usize,
     pub max_traced_msg_len: usize,
     pub trace_headers: bool,
@@ -47,6 +49,7 @@ impl Default for Settings {
             auth_timeout: Duration::from_secs(2),
             no_fast_producer_stall: false,
             headers: true,
+            no_match_cache: false,
             max_closed_clients: 10_000,
             max_traced_msg_len: 0,
             trace_headers: false,

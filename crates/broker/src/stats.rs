@@ -28,6 +28,8 @@ struct Cell {
     in_bytes: AtomicU64,
     out_msgs: AtomicU64,
     out_bytes: AtomicU64,
+    lookups: AtomicU64,
+    hits: AtomicU64,
 }
 
 /// Messages in and out, counted per worker.
@@ -49,6 +51,22 @@ impl Counters {
         bump(&cell.in_bytes, received.bytes);
         bump(&cell.out_msgs, sent.msgs);
         bump(&cell.out_bytes, sent.bytes);
+    }
+
+    /// Counts a search for receivers, and whether a cache answered it.
+    #[inline]
+    pub fn looked_up(&self, worker: usize, hit: bool) {
+        let Some(cell) = self.cells.get(worker) else { return };
+        bump(&cell.lookups, 1);
+        bump(&cell.hits, u64::from(hit));
+    }
+
+    /// Searches for receivers, and how many of them a cache answered.
+    pub fn lookups(&self) -> (u64, u64) {
+        let sum = |field: fn(&Cell) -> &AtomicU64| {
+            self.cells.iter().map(|cell| field(cell).load(Ordering::Relaxed)).sum()
+        };
+        (sum(|cell| &cell.lookups), sum(|cell| &cell.hits))
     }
 
     /// Sums over the workers: received, sent.

@@ -108,7 +108,8 @@ impl Sub {
         queue: Option<&[u8]>,
         extra: Option<Box<Extra>>,
     ) -> Self {
-        let mut text = SmallVec::with_capacity(sid.len() + filter.len() + queue.map_or(0, <[u8]>::len));
+        let mut text =
+            SmallVec::with_capacity(sid.len() + filter.len() + queue.map_or(0, <[u8]>::len));
         text.extend_from_slice(sid);
         text.extend_from_slice(filter);
         text.extend_from_slice(queue.unwrap_or_default());

@@ -54,6 +54,8 @@ pub struct Worker {
     /// The last target found far behind during this read: its producer is held back (CORE-041).
     pub(crate) stalled_on: Option<Arc<Conn>>,
     spare: VecDeque<Chunk>,
+    /// Whether results are remembered (SUBJ-015).
+    pub(crate) cache_matches: bool,
     random: u64,
     entropy: Entropy,
     /// Protocol lines go to the log (`-V`); looked up once per read.
@@ -68,7 +70,9 @@ impl Worker {
     pub fn new(id: usize, broker: Arc<Broker>, now: Now, entropy: Entropy) -> Self {
         let mut seed = [0; 8];
         entropy(&mut seed);
+        let cache_matches = !broker.settings().no_match_cache;
         Self {
+            cache_matches,
             id,
             broker,
             now,

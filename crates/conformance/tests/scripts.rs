@@ -2,6 +2,7 @@
 //! equal transcripts. Only one of the two: `IRONATS_CONFORM=ours` or `IRONATS_CONFORM=peer`.
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use conformance::{Script, run, version};
@@ -65,7 +66,9 @@ fn both(
     if let (Some(min), Some(have)) = (script.peer_min, peer_version)
         && have < min
     {
-        eprintln!("SKIPPED against the peer {have:?}: {} needs {min:?}", script.name);
+        // One write: parts of a line would mix with the lines of other scripts.
+        let notice = format!("SKIPPED against the peer {have:?}: {} needs {min:?}\n", script.name);
+        let _ = std::io::stderr().write_all(notice.as_bytes());
         return Ok(());
     }
     let theirs = on("the peer", peer)?;

@@ -20,8 +20,7 @@ pub(crate) async fn serve(
     let log = node.log().clone();
     let base_path = node.options().http_base_path();
     let handler = move |request: http::Request| {
-        let answer =
-            monitor::respond(&request.path, &request.query, &*node, &base_path, clock());
+        let answer = monitor::respond(&request.path, &request.query, &*node, &base_path, clock());
         http::Response {
             status: answer.status,
             content_type: answer.content_type,

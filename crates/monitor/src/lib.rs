@@ -12,10 +12,12 @@ mod counts;
 mod documents;
 mod error;
 mod json;
+mod profiling;
 mod query;
 mod request;
 mod respond;
 mod source;
+mod system;
 
 pub use counts::{Endpoint, RequestCounts};
 pub use documents::account::{
@@ -43,9 +45,11 @@ pub use documents::varz::{
     ProcessFacts, ProxiesVarz, ProxyKey, RemoteGatewayVarz, Varz, WebsocketVarz,
 };
 pub use error::Error;
+pub use profiling::respond_profiling;
 pub use request::{RequestError, request};
 pub use respond::{Response, respond};
 pub use source::Source;
+pub use system::{ServerIdentity, answer};
 
 #[cfg(test)]
 mod tests;

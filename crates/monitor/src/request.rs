@@ -103,7 +103,8 @@ pub fn request(
         }
         Endpoint::Raftz => {
             options::<serde_json::Value>(body)?;
-            Ok(b"null".to_vec())
+            // Compat(MON-023): over `$SYS` nothing is an empty map, not an error.
+            Ok(b"{}".to_vec())
         }
         Endpoint::Root | Endpoint::Stacksz => Err(RequestError::NoSuchRequest),
     }

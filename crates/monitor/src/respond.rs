@@ -26,8 +26,8 @@ use crate::query::{Query, unescape};
 use crate::source::Source;
 
 const JSON: &str = "application/json";
-const TEXT: &str = "text/plain; charset=utf-8";
-const HTML: &str = "text/html; charset=utf-8";
+pub(crate) const TEXT: &str = "text/plain; charset=utf-8";
+pub(crate) const HTML: &str = "text/html; charset=utf-8";
 
 /// What to send back.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,7 +43,7 @@ pub struct Response {
 }
 
 impl Response {
-    fn plain(status: u16, content_type: &'static str, body: impl Into<Vec<u8>>) -> Self {
+    pub(crate) fn plain(status: u16, content_type: &'static str, body: impl Into<Vec<u8>>) -> Self {
         Self { status, content_type, headers: Vec::new(), body: body.into() }
     }
 
@@ -56,13 +56,13 @@ impl Response {
         Self::json(200, json::indented(document, b"  "))
     }
 
-    fn not_found() -> Self {
+    pub(crate) fn not_found() -> Self {
         let mut response = Self::plain(404, TEXT, "404 page not found\n");
         response.headers.push(("X-Content-Type-Options", "nosniff".to_owned()));
         response
     }
 
-    fn redirect(to: &str) -> Self {
+    pub(crate) fn redirect(to: &str) -> Self {
         let link = json::html(to);
         let body = format!("<a href=\"{link}\">Temporary Redirect</a>.\n\n");
         let mut response = Self::plain(307, HTML, body);

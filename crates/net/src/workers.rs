@@ -47,8 +47,12 @@ pub struct Workers {
 impl Workers {
     /// Starts `count` threads.
     pub fn start(broker: &Arc<Broker>, count: usize, zero: Instant) -> std::io::Result<Self> {
-        let mut workers =
-            Self { senders: Default::default(), threads: Default::default(), next: AtomicUsize::new(0), tls: Arc::default() };
+        let mut workers = Self {
+            senders: Default::default(),
+            threads: Default::default(),
+            next: AtomicUsize::new(0),
+            tls: Arc::default(),
+        };
         let (mut senders, mut threads) = (Vec::new(), Vec::new());
         for id in 0..count {
             let (sender, receiver) = mpsc::unbounded_channel();

@@ -27,6 +27,8 @@ pub struct Host {
     pub server_id: String,
     /// Public curve key, `X…`.
     pub xkey: String,
+    /// A user name nobody can guess, for ACC-002.
+    pub stand_in: String,
     /// Network threads.
     pub workers: usize,
     /// The time of the start.

@@ -33,7 +33,7 @@ impl StartError {
 impl Node {
     /// A server that is not listening yet.
     pub fn new(options: Options, host: Host, log: Log) -> Result<Self, StartError> {
-        let users = translate::auth(&options);
+        let users = translate::auth(&options, &host.stand_in);
         let plaintext = users.has_plaintext_passwords();
         let authenticator = Authenticator::new(users)?;
         if plaintext {

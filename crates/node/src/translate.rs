@@ -37,6 +37,7 @@ pub fn settings(options: &Options) -> Settings {
         auth_timeout: options.auth_timeout(),
         no_fast_producer_stall: options.client.no_fast_producer_stall,
         headers: !options.client.no_header_support,
+        no_match_cache: options.client.no_sublist_cache,
         max_closed_clients: bounded(options.max_closed_clients()),
         max_traced_msg_len: bounded(options.logging.max_traced_msg_len.unwrap_or(0)),
         trace_headers: options.logging.trace_headers.unwrap_or(false),
@@ -45,16 +46,17 @@ pub fn settings(options: &Options) -> Settings {
 }
 
 /// What INFO says of the server.
-pub fn info(options: &Options, host: &Host, auth_required: bool) -> Info {
+pub fn info(options: &Options, facts: &Host, auth_required: bool) -> Info {
     let tls = options.tls.as_ref();
+    let (host, port) = advertised(options);
     Info {
-        server_id: host.server_id.clone(),
-        server_name: options.server_name.clone().unwrap_or_else(|| host.server_id.clone()),
+        server_id: facts.server_id.clone(),
+        server_name: options.server_name.clone().unwrap_or_else(|| facts.server_id.clone()),
         version: VERSION.into(),
         proto: 1,
         go: concat!("ironats-", env!("CARGO_PKG_VERSION")).into(),
-        host: options.client_host().into(),
-        port: u16::try_from(options.client_port()).unwrap_or(0),
+        host,
+        port,
         headers: !options.client.no_header_support,
         auth_required,
         tls_required: tls.is_some() && !options.client.allow_non_tls,
@@ -62,16 +64,37 @@ pub fn info(options: &Options, host: &Host, auth_required: bool) -> Info {
         tls_verify: tls.is_some_and(|tls| tls.verify || tls.map),
         max_payload: settings(options).max_payload,
         api_level: API_LEVEL,
-        xkey: host.xkey.clone(),
+        xkey: facts.xkey.clone(),
         ..Info::default()
     }
 }
 
+/// Host and port that clients are told: those of `client_advertise`, where it names them.
+pub fn advertised(options: &Options) -> (String, u16) {
+    let own = (options.client_host().to_owned(), port_number(options.client_port()));
+    let Some(advertise) = options.client.advertise.as_deref().filter(|a| !a.is_empty()) else {
+        return own;
+    };
+    match advertise.rsplit_once(':') {
+        Some((host, port)) if !host.contains(':') || host.ends_with(']') => {
+            (host.to_owned(), port.parse().unwrap_or(own.1))
+        }
+        _ => (advertise.to_owned(), own.1),
+    }
+}
+
+fn port_number(port: i64) -> u16 {
+    u16::try_from(port).unwrap_or(0)
+}
+
 /// Who may log in.
-pub fn auth(options: &Options) -> AuthConfig {
+///
+/// With nothing but the system account configured, everybody else is a user of the global account
+/// whose name nobody knows (ACC-002); `stand_in` is that name.
+pub fn auth(options: &Options, stand_in: &str) -> AuthConfig {
     let block = options.authorization.as_ref();
     let text = |value: Option<&String>| value.cloned().unwrap_or_default();
-    AuthConfig {
+    let mut config = AuthConfig {
         users: options.users.iter().map(user).collect(),
         nkeys: options.nkeys.iter().map(nkey_user).collect(),
         username: text(block.and_then(|b| b.username.as_ref())),
@@ -80,7 +103,25 @@ pub fn auth(options: &Options) -> AuthConfig {
         no_auth_user: text(options.no_auth_user.as_ref()),
         hides_no_auth_user: false,
         tls_map: options.tls.as_ref().is_some_and(|tls| tls.map),
+    };
+    if only_system_account(options) {
+        config.users.push(auth::User { name: stand_in.to_owned(), ..auth::User::default() });
+        config.no_auth_user = stand_in.to_owned();
+        config.hides_no_auth_user = true;
     }
+    config
+}
+
+fn only_system_account(options: &Options) -> bool {
+    let system = options.system_account();
+    let named =
+        |account: &config::options::Account| account.name != config::options::GLOBAL_ACCOUNT;
+    let mut accounts = options.accounts.iter().filter(|account| named(account)).peekable();
+    accounts.peek().is_some()
+        && accounts.all(|account| Some(account.name.as_str()) == system)
+        && !(options.users.is_empty() && options.nkeys.is_empty())
+        && options.authorization.is_none()
+        && options.no_auth_user.as_deref().unwrap_or_default().is_empty()
 }
 
 fn user(user: &config::options::User) -> auth::User {

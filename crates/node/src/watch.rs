@@ -4,8 +4,8 @@
 //!       to describe.
 //! Contract: MON-*.
 
-use crate::accounts;
 use crate::Node;
+use crate::accounts;
 use broker::account::Account;
 use broker::conn::Conn;
 use broker::stats::Traffic;
@@ -67,7 +67,7 @@ impl Source for Node {
             ping_max: i64::from(settings.ping_max),
             http_host: options.monitoring_host().into(),
             http_port: monitoring.http_port.unwrap_or(0),
-            http_base_path: options.http_base_path(),
+            http_base_path: monitoring.base_path.clone().unwrap_or_default(),
             https_port: monitoring.https_port.unwrap_or(0),
             auth_timeout: settings.auth_timeout.as_secs_f64(),
             max_control_line: settings.max_control_line as i64,
@@ -338,7 +338,10 @@ fn sublist_facts(account: &Account) -> SublistFacts {
         subscriptions: account.subscriptions() as u64,
         inserts: account.inserts.load(Ordering::Relaxed),
         removes: account.removes.load(Ordering::Relaxed),
-        matches: account.matches.load(Ordering::Relaxed),
-        ..SublistFacts::default()
+        matches: account.counters.lookups().0,
+        cached: account.cached.load(Ordering::Relaxed),
+        cache_hits: account.counters.lookups().1,
+        fanout_max: account.fanout_max.load(Ordering::Relaxed),
+        fanout_total: account.fanout_total.load(Ordering::Relaxed),
     }
 }

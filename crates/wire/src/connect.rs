@@ -156,7 +156,9 @@ mod tests {
     fn keys_ignore_case_and_unknown_keys_are_skipped() {
         let mut connect = Connect::default();
         connect
-            .update(br#"{"Verbose":false,"NAME":"x","zzz":[1],"protocol":1,"user":null,"name":"y"}"#)
+            .update(
+                br#"{"Verbose":false,"NAME":"x","zzz":[1],"protocol":1,"user":null,"name":"y"}"#,
+            )
             .unwrap();
         assert!(!connect.verbose && connect.pedantic && connect.echo);
         assert_eq!((connect.name.as_str(), connect.protocol), ("y", 1));

@@ -38,7 +38,12 @@ pub fn delivery_prefix(out: &mut Vec<u8>, headers: bool, subject: &[u8], sid: &[
 
 /// Writes what follows the prefix up to the payload: `[reply ][hdr ]total\r\n`.
 #[inline]
-pub fn delivery_sizes(out: &mut Vec<u8>, reply: Option<&[u8]>, header_len: Option<usize>, total: usize) {
+pub fn delivery_sizes(
+    out: &mut Vec<u8>,
+    reply: Option<&[u8]>,
+    header_len: Option<usize>,
+    total: usize,
+) {
     if let Some(reply) = reply {
         out.extend_from_slice(reply);
         out.push(b' ');

@@ -34,7 +34,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "stdx",
         ],
     ),
-    ("net", &["broker", "wire", "subject", "stdx"]),
+    ("net", &["broker", "auth", "wire", "subject", "stdx"]),
     ("monitor", &["broker", "mesh", "mqtt", "jetstream", "subject", "stdx"]),
     (
         "node",

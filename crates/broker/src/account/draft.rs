@@ -220,7 +220,11 @@ fn import_service(
     let taken = draft.services.iter().find(|s| s.account == terms.account && s.from == terms.from);
     if let Some(taken) = taken {
         let account = taken.account.clone();
-        return Err(EntryError::DuplicateService { from: terms.from, account, to: taken.to.clone() });
+        return Err(EntryError::DuplicateService {
+            from: terms.from,
+            account,
+            to: taken.to.clone(),
+        });
     }
     draft.services.push(terms);
     Ok(())

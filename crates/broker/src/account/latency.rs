@@ -254,7 +254,10 @@ mod tests {
             ("b3: 80f198ee-e457b5-0-05e3\r\n", None),
             ("b3: 0\r\n", None),
             ("b3: 80f198ee-e457b5\r\n", Some(&["B3"])),
-            ("traceparent: 00-4bf9-00f0-01\r\ntracestate: v\r\n", Some(&["Traceparent", "Tracestate"])),
+            (
+                "traceparent: 00-4bf9-00f0-01\r\ntracestate: v\r\n",
+                Some(&["Traceparent", "Tracestate"]),
+            ),
             ("traceparent: 00-4bf9-00f0-00\r\n", None),
             ("traceparent: 00-4bf9-00f0-81\r\n", None),
         ];
@@ -270,7 +273,8 @@ mod tests {
     // Contract: ACC-015
     #[test]
     fn a_share_of_the_requests_is_measured() {
-        let of = |share| LatencyDefinition { sampling: Sampling::Percent(share), subject: "s".into() };
+        let of =
+            |share| LatencyDefinition { sampling: Sampling::Percent(share), subject: "s".into() };
         let measured = |share| (0..100).filter(|p| of(share).picks(b"", || *p).is_some()).count();
         assert_eq!([measured(1), measured(30), measured(100)], [1, 30, 100]);
         // What was not drawn may still be asked for.

@@ -22,12 +22,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         let none = || AtomicU64::new(NONE);
-        Self {
-            connections: none(),
-            subscriptions: none(),
-            payload: none(),
-            leafnodes: none(),
-        }
+        Self { connections: none(), subscriptions: none(), payload: none(), leafnodes: none() }
     }
 }
 

@@ -99,8 +99,10 @@ pub struct Account {
     pub total_clients: AtomicU64,
     /// Slow consumers seen.
     pub slow_consumers: AtomicU64,
-    /// Times the index was searched.
-    pub matches: AtomicU64,
+    /// Results that workers remember now, and how many receivers they have in all and at most.
+    pub cached: AtomicU64,
+    pub fanout_total: AtomicU64,
+    pub fanout_max: AtomicU64,
     /// Subscriptions ever added.
     pub inserts: AtomicU64,
     /// Subscriptions ever removed.
@@ -129,7 +131,9 @@ impl Account {
             clients: AtomicU64::new(0),
             total_clients: AtomicU64::new(0),
             slow_consumers: AtomicU64::new(0),
-            matches: AtomicU64::new(0),
+            cached: AtomicU64::new(0),
+            fanout_total: AtomicU64::new(0),
+            fanout_max: AtomicU64::new(0),
             inserts: AtomicU64::new(0),
             removes: AtomicU64::new(0),
         }
@@ -207,7 +211,15 @@ impl Account {
     /// Who wants `subject`.
     pub fn matches(&self, subject: &[u8], out: &mut Matched<Handle>) {
         self.interest.read().matches(subject, out);
-        self.matches.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Notes how many receivers a subject has.
+    #[inline]
+    pub(crate) fn note_fanout(&self, fanout: usize) {
+        let fanout = fanout as u64;
+        if fanout > self.fanout_max.load(Ordering::Relaxed) {
+            self.fanout_max.fetch_max(fanout, Ordering::Relaxed);
+        }
     }
 
     /// Whether anybody wants `subject`.

@@ -14,6 +14,7 @@ use crate::sub::{Handle, Sub};
 use std::hash::BuildHasher;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use subject::sublist::{Matched, Stamp};
 
 const MIN_SETS: usize = 64;
@@ -33,32 +34,32 @@ enum Way {
     #[default]
     Empty,
     /// One plain subscription whose filter is the subject.
-    One { account: u32, hash: u64, stamp: Stamp, sub: Arc<Sub> },
-    Many { hash: u64, entry: Box<Entry> },
+    One {
+        account: Arc<Account>,
+        sub: Arc<Sub>,
+        stamp: Stamp,
+        tag: u32,
+    },
+    Many {
+        entry: Box<Entry>,
+        tag: u32,
+    },
 }
 
+/// One cache line.
 #[derive(Default)]
 #[repr(align(64))]
 struct Set([Way; WAYS]);
+const _: () = assert!(size_of::<Set>() == 64);
 
 /// Cached match results of one worker.
+#[derive(Default)]
 pub(crate) struct MatchCache {
     sets: Vec<Set>,
     /// Fingerprints of subjects missed once, by set.
     seen: Vec<u16>,
     evictions: usize,
     hasher: foldhash::fast::RandomState,
-}
-
-impl Default for MatchCache {
-    fn default() -> Self {
-        Self {
-            sets: Vec::new(),
-            seen: Vec::new(),
-            evictions: 0,
-            hasher: foldhash::fast::RandomState::default(),
-        }
-    }
 }
 
 /// A valid result.
@@ -78,19 +79,52 @@ pub(crate) struct Miss {
     pub admit: bool,
 }
 
+/// The part of a hash that does not choose the set.
+fn tag(hash: u64) -> u32 {
+    (hash >> 32) as u32
+}
+
 impl Way {
-    fn hash(&self) -> Option<u64> {
+    /// Part of the hash, to tell entries apart without following their pointers.
+    fn tag(&self) -> Option<u32> {
         match self {
             Self::Empty => None,
-            Self::One { hash, .. } | Self::Many { hash, .. } => Some(*hash),
+            Self::One { tag, .. } | Self::Many { tag, .. } => Some(*tag),
         }
+    }
+
+    fn key(&self) -> Option<(u32, &[u8])> {
+        match self {
+            Self::Empty => None,
+            Self::One { account, sub, .. } => Some((account.id, sub.filter())),
+            Self::Many { entry, .. } => Some((entry.account.id, &entry.subject)),
+        }
+    }
+
+    /// Takes the entry out of its account's counts.
+    fn forget(self) {
+        let (account, fanout) = match &self {
+            Self::Empty => return,
+            Self::One { account, .. } => (account, 1),
+            Self::Many { entry, .. } => (&entry.account, entry.matched.fanout() as u64),
+        };
+        account.cached.fetch_sub(1, Ordering::Relaxed);
+        account.fanout_total.fetch_sub(fanout, Ordering::Relaxed);
     }
 
     fn is_for(&self, id: u32, subject: &[u8]) -> bool {
         match self {
             Self::Empty => false,
-            Self::One { account, sub, .. } => *account == id && sub.filter() == subject,
+            Self::One { account, sub, .. } => account.id == id && sub.filter() == subject,
             Self::Many { entry, .. } => entry.account.id == id && *entry.subject == *subject,
+        }
+    }
+}
+
+impl Drop for MatchCache {
+    fn drop(&mut self) {
+        for way in self.sets.drain(..).flat_map(|set| set.0) {
+            way.forget();
         }
     }
 }
@@ -107,7 +141,7 @@ impl MatchCache {
         let set = hash as usize & (self.sets.len() - 1);
         if let Some(Set(ways)) = self.sets.get(set) {
             for way in ways {
-                if way.hash() != Some(hash) || !way.is_for(account.id, subject) {
+                if way.tag() != Some(tag(hash)) || !way.is_for(account.id, subject) {
                     continue;
                 }
                 match way {
@@ -144,15 +178,17 @@ impl MatchCache {
         let (hash, stamp) = (miss.hash, miss.stamp);
         let way = match matched.plain() {
             [one] if matched.fanout() == 1 && one.0.filter() == subject => {
-                Way::One { account: account.id, hash, stamp, sub: one.0.clone() }
+                Way::One { account: account.clone(), sub: one.0.clone(), stamp, tag: tag(hash) }
             }
             _ => {
                 let matched = Rc::new(matched.clone());
                 let account = account.clone();
                 let entry = Box::new(Entry { account, subject: subject.into(), stamp, matched });
-                Way::Many { hash, entry }
+                Way::Many { entry, tag: tag(hash) }
             }
         };
+        account.cached.fetch_add(1, Ordering::Relaxed);
+        account.fanout_total.fetch_add(matched.fanout() as u64, Ordering::Relaxed);
         self.place(way, hash, |old| old.is_for(account.id, subject));
         if self.evictions > self.sets.len() / 2 && self.sets.len() < MAX_SETS {
             self.grow_to(self.sets.len() * 4);
@@ -164,14 +200,14 @@ impl MatchCache {
         let Some(Set(ways)) = self.sets.get_mut(set) else { return };
         let at = ways
             .iter()
-            .position(|old| old.hash() == Some(hash) && same(old))
+            .position(|old| old.tag() == Some(tag(hash)) && same(old))
             .or_else(|| ways.iter().position(|old| matches!(old, Way::Empty)))
             .unwrap_or_else(|| {
                 self.evictions += 1;
                 (hash >> 40) as usize % WAYS
             });
         if let Some(slot) = ways.get_mut(at) {
-            *slot = way;
+            std::mem::replace(slot, way).forget();
         }
     }
 
@@ -181,7 +217,7 @@ impl MatchCache {
         self.sets.resize_with(sets, Set::default);
         self.seen = vec![0; sets];
         for way in old.into_iter().flat_map(|set| set.0) {
-            if let Some(hash) = way.hash() {
+            if let Some(hash) = way.key().map(|key| self.hasher.hash_one(key)) {
                 self.place(way, hash, |_| false);
             }
         }
@@ -198,7 +234,7 @@ impl MatchCache {
                 Way::Many { entry, .. } => entry.stamp != entry.account.stamp(&entry.subject),
             };
             if stale {
-                *way = Way::Empty;
+                std::mem::take(way).forget();
             } else {
                 kept += 1;
             }

@@ -111,12 +111,17 @@ impl Worker {
     /// targets; what of it does not count as sent is in `uncounted`.
     pub(crate) fn dispatch(&mut self, account: &Arc<Account>, run: &Run<'_>) -> Traffic {
         let sent = match self.cache.get(account, run.subject) {
-            Ok(hit) => self.deliver_hit(account, &hit, run),
+            Ok(hit) => {
+                account.counters.looked_up(self.id, true);
+                self.deliver_hit(account, &hit, run)
+            }
             Err(miss) => {
+                account.counters.looked_up(self.id, false);
                 // Out of `self` while it is used, so that `self` can be lent.
                 let mut matched = std::mem::take(&mut self.scratch);
                 account.matches(run.subject, &mut matched);
-                if miss.admit {
+                account.note_fanout(matched.fanout());
+                if (miss.admit || run.msgs.len() > 1) && self.cache_matches {
                     self.cache.put(miss, account, run.subject, &matched);
                 }
                 let sent = self.deliver_all(account, &matched, run);

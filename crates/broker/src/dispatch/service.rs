@@ -489,7 +489,9 @@ impl Worker {
             self.base62(22, &mut id);
             let id = String::from_utf8_lossy(&id);
             let json = sample.json(&broker.info(), &id, self.now.wall);
-            self.publish(&sample.account, sample.subject.as_bytes(), None, b"", json.as_bytes());
+            // Wire: the reference writes an empty reply here, which shows as two blanks.
+            let subject = sample.subject.as_bytes();
+            self.publish(&sample.account, subject, Some(b""), b"", json.as_bytes());
         }
     }
 

@@ -13,8 +13,8 @@ mod chunk;
 mod flush;
 
 pub use chunk::{Chunk, Pool};
-pub use flush::{Flushed, flush, flush_owned};
 pub(crate) use flush::advance;
+pub use flush::{Flushed, flush, flush_owned};
 
 use bytes::Bytes;
 use std::collections::VecDeque;

@@ -115,7 +115,8 @@ impl Session {
             Transport::InProcess => ConnectionType::InProcess,
         };
         let nonce = self.nonce.clone();
-        let attempt = Attempt { connect, nonce, way, certificate: self.certificate.clone(), implicit };
+        let attempt =
+            Attempt { connect, nonce, way, certificate: self.certificate.clone(), implicit };
         let authenticator = worker.broker.authenticator();
         if authenticator.is_slow(&attempt.request()) {
             self.phase = Phase::Verifying;
@@ -201,7 +202,9 @@ impl Session {
         self.verbose = connect.verbose;
         self.pedantic = connect.pedantic;
         self.no_responders = connect.no_responders;
-        self.conn.set(flag::HEADERS, connect.headers && self.settings.headers);
+        let headers = connect.headers && self.settings.headers;
+        self.conn.set(flag::HEADERS, headers);
+        self.limits.headers = headers;
         self.conn.set(flag::NO_ECHO, !connect.echo);
         self.describe(connect, identity, worker);
         self.restart_pings(worker);
@@ -254,7 +257,8 @@ impl Session {
         facts.lang.clone_from(&connect.lang);
         facts.version.clone_from(&connect.version);
         facts.label.clear();
-        for part in [client, if user.is_empty() { user } else { format!("{}/{user}", self.account.name) }]
+        for part in
+            [client, if user.is_empty() { user } else { format!("{}/{user}", self.account.name) }]
         {
             if !part.is_empty() {
                 facts.label.push_str(" - ");

@@ -103,6 +103,7 @@ impl Session {
             limits: Limits {
                 max_control_line: settings.max_control_line,
                 max_payload: settings.max_payload,
+                headers: settings.headers,
             },
             verbose: defaults.verbose,
             pedantic: defaults.pedantic,
@@ -145,6 +146,14 @@ impl Session {
         worker.trace = worker.broker.log.trace_enabled();
         while !matches!(self.phase, Phase::Closing | Phase::Verifying) {
             let rest = data.get(pos..).unwrap_or_default();
+            if self.phase == Phase::New
+                && self.auth_required
+                && rest.first().is_some_and(|first| !matches!(first, b'C' | b'c'))
+            {
+                // Compat(CORE-022): the first byte of another verb is enough.
+                self.auth_violation(&auth::Who::Nobody, worker);
+                break;
+            }
             if let Some(consumed) = self.continue_run(data, rest, &run, worker) {
                 pos += consumed;
                 continue;
@@ -170,7 +179,9 @@ impl Session {
             }
         }
         self.end_run(data, &mut run, worker);
-        self.conn.last_activity.store(worker.now.wall.0 as u64, std::sync::atomic::Ordering::Relaxed);
+        self.conn
+            .last_activity
+            .store(worker.now.wall.0 as u64, std::sync::atomic::Ordering::Relaxed);
         Progress { consumed: pos, need }
     }
 
@@ -213,20 +224,38 @@ impl Session {
             Violation::MaxPayload { .. } => {
                 (Some(text::MAX_PAYLOAD), CloseReason::MaxPayloadExceeded)
             }
-            Violation::Arguments(_) => (None, CloseReason::ProtocolViolation),
+            Violation::HeadersNotSupported | Violation::Arguments(_) => {
+                (None, CloseReason::ProtocolViolation)
+            }
         };
-        let unauthenticated = self.phase == Phase::New && self.auth_required;
-        if unauthenticated && !matches!(rest.first(), Some(b'C' | b'c')) {
-            self.auth_violation(&auth::Who::Nobody, worker);
-            return;
+        let label = self.conn.label();
+        let log = &worker.broker.log;
+        match violation {
+            Violation::UnknownOperation => {
+                let end = if rest.len() > 32 { 32 } else { rest.len().saturating_sub(1) };
+                let snippet = stdx::go_text::quote(rest.get(..end).unwrap_or_default());
+                stdx::error!(
+                    log,
+                    "{label} - Client parser ERROR, state=0, i=0: proto='{snippet}...'"
+                );
+            }
+            Violation::Arguments(what) => {
+                stdx::error!(log, "{label} - {what}: {}", stdx::go_text::quote(arguments(rest)));
+            }
+            Violation::MaxPayload { size, limit } => {
+                stdx::error!(log, "{label} - maximum payload exceeded: {size} vs {limit}");
+            }
+            Violation::MaxControlLine => {
+                let max = self.limits.max_control_line;
+                let snippet = rest.get(..rest.len().min(128)).unwrap_or_default();
+                let snippet = stdx::go_text::quote(snippet);
+                stdx::error!(
+                    log,
+                    "{label} - maximum control line exceeded, max_control_line {max} (snip: {snippet}...)"
+                );
+            }
+            Violation::HeadersNotSupported => stdx::error!(log, "{label} - {violation}"),
         }
-        let snippet = rest.get(..rest.len().min(32)).unwrap_or_default();
-        stdx::error!(
-            worker.broker.log,
-            "{} - parser ERROR, proto='{}...': {violation}",
-            self.conn.label(),
-            stdx::go_text::quote(snippet)
-        );
         if let Some(message) = message {
             self.send_error(message, worker);
         }
@@ -234,10 +263,16 @@ impl Session {
     }
 
     fn send_error(&self, message: &str, worker: &mut Worker) {
+        if worker.trace {
+            self.trace_out(&format!("-ERR {message}"), worker);
+        }
         worker.send(&self.conn, &encode::error_line(message));
     }
 
     fn send_ok(&self, worker: &mut Worker) {
+        if worker.trace {
+            self.trace_out("OK", worker);
+        }
         worker.send(&self.conn, encode::OK);
     }
 
@@ -299,4 +334,12 @@ impl Session {
     fn headers(&self) -> bool {
         self.has(flag::HEADERS)
     }
+}
+
+/// The arguments of the control line at the start of `line`.
+fn arguments(line: &[u8]) -> &[u8] {
+    let end = line.iter().position(|b| *b == b'\n').unwrap_or(line.len());
+    let line = line.get(..end).unwrap_or_default();
+    let verb = line.iter().position(|b| matches!(b, b' ' | b'\t')).unwrap_or(line.len());
+    line.get(verb..).unwrap_or_default().trim_ascii()
 }

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use std::ops::Range;
 use std::sync::atomic::Ordering;
 use wire::error::{CloseReason, text};
-use wire::parser::{self, Publish};
+use wire::parser::{self, Publish, Violation};
 
 /// A run being collected: its messages wait in the worker's scratch space.
 #[derive(Default)]
@@ -73,7 +73,8 @@ impl Session {
             return;
         }
         self.end_run(data, run, worker);
-        if !self.may_publish(p, p.subject, worker) {
+        let permit = self.may_publish(p, p.subject, worker);
+        if permit == Permit::No {
             return;
         }
         worker.run.push(RunMsg::new(data, p));
@@ -87,8 +88,14 @@ impl Session {
         };
         run.active = true;
         run.mapped = false;
-        // A reply asks for checks of its own, and for an answer if nobody is there.
-        if p.reply.is_some() || self.verbose || self.pedantic || p.header_len.is_some() {
+        // A reply asks for checks of its own, and for an answer if nobody is there; a permission
+        // that is used up is asked for again.
+        if permit == Permit::Once
+            || p.reply.is_some()
+            || self.verbose
+            || self.pedantic
+            || p.header_len.is_some()
+        {
             self.end_run(data, run, worker);
         }
     }
@@ -118,79 +125,87 @@ impl Session {
         }
         let same = run.active && run.mapped && worker.mapped[0] == subject && !worker.trace;
         let plain = p.reply.is_none() && p.header_len.is_none();
+        let mut once = false;
         if !same || !plain || worker.run.len() >= MAX_RUN {
             self.end_run(data, run, worker);
-            if !self.may_publish(p, &subject, worker) {
+            let permit = self.may_publish(p, &subject, worker);
+            if permit == Permit::No {
                 worker.mapped[1] = subject;
                 return;
             }
+            once = permit == Permit::Once;
             std::mem::swap(&mut worker.mapped[0], &mut subject);
             *run = Open { subject: 0..0, head: 0..0, active: true, mapped: true };
         }
         worker.mapped[1] = subject;
         worker.run.push(RunMsg::new(data, p));
-        if p.reply.is_some() || self.verbose || self.pedantic || p.header_len.is_some() {
+        if once || p.reply.is_some() || self.verbose || self.pedantic || p.header_len.is_some() {
             self.end_run(data, run, worker);
         }
     }
 
     /// Checks that need the single message; what they refuse is not dispatched. `subject` is what
     /// the message's own subject is mapped to.
-    fn may_publish(&mut self, p: &Publish<'_>, subject: &[u8], worker: &mut Worker) -> bool {
+    fn may_publish(&mut self, p: &Publish<'_>, subject: &[u8], worker: &mut Worker) -> Permit {
         if worker.trace {
             self.trace_publish(p, subject, worker);
         }
         if p.header_len.is_some() && !self.headers() {
+            // Only before CONNECT: after it the parser refuses what was not asked for.
             stdx::error!(
                 worker.broker.log,
-                "{} - message headers not supported",
-                self.conn.label()
+                "{} - {}",
+                self.conn.label(),
+                Violation::HeadersNotSupported
             );
             self.close(CloseReason::ProtocolViolation);
-            return false;
+            return Permit::No;
         }
         if self.pedantic && !valid_literal(p.subject) {
             self.send_error(text::INVALID_PUBLISH_SUBJECT, worker);
         }
-        if !self.is_allowed(subject, worker) {
-            self.refuse_message(&format!("Publish to \"{}\"", String::from_utf8_lossy(subject)), p, worker);
-            return false;
+        let permit = self.permit(subject, worker);
+        if permit == Permit::No {
+            self.refuse_message(&publish_to(subject), p, worker);
+            return Permit::No;
         }
         if subject.starts_with(b"_GR_.") || subject.starts_with(b"$NRG.") {
-            self.refuse_message(&format!("Publish to \"{}\"", String::from_utf8_lossy(subject)), p, worker);
-            return false;
+            self.refuse_message(&publish_to(subject), p, worker);
+            return Permit::No;
         }
         if let Some(reply) = p.reply
             && is_reserved_reply(reply)
         {
             let reply = String::from_utf8_lossy(reply);
             self.refuse_message(&format!("Publish with Reply of \"{reply}\""), p, worker);
-            return false;
+            return Permit::No;
         }
         if self.verbose {
             self.send_ok(worker);
         }
-        true
+        permit
     }
 
     /// Whether the user may publish to `subject`, now.
     #[inline]
-    fn is_allowed(&mut self, subject: &[u8], worker: &Worker) -> bool {
-        let Some(permissions) = &self.permissions else { return true };
+    fn permit(&mut self, subject: &[u8], worker: &Worker) -> Permit {
+        let Some(permissions) = &self.permissions else { return Permit::Yes };
         if self.allowed.has(subject) {
-            return true;
+            return Permit::Yes;
         }
         if permissions.can_publish(subject) {
             self.allowed.remember(subject);
-            return true;
+            return Permit::Yes;
         }
-        self.conn.has(flag::TRACK_RESPONSES)
+        let now = worker.now.mono;
+        let answers = self.conn.has(flag::TRACK_RESPONSES)
             && self
                 .conn
                 .replies
                 .lock()
                 .as_mut()
-                .is_some_and(|replies| replies.tracker.check(subject, worker.now.mono))
+                .is_some_and(|replies| replies.tracker.check(subject, now));
+        if answers { Permit::Once } else { Permit::No }
     }
 
     #[cold]
@@ -277,6 +292,15 @@ impl Session {
     }
 }
 
+/// Whether a message may be published.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Permit {
+    No,
+    /// This one, because a request asked for it.
+    Once,
+    Yes,
+}
+
 /// The last few subjects that permissions allowed, so that a publisher's usual subjects are not
 /// matched against its lists each time.
 #[derive(Default)]
@@ -307,6 +331,10 @@ impl Allowed {
     pub(super) fn clear(&mut self) {
         *self = Self::default();
     }
+}
+
+fn publish_to(subject: &[u8]) -> String {
+    format!("Publish to \"{}\"", String::from_utf8_lossy(subject))
 }
 
 /// Replies that belong to the server (CORE-029).

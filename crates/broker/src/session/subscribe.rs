@@ -26,10 +26,7 @@ impl Session {
         let extra = match self.permissions.as_ref().map(|p| (p, p.can_subscribe(filter, queue))) {
             None | Some((_, SubscribeDecision::Allowed)) => None,
             Some((permissions, SubscribeDecision::AllowedFiltered)) => {
-                Some(Box::new(Extra {
-                    deny: Some(permissions.clone()),
-                    ..Extra::default()
-                }))
+                Some(Box::new(Extra { deny: Some(permissions.clone()), ..Extra::default() }))
             }
             Some((_, SubscribeDecision::Denied)) => {
                 self.refuse_subscription(filter, queue, sid, "", worker);
@@ -98,7 +95,16 @@ impl Session {
         if let Some(sub) = sub {
             match max.and_then(|max| u64::try_from(max).ok()) {
                 Some(max) if max > sub.delivered() => sub.set_max(max),
-                _ => self.remove(&sub),
+                _ => {
+                    self.remove(&sub);
+                    if worker.trace {
+                        self.trace_line(
+                            "<->",
+                            &format!("DELSUB {}", String::from_utf8_lossy(sid)),
+                            worker,
+                        );
+                    }
+                }
             }
         }
         if self.verbose {

@@ -13,11 +13,15 @@ use wire::parser::{Frame, Publish};
 const SECRETS: [&str; 7] = ["pass", "password", "auth_token", "sig", "proxy_sig", "nkey", "jwt"];
 
 /// A payload as the log shows it, quoted; `None` if there is nothing to show.
-pub(crate) fn payload(settings: &Settings, body: &[u8], header_len: Option<usize>) -> Option<String> {
+pub(crate) fn payload(
+    settings: &Settings,
+    body: &[u8],
+    header_len: Option<usize>,
+) -> Option<String> {
     let mut body = body;
     if settings.trace_headers {
         body = body.get(..header_len.filter(|n| *n > 0)?)?;
-        body = body.strip_suffix(b"\r\n").unwrap_or(body);
+        body = body.strip_suffix(b"\r\n\r\n").unwrap_or(body);
     }
     if body.is_empty() {
         return None;
@@ -88,8 +92,13 @@ impl Session {
 
     #[cold]
     pub(super) fn trace_out(&self, line: &str, worker: &Worker) {
+        self.trace_line("->>", line, worker);
+    }
+
+    #[cold]
+    pub(super) fn trace_line(&self, way: &str, line: &str, worker: &Worker) {
         if self.is_traced() {
-            stdx::trace!(worker.broker.log, "{} - ->> [{line}]", self.conn.label());
+            stdx::trace!(worker.broker.log, "{} - {way} [{line}]", self.conn.label());
         }
     }
 }
@@ -136,6 +145,6 @@ mod tests {
         settings.trace_headers = true;
         assert_eq!(payload(&settings, b"hello", None), None);
         let shown = payload(&settings, b"NATS/1.0\r\nA: b\r\n\r\nx", Some(18));
-        assert_eq!(shown.as_deref(), Some("\"NATS/1.0\\r\\nA: b\\r\\n\""));
+        assert_eq!(shown.as_deref(), Some("\"NATS/1.0\\r\\nA: b\""));
     }
 }

@@ -186,10 +186,9 @@ impl AccountDefinition {
         self
     }
     pub(crate) fn map(mut self, source: &str, to: &[(&str, u8)]) -> Self {
-        let to = to.iter().map(|(subject, weight)| Destination {
-            weight: *weight,
-            ..Destination::new(*subject)
-        });
+        let to = to
+            .iter()
+            .map(|(subject, weight)| Destination { weight: *weight, ..Destination::new(*subject) });
         let mapping = MappingDefinition { source: source.into(), destinations: to.collect() };
         self.mappings.push(mapping);
         self

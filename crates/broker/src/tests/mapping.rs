@@ -13,7 +13,9 @@ fn published_subjects_are_mapped() {
     let mut a = house.connect("A");
     a.send(&mut house, "SUB > 1\r\n");
     // published, seen
-    for (subject, seen) in [("in.x", "out.x"), ("in.y", "out.y"), ("in", "in"), ("in.x.y", "in.x.y")] {
+    for (subject, seen) in
+        [("in.x", "out.x"), ("in.y", "out.y"), ("in", "in"), ("in.x.y", "in.x.y")]
+    {
         a.send(&mut house, &publish(subject, "r", "1"));
         assert_eq!(a.read(), format!("MSG {seen} 1 r 1\n1\n"));
     }

@@ -35,7 +35,9 @@ fn imports_come_and_go_under_live_subscriptions() {
     assert_eq!(round(&mut house, kept), (String::new(), local.into()));
     assert_eq!(interest(&house, "A"), 2);
 
-    broker.define_accounts(&[exporter(), account("B").import(keep()).import(all()).import(ask())]).unwrap();
+    broker
+        .define_accounts(&[exporter(), account("B").import(keep()).import(all()).import(ask())])
+        .unwrap();
     let both = "MSG ev.keep 1 1\nm\nMSG p.ev.keep 1 1\nm\nMSG p.ev.x 1 1\nm\n";
     let (asked, own) = round(&mut house, both);
     assert!(asked.starts_with("HMSG svc.a 1 "), "{asked}");

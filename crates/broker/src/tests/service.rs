@@ -28,7 +28,8 @@ fn a_request_crosses_and_its_answer_comes_back() {
     ];
     for (export, to, subject, arrives) in cases {
         let import = use_service("A", export, to);
-        let mut house = House::new(&[account("A").export(service(export)), account("B").import(import)]);
+        let mut house =
+            House::new(&[account("A").export(service(export)), account("B").import(import)]);
         let (mut a, mut b) = (house.connect("A"), house.connect("B"));
         a.send(&mut house, "SUB svc.> 1\r\nSUB svc 1s\r\n");
         b.send(&mut house, &format!("SUB in.* 2\r\n{}", publish(subject, "in.1", "q")));
@@ -65,7 +66,8 @@ fn the_responder_learns_who_asked_and_nobody_can_pretend() {
         r#""name":"n-B","lang":"py","ver":"1","rtt":500000,"server":"S1","cluster":"C1","#,
         r#""kind":"Client","client_type":"nats"}"#,
     );
-    let forged = "X:1\r\nNats-Request-Info: {\"acc\":\"Z\"}\r\nnats-request-info: {\"acc\":\"Y\"}\r\n";
+    let forged =
+        "X:1\r\nNats-Request-Info: {\"acc\":\"Z\"}\r\nnats-request-info: {\"acc\":\"Y\"}\r\n";
     for (subject, fields, kept, info) in [
         ("svc", "", "", plain),
         ("shared", "", "", detailed),
@@ -155,9 +157,8 @@ fn conversations_go_on_across_accounts() {
 // Contract: CORE-014
 #[test]
 fn echo_is_a_matter_of_the_connection_only() {
-    let mut house = House::new(&[
-        account("A").export(service("svc")).import(use_service("A", "svc", "me")),
-    ]);
+    let mut house =
+        House::new(&[account("A").export(service("svc")).import(use_service("A", "svc", "me"))]);
     let mut both = house.connect_with("A", r#","echo":false"#);
     both.send(&mut house, &format!("SUB svc 1\r\nSUB in 2\r\n{}", publish("me", "in", "")));
     assert_eq!(both.read(), "HMSG in 2 34 34\nNATS/1.0 503\nNats-Subject: me\n\n\n");
@@ -189,7 +190,8 @@ fn streamed_answers_last_until_an_empty_one_or_silence() {
             a.send(&mut house, &publish(&reply, "", "y"));
         }
         a.send(&mut house, &[publish(&reply, "", ""), publish(&reply, "", "late")].concat());
-        let want = ["MSG in 2 1\nx\n".repeat(3), "MSG in 2 1\ny\n".repeat(3), "MSG in 2 0\n\n".into()];
+        let want =
+            ["MSG in 2 1\nx\n".repeat(3), "MSG in 2 1\ny\n".repeat(3), "MSG in 2 0\n\n".into()];
         assert_eq!(b.read(), want.concat());
         assert_eq!((pending(&house, "A"), pending(&house, "B")), ((0, 0), (0, 0)));
 
@@ -338,7 +340,10 @@ fn headers_ask_for_a_measurement() {
     c.send(&mut house, &publish_with("svc", "in", fields, ""));
     a.send(&mut house, &publish(&reply_in(&a.read()), "", ""));
     let got = sample(&results.read());
-    assert!(got.contains(r#","header":{"Traceparent":["00-4bf92f35-00f067aa-01"]},"start":"#), "{got}");
+    assert!(
+        got.contains(r#","header":{"Traceparent":["00-4bf92f35-00f067aa-01"]},"start":"#),
+        "{got}"
+    );
 }
 
 // Contract: ACC-006

@@ -29,7 +29,8 @@ fn importers_get_messages_under_their_own_subject() {
     ];
     for (export, rename, filter, subject, want) in cases {
         let import = use_stream("A", export, rename);
-        let mut house = House::new(&[account("A").export(stream(export)), account("B").import(import)]);
+        let mut house =
+            House::new(&[account("A").export(stream(export)), account("B").import(import)]);
         let (mut a, mut b) = (house.connect("A"), house.connect("B"));
         b.send(&mut house, &format!("SUB {filter} 7\r\n"));
         a.send(&mut house, &publish(subject, "rep", "hi"));
@@ -90,7 +91,8 @@ fn queue_groups_and_headers_go_across() {
     assert_eq!(got.iter().sum::<usize>(), 300);
     assert!(got.iter().all(|n| *n > 50), "{got:?}");
 
-    let (mut rich, mut poor) = (house.connect("B"), house.connect_with("B", r#","headers":false,"no_responders":false"#));
+    let (mut rich, mut poor) =
+        (house.connect("B"), house.connect_with("B", r#","headers":false,"no_responders":false"#));
     rich.send(&mut house, "SUB p.ev.y 1\r\n");
     poor.send(&mut house, "SUB p.ev.y 1\r\n");
     a.send(&mut house, &publish_with("ev.y", "", "K: v\r\n", "m"));

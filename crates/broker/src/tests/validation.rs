@@ -33,7 +33,8 @@ fn exports_say_who_may_import() {
     assert_eq!(errors(&[offer(token()), use_both("B", ".B")]), [""; 0]);
     assert_eq!(errors(&[offer(token()), use_both("B", ".C")]), refused(".C"));
     assert_eq!(errors(&[offer(token()), use_both("B", ".*")]), refused(".*"));
-    for (export, kind) in [(stream("s.x").token(2), "stream"), (service("s.x").token(3), "service")] {
+    for (export, kind) in [(stream("s.x").token(2), "stream"), (service("s.x").token(3), "service")]
+    {
         let want = format!("Error adding {kind} export \"s.x\": sublist: invalid subject");
         assert_eq!(errors(&[account("A").export(export)]), [want]);
     }
@@ -47,10 +48,8 @@ fn cycles_are_refused() {
     };
     let both = |name: &str| account(name).export(service("q")).export(stream("s"));
     // Two accounts, three accounts, and a chain that only looks like one.
-    let two = [
-        both("A").import(use_service("B", "q", "")),
-        both("B").import(use_service("A", "q", "")),
-    ];
+    let two =
+        [both("A").import(use_service("B", "q", "")), both("B").import(use_service("A", "q", ""))];
     assert_eq!(errors(&two), cycle("service", "q"));
     let three = [
         both("A").import(use_service("B", "q", "")),
@@ -88,9 +87,11 @@ fn the_search_for_cycles_is_bounded() {
 #[test]
 fn duplicates_are_refused() {
     let a = || account("A").export(stream("s")).export(service("q")).export(service("r"));
-    let twice = account("B")
-        .import(use_stream("A", "s", Rename::Keep))
-        .import(use_stream("A", "s", Rename::To("t".into())));
+    let twice = account("B").import(use_stream("A", "s", Rename::Keep)).import(use_stream(
+        "A",
+        "s",
+        Rename::To("t".into()),
+    ));
     let want = "Error adding stream import \"s\": stream import already exists";
     assert_eq!(errors(&[a(), twice]), [want]);
     let twice = account("B").import(use_service("A", "q", "x")).import(use_service("A", "r", "x"));
@@ -158,6 +159,7 @@ fn other_faults_are_named() {
         assert_eq!(errors(&definitions), [want]);
     }
     // All faults at once, not only the first.
-    let many = account("A").import(use_service("X", "a", "")).import(use_stream("Y", "b", Rename::Keep));
+    let many =
+        account("A").import(use_service("X", "a", "")).import(use_stream("Y", "b", Rename::Keep));
     assert_eq!(errors(&[many]).len(), 2);
 }

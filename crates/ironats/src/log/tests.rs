@@ -417,6 +417,42 @@ fn drops_are_told_once_there_is_room() {
     assert_eq!(written.len(), 2);
 }
 
+/// The destination is a pipe whose reader does not read: the disk of nobody's dreams.
+#[test]
+fn a_destination_that_stands_still_holds_nobody_up() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+    let (read_on, wait) = std::sync::mpsc::channel::<()>();
+    let reading = path.clone();
+    let reader = std::thread::spawn(move || {
+        let mut pipe = fs::File::open(reading).unwrap();
+        wait.recv().unwrap();
+        let mut all = String::new();
+        pipe.read_to_string(&mut all).unwrap();
+        all
+    });
+    let (log, control) = open(&file_config(&path, 0, 0)).unwrap();
+    log.set_levels(true, true);
+    let text = "x".repeat(1000);
+    let (traces, notices) = (2 * BYTES_MAX / 1000, 1000);
+    for _ in 0..traces {
+        trace!(log, "{text}");
+    }
+    for _ in 0..notices {
+        notice!(log, "kept");
+    }
+    assert!(!control.flush(Duration::from_millis(1)), "the pipe is full");
+    read_on.send(()).unwrap();
+    control.close();
+    drop(log);
+    let all = reader.join().unwrap();
+    assert_eq!(all.matches("[INF] kept\n").count(), notices);
+    let (_, told) = all.split_once("dropped ").unwrap();
+    let dropped: usize = told.split(' ').next().unwrap().parse().unwrap();
+    assert_eq!(all.matches("[TRC]").count() + dropped, traces);
+}
+
 // Contract: LOG-008
 #[test]
 fn the_same_text_passes_once_a_second() {

@@ -5,5 +5,7 @@ mod fake;
 mod golden;
 mod params;
 mod peer;
+mod profiling;
 mod properties;
 mod requests;
+mod system;

@@ -244,7 +244,9 @@ impl Driver {
             if self.stalled_until.is_some_and(|until| now >= until) {
                 self.stalled_until = None;
             }
-            if self.blocked_since.is_some_and(|since| now.since(since) >= self.session.write_deadline())
+            if self
+                .blocked_since
+                .is_some_and(|since| now.since(since) >= self.session.write_deadline())
             {
                 return true;
             }
@@ -293,7 +295,9 @@ impl Future for Driver {
             this.session.conn.close(CloseReason::SlowConsumerWriteDeadline);
         }
         this.poll_login(cx);
-        if (this.transport.take_signal() || this.blocked_since.is_some() || this.closing_until.is_some())
+        if (this.transport.take_signal()
+            || this.blocked_since.is_some()
+            || this.closing_until.is_some())
             && this.tend_outbox(cx).is_ready()
         {
             this.finish();

@@ -175,7 +175,8 @@ async fn handshake(
 }
 
 async fn say(stream: &mut TcpStream, message: &str) {
-    let _ = timeout(Duration::from_millis(100), stream.write_all(&encode::error_line(message))).await;
+    let _ =
+        timeout(Duration::from_millis(100), stream.write_all(&encode::error_line(message))).await;
 }
 
 /// The server has as many connections as it may.

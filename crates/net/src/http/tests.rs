@@ -408,6 +408,36 @@ proptest! {
         prop_assert_eq!(done, Some(body.len() - 3));
     }
 
+    /// Whatever is sent, in whatever pieces: the connection ends, and says HTTP or nothing.
+    #[test]
+    fn any_conversation_comes_to_an_end(
+        pieces in prop::collection::vec(
+            prop_oneof![
+                any::<Vec<u8>>(),
+                "(GET|POST|HEAD) /[a-z?=]{0,9} HTTP/1.[01]\r?\n(Host: x\r?\n)?\r?\n".prop_map(String::into_bytes),
+                "(Content-Length: [0-9]{1,7}|Transfer-Encoding: chunked|Expect: x)\r\n".prop_map(String::into_bytes),
+                "[0-9a-f]{1,3}\r\n".prop_map(String::into_bytes),
+            ],
+            0..8,
+        ),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        let answer = runtime.block_on(async {
+            let mut socket = open();
+            for piece in pieces {
+                // The server may have had enough.
+                if socket.write_all(&piece).await.is_err() {
+                    break;
+                }
+            }
+            let mut out = Vec::new();
+            let end = tokio::time::timeout(Duration::from_secs(3600), socket.read_to_end(&mut out));
+            end.await.expect("the connection ends").unwrap();
+            out
+        });
+        prop_assert!(answer.is_empty() || answer.starts_with(b"HTTP/1."), "{:?}", String::from_utf8_lossy(&answer));
+    }
+
     #[test]
     fn any_chunks_end_somehow(bytes: Vec<u8>) {
         let _ = Skip::new(Framing::Chunked).take(&bytes);

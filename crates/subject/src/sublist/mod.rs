@@ -84,9 +84,8 @@ impl<E: Entry> Sublist<E> {
         match self.literals.find_mut(hash, |slot| slot.filter() == entry.filter()) {
             Some(slot) => slot.push(entry),
             None => {
-                self.literals.insert_unique(hash, Slot::One(entry), |slot| {
-                    hasher.hash_one(slot.filter())
-                });
+                self.literals
+                    .insert_unique(hash, Slot::One(entry), |slot| hasher.hash_one(slot.filter()));
             }
         }
     }
@@ -115,7 +114,8 @@ impl<E: Entry> Sublist<E> {
         if removed && empty {
             found.remove();
             // Give memory back after a burst (a million subscriptions gone with their client).
-            if self.literals.capacity() > 1024 && self.literals.len() < self.literals.capacity() / 8 {
+            if self.literals.capacity() > 1024 && self.literals.len() < self.literals.capacity() / 8
+            {
                 let hasher = &self.hasher;
                 self.literals.shrink_to(self.literals.len() * 2, |s| hasher.hash_one(s.filter()));
             }

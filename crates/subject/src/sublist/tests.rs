@@ -1,3 +1,5 @@
+//! The interest index against the definition of matching.
+
 use super::*;
 use proptest::prelude::*;
 use std::sync::Arc;

@@ -20,6 +20,9 @@ pub struct Limits {
     pub max_control_line: usize,
     /// Largest payload, headers included, in bytes (default 1 MiB; CORE-009). Negative: no limit.
     pub max_payload: i64,
+    /// Whether the peer may send headers; `HPUB` from one that may not is refused before its
+    /// payload is read (CORE-007).
+    pub headers: bool,
 }
 
 /// A published message, borrowed from the read buffer.
@@ -102,6 +105,9 @@ pub enum Violation {
         /// The limit.
         limit: i64,
     },
+    /// `HPUB` from a peer that did not ask for headers (CORE-007).
+    #[error("message headers not supported")]
+    HeadersNotSupported,
     /// Arguments of a verb that are not understood; the text goes to the log only (CORE-006).
     #[error("{0}")]
     Arguments(&'static str),
@@ -147,11 +153,7 @@ fn verb(input: &[u8], name: &[u8]) -> Result<(), Step<'static>> {
     let (head, expected) = (input.get(..seen), name.get(..seen));
     match (head, expected) {
         (Some(head), Some(expected)) if head.eq_ignore_ascii_case(expected) => {
-            if seen == name.len() {
-                Ok(())
-            } else {
-                Err(Step::More { total: None })
-            }
+            if seen == name.len() { Ok(()) } else { Err(Step::More { total: None }) }
         }
         _ => Err(Step::Invalid(Violation::UnknownOperation)),
     }

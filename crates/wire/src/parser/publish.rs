@@ -68,7 +68,9 @@ fn sized<'a>(input: &'a [u8], start: usize, blank: usize, limits: &Limits) -> Op
         at += 1;
     }
     let length = at - digits;
-    if length == 0 || (length > 1 && *input.get(digits)? == b'0') || at - start > limits.max_control_line
+    if length == 0
+        || (length > 1 && *input.get(digits)? == b'0')
+        || at - start > limits.max_control_line
     {
         return None;
     }
@@ -110,7 +112,12 @@ fn any_pub<'a>(input: &'a [u8], limits: &Limits) -> Step<'a> {
     };
     let after_subject = reply.map_or(0, |r| r.len() + 1) + digits.len();
     let canonical = line.len() == subject.len() + 1 + after_subject && plain_number(digits);
-    finish(input, consumed, limits, Head { subject, reply, header_len: None, size, canonical, after_subject })
+    finish(
+        input,
+        consumed,
+        limits,
+        Head { subject, reply, header_len: None, size, canonical, after_subject },
+    )
 }
 
 /// `HPUB <subject> [reply] <header size> <total size>`.
@@ -119,6 +126,9 @@ pub(super) fn parse_hpub<'a>(input: &'a [u8], limits: &Limits) -> Step<'a> {
         Ok(found) => found,
         Err(step) => return step,
     };
+    if !limits.headers {
+        return Step::Invalid(Violation::HeadersNotSupported);
+    }
     let fields = args::Args::<4>::split(line);
     let (subject, reply, hdr, total) = match *fields.as_slice() {
         [subject, hdr, total] => (subject, None, hdr, total),
@@ -137,13 +147,18 @@ pub(super) fn parse_hpub<'a>(input: &'a [u8], limits: &Limits) -> Step<'a> {
         ));
     }
     let after_subject = reply.map_or(0, |r| r.len() + 1) + hdr.len() + 1 + total.len();
-    let canonical = line.len() == subject.len() + 1 + after_subject
-        && plain_number(hdr)
-        && plain_number(total);
+    let canonical =
+        line.len() == subject.len() + 1 + after_subject && plain_number(hdr) && plain_number(total);
     let header_len = Some(header_len);
-    finish(input, consumed, limits, Head { subject, reply, header_len, size, canonical, after_subject })
+    finish(
+        input,
+        consumed,
+        limits,
+        Head { subject, reply, header_len, size, canonical, after_subject },
+    )
 }
 
+#[derive(Clone, Copy)]
 struct Head<'a> {
     subject: &'a [u8],
     reply: Option<&'a [u8]>,

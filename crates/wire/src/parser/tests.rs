@@ -1,7 +1,9 @@
+//! Every form of every verb, limits, and any split of a conversation.
+
 use super::*;
 use proptest::prelude::*;
 
-const LIMITS: Limits = Limits { max_control_line: 4096, max_payload: 1 << 20 };
+const LIMITS: Limits = Limits { max_control_line: 4096, max_payload: 1 << 20, headers: true };
 
 fn frame(input: &[u8]) -> Frame<'_> {
     match parse(input, &LIMITS) {

@@ -1,0 +1,233 @@
+//! Who belongs to the group, as far as this log knows.
+//!
+//! Laws: the effective peers are the committed peers with every stored but uncommitted addition and
+//!       removal on top, in log order; truncating such an entry takes it back. A declared cluster
+//!       size above the known peers (a group still being discovered) never shrinks by an addition:
+//!       otherwise two disjoint halves could both think themselves a majority.
+//! Reference: raft.go peers, removed, membChange, processPeerState, addPeer, removePeer,
+//!            adjustClusterSizeAndQuorum, committedPeerStateLocked.
+
+use smallvec::SmallVec;
+use stdx::time::Mono;
+
+use crate::codec::append::{AppendEntry, EntryKind};
+use crate::codec::peers::{DomainExt, PeerList, PeerState};
+use crate::id::{LogIndex, PeerId};
+
+/// What an entry does to the peers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Change {
+    Add(PeerId),
+    Remove(PeerId),
+    Replace(PeerState),
+}
+
+/// What `entry` does to the peers, in order.
+pub(crate) fn changes(entry: &AppendEntry) -> SmallVec<[Change; 1]> {
+    let mut found = SmallVec::new();
+    for item in &entry.entries {
+        let peer = || PeerId::from_slice(&item.data).filter(|peer| !peer.is_none());
+        let change = match item.kind {
+            EntryKind::AddPeer => peer().map(Change::Add),
+            EntryKind::RemovePeer => peer().map(Change::Remove),
+            EntryKind::PeerState => PeerState::decode(&item.data).ok().map(Change::Replace),
+            EntryKind::Normal
+            | EntryKind::OldSnapshot
+            | EntryKind::LeaderTransfer
+            | EntryKind::Snapshot
+            | EntryKind::Other(_) => None,
+        };
+        found.extend(change);
+    }
+    found
+}
+
+/// Committed peers, pending changes, and what they add up to.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Membership {
+    committed: PeerState,
+    pending: SmallVec<[(LogIndex, Change); 2]>,
+    peers: PeerList,
+    cluster_size: usize,
+    removed: SmallVec<[(PeerId, Mono); 2]>,
+}
+
+impl Membership {
+    pub(crate) fn new(committed: PeerState) -> Self {
+        let mut membership = Self { committed, ..Self::default() };
+        membership.refold();
+        membership
+    }
+
+    /// The effective peers, sorted.
+    pub(crate) fn peers(&self) -> &[PeerId] {
+        &self.peers
+    }
+
+    pub(crate) fn contains(&self, peer: PeerId) -> bool {
+        self.peers.contains(&peer)
+    }
+
+    /// The size quorums are counted against.
+    pub(crate) fn cluster_size(&self) -> usize {
+        self.cluster_size
+    }
+
+    /// Votes or copies needed.
+    pub(crate) fn quorum(&self) -> usize {
+        self.cluster_size / 2 + 1
+    }
+
+    /// Whether some peers are not known by name yet.
+    pub(crate) fn is_partial(&self) -> bool {
+        self.peers.len() < self.cluster_size
+    }
+
+    /// The index of an uncommitted addition or removal, and who it is about.
+    pub(crate) fn pending_change(&self) -> Option<(LogIndex, PeerId)> {
+        self.pending.iter().find_map(|(index, change)| match change {
+            Change::Add(peer) | Change::Remove(peer) => Some((*index, *peer)),
+            Change::Replace(_) => None,
+        })
+    }
+
+    /// The committed peers.
+    pub(crate) fn committed(&self) -> &PeerState {
+        &self.committed
+    }
+
+    /// The effective peers as an entry's content.
+    pub(crate) fn effective(&self) -> PeerState {
+        PeerState {
+            peers: self.peers.clone(),
+            cluster_size: self.cluster_size,
+            domain: self.committed.domain,
+        }
+    }
+
+    /// Declares another cluster size while the group is being discovered.
+    pub(crate) fn set_cluster_size(&mut self, size: usize) {
+        self.committed.cluster_size = size.max(self.committed.peers.len());
+        self.refold();
+    }
+
+    pub(crate) fn set_domain(&mut self, domain: DomainExt) {
+        self.committed.domain = domain;
+    }
+
+    /// Replaces the committed peers, as a snapshot does; pending changes beyond it are dropped.
+    pub(crate) fn restore(&mut self, committed: PeerState, now: Mono) {
+        self.pending.clear();
+        self.replace_committed(committed, now);
+        self.refold();
+    }
+
+    /// Notes what a stored entry will do; whether it makes a member come or go.
+    pub(crate) fn store(&mut self, index: LogIndex, entry: &AppendEntry) -> bool {
+        let found = changes(entry);
+        let partial = self.is_partial();
+        let moves = |change: &Change| match change {
+            Change::Add(peer) => !partial && !self.contains(*peer),
+            Change::Remove(peer) => self.contains(*peer),
+            Change::Replace(state) => {
+                !partial && state.peers.iter().any(|peer| !self.contains(*peer))
+            }
+        };
+        let moved = found.iter().any(moves);
+        if !found.is_empty() {
+            self.pending.extend(found.into_iter().map(|change| (index, change)));
+            self.refold();
+        }
+        moved
+    }
+
+    /// Takes back what entries after `index` would have done.
+    pub(crate) fn truncate(&mut self, index: LogIndex) {
+        let before = self.pending.len();
+        self.pending.retain(|(at, _)| *at <= index);
+        if self.pending.len() != before {
+            self.refold();
+        }
+    }
+
+    /// Makes entries up to `index` final; tells what they did.
+    pub(crate) fn commit(&mut self, index: LogIndex, now: Mono) -> SmallVec<[Change; 1]> {
+        let mut done = SmallVec::new();
+        while self.pending.first().is_some_and(|(at, _)| *at <= index) {
+            let (_, change) = self.pending.remove(0);
+            self.commit_one(&change, now);
+            done.push(change);
+        }
+        if !done.is_empty() {
+            self.refold();
+        }
+        done
+    }
+
+    fn commit_one(&mut self, change: &Change, now: Mono) {
+        match change {
+            Change::Add(peer) => {
+                self.removed.retain(|(removed, _)| removed != peer);
+                add(&mut self.committed.peers, &mut self.committed.cluster_size, *peer);
+            }
+            Change::Remove(peer) => {
+                self.removed.retain(|(removed, _)| removed != peer);
+                self.removed.push((*peer, now));
+                remove(&mut self.committed.peers, &mut self.committed.cluster_size, *peer);
+            }
+            Change::Replace(state) => self.replace_committed(state.clone(), now),
+        }
+    }
+
+    fn replace_committed(&mut self, state: PeerState, now: Mono) {
+        let gone: PeerList = (self.committed.peers.iter().copied())
+            .filter(|peer| !state.peers.contains(peer))
+            .collect();
+        self.removed.retain(|(peer, _)| !state.peers.contains(peer));
+        for peer in gone {
+            self.removed.retain(|(removed, _)| *removed != peer);
+            self.removed.push((peer, now));
+        }
+        self.committed = state;
+        self.committed.peers.sort_unstable();
+    }
+
+    /// Since when `peer` has been out of the group by a committed removal; none if an addition is
+    /// already under way.
+    pub(crate) fn removed_at(&self, peer: PeerId) -> Option<Mono> {
+        if self.contains(peer) {
+            return None;
+        }
+        self.removed.iter().find(|(removed, _)| *removed == peer).map(|&(_, at)| at)
+    }
+
+    fn refold(&mut self) {
+        self.peers = self.committed.peers.clone();
+        self.cluster_size = self.committed.cluster_size.max(self.peers.len());
+        for (_, change) in &self.pending {
+            match change {
+                Change::Add(peer) => add(&mut self.peers, &mut self.cluster_size, *peer),
+                Change::Remove(peer) => remove(&mut self.peers, &mut self.cluster_size, *peer),
+                // Compat(RAFT-014): a peer set counts from its commit on.
+                Change::Replace(_) => {}
+            }
+        }
+        self.peers.sort_unstable();
+    }
+}
+
+fn add(peers: &mut PeerList, size: &mut usize, peer: PeerId) {
+    if !peers.contains(&peer) {
+        peers.push(peer);
+        peers.sort_unstable();
+        *size = (*size).max(peers.len());
+    }
+}
+
+fn remove(peers: &mut PeerList, size: &mut usize, peer: PeerId) {
+    let before = peers.len();
+    peers.retain(|known| *known != peer);
+    if peers.len() != before {
+        *size = size.saturating_sub(1).max(peers.len());
+    }
+}

@@ -1,0 +1,238 @@
+//! Elections: campaigning, granting votes, counting them.
+//!
+//! Laws: one vote per term, durable before it is told; a candidate's log must reach at least as far
+//!       as the voter's; a voter whose log is empty or untrusted says so, and its vote counts only
+//!       if every peer answered. Why the last is safe: see docs/consensus.md.
+//! Reference: raft.go switchToCandidate, runAsCandidate, requestVote, processVoteRequest.
+
+use bytes::Bytes;
+use stdx::time::Mono;
+
+use super::{Held, Node, Role};
+use crate::codec::peers::PeerList;
+use crate::codec::subject::ReplySubject;
+use crate::codec::vote::{VoteRequest, VoteResponse};
+use crate::effects::{Dest, Effects, Notice, Send};
+use crate::id::{LogIndex, PeerId, Term};
+use crate::mutation::{Bug, Mutation};
+
+/// The votes of one campaign.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Candidacy {
+    sure: PeerList,
+    unsure: PeerList,
+}
+
+impl Candidacy {
+    pub(super) fn clear(&mut self) {
+        self.sure.clear();
+        self.unsure.clear();
+    }
+
+    fn count(&mut self, peer: PeerId, unsure: bool) {
+        if self.sure.contains(&peer) || self.unsure.contains(&peer) {
+            return;
+        }
+        if unsure { self.unsure.push(peer) } else { self.sure.push(peer) }
+    }
+}
+
+impl<M: Mutation> Node<M> {
+    /// Campaigns after a short random delay.
+    pub fn campaign(&mut self, now: Mono) {
+        if self.role == Role::Follower || self.role == Role::Candidate {
+            self.elect_at = self.campaign_timeout(now);
+        }
+    }
+
+    /// Campaigns after half the shortest delay: the upper layer prefers this node.
+    pub fn campaign_immediately(&mut self, now: Mono) {
+        if self.role == Role::Follower || self.role == Role::Candidate {
+            self.reset_initializing(now);
+            self.elect_at = now + self.config.timing.campaign_min / 2;
+        }
+    }
+
+    /// The election timer fired.
+    pub(super) fn election_due(&mut self, now: Mono, out: &mut Effects) {
+        let quarantine = self.quarantine.as_ref();
+        if quarantine.is_some_and(|q| q.term_unknown() || self.changed) {
+            self.elect_at = self.election_timeout(now);
+        } else if self.out_of_resources {
+            self.elect_at = self.election_timeout(now);
+        } else if self.observer {
+            self.elect_at = now + self.config.timing.observer;
+        } else if self.catchup.as_ref().is_some_and(|c| !c.done) {
+            // Do not campaign while being caught up, but do not wait for ever either.
+            if !self.planted(Bug::NeverRetryCatchUp) {
+                self.drop_stalled_catchup(now, out);
+            }
+            self.elect_at = self.election_timeout(now);
+        } else if self.paused || self.processed < self.commit {
+            // A leader must first have applied what is committed.
+            self.elect_at = now + self.config.timing.election_min / 4;
+        } else if !self.members.contains(self.config.id)
+            && !self.members.is_partial()
+            && !self.members.pending_change().is_some_and(|(_, peer)| peer == self.config.id)
+        {
+            // Not a member: nobody should follow us. But while our removal is not committed, only we
+            // may hold it, and nobody with a shorter log can win: we campaign without our own vote.
+            self.elect_at = self.election_timeout(now);
+        } else {
+            self.become_candidate(now, out);
+        }
+    }
+
+    fn become_candidate(&mut self, now: Mono, out: &mut Effects) {
+        if self.planted(Bug::NeverRecover) && self.quarantine.is_some() {
+            self.elect_at = self.election_timeout(now);
+            return;
+        }
+        const QUORUM_LOST_EVERY: std::time::Duration = std::time::Duration::from_secs(20);
+        if self.role == Role::Candidate && Self::since(now, self.quorum_lost_at) > QUORUM_LOST_EVERY
+        {
+            self.quorum_lost_at = now;
+            out.notices.push(Notice::QuorumLost);
+        } else if self.role != Role::Candidate {
+            self.quorum_lost_at = now;
+        }
+        self.become_follower(None, now, out);
+        self.role = Role::Candidate;
+        self.set_quorum_paused(false, out);
+        self.term = self.term.next();
+        self.vote = Some(self.config.id);
+        self.persist_vote(out);
+        let request =
+            VoteRequest { term: self.term, last: self.log.last(), candidate: self.config.id };
+        // Compat(RAFT-003): our own vote is durable before anybody hears of the campaign.
+        self.hold(
+            Held::Message(Send {
+                dest: Dest::Vote,
+                reply: ReplySubject::answers(self.vote_inbox),
+                payload: Bytes::copy_from_slice(&request.encode()),
+            }),
+            out,
+        );
+        self.hold(Held::SelfVote(self.term), out);
+    }
+
+    pub(super) fn count_self_vote(&mut self, term: Term) {
+        if self.role == Role::Candidate && term == self.term {
+            let unsure = self.log_is_unsure();
+            if self.members.contains(self.config.id) || self.members.is_partial() {
+                self.candidacy.count(self.config.id, unsure);
+            }
+        }
+    }
+
+    /// Whether this node's log may lack entries it once acknowledged. An empty log of a member that
+    /// was there before is in quarantine; any other is a beginning.
+    fn log_is_unsure(&self) -> bool {
+        self.quarantine.is_some() && !self.planted(Bug::IgnoreQuarantine)
+    }
+
+    pub(super) fn handle_vote_response(
+        &mut self,
+        response: VoteResponse,
+        now: Mono,
+        out: &mut Effects,
+    ) {
+        if self.collect_term(response, out) {
+            return;
+        }
+        match self.role {
+            Role::Candidate if response.granted && response.term == self.term => {
+                let known = self.members.contains(response.peer) || self.members.is_partial();
+                if known {
+                    self.candidacy.count(response.peer, response.unsure);
+                }
+            }
+            Role::Candidate | Role::Leader if response.term > self.term => {
+                if self.members.removed_at(response.peer).is_none() {
+                    self.adopt_term(response.term, out);
+                    self.become_follower(None, now, out);
+                }
+            }
+            Role::Candidate | Role::Leader | Role::Follower | Role::Closed => {}
+        }
+    }
+
+    /// Compat(RAFT-005): a quorum of sure votes, or a vote of everybody. The reference has the second
+    /// way in any group; it is safe only where the members never changed, because a candidate that
+    /// missed a change asks the wrong everybody.
+    pub(super) fn count_votes(&mut self, now: Mono, out: &mut Effects) {
+        let sure = self.candidacy.sure.len();
+        let all = sure + self.candidacy.unsure.len();
+        let all = if self.changed { 0 } else { all };
+        let quorum = match self.planted(Bug::SmallQuorum) {
+            true => self.members.quorum().saturating_sub(1),
+            false => self.members.quorum(),
+        };
+        if sure > 0 && sure >= quorum || all > 0 && all >= self.members.cluster_size() {
+            self.become_leader(now, out);
+        }
+    }
+
+    pub(super) fn handle_vote_request(
+        &mut self,
+        request: VoteRequest,
+        reply: ReplySubject,
+        now: Mono,
+        out: &mut Effects,
+    ) {
+        if request.candidate == self.config.id || request.candidate.is_none() {
+            return;
+        }
+        // Who was removed cannot disturb the group by raising its own term.
+        if self.members.removed_at(request.candidate).is_some() {
+            return;
+        }
+        let empty = self.log.last().index == LogIndex(0);
+        let mut response = VoteResponse {
+            term: self.term,
+            peer: self.config.id,
+            granted: false,
+            unsure: (empty && !self.planted(Bug::EmptyVoteCounts))
+                || (self.quarantine.is_some() && !self.planted(Bug::IgnoreQuarantine)),
+        };
+        if request.term < self.term {
+            out.send.push(Self::answer(reply, &response.encode()));
+            return;
+        }
+        if request.term > self.term && !self.planted(Bug::IgnoreHigherTerm) {
+            self.cancel_catchup(out);
+            self.adopt_term(request.term, out);
+            if self.role != Role::Follower {
+                self.become_follower(None, now, out);
+            }
+        }
+        let mut free = self.vote.is_none() || self.vote == Some(request.candidate);
+        free |= self.planted(Bug::VoteTwice) && self.role != Role::Leader;
+        if free && self.initializing && self.quarantine.is_none() {
+            // A new member's empty log is no loss.
+            response.unsure = false;
+        }
+        // Everybody's answer means nothing where the candidate may not know who belongs to the group.
+        let quarantine = self.quarantine.as_ref().filter(|_| !self.planted(Bug::IgnoreQuarantine));
+        free &= !quarantine.is_some_and(|q| q.term_unknown() || self.changed);
+        let reaches = request.last >= self.log.last() || self.planted(Bug::SkipLogCheck);
+        if free && reaches && request.term >= self.term {
+            if self.vote != Some(request.candidate) {
+                self.vote = Some(request.candidate);
+                self.persist_vote(out);
+            }
+            response.granted = true;
+            self.elect_at = self.election_timeout(now);
+        } else if self.vote.is_none() && self.role == Role::Follower && !self.observer {
+            // We would make a better leader: do not wait for the whole timeout.
+            self.elect_at = self.campaign_timeout(now);
+        }
+        response.term = self.term;
+        let answer = Self::answer(reply, &response.encode());
+        if self.planted(Bug::VoteBeforeDurable) {
+            out.send.push(answer);
+        } else {
+            self.hold(Held::Message(answer), out);
+        }
+    }
+}

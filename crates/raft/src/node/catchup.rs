@@ -1,0 +1,241 @@
+//! Bringing a peer up to date, the leader's side.
+//!
+//! Laws: at most one stream per peer; at most one window of bytes is sent without progress; a stream
+//!       without progress is given up after two seconds; the number of strangers served is bounded.
+//! Reference: raft.go catchupFollower, runCatchup, sendSnapshotToFollower.
+
+use bytes::Bytes;
+use stdx::time::Mono;
+
+use super::{Node, Role};
+use crate::codec::append::{AppendEntry, Entries, Entry, EntryKind};
+use crate::codec::snapshot::Snapshot;
+use crate::codec::subject::ReplySubject;
+use crate::effects::{Dest, Effects, Notice, Read, ReadId, ReadRequest, Send};
+use crate::id::{LogIndex, PeerId, Position, Term};
+use crate::mutation::Mutation;
+
+/// One stream of old entries to one peer.
+#[derive(Clone, Debug)]
+pub(super) struct Outgoing {
+    reply: ReplySubject,
+    next: LogIndex,
+    last: LogIndex,
+    outstanding: usize,
+    read: Option<ReadId>,
+    pub(super) deadline: Mono,
+}
+
+/// What to do next for one stream.
+enum Step {
+    Send(Bytes, LogIndex),
+    Read(Read),
+    Wait,
+    Done,
+}
+
+impl<M: Mutation> Node<M> {
+    /// A peer's log ends at `from`, or it wants to go back to there.
+    pub(super) fn start_catchup(
+        &mut self,
+        peer: PeerId,
+        from: Position,
+        reply: ReplySubject,
+        now: Mono,
+        out: &mut Effects,
+    ) {
+        let last = self.log.last().index;
+        if from.index >= last {
+            // A longer log than ours is not committed beyond ours; the peer finds out by matching.
+            return;
+        }
+        if !self.members.contains(peer) {
+            self.welcome(peer);
+        }
+        let deadline = now + self.config.timing.catchup_stall;
+        let Some(progress) = self.leading.as_mut().and_then(|l| l.find(peer)) else { return };
+        progress.catchup = Some(Outgoing {
+            reply,
+            next: from.index.next(),
+            last,
+            outstanding: 0,
+            read: None,
+            deadline,
+        });
+        self.pump(peer, out);
+    }
+
+    /// A live acknowledgement shows how far a peer being caught up has come.
+    pub(super) fn catchup_progress(
+        &mut self,
+        peer: PeerId,
+        index: LogIndex,
+        now: Mono,
+        out: &mut Effects,
+    ) {
+        let deadline = now + self.config.timing.catchup_stall;
+        let Some(progress) = self.leading.as_mut().and_then(|l| l.find(peer)) else { return };
+        let Some(catchup) = &mut progress.catchup else { return };
+        catchup.deadline = deadline;
+        catchup.outstanding = 0;
+        catchup.next = catchup.next.max(index.next());
+        self.pump(peer, out);
+    }
+
+    fn pump(&mut self, peer: PeerId, out: &mut Effects) {
+        loop {
+            match self.next_step(peer) {
+                Step::Send(payload, index) => {
+                    let Some(catchup) = self.outgoing(peer) else { return };
+                    catchup.outstanding += payload.len();
+                    catchup.next = index.next();
+                    let reply = catchup.reply;
+                    self.send_catchup(reply, payload, out);
+                }
+                Step::Read(what) => {
+                    let id = self.next_read_id();
+                    if let Some(catchup) = self.outgoing(peer) {
+                        catchup.read = Some(id);
+                        out.read.push(ReadRequest { id, what });
+                    }
+                    return;
+                }
+                Step::Wait => return,
+                Step::Done => {
+                    if let Some(progress) = self.leading.as_mut().and_then(|l| l.find(peer)) {
+                        progress.catchup = None;
+                    }
+                    return;
+                }
+            }
+        }
+    }
+
+    fn next_step(&mut self, peer: PeerId) -> Step {
+        let (base, window) = (self.log.base(), self.config.limits.catchup_window);
+        let term = self.term;
+        let Some(catchup) = self.outgoing(peer) else { return Step::Done };
+        let (next, last) = (catchup.next, catchup.last);
+        if catchup.read.is_some() || catchup.outstanding > window {
+            return Step::Wait;
+        }
+        if next > last {
+            return Step::Done;
+        }
+        if next <= base.index {
+            return Step::Read(Read::Snapshot);
+        }
+        match self.log.cached(next) {
+            Some(cached) => Step::Send(restamp(&cached.entry, &cached.record, term), next),
+            None => Step::Read(Read::Entries { first: next, last, max_bytes: window }),
+        }
+    }
+
+    fn outgoing(&mut self, peer: PeerId) -> Option<&mut Outgoing> {
+        self.leading.as_mut()?.find(peer)?.catchup.as_mut()
+    }
+
+    fn send_catchup(&self, to: ReplySubject, payload: Bytes, out: &mut Effects) {
+        let reply = ReplySubject::answers(self.append_inbox);
+        out.send.push(Send { dest: Dest::Reply(to), reply, payload });
+    }
+
+    fn reader_of(&mut self, id: ReadId) -> Option<PeerId> {
+        let leading = self.leading.as_mut()?;
+        let reading = |c: &Outgoing| c.read == Some(id);
+        let progress =
+            leading.progress.iter_mut().find(|p| p.catchup.as_ref().is_some_and(reading))?;
+        if let Some(catchup) = &mut progress.catchup {
+            catchup.read = None;
+        }
+        Some(progress.peer)
+    }
+
+    pub(super) fn catchup_entries_read(
+        &mut self,
+        id: ReadId,
+        entries: Option<Vec<(AppendEntry, Bytes)>>,
+        now: Mono,
+        out: &mut Effects,
+    ) {
+        let Some(peer) = self.reader_of(id) else { return };
+        let Some(entries) = entries.filter(|entries| !entries.is_empty()) else {
+            self.give_up_serving(now, out);
+            return;
+        };
+        let (base, window, term) = (self.log.base(), self.config.limits.catchup_window, self.term);
+        for (entry, record) in entries {
+            let index = entry.end().index;
+            let Some(catchup) = self.outgoing(peer) else { return };
+            if index != catchup.next || index <= base.index || catchup.outstanding > window {
+                break;
+            }
+            let payload = restamp(&entry, &record, term);
+            catchup.outstanding += payload.len();
+            catchup.next = index.next();
+            let reply = catchup.reply;
+            self.send_catchup(reply, payload, out);
+        }
+        self.pump(peer, out);
+    }
+
+    /// The newest snapshot, read back for a peer; `None` if it is unreadable.
+    pub fn handle_snapshot_read(
+        &mut self,
+        id: ReadId,
+        snapshot: Option<&Snapshot>,
+        now: Mono,
+        out: &mut Effects,
+    ) {
+        if let Some(peer) = self.reader_of(id) {
+            match snapshot {
+                Some(snapshot) => self.stream_snapshot(peer, snapshot, out),
+                None => self.give_up_serving(now, out),
+            }
+        }
+        self.settle(now, out);
+    }
+
+    fn stream_snapshot(&mut self, peer: PeerId, snapshot: &Snapshot, out: &mut Effects) {
+        let mut entries = Entries::new();
+        entries.push(Entry::new(EntryKind::Snapshot, snapshot.data.clone()));
+        entries.push(Entry::new(EntryKind::PeerState, Bytes::from(snapshot.peers.encode())));
+        let entry = AppendEntry {
+            leader: self.config.id,
+            term: self.term,
+            commit: self.commit,
+            prev: snapshot.position,
+            entries,
+            leader_term: Term(0),
+        };
+        let Some(catchup) = self.outgoing(peer) else { return };
+        // An old snapshot cannot bring the peer to where our log begins: wait for the next request.
+        catchup.next = snapshot.position.index.next();
+        let reply = catchup.reply;
+        self.send_catchup(reply, Bytes::from(entry.encode()), out);
+        if snapshot.position.index >= self.log.base().index {
+            self.pump(peer, out);
+        }
+    }
+
+    /// What a peer needs cannot be read here: let somebody else lead, and ask for a new snapshot.
+    fn give_up_serving(&mut self, now: Mono, out: &mut Effects) {
+        out.notices.push(Notice::SnapshotNeeded);
+        if self.role == Role::Leader {
+            self.step_down(None, now, out);
+        }
+    }
+
+    /// Whether any peer is being caught up.
+    pub(super) fn serves_catchup(&self) -> bool {
+        self.leading.as_ref().is_some_and(|l| l.progress.iter().any(|p| p.catchup.is_some()))
+    }
+}
+
+/// A stored entry's bytes as a catch-up sends them.
+fn restamp(entry: &AppendEntry, record: &Bytes, term: Term) -> Bytes {
+    if entry.leader_term == term {
+        return record.clone();
+    }
+    Bytes::from(entry.with_leader_term(record, term))
+}

@@ -1,0 +1,522 @@
+//! One replica: its state, its door, and what every role shares.
+//!
+//! Not here: the roles (`follower`, `candidate`, `leader`, `catchup`), snapshots (`snapshot`),
+//! starting from what a disk held (`recover`).
+//! Laws (asserted by `check`):
+//! - `base <= emitted <= commit <= last`; `commit` never goes back while the node runs, but for
+//!   a record that turned out unreadable.
+//! - The term never goes back; at most one vote per term; both are durable before any message that
+//!   depends on them leaves.
+//! - Nothing is acknowledged before its ticket is done.
+//! Reference: raft.go raft, run, switchState, switchToFollower, switchToCandidate.
+
+mod apply;
+mod candidate;
+mod catchup;
+mod follower;
+mod inbound;
+mod leader;
+mod quarantine;
+pub(crate) mod recover;
+mod snapshot;
+mod status;
+mod transfer;
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use bytes::Bytes;
+use stdx::time::Mono;
+
+use crate::codec::peers::PeerList;
+use crate::codec::subject::{Inbox, ReplySubject};
+use crate::codec::vote::{TermVote, VoteGuard};
+use crate::config::Config;
+use crate::effects::{Dest, Effects, Notice, Persist, ReadId, Send, Ticket, Write};
+use crate::id::{LogIndex, PeerId, Position, Term};
+use crate::log::Log;
+use crate::membership::Membership;
+use crate::mutation::{Bug, Mutation, Sound};
+use crate::random::Random;
+
+pub use inbound::Channel;
+pub use leader::ProposeError;
+pub use quarantine::Quarantine;
+pub use snapshot::{Checkpoint, SnapshotError};
+pub use status::{PeerStatus, Status};
+
+/// What a node is at the moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// Follows a leader, or waits for one.
+    Follower,
+    /// Campaigns.
+    Candidate,
+    /// Leads.
+    Leader,
+    /// Stopped for good: removed, failed to write, or found itself contradicted.
+    Closed,
+}
+
+/// Something that waits for a ticket.
+#[derive(Clone, Debug)]
+enum Held {
+    Message(Send),
+    /// An acknowledgement of everything up to a position; dropped if the term has moved on.
+    Ack(Term, Position, Send),
+    /// Our own vote for ourselves in this term.
+    SelfVote(Term),
+    /// Our own copy of the log up to here, stored as the leader of its term.
+    SelfAck(Position),
+    /// In this term, our log was level with the leader's up to here.
+    Level(Term, Position),
+    /// A snapshot we took ourselves.
+    SnapshotSaved(Position),
+}
+
+/// A follower's request to be caught up.
+#[derive(Clone, Debug)]
+struct FollowerCatchup {
+    inbox: Inbox,
+    /// Where the leader's log ended when it was asked.
+    target: LogIndex,
+    /// How far the stream has shown our logs to match, and when it last moved.
+    matched: LogIndex,
+    active: Mono,
+    /// Bytes received on this inbox.
+    received: usize,
+    signalled: bool,
+    /// The leader's reply subject: where the next request goes.
+    reply: ReplySubject,
+    asked_from: LogIndex,
+    /// The target is reached; what the leader stored since may still be on its way.
+    done: bool,
+}
+
+/// One Raft replica as a state machine: inputs and time in, `Effects` out.
+#[derive(Clone, Debug)]
+pub struct Node<M: Mutation = Sound> {
+    config: Config,
+    mutation: M,
+    random: Random,
+    role: Role,
+    term: Term,
+    vote: Option<PeerId>,
+    leader: Option<PeerId>,
+    had_leader: bool,
+    /// When the leader was last heard.
+    leader_contact: Option<Mono>,
+
+    log: Log,
+    /// A position known to be durable; the log may be durable beyond it.
+    stored: Position,
+    members: Membership,
+    commit: LogIndex,
+    emitted: LogIndex,
+    processed: LogIndex,
+    applied: LogIndex,
+    paused: bool,
+    quorum_paused: bool,
+    overruns: u64,
+    out_of_resources: bool,
+    pending_snapshot: Option<(Position, Bytes)>,
+    apply_read: Option<ReadId>,
+    snapshotting: Option<Position>,
+    /// Records read back for applying that are not in the cache.
+    cold: VecDeque<crate::codec::append::AppendEntry>,
+
+    next_ticket: u64,
+    durable: Ticket,
+    held: VecDeque<(Ticket, Held)>,
+    next_read: u64,
+
+    observer: bool,
+    /// Members came or went since the group was created.
+    changed: bool,
+    initializing: bool,
+    scale_up: bool,
+    quarantine: Option<Quarantine>,
+    transfer_target: bool,
+    announced: bool,
+
+    elect_at: Mono,
+    quorum_lost_at: Mono,
+    candidacy: candidate::Candidacy,
+    catchup: Option<FollowerCatchup>,
+    leading: Option<Box<leader::Leading>>,
+
+    vote_inbox: Inbox,
+    append_inbox: Inbox,
+}
+
+impl<M: Mutation> Node<M> {
+    /// This server's id.
+    pub fn id(&self) -> PeerId {
+        self.config.id
+    }
+
+    /// The current role.
+    pub fn role(&self) -> Role {
+        self.role
+    }
+
+    /// The current term.
+    pub fn term(&self) -> Term {
+        self.term
+    }
+
+    /// The leader this node follows, or itself.
+    pub fn leader(&self) -> Option<PeerId> {
+        self.leader
+    }
+
+    /// Leads, and has applied everything of earlier terms: fit to serve.
+    pub fn is_leading(&self) -> bool {
+        self.role == Role::Leader && self.announced
+    }
+
+    /// Where the log ends.
+    pub fn last(&self) -> Position {
+        self.log.last()
+    }
+
+    /// The newest snapshot's position; zero without one.
+    pub fn base(&self) -> Position {
+        self.log.base()
+    }
+
+    /// The term of the entry at `index`, if the log holds it.
+    pub fn term_at(&self, index: LogIndex) -> Option<Term> {
+        self.log.term_at(index)
+    }
+
+    /// The last entry known to be committed.
+    pub fn commit(&self) -> LogIndex {
+        self.commit
+    }
+
+    /// The last entry the layer above applied.
+    pub fn applied(&self) -> LogIndex {
+        self.applied
+    }
+
+    /// The effective peers, sorted.
+    pub fn peers(&self) -> &[PeerId] {
+        self.members.peers()
+    }
+
+    /// The size quorums are counted against.
+    pub fn cluster_size(&self) -> usize {
+        self.members.cluster_size()
+    }
+
+    /// Whether a membership change is stored but not committed.
+    pub fn membership_change_in_progress(&self) -> bool {
+        self.members.pending_change().is_some()
+    }
+
+    /// Inbox for answers to vote requests: subscribe to `$NRG.R.<inbox>`.
+    pub fn vote_inbox(&self) -> Inbox {
+        self.vote_inbox
+    }
+
+    /// Inbox for answers to append entries: subscribe to `$NRG.R.<inbox>`.
+    pub fn append_inbox(&self) -> Inbox {
+        self.append_inbox
+    }
+
+    /// Why the node does not vouch for its log, if so.
+    pub fn quarantine(&self) -> Option<&Quarantine> {
+        self.quarantine.as_ref()
+    }
+
+    /// Forgets a quarantine: an operator accepts that acknowledged entries may be lost.
+    pub fn override_quarantine(&mut self, now: Mono, out: &mut Effects) {
+        if self.quarantine.take().is_some() {
+            out.notices.push(Notice::Quarantined(false));
+            self.persist_vote(out);
+            self.settle(now, out);
+        }
+    }
+
+    /// When `tick` should be called next; earlier calls do nothing.
+    pub fn next_deadline(&self) -> Mono {
+        match (&self.leading, self.role) {
+            (_, Role::Closed) => Mono(u64::MAX),
+            (Some(leading), _) => leading.next_deadline(),
+            (None, _) => match self.quarantine.as_ref().filter(|q| q.term_unknown()) {
+                Some(quarantine) => self.elect_at.min(quarantine.ask_at),
+                None => self.elect_at,
+            },
+        }
+    }
+
+    /// Does what is due at `now`.
+    pub fn tick(&mut self, now: Mono, out: &mut Effects) {
+        match self.role {
+            Role::Closed => return,
+            Role::Leader => self.tick_leader(now, out),
+            Role::Follower | Role::Candidate => {
+                self.ask_for_terms(now, out);
+                if now >= self.elect_at {
+                    self.election_due(now, out);
+                }
+            }
+        }
+        self.settle(now, out);
+    }
+
+    /// Cuts queued proposals into append entries and hands out what became ready.
+    pub fn poll(&mut self, now: Mono, out: &mut Effects) {
+        self.settle(now, out);
+    }
+
+    /// Every ticket up to `ticket` is done.
+    pub fn handle_durable(&mut self, ticket: Ticket, now: Mono, out: &mut Effects) {
+        if self.role == Role::Closed || ticket.0 >= self.next_ticket {
+            return;
+        }
+        self.durable = self.durable.max(ticket);
+        self.release_held(now, out);
+        self.settle(now, out);
+    }
+
+    /// A write failed: the node can keep no further promise and closes.
+    pub fn handle_write_error(&mut self, out: &mut Effects) {
+        if self.role != Role::Closed {
+            out.notices.push(Notice::WriteFailed);
+            self.close(out);
+        }
+    }
+
+    /// The group has no resources left: stop storing and campaigning, or start again.
+    pub fn set_out_of_resources(&mut self, out_of_resources: bool) {
+        self.out_of_resources = out_of_resources;
+    }
+
+    /// Become, or stop being, an observer: a member that never campaigns.
+    pub fn set_observer(&mut self, observer: bool, now: Mono) {
+        if self.observer && !observer {
+            self.elect_at = self.election_timeout(now);
+        }
+        self.observer = observer;
+    }
+
+    /// Whether this node never campaigns.
+    pub fn is_observer(&self) -> bool {
+        self.observer
+    }
+
+    /// Declares the expected cluster size before the group ever had a leader; at least 2.
+    pub fn adjust_boot_cluster_size(&mut self, size: usize) -> bool {
+        if self.leader.is_some() || self.had_leader {
+            return false;
+        }
+        self.members.set_cluster_size(size.max(2));
+        true
+    }
+
+    /// Stops the node for good.
+    pub fn close(&mut self, out: &mut Effects) {
+        self.cancel_catchup(out);
+        self.stop_leading(out);
+        self.role = Role::Closed;
+        self.held.clear();
+        self.leader = None;
+    }
+
+    // --- what every role uses ---
+
+    fn planted(&self, bug: Bug) -> bool {
+        self.mutation.planted(bug)
+    }
+
+    fn election_timeout(&mut self, now: Mono) -> Mono {
+        let timing = &self.config.timing;
+        now + self.random.between(timing.election_min, timing.election_max)
+    }
+
+    fn campaign_timeout(&mut self, now: Mono) -> Mono {
+        let timing = &self.config.timing;
+        now + self.random.between(timing.campaign_min, timing.campaign_max)
+    }
+
+    fn persist(&mut self, write: Write, out: &mut Effects) -> Ticket {
+        let ticket = Ticket(self.next_ticket);
+        self.next_ticket += 1;
+        out.persist.push(Persist { ticket, write });
+        ticket
+    }
+
+    /// The ticket everything written so far waits for.
+    fn last_ticket(&self) -> Ticket {
+        Ticket(self.next_ticket.saturating_sub(1))
+    }
+
+    fn persist_vote(&mut self, out: &mut Effects) {
+        if self.planted(Bug::ForgetVote) {
+            return;
+        }
+        let guard = VoteGuard {
+            voted: TermVote { term: self.term, vote: self.vote },
+            log: self.stored,
+            quarantine: self.quarantine.as_ref().map(|q| q.term),
+            vote_lost: self.quarantine.as_ref().is_some_and(|q| q.vote_lost),
+            joining: self.quarantine.as_ref().is_some_and(|q| q.joining),
+            changed: self.changed,
+        };
+        self.persist(Write::TermVote(guard), out);
+    }
+
+    /// Sends now if everything written so far is durable, else when it is.
+    fn hold(&mut self, held: Held, out: &mut Effects) {
+        let ticket = self.last_ticket();
+        if ticket <= self.durable {
+            self.release(held, out);
+        } else {
+            self.held.push_back((ticket, held));
+        }
+    }
+
+    fn release_held(&mut self, _: Mono, out: &mut Effects) {
+        while self.held.front().is_some_and(|(ticket, _)| *ticket <= self.durable) {
+            if let Some((_, held)) = self.held.pop_front() {
+                self.release(held, out);
+            }
+        }
+    }
+
+    fn release(&mut self, held: Held, out: &mut Effects) {
+        match held {
+            Held::Message(send) => out.send.push(send),
+            Held::Ack(term, position, send) => {
+                self.count_stored(position);
+                if term == self.term {
+                    out.send.push(send);
+                }
+            }
+            Held::SelfVote(term) => self.count_self_vote(term),
+            Held::SelfAck(position) => {
+                self.count_stored(position);
+                // A leader's own no-op: everybody answered, nobody's log reached further.
+                self.count_level(position.term, position);
+                self.count_self_ack(position);
+            }
+            Held::Level(term, end) => self.count_level(term, end),
+            Held::SnapshotSaved(position) => self.snapshot_saved(position, out),
+        }
+    }
+
+    /// Takes a stored entry's effect on the members; the first real change is remembered for good.
+    fn store_members(&mut self, entry: &crate::codec::append::AppendEntry, out: &mut Effects) {
+        if self.members.store(entry.end().index, entry) && !self.changed {
+            self.changed = true;
+            self.persist_vote(out);
+        }
+    }
+
+    fn count_stored(&mut self, position: Position) {
+        if self.log.term_at(position.index) == Some(position.term) {
+            self.stored = self.stored.max(position);
+        }
+    }
+
+    fn answer(reply: ReplySubject, payload: &[u8]) -> Send {
+        Send {
+            dest: Dest::Reply(reply),
+            reply: ReplySubject::NONE,
+            payload: Bytes::copy_from_slice(payload),
+        }
+    }
+
+    /// Moves to a higher term with no vote in it yet.
+    fn adopt_term(&mut self, term: Term, out: &mut Effects) {
+        debug_assert!(term > self.term);
+        self.term = term;
+        self.vote = None;
+        // Who led an earlier term does not lead this one.
+        self.leader = None;
+        // Nor does its stream of old entries go on.
+        self.cancel_catchup(out);
+        self.persist_vote(out);
+    }
+
+    /// Follows `leader` (or nobody yet) in the current term.
+    fn become_follower(&mut self, leader: Option<PeerId>, now: Mono, out: &mut Effects) {
+        if self.role == Role::Closed {
+            return;
+        }
+        let led = self.role == Role::Leader;
+        self.stop_leading(out);
+        self.role = Role::Follower;
+        self.transfer_target = false;
+        self.candidacy.clear();
+        self.elect_at = self.election_timeout(now);
+        if led || self.leader != leader {
+            self.leader = leader;
+            self.had_leader |= leader.is_some();
+            out.notices.push(Notice::Following(leader));
+        }
+    }
+
+    fn stop_leading(&mut self, out: &mut Effects) {
+        if self.leading.take().is_some() {
+            out.notices.push(Notice::ListenProposals(false));
+        }
+        self.announced = false;
+    }
+
+    /// Drops log entries after `index`; the caller has shown they contradict the leader.
+    fn truncate_log(&mut self, index: LogIndex, out: &mut Effects) {
+        if !self.planted(Bug::TruncateBelowCommit) && !self.planted(Bug::TruncateOnRepeat) {
+            assert!(index >= self.commit, "a committed entry must never be truncated");
+        }
+        self.commit = self.commit.min(index);
+        self.log.truncate(index);
+        if self.stored.index > index {
+            self.stored = self.log.last();
+        }
+        if !self.planted(Bug::KeepTruncatedChange) {
+            self.members.truncate(index);
+        }
+        self.persist(Write::Truncate { last: index }, out);
+    }
+
+    /// Ends every input: batches, commits, applies, deadlines.
+    fn settle(&mut self, now: Mono, out: &mut Effects) {
+        if self.role == Role::Closed {
+            return;
+        }
+        if self.role == Role::Candidate {
+            self.count_votes(now, out);
+        }
+        if self.role == Role::Leader {
+            self.settle_leader(now, out);
+        }
+        self.leave_quarantine(out);
+        self.emit_applies(out);
+        #[cfg(debug_assertions)]
+        self.check();
+    }
+
+    /// Asserts the laws at the top of this file.
+    pub fn check(&self) {
+        if self.planted(Bug::TruncateBelowCommit) || self.planted(Bug::TruncateOnRepeat) {
+            return;
+        }
+        assert!(self.commit <= self.log.last().index, "commit is within the log");
+        assert!(self.log.base().index <= self.commit, "a snapshot covers only committed entries");
+        assert!(self.emitted <= self.commit, "only committed entries are applied");
+        assert!(self.applied <= self.processed && self.processed <= self.emitted);
+        assert_eq!(self.role == Role::Leader, self.leading.is_some(), "a leader has its books");
+    }
+
+    /// How long ago `at` was; never more than the time since the start.
+    fn since(now: Mono, at: Mono) -> Duration {
+        now.since(at)
+    }
+
+    fn other_peers(&self) -> PeerList {
+        self.members.peers().iter().copied().filter(|&p| p != self.config.id).collect()
+    }
+}

@@ -1,0 +1,10 @@
+//! Tests of the room, by subject.
+
+mod cluster;
+mod codec;
+mod contract;
+mod fuzzing;
+mod golden;
+mod groups;
+mod recovery;
+mod structure;

@@ -1,0 +1,163 @@
+//! What a node makes of its files after a crash, damage included.
+
+use bytes::Bytes;
+
+use super::cluster::{Cluster, SECOND, peer};
+use crate::codec::peers::PeerState;
+use crate::config::Config;
+use crate::effects::Notice;
+use crate::id::{LogIndex, Term};
+use crate::mutation::Sound;
+use crate::node::Role;
+use crate::node::recover::{Found, RecoverError, Recovery};
+
+fn three_with_entries() -> Cluster {
+    let mut cluster = Cluster::new(3);
+    cluster.elect(0);
+    for text in ["a", "b", "c"] {
+        cluster.propose(0, text);
+    }
+    cluster
+}
+
+fn config(n: usize) -> Config {
+    Config::new(peer(n), 1000 + n as u64)
+}
+
+#[test]
+fn an_orderly_restart_forgets_nothing_and_needs_nobody() {
+    let mut cluster = three_with_entries();
+    cluster.servers[0].down = true;
+    cluster.restart(1, config(1), |_, _| {});
+    assert_eq!(cluster.node(1).quarantine(), None);
+    assert_eq!(cluster.node(1).last().index, LogIndex(4));
+    assert_eq!(cluster.node(1).term(), Term(1));
+    assert_eq!(cluster.servers[1].applied, ["a", "b"], "what stored entries say is committed");
+    cluster.advance(20 * SECOND);
+    assert!(cluster.leader().is_some());
+}
+
+// Contract: RAFT-021
+#[test]
+fn the_log_ends_at_the_first_bad_record_and_heals_from_the_leader() {
+    let mut cluster = three_with_entries();
+    cluster.restart(1, config(1), |found, log| {
+        log.insert(3, Bytes::from_static(b"garbage"));
+        found.log_lost = false;
+    });
+    assert!(cluster.servers[1].notices.contains(&Notice::Quarantined(true)));
+    assert_eq!(cluster.node(1).last().index, LogIndex(2));
+    assert_eq!(cluster.servers[1].log.len(), 2, "the store is cut back too");
+    cluster.advance(5 * SECOND);
+    assert_eq!(cluster.servers[1].applied, ["a", "b", "c"]);
+    assert_eq!(cluster.node(1).quarantine(), None);
+}
+
+#[test]
+fn a_damaged_log_makes_no_leader() {
+    let mut cluster = three_with_entries();
+    // Server 2 never saw the last entries; server 1 lost them.
+    let mut cut = Cluster::new(3);
+    cut.elect(0);
+    cut.isolate(2);
+    cut.propose(0, "only 0 and 1 have this");
+    cut.restart(1, config(1), |found, log| {
+        log.remove(&2);
+        found.log_lost = true;
+    });
+    cut.servers[0].down = true;
+    cut.cut.clear();
+    cut.advance(60 * SECOND);
+    assert_eq!(cut.leader(), None, "the entry lives only on server 0");
+    cut.servers[0].down = false;
+    cut.advance(30 * SECOND);
+    assert_eq!(cut.servers[1].applied, ["only 0 and 1 have this"]);
+    cluster.advance(SECOND);
+}
+
+#[test]
+fn a_truncated_log_is_noticed_by_what_the_vote_copy_remembers() {
+    let mut cluster = three_with_entries();
+    cluster.input(0, |node, now, out| {
+        node.step_down(Some(peer(1)), now, out);
+    });
+    cluster.settle();
+    cluster.advance(SECOND);
+    assert_eq!(cluster.leader(), Some(1));
+    cluster.restart(2, config(2), |_, log| log.retain(|&i, _| i <= 2));
+    assert!(cluster.servers[2].notices.contains(&Notice::Quarantined(true)));
+}
+
+#[test]
+fn one_damaged_vote_file_is_restored_from_its_copy() {
+    let mut cluster = three_with_entries();
+    cluster.restart(1, config(1), |found, _| found.term_vote = Some(Bytes::from_static(b"?")));
+    assert_eq!((cluster.node(1).term(), cluster.node(1).quarantine()), (Term(1), None));
+}
+
+#[test]
+fn without_any_vote_file_a_node_asks_everybody_before_it_votes() {
+    let mut cluster = three_with_entries();
+    cluster.servers[2].down = true;
+    cluster.restart(1, config(1), |found, _| {
+        (found.term_vote, found.vote_guard) = (None, None);
+    });
+    cluster.advance(3 * SECOND);
+    assert!(cluster.node(1).quarantine().unwrap().vote_lost);
+    cluster.servers[0].down = true;
+    cluster.advance(30 * SECOND);
+    assert_eq!(cluster.node(1).role(), Role::Follower);
+    cluster.servers[0].down = false;
+    cluster.servers[2].down = false;
+    cluster.advance(30 * SECOND);
+    assert_eq!(cluster.node(1).quarantine(), None);
+    assert!(cluster.leader().is_some());
+}
+
+#[test]
+fn a_damaged_snapshot_is_replaced_by_the_leaders() {
+    let mut cluster = three_with_entries();
+    for n in 0..2 {
+        let checkpoint = cluster.node(n).create_checkpoint(false).unwrap();
+        cluster.input(n, |node, now, out| {
+            node.install_snapshot(checkpoint, Bytes::from_static(b"abc"), now, out).unwrap();
+        });
+    }
+    cluster.restart(1, config(1), |found, _| {
+        let mut bytes = found.snapshot.take().unwrap().to_vec();
+        bytes[30] ^= 4;
+        found.snapshot = Some(bytes.into());
+    });
+    assert!(cluster.servers[1].notices.contains(&Notice::Quarantined(true)));
+    cluster.advance(5 * SECOND);
+    assert_eq!(cluster.servers[1].applied, ["abc"]);
+    assert_eq!(cluster.node(1).quarantine(), None);
+}
+
+// Contract: RAFT-022
+#[test]
+fn a_memory_log_starts_over_without_its_snapshot() {
+    let mut cluster = three_with_entries();
+    let checkpoint = cluster.node(1).create_checkpoint(false).unwrap();
+    cluster.input(1, |node, now, out| {
+        node.install_snapshot(checkpoint, Bytes::from_static(b"abc"), now, out).unwrap();
+    });
+    let mut memory = config(1);
+    memory.memory_log = true;
+    cluster.restart(1, memory, |_, log| log.clear());
+    assert_eq!(cluster.servers[1].node.base().index, LogIndex(0));
+    assert!(cluster.servers[1].notices.contains(&Notice::Quarantined(true)));
+    cluster.advance(5 * SECOND);
+    assert_eq!(cluster.servers[1].applied, ["a", "b", "c"]);
+}
+
+#[test]
+fn without_peers_there_is_no_group() {
+    let sum = super::cluster::sum();
+    let found = Found { peers: Some(Bytes::from_static(b"short")), ..Found::default() };
+    let refused = Recovery::new(config(0), Sound, &sum, &found).unwrap_err();
+    assert_eq!(refused, RecoverError::PeersLost);
+    let whole = PeerState::of(&[peer(0)]).encode();
+    let found = Found { peers: Some(whole.into()), ..Found::default() };
+    assert!(Recovery::new(config(0), Sound, &sum, &found).is_ok());
+}

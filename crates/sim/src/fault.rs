@@ -1,0 +1,344 @@
+//! The nemesis: what goes wrong, and when.
+//!
+//! Laws: what destroys acknowledged data (damage, wiped disks, power failures of logs that
+//!       acknowledge before syncing) hits at most a minority that has not recovered yet; everything
+//!       else may hit anybody at any time.
+
+use bytes::Bytes;
+use raft::{
+    AppendEntry, AppendResponse, Channel, Entries, Entry, EntryKind, LogIndex, Node, PeerId,
+    PeerState, Position, ReplySubject, Role, Send, Term, VoteRequest, VoteResponse,
+};
+
+use crate::check::Checked;
+use crate::disk::{Crash, Damage, Disk};
+use crate::plan::{Fault, MS};
+use crate::world::{Event, World};
+
+impl World {
+    /// One fault of the plan, and the next one later.
+    pub(crate) fn fault(&mut self) -> Checked {
+        if !self.active {
+            return Ok(());
+        }
+        let after = self.rng.around(self.plan.fault_every);
+        self.schedule(after, Event::Fault);
+        let Some(&fault) = self.rng.pick(&self.plan.faults) else { return Ok(()) };
+        self.inject(fault)
+    }
+
+    /// Makes `fault` happen now, somewhere.
+    pub fn inject(&mut self, fault: Fault) -> Checked {
+        let server = self.rng.below(self.hosts.len() as u64) as usize;
+        self.note(|| format!("fault   {fault:?}"));
+        match fault {
+            Fault::Kill => self.crash(server, Crash::Kill),
+            Fault::Power => self.crash(server, Crash::Power),
+            Fault::Blackout => self.blackout(),
+            Fault::Pause => {
+                let until = self.now + self.rng.around(2000 * MS);
+                self.hosts[server].paused_until = until;
+            }
+            Fault::Split => {
+                let side = self.rng.next();
+                self.net.split(side);
+            }
+            Fault::Cut => {
+                for _ in 0..self.rng.range(1, 3) {
+                    let from = self.rng.below(self.hosts.len() as u64) as usize;
+                    let to = self.rng.below(self.hosts.len() as u64) as usize;
+                    self.net.set(from, to, true);
+                }
+            }
+            Fault::Isolate => {
+                let alone = self.leader().unwrap_or(server);
+                self.net.split(1 << alone);
+            }
+            Fault::Heal => self.net.heal(),
+            Fault::SlowDisk => {
+                let factor = *self.rng.pick(&[1, 1, 5, 50, 300]).unwrap_or(&1);
+                self.hosts[server].disk_factor = factor;
+            }
+            Fault::FullDisk => {
+                if !self.plan.memory_log && self.hosts[server].process.is_some() {
+                    self.hosts[server].full = true;
+                }
+            }
+            Fault::Damage => self.damage(server),
+            Fault::StepDown => return self.step_down(),
+            Fault::AddPeer => return self.add_peer(),
+            Fault::RemovePeer => return self.remove_peer(),
+            Fault::Snapshot => return self.snapshot(server),
+            Fault::Replay => self.replay(),
+            Fault::Forge => self.forge(server),
+            Fault::Skew => {
+                let rate = *self.rng.pick(&[1000, 1000, 900, 1100, 500, 2000, 100]).unwrap_or(&1);
+                let now = self.now;
+                self.hosts[server].set_rate(now, rate);
+            }
+            Fault::Observe => {
+                if let Some(observer) = self.hosts[server].node().map(Node::is_observer)
+                    && !self.hosts[server].joining
+                {
+                    return self.input(server, |node, now, _| node.set_observer(!observer, now));
+                }
+            }
+            Fault::PauseApply => {
+                let incarnation = self.hosts[server].incarnation;
+                let after = self.rng.around(2000 * MS);
+                self.schedule(after, Event::ResumeApply { server, incarnation });
+                return self.input(server, |node, now, out| node.pause_apply(now, out));
+            }
+            Fault::SlowApply => {
+                let delay = *self.rng.pick(&[0, 0, 20, 200]).unwrap_or(&0);
+                self.hosts[server].apply_delay = delay * MS;
+            }
+        }
+        Ok(())
+    }
+
+    /// Who leads at the moment, as far as one of several says so.
+    pub fn leader(&self) -> Option<usize> {
+        let leads = |s: &usize| self.hosts[*s].node().is_some_and(|n| n.role() == Role::Leader);
+        (0..self.hosts.len()).filter(leads).max_by_key(|&s| self.hosts[s].node().map(Node::term))
+    }
+
+    /// Whether losing what `server` acknowledged leaves a majority that has not lost anything.
+    pub fn may_lose(&self, server: usize) -> bool {
+        let mut nodes = self.hosts.iter().filter_map(|h| h.node());
+        let Some(first) = nodes.next() else { return false };
+        let agreed = |n: &Node<_>| {
+            n.peers() == first.peers()
+                && !n.membership_change_in_progress()
+                && n.cluster_size() == n.peers().len()
+        };
+        if !agreed(first) || !nodes.all(agreed) {
+            return false;
+        }
+        let member = |s: usize| first.peers().contains(&self.ids()[s]);
+        let lost = (0..self.hosts.len()).filter(|&s| s != server && member(s)).filter(|&s| {
+            let host = &self.hosts[s];
+            host.suspect || !host.created
+        });
+        lost.count() < (first.peers().len() - 1) / 2 && member(server)
+    }
+
+    /// Stops a server, to be started again later.
+    pub fn crash(&mut self, server: usize, how: Crash) {
+        let loses = self.plan.memory_log
+            || (how == Crash::Power && self.hosts[server].disk.at_risk() && !self.plan.sync);
+        if self.hosts[server].process.is_none() || (loses && !self.may_lose(server)) {
+            return;
+        }
+        self.stop(server, how);
+        self.restart_later(server);
+    }
+
+    fn restart_later(&mut self, server: usize) {
+        let after =
+            if self.rng.chance(300) { self.rng.below(20 * MS) } else { self.rng.around(2000 * MS) };
+        self.schedule(after, Event::Restart { server });
+    }
+
+    fn blackout(&mut self) {
+        if !self.plan.sync || self.plan.memory_log {
+            return;
+        }
+        for server in 0..self.hosts.len() {
+            self.crash(server, Crash::Power);
+        }
+    }
+
+    /// Stops a server and damages its disk.
+    fn damage(&mut self, server: usize) {
+        if self.hosts[server].process.is_none() || !self.may_lose(server) {
+            return;
+        }
+        self.stop(server, Crash::Kill);
+        self.restart_later(server);
+        let kinds = [
+            Damage::Log,
+            Damage::Log,
+            Damage::Log,
+            Damage::TermVote,
+            Damage::VoteGuard,
+            Damage::Snapshot,
+            Damage::Wipe,
+        ];
+        for _ in 0..self.rng.range(1, 2) {
+            let Some(&what) = self.rng.pick(&kinds) else { return };
+            self.damage_at_rest(server, what);
+        }
+    }
+
+    /// Damages a stopped server's disk in one way.
+    pub fn damage_at_rest(&mut self, server: usize, what: Damage) {
+        self.note(|| format!("damage  {server} {what:?}"));
+        let host = &mut self.hosts[server];
+        if host.disk.damage(what, &mut self.rng) {
+            host.suspect = true;
+            host.wiped |= what == Damage::Wipe;
+        }
+    }
+
+    fn step_down(&mut self) -> Checked {
+        let Some(leader) = self.leader() else { return Ok(()) };
+        let preferred = self.rng.pick(&self.ids).copied();
+        let preferred = if self.rng.chance(500) { preferred } else { None };
+        self.input(leader, |node, now, out| {
+            node.step_down(preferred, now, out);
+        })
+    }
+
+    /// Creates the group on a server that does not have it, and has the leader add it.
+    pub fn add_peer(&mut self) -> Checked {
+        let Some(server) = (0..self.hosts.len()).find(|&s| !self.hosts[s].created) else {
+            return Ok(());
+        };
+        let Some(leader) = self.leader() else { return Ok(()) };
+        let id = self.ids()[server];
+        if self.hosts[leader].node().is_none_or(|node| node.peers().len() >= 6) {
+            return Ok(());
+        }
+        self.create(server)?;
+        self.changed = true;
+        self.input(leader, |node, now, out| {
+            let _ = node.propose_add_peer(id);
+            node.poll(now, out);
+        })
+    }
+
+    /// Creates the group on a server, as a newcomer that knows the members.
+    pub(crate) fn create(&mut self, server: usize) -> Checked {
+        let id = self.ids()[server];
+        let newest = (self.hosts.iter().filter_map(|h| h.node())).max_by_key(|n| n.commit());
+        let mut peers: Vec<PeerId> = newest.map_or(Vec::new(), |node| node.peers().to_vec());
+        peers.push(id);
+        let sum = raft::Checksum::new(crate::world::GROUP);
+        let snapshot_max = self.hosts[server].disk.snapshot_max;
+        let host = &mut self.hosts[server];
+        host.disk = Disk::new(sum, PeerState::of(&peers).encode().into());
+        host.disk.snapshot_max = snapshot_max;
+        host.created = true;
+        host.joining = true;
+        if !self.plan.sync {
+            self.schedule(MS, Event::SyncAll { server });
+        }
+        self.start(server)
+    }
+
+    fn remove_peer(&mut self) -> Checked {
+        let Some(leader) = self.leader() else { return Ok(()) };
+        let Some(node) = self.hosts[leader].node() else { return Ok(()) };
+        // Naming every seat comes before removing any.
+        if node.peers().len() < 2 || node.peers().len() < node.cluster_size() {
+            return Ok(());
+        }
+        let peers = node.peers().to_vec();
+        let Some(&peer) = self.rng.pick(&peers) else { return Ok(()) };
+        self.changed = true;
+        self.input(leader, |node, now, out| {
+            let _ = node.propose_remove_peer(peer);
+            node.poll(now, out);
+        })
+    }
+
+    /// Takes a snapshot on one server.
+    pub fn snapshot(&mut self, server: usize) -> Checked {
+        let force = self.rng.chance(200);
+        let Some(process) = &mut self.hosts[server].process else { return Ok(()) };
+        if !process.backlog.is_empty() {
+            return Ok(());
+        }
+        let Ok(checkpoint) = process.node.create_checkpoint(force) else { return Ok(()) };
+        let data = process.register.snapshot();
+        self.input(server, |node, now, out| {
+            let _ = node.install_snapshot(checkpoint, data, now, out);
+        })
+    }
+
+    /// Delivers some old messages again.
+    fn replay(&mut self) {
+        for _ in 0..self.rng.range(1, 8) {
+            let Some(old) = self.rng.pick(&self.old).cloned() else { return };
+            let after = self.rng.below(50 * MS);
+            self.schedule(after, Event::Deliver { message: old });
+        }
+    }
+
+    /// Messages no honest server would send: nonsense, strangers, absurd numbers.
+    fn forge(&mut self, to: usize) {
+        let Some(node) = self.hosts[to].node() else { return };
+        let (term, stranger) = (node.term(), PeerId(*b"stranger"));
+        let past = Term(self.rng.below(term.0.max(1)));
+        let absurd = LogIndex(self.rng.next() >> 1);
+        let (channel, payload): (Channel, Vec<u8>) = match self.rng.below(7) {
+            0 => {
+                let channels = [
+                    Channel::Append,
+                    Channel::AppendReply,
+                    Channel::Vote,
+                    Channel::VoteReply,
+                    Channel::RemovePeer,
+                ];
+                let len = *self.rng.pick(&[0, 8, 17, 25, 32, 43, 60]).unwrap_or(&0);
+                let mut bytes: Vec<u8> = (0..len).map(|_| self.rng.next() as u8).collect();
+                // Random terms are implausible terms: keep the top bit set.
+                if let Some(byte) = bytes.get_mut(7) {
+                    *byte |= 0x80;
+                }
+                if let Some(byte) = bytes.get_mut(15) {
+                    *byte |= 0x80;
+                }
+                (*self.rng.pick(&channels).unwrap_or(&Channel::Vote), bytes)
+            }
+            1 => {
+                let position = Position::new(term, absurd);
+                let forged = AppendResponse { position, peer: stranger, success: true };
+                (Channel::AppendReply, forged.encode().to_vec())
+            }
+            2 => {
+                let peer = *self.rng.pick(&self.ids).unwrap_or(&stranger);
+                let position = Position::new(term, absurd);
+                let forged = AppendResponse { position, peer, success: true };
+                (Channel::AppendReply, forged.encode().to_vec())
+            }
+            3 => {
+                let forged = VoteResponse { term, peer: stranger, granted: true, unsure: false };
+                (Channel::VoteReply, forged.encode().to_vec())
+            }
+            4 => {
+                let forged = VoteRequest {
+                    term: past,
+                    last: Position::new(past, absurd),
+                    candidate: stranger,
+                };
+                (Channel::Vote, forged.encode().to_vec())
+            }
+            5 if term > Term(0) => {
+                let mut entries = Entries::new();
+                entries.push(Entry::new(EntryKind::Other(200), Bytes::from_static(b"?")));
+                let forged = AppendEntry {
+                    leader: stranger,
+                    term: past,
+                    commit: absurd,
+                    prev: Position::new(Term(0), LogIndex(0)),
+                    entries,
+                    leader_term: Term(0),
+                };
+                (Channel::Append, forged.encode())
+            }
+            _ => {
+                // A count of 65,535 entries in a message of a few bytes.
+                let mut bytes = vec![0; 42];
+                bytes[40] = 0xff;
+                bytes[41] = 0xff;
+                (Channel::Append, bytes)
+            }
+        };
+        let from = (to + 1) % self.hosts.len();
+        let send =
+            Send { dest: raft::Dest::Append, reply: ReplySubject::NONE, payload: payload.into() };
+        self.publish(from, Some(to), channel, send);
+    }
+}

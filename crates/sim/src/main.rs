@@ -1,0 +1,183 @@
+//! `sim run|replay|meta|bugs|regress`: the simulator from the command line.
+//!
+//! ```text
+//! sim run [--from N] [--seeds N] [--seconds N] [--keep-going]
+//! sim replay SEED [--bug NAME]
+//! sim meta [--seeds N]
+//! sim bugs [NAME]
+//! sim regress FILE
+//! ```
+
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use raft::Bug;
+use sim::planted::BUGS;
+use sim::run::{run_seed, silence_panics};
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = args.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["run", rest @ ..] => run(rest),
+        ["replay", seed, rest @ ..] => replay(seed, rest),
+        ["meta", rest @ ..] => meta(rest),
+        ["bugs", rest @ ..] => bugs(rest.first().copied()),
+        ["regress", file] => regress(file),
+        _ => {
+            eprintln!("usage: sim run|replay|meta|bugs|regress; see the head of main.rs");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn option(rest: &[&str], name: &str) -> Option<u64> {
+    let at = rest.iter().position(|word| *word == name)?;
+    rest.get(at + 1)?.parse().ok()
+}
+
+fn bug_named(name: &str) -> Option<Bug> {
+    BUGS.iter().find(|(known, ..)| *known == name).map(|&(_, bug, _)| bug)
+}
+
+fn run(rest: &[&str]) -> ExitCode {
+    silence_panics();
+    let clock = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let fresh = (clock.as_nanos() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 1;
+    let from = option(rest, "--from").unwrap_or(fresh);
+    let seconds = option(rest, "--seconds").map(Duration::from_secs);
+    let count = option(rest, "--seeds").unwrap_or(if seconds.is_some() { u64::MAX } else { 1000 });
+    let keep_going = rest.contains(&"--keep-going");
+    let start = Instant::now();
+    let mut reported = Instant::now();
+    let (mut done, mut steps, mut elections, mut commits, mut completions) = (0u64, 0, 0, 0, 0);
+    let mut failed = Vec::new();
+    while done < count && seconds.is_none_or(|limit| start.elapsed() < limit) {
+        let seed = from.wrapping_add(done);
+        match run_seed(seed, None, false).0 {
+            Ok(outcome) => {
+                steps += outcome.steps;
+                elections += outcome.elections;
+                commits += outcome.commits;
+                completions += outcome.completions;
+            }
+            Err(violation) => {
+                println!("seed {seed}: {}: {}", violation.rule, violation.detail);
+                failed.push(seed);
+                if !keep_going {
+                    show(seed, None);
+                    break;
+                }
+            }
+        }
+        done += 1;
+        if reported.elapsed() > Duration::from_secs(60) {
+            reported = Instant::now();
+            println!("{done} seeds, {} failed, {:.0?}", failed.len(), start.elapsed());
+        }
+    }
+    let elapsed = start.elapsed();
+    println!(
+        "{done} seeds from {from} in {:.1} s ({:.0} per second): {} failed; {steps} steps, {elections} elections, {commits} commits, {completions} client operations",
+        elapsed.as_secs_f64(),
+        done as f64 / elapsed.as_secs_f64(),
+        failed.len(),
+    );
+    if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Runs a seed again with a trace and prints its end.
+fn show(seed: u64, bug: Option<Bug>) {
+    const LINES: usize = 200;
+    let (result, trace) = run_seed(seed, bug, true);
+    let skipped = trace.len().saturating_sub(LINES);
+    for line in trace.iter().skip(skipped) {
+        println!("{line}");
+    }
+    match result {
+        Ok(outcome) => println!("seed {seed} holds: {outcome:?}"),
+        Err(violation) => println!(
+            "seed {seed} at {}: {}: {}\nreplay: sim replay {seed}",
+            env!("CARGO_PKG_VERSION"),
+            violation.rule,
+            violation.detail
+        ),
+    }
+}
+
+fn replay(seed: &str, rest: &[&str]) -> ExitCode {
+    silence_panics();
+    let Ok(seed) = seed.parse() else { return ExitCode::from(2) };
+    let bug = match rest {
+        ["--bug", name, ..] => bug_named(name),
+        _ => None,
+    };
+    show(seed, bug);
+    if run_seed(seed, bug, false).0.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// The same seed twice takes the same steps, with and without a trace.
+fn meta(rest: &[&str]) -> ExitCode {
+    silence_panics();
+    let seeds = option(rest, "--seeds").unwrap_or(200);
+    for seed in 0..seeds {
+        let (first, trace) = run_seed(seed, None, true);
+        let (second, again) = run_seed(seed, None, true);
+        let (third, _) = run_seed(seed, None, false);
+        if first != second || second != third || trace != again {
+            println!("seed {seed} is not deterministic: {first:?} {second:?} {third:?}");
+            return ExitCode::FAILURE;
+        }
+    }
+    println!("{seeds} seeds took the same steps three times");
+    ExitCode::SUCCESS
+}
+
+/// Plants every bug (or one) and counts the seeds until it is found.
+fn bugs(only: Option<&str>) -> ExitCode {
+    silence_panics();
+    let mut missed = 0;
+    for &(name, bug, limit) in BUGS {
+        if only.is_some_and(|only| only != name) {
+            continue;
+        }
+        let start = Instant::now();
+        let found =
+            (0..limit).find_map(|seed| Some((seed, run_seed(seed, Some(bug), false).0.err()?)));
+        match found {
+            Some((seed, violation)) => println!(
+                "{name:26} found by seed {seed:5} (limit {limit}) in {:6.1?}: {}: {}",
+                start.elapsed(),
+                violation.rule,
+                violation.detail
+            ),
+            None => {
+                missed += 1;
+                println!("{name:26} MISSED in {limit} seeds, {:.1?}", start.elapsed());
+            }
+        }
+    }
+    if missed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Runs every seed of a file; lines are a seed and why it is there.
+fn regress(file: &str) -> ExitCode {
+    silence_panics();
+    let Ok(text) = std::fs::read_to_string(file) else {
+        eprintln!("cannot read {file}");
+        return ExitCode::from(2);
+    };
+    let seeds = text.lines().filter_map(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+    let (mut count, mut failed) = (0, 0);
+    for seed in seeds {
+        count += 1;
+        if let Err(violation) = run_seed(seed, None, false).0 {
+            failed += 1;
+            println!("seed {seed}: {}: {}", violation.rule, violation.detail);
+        }
+    }
+    println!("{count} seeds that once failed: {failed} fail");
+    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}

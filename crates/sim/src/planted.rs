@@ -1,0 +1,45 @@
+//! The switch for planted bugs. It lives here, in a crate nothing that ships depends on: the core
+//! only knows the trait, and its own implementation always answers "no".
+
+use raft::{Bug, Mutation};
+
+/// At most one planted bug.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Planted(pub Option<Bug>);
+
+impl Mutation for Planted {
+    fn planted(&self, bug: Bug) -> bool {
+        self.0 == Some(bug)
+    }
+}
+
+/// Every planted bug and within how many seeds the simulator must find it.
+pub const BUGS: &[(&str, Bug, u64)] = &[
+    ("vote-twice", Bug::VoteTwice, 2000),
+    ("vote-before-durable", Bug::VoteBeforeDurable, 2000),
+    ("ack-before-durable", Bug::AckBeforeDurable, 100),
+    ("count-self-before-durable", Bug::CountSelfBeforeDurable, 100),
+    ("truncate-below-commit", Bug::TruncateBelowCommit, 2000),
+    ("truncate-on-repeat", Bug::TruncateOnRepeat, 2000),
+    ("count-removed-peer", Bug::CountRemovedPeer, 2000),
+    ("skip-term-check", Bug::SkipTermCheck, 2000),
+    ("skip-log-check", Bug::SkipLogCheck, 2000),
+    ("commit-old-term", Bug::CommitOldTerm, 2000),
+    ("ack-unmatched", Bug::AckUnmatched, 2000),
+    ("commit-unmatched", Bug::CommitUnmatched, 2000),
+    ("forget-vote", Bug::ForgetVote, 2000),
+    ("ignore-quarantine", Bug::IgnoreQuarantine, 2000),
+    ("ignore-damage", Bug::IgnoreDamage, 2000),
+    ("two-changes", Bug::TwoChanges, 20000),
+    ("change-before-noop", Bug::ChangeBeforeNoop, 20000),
+    ("keep-truncated-change", Bug::KeepTruncatedChange, 2000),
+    ("ignore-higher-term", Bug::IgnoreHigherTerm, 2000),
+    ("stale-snapshot", Bug::StaleSnapshot, 20000),
+    ("snapshot-too-new", Bug::SnapshotTooNew, 2000),
+    ("skip-prev-check", Bug::SkipPrevCheck, 2000),
+    ("small-quorum", Bug::SmallQuorum, 2000),
+    ("empty-vote-counts", Bug::EmptyVoteCounts, 2000),
+    ("never-catch-up", Bug::NeverCatchUp, 2000),
+    ("never-retry-catch-up", Bug::NeverRetryCatchUp, 2000),
+    ("never-recover", Bug::NeverRecover, 2000),
+];

@@ -1,0 +1,1015 @@
+//! The simulated world: servers, links, time, and the loop that moves them.
+//!
+//! Laws: one seed decides everything; two runs of a seed take the same steps (`digest` shows it).
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::fmt::Write as _;
+
+use bytes::Bytes;
+use raft::{
+    Apply, Bug, Channel, Checksum, Config, Dest, Effects, Inbox, LogIndex, Notice, PeerId,
+    PeerState, Position, Read, ReadId, ReadRequest, Recovery, ReplySubject, Role, Send, Ticket,
+    Verdict, Write,
+};
+
+use crate::check::{Checked, Checks, Violation, broken};
+use crate::disk::{Crash, Disk};
+use crate::host::{Host, Process};
+use crate::machine::{Applied, Op, Register, encode};
+use crate::net::Net;
+use crate::plan::{MS, Plan};
+use crate::planted::Planted;
+use crate::rng::Rng;
+
+/// Something that will happen.
+#[derive(Clone, Debug)]
+pub(crate) enum Event {
+    Deliver { message: Message },
+    Tick { server: usize, incarnation: u32 },
+    DiskDone { server: usize, incarnation: u32 },
+    ReadDone { server: usize, incarnation: u32, request: ReadRequest, after: Ticket },
+    ApplyDone { server: usize, incarnation: u32 },
+    SyncAll { server: usize },
+    Restart { server: usize },
+    Client,
+    Fault,
+    ResumeApply { server: usize, incarnation: u32 },
+    StopRemoved { server: usize },
+}
+
+/// A message on its way, and the start of the receiver it was meant for.
+#[derive(Clone, Debug)]
+pub(crate) struct Message {
+    pub(crate) from: usize,
+    pub(crate) to: usize,
+    pub(crate) incarnation: u32,
+    pub(crate) channel: Channel,
+    pub(crate) payload: Bytes,
+    pub(crate) reply: ReplySubject,
+}
+
+/// How many old messages are kept for replaying.
+const REMEMBERED: usize = 64;
+
+/// The world of one seed.
+pub struct World {
+    /// What the seed tests.
+    pub plan: Plan,
+    pub(crate) rng: Rng,
+    /// Virtual nanoseconds since the start.
+    pub now: u64,
+    sequence: u64,
+    queue: BinaryHeap<Reverse<(u64, u64, u32)>>,
+    slots: Vec<Option<Event>>,
+    free: Vec<u32>,
+    /// The servers.
+    pub hosts: Vec<Host>,
+    pub(crate) ids: Vec<PeerId>,
+    /// The links.
+    pub net: Net,
+    /// The invariants.
+    pub check: Checks,
+    sum: Checksum,
+    bug: Option<Bug>,
+    effects: Effects,
+    pub(crate) old: Vec<Message>,
+    next_op: u64,
+    /// Members came or went.
+    pub(crate) changed: bool,
+    /// Clients and faults go on.
+    pub(crate) active: bool,
+    /// Events handled.
+    pub steps: u64,
+    /// A hash of everything that happened.
+    pub digest: u64,
+    trace: Option<Vec<String>>,
+}
+
+/// The group's name in every simulation.
+pub const GROUP: &str = "S-R3F-simulate";
+
+impl World {
+    /// A world for `plan`, with every choice drawn from `seed`.
+    pub fn new(seed: u64, plan: Plan, bug: Option<Bug>, trace: bool) -> Self {
+        let servers = plan.members + plan.spares;
+        let ids: Vec<PeerId> = (0..servers).map(|i| PeerId(*b"server0\0").with_digit(i)).collect();
+        let sum = Checksum::new(GROUP);
+        let mut hosts = Vec::new();
+        for (i, &id) in ids.iter().enumerate() {
+            let named = if plan.named == plan.members {
+                PeerState::of(ids.get(..plan.members).unwrap_or(&ids))
+            } else {
+                PeerState { cluster_size: plan.members, ..PeerState::of(&[id]) }
+            };
+            let mut host = Host::new(id, Disk::new(sum, named.encode().into()));
+            host.created = i < plan.members;
+            hosts.push(host);
+        }
+        Self {
+            net: Net::new(servers),
+            rng: Rng::new(seed),
+            plan,
+            now: 0,
+            sequence: 0,
+            queue: BinaryHeap::new(),
+            slots: Vec::new(),
+            free: Vec::new(),
+            hosts,
+            ids,
+            check: Checks::default(),
+            sum,
+            bug,
+            effects: Effects::default(),
+            old: Vec::new(),
+            next_op: 0,
+            changed: false,
+            active: true,
+            steps: 0,
+            digest: seed,
+            trace: trace.then(Vec::new),
+        }
+    }
+
+    /// The server ids, by number.
+    pub fn ids(&self) -> &[PeerId] {
+        &self.ids
+    }
+
+    /// The trace, one line per event, if it was asked for.
+    pub fn trace(&self) -> &[String] {
+        self.trace.as_deref().unwrap_or_default()
+    }
+
+    pub(crate) fn note(&mut self, line: impl FnOnce() -> String) {
+        if let Some(trace) = &mut self.trace {
+            let mut text = String::new();
+            let _ = write!(text, "{:>12.6} {}", self.now as f64 / 1e9, line());
+            trace.push(text);
+        }
+    }
+
+    pub(crate) fn schedule(&mut self, after: u64, event: Event) {
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(None);
+            self.slots.len() as u32 - 1
+        });
+        self.slots[slot as usize] = Some(event);
+        self.sequence += 1;
+        self.queue.push(Reverse((self.now.saturating_add(after), self.sequence, slot)));
+    }
+
+    /// Handles events until `until`.
+    pub fn run_until(&mut self, until: u64) -> Checked {
+        while let Some(&Reverse((at, _, slot))) = self.queue.peek() {
+            if at > until {
+                break;
+            }
+            self.queue.pop();
+            self.now = at;
+            let Some(event) = self.slots[slot as usize].take() else { continue };
+            self.free.push(slot);
+            self.step(event)?;
+        }
+        self.now = until;
+        Ok(())
+    }
+
+    fn step(&mut self, event: Event) -> Checked {
+        self.steps += 1;
+        self.digest = (self.digest.rotate_left(5) ^ self.now).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        match event {
+            Event::Deliver { message } => self.deliver(message),
+            Event::Tick { server, incarnation } => self.tick(server, incarnation),
+            Event::DiskDone { server, incarnation } => self.disk_done(server, incarnation),
+            Event::ReadDone { server, incarnation, request, after } => {
+                self.read_done(server, incarnation, request, after)
+            }
+            Event::ApplyDone { server, incarnation } => self.apply_done(server, incarnation),
+            Event::SyncAll { server } => {
+                self.hosts[server].disk.sync();
+                let every = self.plan.sync_every;
+                self.schedule(every, Event::SyncAll { server });
+                Ok(())
+            }
+            Event::Restart { server } => self.start(server),
+            Event::Client => self.client_operation(),
+            Event::Fault => self.fault(),
+            Event::ResumeApply { server, incarnation } => {
+                if self.hosts[server].incarnation != incarnation {
+                    return Ok(());
+                }
+                self.input(server, |node, now, out| node.resume_apply(now, out))
+            }
+            Event::StopRemoved { server } => {
+                self.stop_removed(server);
+                Ok(())
+            }
+        }
+    }
+
+    // --- processes ---
+
+    /// Starts a server's process from what its disk holds.
+    pub fn start(&mut self, server: usize) -> Checked {
+        if self.hosts[server].process.is_some() || !self.hosts[server].created {
+            return Ok(());
+        }
+        let now = self.now;
+        let seed = self.rng.next();
+        let host = &mut self.hosts[server];
+        host.incarnation += 1;
+        let incarnation = host.incarnation;
+        let mut config = Config::new(host.id, seed);
+        config.timing = self.plan.timing.clone();
+        config.limits = self.plan.limits.clone();
+        config.memory_log = self.plan.memory_log;
+        config.scale_up = host.joining;
+        config.joining = host.joining;
+        // Whoever creates a replica anew on a wiped server knows the group's history.
+        config.changed = self.changed;
+        config.recovering = host.wiped || (self.plan.memory_log && incarnation > 1);
+        let local = host.local(now);
+        let found = host.disk.files();
+        host.disk.cut_damaged();
+        let Ok(mut recovery) = Recovery::new(config, Planted(self.bug), &self.sum, &found) else {
+            // An operator writes the peers anew.
+            return broken("recovery", format!("server {server} cannot read its peers"));
+        };
+        let mut index = host.disk.live.base;
+        for record in &host.disk.live.records {
+            index = index.next();
+            if recovery.record(index, &record.body) == Verdict::Stop {
+                break;
+            }
+            self.check.durable(server, &record.body);
+        }
+        let mut effects = std::mem::take(&mut self.effects);
+        let node = recovery.finish(local, &mut effects);
+        host.suspect |= node.quarantine().is_some();
+        let seen_commit = LogIndex(0);
+        host.process = Some(Process {
+            node,
+            register: Register::default(),
+            catchup: None,
+            backlog: Default::default(),
+            applying: false,
+            tick_at: u64::MAX,
+            seen_commit,
+            waiting: Vec::new(),
+        });
+        self.note(|| format!("start   {server} incarnation {incarnation}"));
+        self.carry_out(server, effects)
+    }
+
+    /// Stops a server's process.
+    pub fn stop(&mut self, server: usize, how: Crash) {
+        let host = &mut self.hosts[server];
+        host.process = None;
+        if how == Crash::Power && host.disk.at_risk() {
+            host.suspect = true;
+        }
+        host.disk.crash(how, &mut self.rng);
+        if self.plan.memory_log {
+            host.disk.lose_memory_log();
+            host.suspect = true;
+        }
+        host.full = false;
+        self.note(|| format!("crash   {server} {how:?}"));
+    }
+
+    /// Gives a server's node an input and carries out what it asks for.
+    pub fn input(
+        &mut self,
+        server: usize,
+        act: impl FnOnce(&mut raft::Node<Planted>, stdx::time::Mono, &mut Effects),
+    ) -> Checked {
+        let host = &mut self.hosts[server];
+        let now = host.local(self.now);
+        let Some(process) = &mut host.process else { return Ok(()) };
+        let mut effects = std::mem::take(&mut self.effects);
+        act(&mut process.node, now, &mut effects);
+        self.carry_out(server, effects)
+    }
+
+    fn carry_out(&mut self, server: usize, mut effects: Effects) -> Checked {
+        self.check_node(server)?;
+        for persist in effects.persist.drain(..) {
+            match &persist.write {
+                Write::Append { record, .. } => self.check.stored(server, record)?,
+                Write::Truncate { last } => self.check_truncation(server, *last)?,
+                _ => {}
+            }
+            self.hosts[server].disk.submit(persist);
+        }
+        self.start_disk(server);
+        for send in effects.send.drain(..) {
+            self.check_promise(server, &send)?;
+            self.send(server, send);
+        }
+        for notice in effects.notices.drain(..) {
+            self.notice(server, notice)?;
+        }
+        let incarnation = self.hosts[server].incarnation;
+        for request in effects.read.drain(..) {
+            let wait = self.rng.range(MS / 20, MS);
+            let after = self.hosts[server].disk.submitted();
+            self.schedule(wait, Event::ReadDone { server, incarnation, request, after });
+        }
+        let applies = std::mem::take(&mut effects.apply);
+        effects.clear();
+        self.effects = effects;
+        self.apply(server, applies)?;
+        self.schedule_tick(server);
+        Ok(())
+    }
+
+    fn check_node(&mut self, server: usize) -> Checked {
+        let Some(process) = self.hosts[server].process.as_mut() else { return Ok(()) };
+        process.node.check();
+        let (from, to) = (process.seen_commit, process.node.commit());
+        if to < from && process.node.quarantine().is_none() {
+            let detail = format!("server {server} goes from {from} back to {to}");
+            return broken("the commit never goes back", detail);
+        }
+        process.seen_commit = to;
+        let host = &self.hosts[server];
+        let Some(node) = host.node() else { return Ok(()) };
+        if node.role() == Role::Leader {
+            self.check.led(server, node)?;
+        }
+        if to > from {
+            let hosts = &self.hosts;
+            let sync = self.plan.sync;
+            let holds = |s: usize, at: Position, ever: bool| {
+                let host = &hosts[s];
+                host.disk.snapshot_max >= at.index
+                    || host.disk.holds(at, sync)
+                    || (host.suspect && ever)
+            };
+            self.check.committed(server, node, from, &self.ids, holds)?;
+        }
+        if host.suspect && node.quarantine().is_none() && node.commit() > LogIndex(0) {
+            self.hosts[server].suspect = false;
+        }
+        Ok(())
+    }
+
+    /// No server that trusts its log cuts off an entry that is committed.
+    fn check_truncation(&self, server: usize, last: LogIndex) -> Checked {
+        let host = &self.hosts[server];
+        if host.node().is_none_or(|node| node.quarantine().is_some()) {
+            return Ok(());
+        }
+        let mut index = last.next();
+        while index <= host.disk.live.last() {
+            let term = self.check.committed_term(index);
+            if term.is_some_and(|term| host.disk.holds(Position::new(term, index), false)) {
+                let detail = format!("server {server} cuts {index} off");
+                return broken("committed entries stay", detail);
+            }
+            index = index.next();
+        }
+        Ok(())
+    }
+
+    /// A vote is durable before it is told.
+    fn check_promise(&self, server: usize, send: &Send) -> Checked {
+        let Dest::Reply(_) = send.dest else { return Ok(()) };
+        let Ok(vote) = raft::VoteResponse::decode(&send.payload) else { return Ok(()) };
+        let voted = self.hosts[server].disk.voted();
+        // A later term on disk rules out a second vote just as well.
+        let told = (vote.term, true);
+        if vote.granted && voted.is_none_or(|v| (v.term, v.vote.is_some()) < told) {
+            let detail = format!("server {server} tells its vote in term {}", vote.term);
+            return broken("votes are durable before they are told", detail);
+        }
+        Ok(())
+    }
+
+    fn notice(&mut self, server: usize, notice: Notice) -> Checked {
+        self.note(|| format!("notice  {server} {notice:?}"));
+        let Some(process) = &mut self.hosts[server].process else { return Ok(()) };
+        match notice {
+            Notice::Listen(inbox) => process.catchup = Some(inbox),
+            Notice::Unlisten(inbox) if process.catchup == Some(inbox) => process.catchup = None,
+            Notice::Diverged(index) => {
+                return broken("no divergence", format!("server {server} at {index}"));
+            }
+            Notice::WriteFailed => {
+                let after = self.rng.range(100 * MS, 2000 * MS);
+                self.stop(server, Crash::Kill);
+                self.schedule(after, Event::Restart { server });
+            }
+            Notice::Removed => {
+                // The layer above deletes the group here, sooner or later.
+                let after = self.rng.range(MS, 3000 * MS);
+                self.schedule(after, Event::StopRemoved { server });
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn stop_removed(&mut self, server: usize) {
+        // Unless somebody took it back meanwhile.
+        let id = self.ids[server];
+        let mut nodes = self.hosts.iter().filter_map(Host::node);
+        if self.hosts[server].created && nodes.all(|node| !node.peers().contains(&id)) {
+            self.retire(server);
+        }
+    }
+
+    /// Deletes the group on a server.
+    pub(crate) fn retire(&mut self, server: usize) {
+        self.note(|| format!("retire  {server}"));
+        let (id, sum) = (self.ids[server], self.sum);
+        let snapshot_max = self.hosts[server].disk.snapshot_max;
+        let host = &mut self.hosts[server];
+        let incarnation = host.incarnation;
+        *host = Host::new(id, Disk::new(sum, Bytes::new()));
+        host.incarnation = incarnation + 1;
+        host.clock.1 = self.now;
+        host.disk.snapshot_max = snapshot_max;
+    }
+
+    fn schedule_tick(&mut self, server: usize) {
+        let now = self.now;
+        let host = &mut self.hosts[server];
+        let incarnation = host.incarnation;
+        let Some(process) = &host.process else { return };
+        let at = host.world(process.node.next_deadline()).max(now + 1);
+        let Some(process) = &mut host.process else { return };
+        if at < process.tick_at {
+            process.tick_at = at;
+            self.schedule(at - now, Event::Tick { server, incarnation });
+        }
+    }
+
+    fn tick(&mut self, server: usize, incarnation: u32) -> Checked {
+        let host = &mut self.hosts[server];
+        if host.incarnation != incarnation || host.process.is_none() {
+            return Ok(());
+        }
+        if host.paused_until > self.now {
+            let wait = host.paused_until - self.now;
+            self.schedule(wait, Event::Tick { server, incarnation });
+            return Ok(());
+        }
+        if let Some(process) = &mut host.process {
+            if process.tick_at > self.now {
+                return Ok(());
+            }
+            process.tick_at = u64::MAX;
+        }
+        self.input(server, |node, now, out| node.tick(now, out))
+    }
+
+    // --- network ---
+
+    fn send(&mut self, from: usize, send: Send) {
+        match send.dest {
+            Dest::Vote => self.publish(from, None, Channel::Vote, send),
+            Dest::Append => self.publish(from, None, Channel::Append, send),
+            Dest::Proposal => self.publish(from, None, Channel::Proposal, send),
+            Dest::RemovePeer => self.publish(from, None, Channel::RemovePeer, send),
+            Dest::Reply(subject) => {
+                if let Some((to, channel)) = self.listener(subject.as_bytes()) {
+                    self.publish(from, Some(to), channel, send);
+                }
+            }
+        }
+    }
+
+    /// Who listens to a reply subject at the moment.
+    fn listener(&self, subject: &[u8]) -> Option<(usize, Channel)> {
+        let (answers, token) = match subject {
+            [b'$', b'N', b'R', b'G', b'.', b'R', b'.', token @ ..] => (true, token),
+            [b'$', b'N', b'R', b'G', b'.', b'C', b'R', b'.', token @ ..] => (false, token),
+            _ => return None,
+        };
+        let inbox = Inbox(token.try_into().ok()?);
+        for (server, host) in self.hosts.iter().enumerate() {
+            let Some(process) = &host.process else { continue };
+            if answers && process.node.append_inbox() == inbox {
+                return Some((server, Channel::AppendReply));
+            }
+            if answers && process.node.vote_inbox() == inbox {
+                return Some((server, Channel::VoteReply));
+            }
+            if !answers && process.catchup == Some(inbox) {
+                return Some((server, Channel::Catchup(inbox)));
+            }
+        }
+        None
+    }
+
+    pub(crate) fn publish(&mut self, from: usize, to: Option<usize>, channel: Channel, send: Send) {
+        let (first, last) = to.map_or((0, self.hosts.len()), |to| (to, to + 1));
+        for to in first..last {
+            if to == from || self.net.is_cut(from, to) || self.hosts[to].process.is_none() {
+                continue;
+            }
+            let delays = self.net.transmit(from, to, self.now, &self.plan, &mut self.rng);
+            for delay in delays.into_iter().flatten() {
+                let message = Message {
+                    from,
+                    to,
+                    incarnation: self.hosts[to].incarnation,
+                    channel,
+                    payload: send.payload.clone(),
+                    reply: send.reply,
+                };
+                if self.old.len() < REMEMBERED {
+                    self.old.push(message.clone());
+                } else if self.rng.chance(50) {
+                    let at = self.rng.below(REMEMBERED as u64) as usize;
+                    self.old[at] = message.clone();
+                }
+                self.schedule(delay, Event::Deliver { message });
+            }
+        }
+    }
+
+    fn deliver(&mut self, message: Message) -> Checked {
+        let (from, to, channel) = (message.from, message.to, message.channel);
+        let host = &self.hosts[to];
+        if self.net.is_cut(from, to) {
+            return Ok(());
+        }
+        if host.paused_until > self.now {
+            let wait = host.paused_until - self.now;
+            self.schedule(wait, Event::Deliver { message });
+            return Ok(());
+        }
+        let Some(process) = &host.process else { return Ok(()) };
+        // Inboxes are of one incarnation.
+        let listens = match channel {
+            Channel::Catchup(inbox) => process.catchup == Some(inbox),
+            Channel::Proposal | Channel::RemovePeer => process.node.role() == Role::Leader,
+            // A subscription receives nothing that was published before it was made.
+            Channel::Append => host.incarnation == message.incarnation,
+            _ => true,
+        };
+        if !listens {
+            return Ok(());
+        }
+        let Message { payload, reply, .. } = message;
+        self.digest = self.digest.wrapping_add((to as u64) << 8 | payload.len() as u64);
+        if self.trace.is_some() {
+            let text = describe(channel, &payload);
+            self.note(|| format!("deliver {from}>{to} {text}"));
+        }
+        self.input(to, |node, now, out| {
+            // A refused message changed nothing, which is all there is to say.
+            let _ = node.handle_message(channel, &payload, reply, now, out);
+        })
+    }
+
+    // --- disk ---
+
+    fn start_disk(&mut self, server: usize) {
+        let host = &mut self.hosts[server];
+        let incarnation = host.incarnation;
+        if host.process.is_some() && host.disk.start() {
+            let latency = self.rng.range(self.plan.disk.0, self.plan.disk.1);
+            let after = latency * self.hosts[server].disk_factor;
+            self.schedule(after, Event::DiskDone { server, incarnation });
+        }
+    }
+
+    fn disk_done(&mut self, server: usize, incarnation: u32) -> Checked {
+        let host = &mut self.hosts[server];
+        if host.incarnation != incarnation || host.process.is_none() {
+            return Ok(());
+        }
+        if host.full {
+            return self.input(server, |node, _, out| node.handle_write_error(out));
+        }
+        let check = &mut self.check;
+        let sync = self.plan.sync;
+        let done = host.disk.finish(sync, |record| check.durable(server, record));
+        if let Some(ticket) = done {
+            self.input(server, |node, now, out| node.handle_durable(ticket, now, out))?;
+        }
+        self.start_disk(server);
+        Ok(())
+    }
+
+    fn read_done(
+        &mut self,
+        server: usize,
+        incarnation: u32,
+        request: ReadRequest,
+        after: Ticket,
+    ) -> Checked {
+        let host = &self.hosts[server];
+        if host.incarnation != incarnation || host.process.is_none() {
+            return Ok(());
+        }
+        if host.disk.done() < after {
+            self.schedule(MS, Event::ReadDone { server, incarnation, request, after });
+            return Ok(());
+        }
+        let id: ReadId = request.id;
+        match request.what {
+            Read::Entries { first, last, max_bytes } => {
+                let records = host.disk.read(first, last, max_bytes);
+                self.input(server, |node, now, out| {
+                    node.handle_entries_read(id, records.as_deref(), now, out);
+                })
+            }
+            Read::Snapshot => {
+                let snapshot = host.disk.read_snapshot();
+                self.input(server, |node, now, out| {
+                    node.handle_snapshot_read(id, snapshot.as_ref(), now, out);
+                })
+            }
+        }
+    }
+
+    // --- the layer above ---
+
+    fn apply(&mut self, server: usize, applies: Vec<Apply>) -> Checked {
+        let host = &mut self.hosts[server];
+        let Some(process) = &mut host.process else { return Ok(()) };
+        if applies.is_empty() {
+            return Ok(());
+        }
+        process.backlog.extend(applies);
+        if host.apply_delay == 0 {
+            return self.drain_applies(server, usize::MAX);
+        }
+        if !process.applying {
+            process.applying = true;
+            let (after, incarnation) = (host.apply_delay, host.incarnation);
+            self.schedule(after, Event::ApplyDone { server, incarnation });
+        }
+        Ok(())
+    }
+
+    fn apply_done(&mut self, server: usize, incarnation: u32) -> Checked {
+        let host = &mut self.hosts[server];
+        let delay = host.apply_delay;
+        let Some(process) = &mut host.process else { return Ok(()) };
+        if host.incarnation != incarnation {
+            return Ok(());
+        }
+        process.applying = false;
+        let count = if delay == 0 { usize::MAX } else { 2 };
+        self.drain_applies(server, count)?;
+        if let Some(process) = &mut self.hosts[server].process
+            && !process.backlog.is_empty()
+            && !process.applying
+        {
+            process.applying = true;
+            self.schedule(delay, Event::ApplyDone { server, incarnation });
+        }
+        Ok(())
+    }
+
+    fn drain_applies(&mut self, server: usize, count: usize) -> Checked {
+        for _ in 0..count {
+            let Some(process) = &mut self.hosts[server].process else { return Ok(()) };
+            let Some(apply) = process.backlog.pop_front() else { break };
+            let waiting = &mut process.waiting;
+            let mut completed: Option<LogIndex> = None;
+            let mut floor = LogIndex(0);
+            let applied = process.register.apply(&apply, |id, _| {
+                if let Some(at) = waiting.iter().position(|(w, _)| *w == id) {
+                    floor = floor.max(waiting.swap_remove(at).1);
+                    completed = Some(LogIndex(0));
+                }
+            });
+            let state = process.register.state();
+            match applied {
+                Applied::Entry(index) => {
+                    self.check.applied(server, index, state)?;
+                    if completed.is_some() {
+                        self.check.completed(index, floor)?;
+                    }
+                    self.digest = self.digest.wrapping_add(state);
+                    self.input(server, |node, now, out| {
+                        node.processed(index, index, now, out);
+                    })?;
+                }
+                Applied::Hole(expected, found) => {
+                    let detail = format!("server {server} expected {expected}, got {found}");
+                    return broken("applied without holes", detail);
+                }
+                Applied::Nothing => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn client_operation(&mut self) -> Checked {
+        if self.active {
+            let after = self.rng.around(self.plan.op_every);
+            self.schedule(after, Event::Client);
+        }
+        let server = self.rng.below(self.hosts.len() as u64) as usize;
+        let leading = self.hosts[server].node().is_some_and(raft::Node::is_leading);
+        if !leading && self.rng.chance(950) {
+            // Ask whoever leads, if anybody does.
+            let leader = (0..self.hosts.len())
+                .find(|&s| self.hosts[s].node().is_some_and(raft::Node::is_leading));
+            return leader.map_or(Ok(()), |leader| self.propose(leader));
+        }
+        if leading {
+            return self.propose(server);
+        }
+        // Forwarded: at least once, nobody waits for it.
+        let (id, op) = self.new_operation();
+        let send =
+            Send { dest: Dest::Proposal, reply: ReplySubject::NONE, payload: encode(id, op) };
+        if self.hosts[server].process.is_some() {
+            self.send(server, send);
+        }
+        Ok(())
+    }
+
+    fn new_operation(&mut self) -> (u64, Op) {
+        self.next_op += 1;
+        let value = self.rng.below(5);
+        let op = match self.rng.below(3) {
+            0 => Op::Write(value),
+            1 => Op::Swap(value, self.next_op),
+            _ => Op::Read,
+        };
+        (self.next_op, op)
+    }
+
+    /// A client proposes a few operations at a server.
+    pub fn propose(&mut self, server: usize) -> Checked {
+        if self.hosts[server].paused_until > self.now {
+            return Ok(());
+        }
+        let burst = if self.rng.chance(100) { self.rng.range(2, 30) } else { 1 };
+        for _ in 0..burst {
+            let (id, op) = self.new_operation();
+            let floor = self.check.completed;
+            let Some(process) = &mut self.hosts[server].process else { return Ok(()) };
+            if process.node.propose(encode(id, op)).is_ok() {
+                process.waiting.push((id, floor));
+            }
+        }
+        self.input(server, |node, now, out| node.poll(now, out))
+    }
+
+    // --- the whole run ---
+
+    /// Runs the plan: faults, then quiet, then liveness.
+    pub fn run(&mut self) -> Checked {
+        self.boot()?;
+        let end = self.plan.fault_time;
+        self.run_until(end)?;
+        self.calm_down()?;
+        self.check_liveness()
+    }
+
+    /// Starts all members and the background activity.
+    pub fn boot(&mut self) -> Checked {
+        for server in 0..self.plan.members {
+            self.start(server)?;
+            if !self.plan.sync {
+                let after = self.rng.below(self.plan.sync_every);
+                self.schedule(after, Event::SyncAll { server });
+            }
+        }
+        self.schedule(100 * MS, Event::Client);
+        if !self.plan.faults.is_empty() {
+            let after = self.rng.around(self.plan.fault_every);
+            self.schedule(after, Event::Fault);
+        }
+        Ok(())
+    }
+
+    /// Ends all faults: links heal, servers run, disks are well.
+    pub fn calm_down(&mut self) -> Checked {
+        self.note(|| "calm".into());
+        self.active = false;
+        self.net.heal();
+        self.net.calm = true;
+        for server in 0..self.hosts.len() {
+            let now = self.now;
+            let host = &mut self.hosts[server];
+            host.paused_until = 0;
+            host.disk_factor = 1;
+            host.full = false;
+            host.apply_delay = 0;
+            host.set_rate(now, 1000);
+            self.start(server)?;
+            let incarnation = self.hosts[server].incarnation;
+            self.schedule(MS, Event::DiskDone { server, incarnation });
+            let observer = self.hosts[server].joining;
+            self.input(server, |node, now, out| {
+                node.resume_apply(now, out);
+                if !observer {
+                    node.set_observer(false, now);
+                }
+            })?;
+            self.drain_applies(server, usize::MAX)?;
+            if let Some(process) = &mut self.hosts[server].process {
+                process.tick_at = u64::MAX;
+            }
+            self.schedule_tick(server);
+        }
+        Ok(())
+    }
+
+    /// Servers that are members by the most recent commit anybody has.
+    fn members(&self) -> Vec<usize> {
+        let newest = (self.hosts.iter().filter_map(Host::node)).max_by_key(|n| n.commit());
+        let Some(newest) = newest else { return Vec::new() };
+        let member = |s: &usize| newest.peers().contains(&self.ids[*s]);
+        (0..self.hosts.len()).filter(member).collect()
+    }
+
+    /// One leader, everybody level, and it works.
+    fn level(&self) -> Result<(), String> {
+        let members = self.members();
+        let leaders: Vec<usize> = (0..self.hosts.len())
+            .filter(|&s| self.hosts[s].node().is_some_and(raft::Node::is_leading))
+            .collect();
+        let [leader] = leaders.as_slice() else { return Err(format!("leaders {leaders:?}")) };
+        let Some(commit) = self.hosts[*leader].node().map(raft::Node::commit) else {
+            return Err("no leader".into());
+        };
+        let Some(leading) = self.hosts[*leader].node() else { return Err("no leader".into()) };
+        for &server in &members {
+            let Some(node) = self.hosts[server].node() else { continue };
+            if node.peers() != leading.peers() || node.membership_change_in_progress() {
+                return Err(format!("member {server} sees other peers"));
+            }
+        }
+        if commit < self.check.commit() {
+            return Err(format!("leader commits {commit}, known {}", self.check.commit()));
+        }
+        for &server in &members {
+            let Some(process) = &self.hosts[server].process else {
+                return Err(format!("member {server} does not run"));
+            };
+            if process.register.applied != commit {
+                return Err(format!(
+                    "member {server} applied {}, leader commits {commit}",
+                    process.register.applied
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// After the faults, within a bounded time: level, a new operation completes, and whoever was
+    /// in quarantine is trusted again after the next election.
+    pub fn check_liveness(&mut self) -> Checked {
+        const ROUND: u64 = 1000 * MS;
+        let unit = self.plan.timing.election_max.as_nanos() as u64;
+        self.await_level(0, unit * 30 + 10 * ROUND, "after the faults")?;
+        let leader = (0..self.hosts.len())
+            .find(|&s| self.hosts[s].node().is_some_and(raft::Node::is_leading));
+        let completions = self.check.completions + 1;
+        self.await_level(completions, unit * 5 + 5 * ROUND, "after a new operation")?;
+        if self.hosts.iter().filter_map(Host::node).any(|n| n.quarantine().is_some()) {
+            if let Some(leader) = leader {
+                self.input(leader, |node, now, out| {
+                    node.step_down(None, now, out);
+                })?;
+            }
+            self.await_level(0, unit * 20 + 10 * ROUND, "after a step-down")?;
+            for server in self.members() {
+                if self.hosts[server].node().is_some_and(|n| n.quarantine().is_some()) {
+                    return broken("liveness", format!("server {server} stays in quarantine"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn await_level(&mut self, completions: u64, within: u64, when: &str) -> Checked {
+        let deadline = self.now + within;
+        let slice = (self.plan.timing.heartbeat.as_nanos() as u64).max(MS);
+        // At least two rounds, so that what is on its way arrives.
+        let mut good = 0;
+        loop {
+            // Servers that are no members any more are deleted by the layer above.
+            let members = self.members();
+            for server in 0..self.hosts.len() {
+                let runs = self.hosts[server].process.is_some();
+                if !self.hosts[server].created && members.contains(&server) {
+                    // Taken back into the group after it was deleted here.
+                    self.create(server)?;
+                }
+                if runs && !members.contains(&server) && self.member_count_settled() {
+                    self.retire(server);
+                }
+            }
+            if self.check.completions < completions
+                && let Some(leader) = self.leader()
+            {
+                // A leader that loses its office loses what was proposed to it: try again.
+                self.propose(leader)?;
+            }
+            self.run_until(self.now + slice)?;
+            match self.level() {
+                Ok(()) if self.check.completions >= completions => good += 1,
+                Ok(()) | Err(_) => good = 0,
+            }
+            if good >= 3 {
+                return Ok(());
+            }
+            if self.now > deadline {
+                let why = self.level().err().unwrap_or_else(|| "nothing completed".into());
+                return broken("liveness", format!("{when}: {why}"));
+            }
+        }
+    }
+
+    /// Nobody has an uncommitted membership change.
+    fn member_count_settled(&self) -> bool {
+        let mut nodes = self.hosts.iter().filter_map(Host::node);
+        nodes.all(|n| !n.membership_change_in_progress())
+            && self.hosts.iter().filter_map(Host::node).any(raft::Node::is_leading)
+    }
+
+    /// Every server in one line each, for the end of a trace.
+    pub fn summary(&self) -> Vec<String> {
+        let line = |(server, host): (usize, &Host)| {
+            let Some(process) = &host.process else {
+                return format!("server {server} down, created {}", host.created);
+            };
+            let status = process.node.status(host.local(self.now));
+            let peers: Vec<PeerId> = status.peers.iter().map(|p| p.id).collect();
+            format!(
+                "server {server} {:?} term {} vote {:?} last {} base {} progress {:?} applied {} peers {peers:?} of {} change {} observer {} paused {} quarantine {:?} catching up {}",
+                status.role,
+                status.term,
+                status.vote,
+                status.last,
+                status.base,
+                status.progress,
+                process.register.applied,
+                process.node.cluster_size(),
+                process.node.membership_change_in_progress(),
+                status.observer,
+                status.paused,
+                process.node.quarantine(),
+                status.catching_up,
+            )
+        };
+        self.hosts.iter().enumerate().map(line).collect()
+    }
+
+    /// A server's violation as an error, for scenarios.
+    pub fn expect(&self, holds: bool, rule: &'static str) -> Checked {
+        if holds {
+            return Ok(());
+        }
+        Err(Violation { rule, detail: format!("at {:.3} s", self.now as f64 / 1e9) })
+    }
+}
+
+/// Numbered ids.
+trait WithDigit {
+    fn with_digit(self, digit: usize) -> Self;
+}
+
+impl WithDigit for PeerId {
+    fn with_digit(mut self, digit: usize) -> Self {
+        self.0[7] = b'0' + digit as u8;
+        self
+    }
+}
+
+/// One message in a few words, for the trace.
+fn describe(channel: Channel, payload: &Bytes) -> String {
+    let unreadable = || format!("{channel:?} {} unreadable bytes", payload.len());
+    match channel {
+        Channel::Append | Channel::Catchup(_) => raft::AppendEntry::decode(payload).map_or_else(
+            |_| unreadable(),
+            |e| {
+                let kinds: Vec<_> = e.entries.iter().map(|x| x.kind.code()).collect();
+                let live = if channel == Channel::Append { "append" } else { "catchup" };
+                format!(
+                    "{live} term {} leader {} commit {} prev {} kinds {kinds:?} lterm {}",
+                    e.term, e.leader, e.commit, e.prev, e.leader_term
+                )
+            },
+        ),
+        Channel::AppendReply => raft::AppendResponse::decode(payload).map_or_else(
+            |_| unreadable(),
+            |r| format!("answer {} {} success {}", r.peer, r.position, r.success),
+        ),
+        Channel::Vote => raft::VoteRequest::decode(payload).map_or_else(
+            |_| unreadable(),
+            |r| format!("campaign {} term {} last {}", r.candidate, r.term, r.last),
+        ),
+        Channel::VoteReply => raft::VoteResponse::decode(payload).map_or_else(
+            |_| unreadable(),
+            |r| {
+                format!("vote {} term {} granted {} unsure {}", r.peer, r.term, r.granted, r.unsure)
+            },
+        ),
+        Channel::Proposal | Channel::RemovePeer => format!("{channel:?}"),
+    }
+}

@@ -1,0 +1,7 @@
+//! What a consumer has been given and has acknowledged: its state, its file.
+
+mod file;
+mod state;
+
+pub use file::ConsumerFile;
+pub use state::{AckPolicy, ConsumerState, Pending, SequencePair};

@@ -1,0 +1,121 @@
+//! What the store needs from an operating system, and nothing else.
+//!
+//! Paths are relative to the store's directory, with forward slashes.
+//! Laws: data is durable after `sync_data`, names after `sync_dir` of their directory; nothing
+//! else promises either.
+
+use std::io;
+
+pub mod real;
+#[cfg(any(test, feature = "sim"))]
+pub mod sim;
+
+/// How a file is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Open {
+    /// For reading; it must exist.
+    Read,
+    /// For reading and writing; it must exist.
+    Write,
+    /// For reading and writing, empty; it is created or emptied.
+    Create,
+}
+
+/// One name in a directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// File or directory name.
+    pub name: String,
+    /// Whether it is a directory.
+    pub is_dir: bool,
+}
+
+/// A directory tree that holds one stream's files.
+pub trait Disk: Clone + Send + Sync + 'static {
+    /// An open file.
+    type File: DiskFile;
+    /// Holds a lock until dropped.
+    type Lock: Send + Sync;
+
+    /// Opens a file.
+    fn open(&self, path: &str, how: Open) -> io::Result<Self::File>;
+    /// Lists a directory, in no order.
+    fn list(&self, dir: &str) -> io::Result<Vec<Entry>>;
+    /// Creates a directory and its parents.
+    fn create_dir_all(&self, dir: &str) -> io::Result<()>;
+    /// Renames a file or directory, replacing a file of the new name.
+    fn rename(&self, from: &str, to: &str) -> io::Result<()>;
+    /// Removes a file.
+    fn remove_file(&self, path: &str) -> io::Result<()>;
+    /// Removes a directory and everything in it; it may be absent.
+    fn remove_dir_all(&self, dir: &str) -> io::Result<()>;
+    /// Makes the names in a directory durable.
+    fn sync_dir(&self, dir: &str) -> io::Result<()>;
+    /// Takes the directory for this process; `WouldBlock` if another one has it.
+    fn lock(&self, dir: &str) -> io::Result<Self::Lock>;
+    /// Fills `out` with bytes fit for keys.
+    fn random(&self, out: &mut [u8]) -> io::Result<()>;
+    /// Runs `job(0)`..`job(n - 1)`, several at a time where that helps, started in that order.
+    fn parallel(&self, n: usize, job: &(dyn Fn(usize) + Sync));
+}
+
+/// An open file.
+pub trait DiskFile: Send + Sync + 'static {
+    /// Reads at an offset; fewer bytes only at the end of the file.
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize>;
+    /// Writes everything at an offset.
+    fn write_at(&self, data: &[u8], offset: u64) -> io::Result<()>;
+    /// Makes content and length durable.
+    fn sync_data(&self) -> io::Result<()>;
+    /// Cuts or extends the file.
+    fn set_len(&self, len: u64) -> io::Result<()>;
+    /// Bytes in the file.
+    fn size(&self) -> io::Result<u64>;
+}
+
+/// Reads a whole file, refusing more than `limit` bytes.
+pub(crate) fn read_all<D: Disk>(disk: &D, path: &str, limit: u64) -> io::Result<Vec<u8>> {
+    let file = disk.open(path, Open::Read)?;
+    let size = file.size()?;
+    if size > limit {
+        return Err(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            "file is larger than its kind can be",
+        ));
+    }
+    let mut bytes = vec![0; size as usize];
+    let n = file.read_at(&mut bytes, 0)?;
+    bytes.truncate(n);
+    Ok(bytes)
+}
+
+/// Whether a file can be opened for reading.
+pub(crate) fn exists<D: Disk>(disk: &D, path: &str) -> io::Result<bool> {
+    match disk.open(path, Open::Read) {
+        Ok(_) => Ok(true),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(e) => Err(e),
+    }
+}
+
+/// Replaces a file so that a crash leaves either the old or the new content: written beside it,
+/// synced, renamed. The directory is left to the caller to sync.
+pub(crate) fn replace<D: Disk>(disk: &D, path: &str, bytes: &[u8]) -> io::Result<()> {
+    let staged = format!("{path}.tmp");
+    let result = (|| {
+        let file = disk.open(&staged, Open::Create)?;
+        file.write_at(bytes, 0)?;
+        file.sync_data()?;
+        disk.rename(&staged, path)
+    })();
+    if result.is_err() {
+        // The staged copy holds nothing that is not elsewhere.
+        let _ = disk.remove_file(&staged);
+    }
+    result
+}
+
+/// The directory a path lies in.
+pub(crate) fn parent(path: &str) -> &str {
+    path.rsplit_once('/').map_or("", |(dir, _)| dir)
+}

@@ -1,0 +1,149 @@
+//! Everything the store can say no with, each with its cause and what to do about it.
+//!
+//! Not here: texts of JetStream API errors (the API room maps these variants).
+
+use std::io;
+
+/// Why an operation of the store failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No message has this sequence: it was removed, skipped, or never stored.
+    #[error("no message found")]
+    NotFound,
+    /// The sequence is past the last one.
+    #[error("stream store EOF")]
+    Eof,
+    /// The store was closed; open it again.
+    #[error("store is closed")]
+    Closed,
+    /// The record would be larger than 32 MiB on disk.
+    #[error("message of {0} bytes on disk is over the 33554432 byte record limit")]
+    MsgTooLarge(u64),
+    /// Discard policy new, and the message limit is reached.
+    #[error("maximum messages exceeded")]
+    MaxMsgs,
+    /// Discard policy new, and the byte limit is reached.
+    #[error("maximum bytes exceeded")]
+    MaxBytes,
+    /// Discard policy new per subject, and the subject's limit is reached.
+    #[error("maximum messages per subject exceeded")]
+    MaxMsgsPerSubject,
+    /// A replicated append carried another sequence than the next one.
+    #[error("expected sequence does not match store: next is {expected}, got {got}")]
+    SequenceMismatch {
+        /// The sequence the store would assign.
+        expected: u64,
+        /// The sequence that was given.
+        got: u64,
+    },
+    /// More subjects matched than the caller allowed.
+    #[error("too many matching results for request")]
+    TooManyResults,
+    /// The consumer's policy takes no acknowledgements.
+    #[error("ack policy is none")]
+    NoAckPolicy,
+    /// The update is older than the recorded consumer state.
+    #[error("old update ignored")]
+    OldUpdate,
+    /// A consumer state whose parts contradict each other.
+    #[error("bad consumer state: {0}")]
+    BadConsumerState(&'static str),
+    /// A record on disk does not match its checksum, or could not be delimited.
+    #[error("message {seq} is damaged in {file} at byte {offset}: its range is reported as lost")]
+    Damaged {
+        /// File the damage is in, relative to the store's directory.
+        file: String,
+        /// Byte offset in the plain content of that file.
+        offset: u64,
+        /// Sequence that was asked for.
+        seq: u64,
+    },
+    /// A file does not decode.
+    #[error("{file} is corrupt: {why}")]
+    Corrupt {
+        /// File, relative to the store's directory.
+        file: String,
+        /// What does not hold.
+        why: &'static str,
+    },
+    /// Encrypted data, and no key configured.
+    #[error("encrypted store, no encryption key found: configure the jetstream encryption key")]
+    NoKey,
+    /// No configured key opens this key file.
+    #[error("{0}: no configured key opens it; set the key it was written with as the previous key")]
+    WrongKey(String),
+    /// A key file too short to hold a key.
+    #[error("{0}: encryption key file is truncated")]
+    BadKeyFile(String),
+    /// A compression or cipher this build does not know.
+    #[error("{file}: unknown {what} {id}; it was written by a newer server")]
+    Unknown {
+        /// File, relative to the store's directory.
+        file: String,
+        /// "compression" or "cipher".
+        what: &'static str,
+        /// The identifying byte.
+        id: u8,
+    },
+    /// Another live server holds this directory.
+    #[error("{0}: directory is in use by another server; stop it, or give this one its own store")]
+    Locked(String),
+    /// The disk is full; nothing is acknowledged until space returns.
+    #[error("{file}: no space left on device; free space, queued writes resume by themselves")]
+    DiskFull {
+        /// File, relative to the store's directory.
+        file: String,
+    },
+    /// Writing is not permitted.
+    #[error("{file}: read-only or permission denied: {source}")]
+    ReadOnly {
+        /// File, relative to the store's directory.
+        file: String,
+        /// The system's words.
+        source: io::Error,
+    },
+    /// Any other failure of the disk.
+    #[error("{op} {file}: {source}")]
+    Io {
+        /// What was attempted.
+        op: &'static str,
+        /// File, relative to the store's directory.
+        file: String,
+        /// The system's words.
+        source: io::Error,
+    },
+    /// Damage was found and every block read anew; ask again.
+    #[error("the store was read anew after damage was found; ask again")]
+    Rescanned,
+    /// An earlier write or sync failed, so writes stay refused until the store is opened again.
+    #[error("writes are refused after an earlier failure: {0}; open the store again")]
+    Latched(String),
+}
+
+/// What the store's functions return.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// Classifies a failure of `op` on `file`.
+    pub(crate) fn io(op: &'static str, file: &str, source: io::Error) -> Self {
+        match source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                Self::DiskFull { file: file.into() }
+            }
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+                Self::ReadOnly { file: file.into(), source }
+            }
+            io::ErrorKind::WouldBlock => Self::Locked(file.into()),
+            _ => Self::Io { op, file: file.into(), source },
+        }
+    }
+
+    pub(crate) fn corrupt(file: &str, why: &'static str) -> Self {
+        Self::Corrupt { file: file.into(), why }
+    }
+
+    /// Whether the disk says that the file does not exist.
+    pub fn is_missing(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
+    }
+}

@@ -1,0 +1,278 @@
+//! Messages whose time is over: the stream's age limit, and times to live of single messages.
+//!
+//! With delete markers configured nothing is removed here: the owner is told, and proposes either
+//! a marker or the removal.
+//! Laws: a message that never expires (`Nats-TTL: never`) survives the age limit.
+//! Reference: filestore.go expireMsgs, shouldProcessSdm, recoverTTLState.
+//! Parity: PUB-012, RET-001, FSTORE-007, SCHED-012.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use stdx::time::Timestamp;
+
+use crate::disk::Disk;
+use crate::error::{Error, Result};
+use crate::file::FileStore;
+use crate::file::remove::Why;
+use crate::filter::Filter;
+use crate::message::{Message, header_value, message_ttl};
+use crate::schedule::{Due, Schedules};
+use crate::wheel::Wheel;
+
+/// A message that expired while delete markers are configured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Expired {
+    /// Its sequence.
+    pub seq: u64,
+    /// Its subject.
+    pub subject: Bytes,
+    /// It was the last of its subject and no marker itself: a marker takes its place.
+    pub marker: bool,
+}
+
+/// Proposals under way, so that the same one is not made every tick.
+#[derive(Debug, Default)]
+pub(super) struct Pending {
+    by_seq: HashMap<u64, i64>,
+    by_subject: HashMap<Bytes, u64>,
+}
+
+const PROPOSE_AGAIN: i64 = 2_000_000_000;
+
+impl<D: Disk> FileStore<D> {
+    /// Removes what expired. With delete markers, returns it instead of removing it.
+    pub fn expire(&mut self, now: Timestamp) -> Result<Vec<Expired>> {
+        self.check_open()?;
+        if self.settings.subject_delete_marker_ttl.is_none() {
+            self.expire_aged(now)?;
+            self.expire_by_ttl(now)?;
+            return Ok(Vec::new());
+        }
+        let mut due = Vec::new();
+        for m in self.aged(now)? {
+            due.push(m);
+        }
+        let wheel = self.ttls.as_ref().map(|w| w.due(now.0)).unwrap_or_default();
+        for (seq, at) in wheel {
+            match self.load(seq) {
+                Ok(m) => due.push(m),
+                Err(Error::NotFound | Error::Eof | Error::Damaged { .. }) => {
+                    if let Some(wheel) = &mut self.ttls {
+                        wheel.remove(seq, at);
+                    }
+                }
+                Err(e) => return Err(e),
+            }
+        }
+        due.sort_unstable_by_key(|m| m.seq);
+        due.dedup_by_key(|m| m.seq);
+        Ok(due.into_iter().filter_map(|m| self.propose(&m, now)).collect())
+    }
+
+    /// When [`Self::expire`] has something to do next, if ever.
+    pub fn next_expiry(&self) -> Option<Timestamp> {
+        let by_age = self
+            .settings
+            .max_age
+            .filter(|_| self.msgs > 0)
+            .map(|age| Timestamp(self.first_ts) + age);
+        let by_ttl = self.ttls.as_ref().and_then(Wheel::next).map(Timestamp);
+        by_age.into_iter().chain(by_ttl).min()
+    }
+
+    fn propose(&mut self, m: &Message, now: Timestamp) -> Option<Expired> {
+        let again = self.pending_markers.by_seq.get(&m.seq).copied();
+        if again.is_some_and(|at| now.0 - at < PROPOSE_AGAIN) {
+            return None;
+        }
+        self.pending_markers.by_seq.insert(m.seq, now.0);
+        let total = self.subjects.find(&m.subject).map_or(0, |id| self.subjects.totals(id).total);
+        let pending = self.pending_markers.by_subject.entry(m.subject.clone()).or_default();
+        if again.is_none() {
+            *pending += 1;
+        }
+        let last = total == *pending;
+        let is_marker = header_value(&m.header, b"Nats-Marker-Reason").is_some()
+            || header_value(&m.header, b"KV-Operation").is_some_and(|op| op == b"PURGE");
+        Some(Expired { seq: m.seq, subject: m.subject.clone(), marker: last && !is_marker })
+    }
+
+    /// Forgets a proposal that was carried out.
+    pub fn expired(&mut self, seq: u64, subject: &[u8]) {
+        if self.pending_markers.by_seq.remove(&seq).is_some()
+            && let Some(pending) = self.pending_markers.by_subject.get_mut(subject)
+        {
+            *pending -= 1;
+            if *pending == 0 {
+                self.pending_markers.by_subject.remove(subject);
+            }
+        }
+    }
+
+    pub(super) fn expire_aged(&mut self, now: Timestamp) -> Result<()> {
+        let Some(floor) = self.age_floor(now) else { return Ok(()) };
+        // Whole blocks first: nothing in them needs to be looked at but times to live.
+        while let Some(at) = self.blocks.iter().position(|b| b.msgs > 0) {
+            if self.blocks[at].last_ts > floor
+                || self.blocks[at].ttls > 0
+                || at + 1 == self.blocks.len()
+            {
+                break;
+            }
+            self.again(|s| s.drop_whole(at))?;
+            self.settle_first();
+            self.changed();
+        }
+        for m in self.aged(now)? {
+            self.again(|s| s.take(m.seq, Why::Limit))?;
+            self.changed();
+        }
+        Ok(())
+    }
+
+    fn age_floor(&self, now: Timestamp) -> Option<i64> {
+        let age = self.settings.max_age.filter(|a| !a.is_zero())?;
+        let age = i64::try_from(age.as_nanos()).unwrap_or(i64::MAX);
+        Some(now.0.saturating_sub(age))
+    }
+
+    /// Messages over the stream's age, oldest first, without those that never expire.
+    fn aged(&mut self, now: Timestamp) -> Result<Vec<Message>> {
+        let Some(floor) = self.age_floor(now) else { return Ok(Vec::new()) };
+        let mut out = Vec::new();
+        let mut from = self.first_seq;
+        if self.first_ts > floor {
+            return Ok(out);
+        }
+        while let Some(m) = self.next(&Filter::All, from)? {
+            if m.ts.0 > floor {
+                break;
+            }
+            from = m.seq + 1;
+            if m.header.is_empty() || message_ttl(&m.header) >= 0 {
+                out.push(m);
+            }
+        }
+        Ok(out)
+    }
+
+    fn expire_by_ttl(&mut self, now: Timestamp) -> Result<()> {
+        let due = self.ttls.as_ref().map(|w| w.due(now.0)).unwrap_or_default();
+        for (seq, at) in due {
+            // A tombstone is written: times to live are not applied at open.
+            self.again(|s| s.take(seq, Why::Asked))?;
+            if let Some(wheel) = &mut self.ttls {
+                wheel.remove(seq, at);
+            }
+            self.changed();
+        }
+        Ok(())
+    }
+
+    /// Loads the wheels, and what was stored after they were written.
+    pub(super) fn recover_wheels(&mut self) -> Result<()> {
+        self.schedules_valid_to = u64::MAX;
+        if self.settings.allow_schedules {
+            if self.schedules.is_none() {
+                let (schedules, high) = self.read_schedules().unwrap_or_default();
+                self.schedules = Some(schedules);
+                self.schedules_valid_to = high;
+            }
+        } else {
+            self.schedules = None;
+        }
+        if !self.settings.allow_msg_ttl {
+            self.ttls = None;
+            return Ok(());
+        }
+        if self.ttls.is_some() {
+            return Ok(());
+        }
+        let (wheel, high) = self.read_wheel().unwrap_or_default();
+        self.ttls = Some(wheel);
+        let late = self.with_header_since(high, b"Nats-TTL", |b| b.ttls)?;
+        for m in late {
+            let ttl = message_ttl(&m.header);
+            if ttl > 0
+                && let Some(wheel) = &mut self.ttls
+            {
+                wheel.add(m.seq, m.ts.0.saturating_add(ttl.saturating_mul(1_000_000_000)));
+            }
+        }
+        Ok(())
+    }
+
+    fn with_header_since(
+        &mut self,
+        from: u64,
+        name: &[u8],
+        count: impl Fn(&crate::block::Block) -> u64,
+    ) -> Result<Vec<Message>> {
+        let mut out = Vec::new();
+        let spans: Vec<(u64, u64)> = self
+            .blocks
+            .iter()
+            .filter(|b| b.msgs > 0 && b.last >= from && count(b) > 0)
+            .map(|b| (b.first.max(from), b.last))
+            .collect();
+        for (first, last) in spans {
+            let mut seq = first;
+            while let Some(m) = self.next(&Filter::All, seq)?.filter(|m| m.seq <= last) {
+                seq = m.seq + 1;
+                if !m.header.is_empty() && header_value(&m.header, name).is_some() {
+                    out.push(m);
+                }
+            }
+        }
+        Ok(out)
+    }
+
+    /// Messages with a schedule stored after `sched.db` was written: the owner parses each and
+    /// hands it back with [`Self::schedule`].
+    pub fn unscheduled(&mut self) -> Result<Vec<Message>> {
+        let from = std::mem::replace(&mut self.schedules_valid_to, u64::MAX);
+        if self.schedules.is_none() || from > self.last_seq {
+            return Ok(Vec::new());
+        }
+        self.with_header_since(from, b"Nats-Schedule", |b| b.schedules)
+    }
+
+    /// Sets when the schedule carried by `seq` fires.
+    pub fn schedule(&mut self, seq: u64, subject: &[u8], at: Timestamp) {
+        if let Some(schedules) = &mut self.schedules {
+            schedules.add(seq, subject, at.0);
+        }
+    }
+
+    /// Moves a repeating schedule to its next time.
+    pub fn reschedule(&mut self, subject: &[u8], at: Timestamp) {
+        if let Some(schedules) = &mut self.schedules {
+            schedules.update(subject, at.0);
+        }
+    }
+
+    /// Drops a schedule.
+    pub fn unschedule(&mut self, seq: u64) {
+        if let Some(schedules) = &mut self.schedules {
+            schedules.remove_seq(seq);
+        }
+    }
+
+    /// Schedules whose time has come; each is handed out once until it is moved or cleared.
+    pub fn due_schedules(&mut self, now: Timestamp) -> Vec<Due> {
+        self.schedules.as_mut().map(|s| s.take_due(now.0)).unwrap_or_default()
+    }
+
+    /// Lets handed-out schedules fire again (leadership was lost meanwhile).
+    pub fn clear_due_schedules(&mut self) {
+        if let Some(schedules) = &mut self.schedules {
+            schedules.clear_in_flight();
+        }
+    }
+
+    /// When the next schedule fires.
+    pub fn next_schedule(&self) -> Option<Timestamp> {
+        self.schedules.as_ref().and_then(Schedules::next).map(Timestamp)
+    }
+}

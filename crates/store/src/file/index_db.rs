@@ -1,0 +1,339 @@
+//! `index.db`: everything the store knows about its blocks, so that opening reads none of them.
+//!
+//! ```text
+//! 0x0b | version | uv msgs | uv bytes | uv first | sv first ts | uv last | sv last ts
+//! | uv subjects | (uv len | text | uv total | uv first block | uv last block)*
+//! | uv blocks | (uv index | uv bytes | uv first | sv ts | uv last | sv ts | uv deleted
+//!                | uv ttls | uv schedules | [set])*
+//! | uv last block | 8 bytes hash of its last record | 8 bytes hash of all before
+//! ```
+//! Laws: an index is believed only if its own hash holds, the last block still ends in the same
+//!       record, and exactly its blocks exist.
+//! Reference: filestore.go _writeFullState, recoverFullState.   Parity: FSTORE-006.
+
+use std::io;
+
+use crate::block::Block;
+use crate::codec::{Reader, put_uvarint, put_varint};
+use crate::disk::{Disk, read_all, replace};
+use crate::error::{Error, Result};
+use crate::file::{FileStore, MSGS};
+use crate::filter::is_plausible_subject;
+use crate::hash::HashKey;
+use crate::seqset::SeqSet;
+use crate::subjects::{Place, Subjects, Totals};
+
+const MAGIC: u8 = 11;
+const VERSION: u8 = 4;
+const MAX_INDEX: u64 = 16 << 30;
+pub(super) const INDEX: &str = "msgs/index.db";
+const WHEEL: &str = "msgs/thw.db";
+const SCHEDULES: &str = "msgs/sched.db";
+
+/// One block as the index lists it.
+#[derive(Clone, Debug)]
+pub(crate) struct IndexBlock {
+    pub(crate) index: u32,
+    pub(crate) bytes: u64,
+    pub(crate) first: u64,
+    pub(crate) first_ts: i64,
+    pub(crate) last: u64,
+    pub(crate) last_ts: i64,
+    pub(crate) ttls: u64,
+    pub(crate) schedules: u64,
+    pub(crate) deleted: SeqSet,
+}
+
+impl IndexBlock {
+    pub(crate) fn msgs(&self) -> u64 {
+        (self.last + 1).saturating_sub(self.first).saturating_sub(self.deleted.len())
+    }
+}
+
+/// A decoded index whose own hash holds.
+pub(crate) struct Index {
+    pub(crate) msgs: u64,
+    pub(crate) bytes: u64,
+    pub(crate) first_seq: u64,
+    pub(crate) first_ts: i64,
+    pub(crate) last_seq: u64,
+    pub(crate) last_ts: i64,
+    pub(crate) subjects: Subjects,
+    pub(crate) blocks: Vec<IndexBlock>,
+    pub(crate) last_block: u32,
+    pub(crate) checksum: [u8; 8],
+}
+
+impl Index {
+    /// Decodes the plain body (without the trailing hash of the file).
+    pub(crate) fn decode(body: &[u8], seed: u64) -> Option<Self> {
+        let mut r = Reader::new(body);
+        let (magic, version) = (r.u8()?, r.u8()?);
+        if magic != MAGIC || !(1..=VERSION).contains(&version) {
+            return None;
+        }
+        let (msgs, bytes) = (r.uvarint()?, r.uvarint()?);
+        let (first_seq, first_ts) = (r.uvarint()?, r.varint()?);
+        let (last_seq, last_ts) = (r.uvarint()?, r.varint()?);
+        let subjects = decode_subjects(&mut r, version, seed)?;
+        let count = r.uvarint()?;
+        let mut blocks = Vec::new();
+        for _ in 0..count {
+            blocks.push(decode_block(&mut r, version, first_ts)?);
+        }
+        let last_block = u32::try_from(r.uvarint()?).ok()?;
+        let checksum = r.array()?;
+        Some(Self {
+            msgs,
+            bytes,
+            first_seq,
+            first_ts,
+            last_seq,
+            last_ts,
+            subjects,
+            blocks,
+            last_block,
+            checksum,
+        })
+    }
+
+    /// Whether the totals are those of the blocks.
+    pub(crate) fn is_consistent(&self) -> bool {
+        let msgs: u64 = self.blocks.iter().map(IndexBlock::msgs).sum();
+        let bytes: u64 = self.blocks.iter().map(|b| b.bytes).sum();
+        let ascending = self.blocks.windows(2).all(|w| w[0].index < w[1].index);
+        let last = self.blocks.last().map_or(0, |b| b.last);
+        msgs == self.msgs && bytes == self.bytes && ascending && last == self.last_seq
+    }
+}
+
+fn decode_subjects(r: &mut Reader<'_>, version: u8, seed: u64) -> Option<Subjects> {
+    let mut subjects = Subjects::new(seed);
+    for _ in 0..r.uvarint()? {
+        let len = usize::try_from(r.uvarint()?).ok()?;
+        if len == 0 {
+            continue;
+        }
+        let text = r.take(len)?;
+        let total = r.uvarint()?;
+        let first = u32::try_from(r.uvarint()?).ok()?;
+        let last =
+            if total > 1 || version >= 4 { u32::try_from(r.uvarint()?).ok()? } else { first };
+        // The reference wrote indexes with damaged subjects once.
+        if !is_plausible_subject(text) || total == 0 || text.len() > usize::from(u16::MAX) {
+            return None;
+        }
+        let totals = Totals { total, first: Place::Block(first), last: Place::Block(last) };
+        if subjects.find(text).is_some() {
+            return None;
+        }
+        subjects.insert(text, totals);
+    }
+    Some(subjects)
+}
+
+fn decode_block(r: &mut Reader<'_>, version: u8, base: i64) -> Option<IndexBlock> {
+    let index = u32::try_from(r.uvarint()?).ok()?;
+    let bytes = r.uvarint()?;
+    let (first, first_ts) = (r.uvarint()?, r.varint()?.wrapping_add(base));
+    let (last, last_ts) = (r.uvarint()?, r.varint()?.wrapping_add(base));
+    let deleted_len = r.uvarint()?;
+    let ttls = if version >= 2 { r.uvarint()? } else { 0 };
+    let schedules = if version >= 3 { r.uvarint()? } else { 0 };
+    let mut deleted = SeqSet::default();
+    if deleted_len > 0 {
+        let (set, used) = SeqSet::decode(r.rest())?;
+        r.take(used)?;
+        deleted = set;
+    }
+    Some(IndexBlock { index, bytes, first, first_ts, last, last_ts, ttls, schedules, deleted })
+}
+
+impl<D: Disk> FileStore<D> {
+    /// The index file if there is one whose hash holds.
+    pub(super) fn read_index_file(&self) -> Result<Option<Index>> {
+        let bytes = match read_all(&self.disk, INDEX, MAX_INDEX) {
+            Ok(bytes) => bytes,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(Error::io("read", INDEX, e)),
+        };
+        let Some((body, hash)) = bytes.split_last_chunk::<8>() else { return Ok(None) };
+        if bytes.len() < 32 || HashKey::new(&self.settings.name).hash(&[body]) != *hash {
+            return Ok(None);
+        }
+        let opened;
+        let plain = match &self.secret {
+            // A restored snapshot is in the clear until it is first written.
+            Some(secret)
+                if body.first() != Some(&MAGIC) || body.get(1).is_none_or(|&v| v > VERSION) =>
+            {
+                opened = secret.unseal(body);
+                opened.as_deref()
+            }
+            Some(secret) => {
+                opened = secret.unseal(body);
+                opened.as_deref().or(Some(body))
+            }
+            None => Some(body),
+        };
+        let mut seed = [0; 8];
+        self.disk.random(&mut seed).map_err(|e| Error::io("random", "seed", e))?;
+        Ok(plain.and_then(|p| Index::decode(p, u64::from_le_bytes(seed))))
+    }
+
+    /// The plain index body as of now.
+    pub(super) fn encode_index(&mut self) -> Vec<u8> {
+        let mut out = vec![MAGIC, VERSION];
+        let base = self.first_ts;
+        put_uvarint(&mut out, self.msgs);
+        put_uvarint(&mut out, self.bytes);
+        put_uvarint(&mut out, self.first_seq);
+        put_varint(&mut out, base);
+        put_uvarint(&mut out, self.last_seq);
+        put_varint(&mut out, self.last_ts);
+        put_uvarint(&mut out, self.subjects.len() as u64);
+        for (id, text) in self.subjects.iter() {
+            let t = self.subjects.totals(id);
+            put_uvarint(&mut out, text.len() as u64);
+            out.extend_from_slice(text);
+            put_uvarint(&mut out, t.total);
+            let (first, last) = (self.block_of_place(t.first), self.block_of_place(t.last));
+            put_uvarint(&mut out, u64::from(first.min(last)));
+            put_uvarint(&mut out, u64::from(last.max(first)));
+        }
+        put_uvarint(&mut out, self.blocks.len() as u64);
+        for b in &self.blocks {
+            put_uvarint(&mut out, u64::from(b.index));
+            put_uvarint(&mut out, b.bytes);
+            put_uvarint(&mut out, b.first);
+            put_varint(&mut out, b.first_ts.wrapping_sub(base));
+            put_uvarint(&mut out, b.last);
+            put_varint(&mut out, b.last_ts.wrapping_sub(base));
+            put_uvarint(&mut out, b.deleted.len());
+            put_uvarint(&mut out, b.ttls);
+            put_uvarint(&mut out, b.schedules);
+            if !b.deleted.is_empty() {
+                b.deleted.encode(&mut out);
+            }
+        }
+        let (index, checksum) = self.blocks.back().map_or((0, [0; 8]), |b| (b.index, b.checksum));
+        put_uvarint(&mut out, u64::from(index));
+        out.extend_from_slice(&checksum);
+        out
+    }
+
+    fn block_of_place(&self, place: Place) -> u32 {
+        match place {
+            Place::Block(index) => index,
+            Place::Exact(seq) | Place::Bound(seq) => {
+                let at = self.block_at(seq).unwrap_or(self.blocks.len().saturating_sub(1));
+                self.blocks.get(at).map_or(0, |b: &Block| b.index)
+            }
+        }
+    }
+
+    /// Writes index.db and the wheels, durably. The blocks must be synced.
+    pub(super) fn write_index(&mut self) -> Result<()> {
+        let mut body = self.encode_index();
+        if let Some(secret) = &self.secret {
+            let disk = &self.disk;
+            body = secret.seal(&body, &|out| disk.random(out))?;
+        }
+        let hash = HashKey::new(&self.settings.name).hash(&[&body]);
+        body.extend_from_slice(&hash);
+        replace(&self.disk, INDEX, &body).map_err(|e| Error::io("write", INDEX, e))?;
+        self.index_on_disk = true;
+        let high = self.last_seq + 1;
+        if let Some(wheel) = &self.ttls {
+            replace(&self.disk, WHEEL, &wheel.encode(high))
+                .map_err(|e| Error::io("write", WHEEL, e))?;
+        }
+        if let Some(schedules) = &self.schedules {
+            replace(&self.disk, SCHEDULES, &schedules.encode(high))
+                .map_err(|e| Error::io("write", SCHEDULES, e))?;
+        }
+        self.disk.sync_dir(MSGS).map_err(|e| Error::io("sync", MSGS, e))
+    }
+
+    /// The deadlines file, and the sequence it is valid up to.
+    pub(super) fn read_wheel(&self) -> Option<(crate::wheel::Wheel, u64)> {
+        crate::wheel::Wheel::decode(&read_all(&self.disk, WHEEL, MAX_INDEX).ok()?)
+    }
+
+    /// The schedules file, and the sequence it is valid up to.
+    pub(super) fn read_schedules(&self) -> Option<(crate::schedule::Schedules, u64)> {
+        crate::schedule::Schedules::decode(&read_all(&self.disk, SCHEDULES, MAX_INDEX).ok()?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// An index as versions 1 to 3 wrote it: last block only for several messages, counters later.
+    fn old(version: u8) -> Vec<u8> {
+        let mut out = vec![MAGIC, version];
+        for v in [3, 90, 1] {
+            put_uvarint(&mut out, v);
+        }
+        put_varint(&mut out, 1000);
+        put_uvarint(&mut out, 4);
+        put_varint(&mut out, 4000);
+        put_uvarint(&mut out, 2);
+        put_uvarint(&mut out, 1);
+        out.extend_from_slice(b"a");
+        for v in [1, 7] {
+            put_uvarint(&mut out, v);
+        }
+        put_uvarint(&mut out, 1);
+        out.extend_from_slice(b"b");
+        for v in [2, 7, 7] {
+            put_uvarint(&mut out, v);
+        }
+        for v in [1, 7, 90, 1] {
+            put_uvarint(&mut out, v);
+        }
+        put_varint(&mut out, 0);
+        put_uvarint(&mut out, 4);
+        put_varint(&mut out, 3000);
+        put_uvarint(&mut out, 1);
+        for _ in 1..version {
+            put_uvarint(&mut out, 5);
+        }
+        SeqSet::from_iter([2]).encode(&mut out);
+        put_uvarint(&mut out, 7);
+        out.extend_from_slice(&[1, 2, 3, 4, 5, 6, 7, 8]);
+        out
+    }
+
+    // Contract: FSTORE-006
+    #[test]
+    fn versions_one_to_three_are_read() {
+        for version in 1..=3 {
+            let index = Index::decode(&old(version), 1).unwrap();
+            assert!(index.is_consistent(), "version {version}");
+            assert_eq!((index.msgs, index.last_seq, index.last_block), (3, 4, 7));
+            assert_eq!(index.subjects.len(), 2);
+            let b = &index.blocks[0];
+            assert_eq!(
+                (b.first_ts, b.last_ts, b.ttls),
+                (1000, 4000, if version > 1 { 5 } else { 0 })
+            );
+        }
+        assert!(Index::decode(&old(5), 1).is_none());
+    }
+
+    proptest! {
+        #[test]
+        fn decoding_anything_is_safe(bytes in proptest::collection::vec(any::<u8>(), 0..400), cut in 0usize..200) {
+            let _ = Index::decode(&bytes, 1);
+            let mut near = old(3);
+            let at = cut % near.len();
+            near[at] = near[at].wrapping_add(1);
+            let _ = Index::decode(&near, 1);
+            near.truncate(at);
+            prop_assert!(Index::decode(&near, 1).is_none());
+        }
+    }
+}

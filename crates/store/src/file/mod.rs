@@ -1,0 +1,351 @@
+//! `FileStore`: a stream's messages in the reference's block files.
+//!
+//! ```text
+//! <stream>/meta.inf meta.sum [meta.key]
+//! <stream>/msgs/<n>.blk [<n>.key] index.db thw.db sched.db
+//! <stream>/obs/<consumer>/meta.inf meta.sum [meta.key] o.dat
+//! <stream>/__damaged__/...        what could not be read, set aside
+//! ```
+//! Not here: each operation has its own file of this folder.
+//! Laws: blocks ascend by index and by sequence, and the last one is the tail that grows;
+//!       an index is used once per process; `state` is the sum of the blocks;
+//!       the subject table counts exactly the messages present.
+//! Reference: filestore.go fileStore.
+
+pub(crate) mod append;
+mod commit;
+mod damage;
+mod expire;
+mod index_db;
+mod keys;
+mod limits;
+mod pending;
+mod purge;
+mod query;
+mod read;
+mod recover;
+mod remove;
+mod rewrite;
+mod snapshot;
+mod truncate;
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use stdx::time::Timestamp;
+
+pub use commit::{SyncJob, Synced, Ticket};
+pub use expire::Expired;
+pub use read::{ColdRead, Fetched, Loaded};
+pub use snapshot::{SnapshotFile, restore_files};
+
+use crate::block::Block;
+use crate::crypt::Secret;
+use crate::disk::Disk;
+use crate::error::{Error, Result};
+use crate::schedule::Schedules;
+use crate::settings::{Options, Settings};
+use crate::state::{Lost, State};
+use crate::subjects::Subjects;
+use crate::wheel::Wheel;
+
+pub(crate) const MSGS: &str = "msgs";
+
+/// What an append says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Appended {
+    /// The sequence given to the message.
+    pub seq: u64,
+    /// Completed once the message is durable.
+    pub ticket: Ticket,
+}
+
+/// A message that left the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Removed {
+    /// Its sequence.
+    pub seq: u64,
+    /// Its subject.
+    pub subject: Bytes,
+    /// Bytes it counted for.
+    pub bytes: u64,
+}
+
+/// The end of the tail block that is in memory.
+struct Tail<F> {
+    file: Option<Arc<F>>,
+    /// Records from `start` on, in the clear.
+    buf: Vec<u8>,
+    start: u64,
+    /// Everything before this offset was written to the file.
+    flushed: u64,
+}
+
+/// Where the last read ended, so that the next one in sequence needs no search.
+#[derive(Clone, Debug, Default)]
+struct Cursor {
+    block: u32,
+    seq: u64,
+    offset: u64,
+}
+
+/// A stream's messages in block files.
+pub struct FileStore<D: Disk> {
+    disk: D,
+    _lock: Option<D::Lock>,
+    settings: Settings,
+    options: Options,
+    block_size: u64,
+    secret: Option<Secret>,
+    blocks: VecDeque<Block>,
+    next_index: u32,
+    subjects: Subjects,
+    msgs: u64,
+    bytes: u64,
+    first_seq: u64,
+    first_ts: i64,
+    last_seq: u64,
+    last_ts: i64,
+    lost: Vec<Lost>,
+    tail: Tail<D::File>,
+    files: VecDeque<(u32, Arc<D::File>)>,
+    window: Option<(u32, u64, Bytes)>,
+    cursor: Cursor,
+    plain: Option<(u32, Bytes)>,
+    recent: Option<crate::message::Message>,
+    ttls: Option<Wheel>,
+    schedules: Option<Schedules>,
+    commit: commit::Commit<D::File>,
+    /// An index.db lies on the disk.
+    index_on_disk: bool,
+    removals: Option<Vec<Removed>>,
+    pending_markers: expire::Pending,
+    clock: u64,
+    /// Counts how often everything was read anew.
+    epoch: u64,
+    schedules_valid_to: u64,
+    /// Removed by limits, their records still on disk without a tombstone.
+    unmarked: crate::seqset::SeqSet,
+    /// Tombstones for the tail that is about to be started.
+    carried: Vec<(u64, i64)>,
+    closed: bool,
+    /// Blocks that hold a column.
+    columns: BTreeSet<u32>,
+}
+
+/// What `open` found out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Recovery {
+    /// The index was used; otherwise every block was read.
+    pub from_index: bool,
+    /// Blocks there are.
+    pub blocks: usize,
+    /// Bytes after the last whole record that were set aside.
+    pub torn_bytes: u64,
+}
+
+impl<D: Disk> FileStore<D> {
+    /// Opens or creates the store in `disk`, taking the directory for this process.
+    ///
+    /// `meta` is the stream's configuration document, written if there is none. Every file is
+    /// checked before any is changed; on error nothing was changed.
+    pub fn open(
+        disk: D,
+        settings: Settings,
+        options: Options,
+        meta: &[u8],
+        now: Timestamp,
+    ) -> Result<(Self, Recovery)> {
+        disk.create_dir_all(MSGS).map_err(|e| Error::io("create", MSGS, e))?;
+        let lock = disk.lock("").map_err(|e| match e.kind() {
+            std::io::ErrorKind::WouldBlock => Error::Locked(settings.name.clone()),
+            _ => Error::io("lock", "", e),
+        })?;
+        let mut store = Self::bare(disk, settings, options, lock)?;
+        store.open_meta(meta)?;
+        let recovery = store.recover(now)?;
+        Ok((store, recovery))
+    }
+
+    fn bare(disk: D, settings: Settings, options: Options, lock: D::Lock) -> Result<Self> {
+        let mut seed = [0; 8];
+        disk.random(&mut seed).map_err(|e| Error::io("random", "seed", e))?;
+        let encrypted = options.encryption.is_some();
+        let block_size = options.block_size.unwrap_or_else(|| settings.block_size(encrypted));
+        Ok(Self {
+            disk,
+            _lock: Some(lock),
+            block_size,
+            settings,
+            options,
+            secret: None,
+            blocks: VecDeque::new(),
+            next_index: 1,
+            subjects: Subjects::new(u64::from_le_bytes(seed)),
+            msgs: 0,
+            bytes: 0,
+            first_seq: 0,
+            first_ts: 0,
+            last_seq: 0,
+            last_ts: 0,
+            lost: Vec::new(),
+            tail: Tail { file: None, buf: Vec::new(), start: 0, flushed: 0 },
+            files: VecDeque::new(),
+            window: None,
+            cursor: Cursor::default(),
+            plain: None,
+            recent: None,
+            ttls: None,
+            schedules: None,
+            commit: commit::Commit::default(),
+            index_on_disk: false,
+            removals: None,
+            pending_markers: expire::Pending::default(),
+            clock: 0,
+            epoch: 0,
+            schedules_valid_to: u64::MAX,
+            unmarked: crate::seqset::SeqSet::default(),
+            carried: Vec::new(),
+            closed: false,
+            columns: BTreeSet::new(),
+        })
+    }
+
+    /// Totals and bounds.
+    pub fn state(&self) -> State {
+        let time = |ts: i64| (ts != 0).then_some(Timestamp(ts));
+        State {
+            msgs: self.msgs,
+            bytes: self.bytes,
+            first_seq: self.first_seq,
+            first_ts: time(self.first_ts).filter(|_| self.msgs > 0),
+            last_seq: self.last_seq,
+            last_ts: time(self.last_ts),
+            num_subjects: self.subjects.len() as u64,
+            num_deleted: if self.msgs == 0 {
+                0
+            } else {
+                (self.last_seq - self.first_seq + 1).saturating_sub(self.msgs)
+            },
+        }
+    }
+
+    /// How often damage made the store read every block anew since it was opened.
+    pub fn rescans(&self) -> u64 {
+        self.epoch
+    }
+
+    /// What damage took, and where.
+    pub fn lost(&self) -> &[Lost] {
+        &self.lost
+    }
+
+    /// The settings in force.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Starts or stops recording removed messages for [`Self::take_removals`].
+    pub fn record_removals(&mut self, on: bool) {
+        self.removals = on.then(Vec::new);
+    }
+
+    /// Messages removed since the last call.
+    pub fn take_removals(&mut self) -> Vec<Removed> {
+        self.removals.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// Bytes on disk: `(all records, records of messages present)`.
+    pub fn utilization(&self) -> (u64, u64) {
+        (self.blocks.iter().map(|b| b.len).sum(), self.bytes)
+    }
+
+    /// Bytes of memory held by indexes, for figures.
+    pub fn memory(&self) -> usize {
+        self.subjects.memory()
+            + self.blocks.iter().map(Block::memory).sum::<usize>()
+            + self.tail.buf.capacity()
+    }
+
+    /// Writes everything out, makes it durable, leaves a valid index, and closes.
+    pub fn close(&mut self) -> Result<()> {
+        if self.closed {
+            return Ok(());
+        }
+        self.mark_limits()?;
+        self.sync()?;
+        self.write_index()?;
+        self.closed = true;
+        self.files.clear();
+        self.tail.file = None;
+        self._lock = None;
+        Ok(())
+    }
+
+    /// Writes the index while open, so that a later crash finds a newer one.
+    pub fn checkpoint(&mut self) -> Result<()> {
+        self.check_open()?;
+        self.mark_limits()?;
+        self.sync()?;
+        self.write_index()
+    }
+
+    fn check_open(&self) -> Result<()> {
+        if self.closed {
+            return Err(Error::Closed);
+        }
+        self.commit.check()
+    }
+
+    fn tail_index(&self) -> Option<u32> {
+        self.blocks.back().map(|b| b.index)
+    }
+
+    /// Position of the block that answers for `seq`: the first whose last is not before it.
+    fn block_at(&self, seq: u64) -> Option<usize> {
+        let i = self.blocks.partition_point(|b| b.last < seq);
+        (i < self.blocks.len()).then_some(i)
+    }
+
+    /// Position of the block with this index.
+    fn position_of(&self, index: u32) -> Option<usize> {
+        let i = self.blocks.partition_point(|b| b.index < index);
+        self.blocks.get(i).is_some_and(|b| b.index == index).then_some(i)
+    }
+
+    /// Recomputes the first sequence from the blocks.
+    fn settle_first(&mut self) {
+        match self.blocks.iter().find(|b| b.msgs > 0) {
+            Some(b) => (self.first_seq, self.first_ts) = (b.first, b.first_ts),
+            None => (self.first_seq, self.first_ts) = (self.last_seq + 1, 0),
+        }
+    }
+
+    /// Asserts the laws of this type; called by tests after each step.
+    pub fn check(&self) {
+        let msgs: u64 = self.blocks.iter().map(|b| b.msgs).sum();
+        let bytes: u64 = self.blocks.iter().map(|b| b.bytes).sum();
+        assert_eq!((msgs, bytes), (self.msgs, self.bytes), "state is the sum of the blocks");
+        let counted: u64 = self.subjects.iter().map(|(id, _)| self.subjects.totals(id).total).sum();
+        assert_eq!(counted, self.msgs, "subjects count messages present");
+        let mut last = 0;
+        for b in &self.blocks {
+            if b.msgs > 0 {
+                assert!(b.first > last, "blocks ascend: {} after {last}", b.first);
+                assert_eq!(b.msgs, b.last - b.first + 1 - b.deleted.len(), "block {}", b.index);
+                last = b.last;
+            }
+        }
+        assert!(self.msgs == 0 || last <= self.last_seq);
+    }
+}
+
+/// The path of block `index`.
+fn block_path(index: u32) -> String {
+    format!("{MSGS}/{index}.blk")
+}
+
+fn key_path(index: u32) -> String {
+    format!("{MSGS}/{index}.key")
+}

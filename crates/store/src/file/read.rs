@@ -1,0 +1,525 @@
+//! Reading: a span of records around the wanted one, never a whole plain block for one message.
+//!
+//! Not here: which message is wanted (`query.rs`), what happens with damage (`damage.rs`).
+//! Laws: nothing is returned whose hash and sequence were not checked; a span begins at a record
+//!       whose position was proven.
+//! Reference: filestore.go msgForSeq, cacheLookup, loadBlock.
+
+use std::io;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use stdx::warning;
+
+use crate::block::column::{Column, Marks};
+use crate::block::scan::{Scan, scan};
+use crate::block::{Block, Form};
+use crate::compress::{decompress_block, is_compressed, plain_size, salvage_block};
+use crate::crypt::Secret;
+use crate::disk::{Disk, DiskFile, Open};
+use crate::error::{Error, Result};
+use crate::file::{FileStore, block_path};
+use crate::message::Message;
+use crate::record::{EMPTY, Kind, Record};
+
+/// Bytes read at once by a reader that moves forward.
+const AHEAD: u64 = 256 << 10;
+/// Files kept open besides the tail.
+const OPEN_FILES: usize = 16;
+/// No block file is larger.
+const MAX_FILE: u64 = 128 << 20;
+
+/// A load that does not wait for the disk.
+pub enum Loaded<D: Disk> {
+    /// In memory.
+    Ready(Message),
+    /// Run it on a disk thread, then hand the outcome to [`FileStore::complete_read`].
+    Cold(ColdRead<D>),
+}
+
+/// One positioned read, without the store.
+pub struct ColdRead<D: Disk> {
+    file: Arc<D::File>,
+    secret: Option<Secret>,
+    block: u32,
+    seq: u64,
+    offset: u64,
+    len: usize,
+}
+
+/// What a [`ColdRead`] read.
+pub struct Fetched {
+    block: u32,
+    seq: u64,
+    offset: u64,
+    bytes: io::Result<Vec<u8>>,
+}
+
+impl<D: Disk> ColdRead<D> {
+    /// Reads. Blocks for as long as the device takes.
+    pub fn run(self) -> Fetched {
+        let mut bytes = vec![0; self.len];
+        let read = self.file.read_at(&mut bytes, self.offset).map(|n| {
+            bytes.truncate(n);
+            if let Some(secret) = &self.secret {
+                secret.apply(self.offset, &mut bytes);
+            }
+            bytes
+        });
+        Fetched { block: self.block, seq: self.seq, offset: self.offset, bytes: read }
+    }
+}
+
+impl<D: Disk> FileStore<D> {
+    /// The message with this sequence.
+    pub fn load(&mut self, seq: u64) -> Result<Message> {
+        if let Some(m) = &self.recent
+            && m.seq == seq
+        {
+            return Ok(m.clone());
+        }
+        let mut damage = None;
+        for _ in 0..3 {
+            let at = match (self.locate(seq), damage.take()) {
+                (Ok(at), _) => at,
+                (Err(Error::NotFound), Some(found)) => return Err(found),
+                (Err(e), _) => return Err(e),
+            };
+            match self.try_load(at, seq) {
+                Ok(Some(m)) => {
+                    self.recent = Some(m.clone());
+                    return Ok(m);
+                }
+                Ok(None) => damage = Some(self.heal_read(at, seq)?),
+                Err(Error::Rescanned) => {
+                    let (file, offset) =
+                        (block_path(self.blocks.get(at).map_or(0, |b| b.index)), 0);
+                    damage = Some(Error::Damaged { file, offset, seq });
+                }
+                Err(e) => return Err(e),
+            }
+        }
+        Err(damage.unwrap_or(Error::NotFound))
+    }
+
+    fn try_load(&mut self, at: usize, seq: u64) -> Result<Option<Message>> {
+        let (span, offset) = self.span_of(at, seq)?;
+        if let Some(m) = self.pick(at, seq, &span, offset) {
+            return Ok(Some(m));
+        }
+        // A window may end inside the record it was asked for: look once more, from a mark.
+        self.cursor = super::Cursor::default();
+        self.window = None;
+        let (span, offset) = self.span_of(at, seq)?;
+        Ok(self.pick(at, seq, &span, offset))
+    }
+
+    /// Like [`Self::load`], but hands out the disk read instead of doing it.
+    pub fn load_or_defer(&mut self, seq: u64) -> Result<Loaded<D>> {
+        let at = self.locate(seq)?;
+        let block = &self.blocks[at];
+        let ready = self.in_memory(block, seq)
+            || block.form != Form::Plain
+            || block.marks.is_none()
+            || (Some(block.index) == self.tail_index() && self.tail.file.is_none());
+        if ready {
+            return self.load(seq).map(Loaded::Ready);
+        }
+        let (offset, len) = self.bounds(block, seq);
+        if Some(block.index) == self.tail_index() && offset >= self.tail.start {
+            return self.load(seq).map(Loaded::Ready);
+        }
+        let (index, secret) = (block.index, block.secret.clone());
+        let file = self.file_of(index)?;
+        Ok(Loaded::Cold(ColdRead { file, secret, block: index, seq, offset, len: len as usize }))
+    }
+
+    /// Finishes a deferred load.
+    pub fn complete_read(&mut self, fetched: Fetched) -> Result<Message> {
+        let at = self.locate(fetched.seq)?;
+        let bytes = fetched.bytes.map_err(|e| Error::io("read", &block_path(fetched.block), e))?;
+        if self.blocks[at].index != fetched.block {
+            return self.load(fetched.seq);
+        }
+        let span = Bytes::from(bytes);
+        self.window = Some((fetched.block, fetched.offset, span.clone()));
+        match self.pick(at, fetched.seq, &span, fetched.offset) {
+            Some(m) => Ok(m),
+            None => self.load(fetched.seq),
+        }
+    }
+
+    /// Position of the block in which `seq` is present.
+    pub(super) fn locate(&self, seq: u64) -> Result<usize> {
+        if self.closed {
+            return Err(Error::Closed);
+        }
+        if seq > self.last_seq {
+            return Err(Error::Eof);
+        }
+        let at = self.block_at(seq).ok_or(Error::NotFound)?;
+        if self.blocks[at].contains(seq) { Ok(at) } else { Err(Error::NotFound) }
+    }
+
+    fn in_memory(&self, block: &Block, seq: u64) -> bool {
+        self.cursor.block == block.index
+            && self.cursor.seq == seq
+            && self.window.as_ref().is_some_and(|(index, start, bytes)| {
+                *index == block.index
+                    && self.cursor.offset + (EMPTY as u64) < start + bytes.len() as u64
+            })
+    }
+
+    /// Offset and length to read for `seq`, which has marks.
+    fn bounds(&self, block: &Block, seq: u64) -> (u64, u64) {
+        let follows = self.cursor.block == block.index && self.cursor.seq == seq;
+        if follows {
+            return (self.cursor.offset, AHEAD.min(block.len.saturating_sub(self.cursor.offset)));
+        }
+        let span = block.marks.as_ref().and_then(|m| m.span(seq));
+        let (start, end) = span.unwrap_or((0, None));
+        let end = end.map_or(block.len, u64::from);
+        (u64::from(start), end.saturating_sub(u64::from(start)))
+    }
+
+    /// Bytes that contain the record of `seq`, and the offset of their first record.
+    fn span_of(&mut self, at: usize, seq: u64) -> Result<(Bytes, u64)> {
+        let block = &self.blocks[at];
+        if self.in_memory(block, seq)
+            && let Some((_, start, bytes)) = &self.window
+        {
+            let skip = (self.cursor.offset - start) as usize;
+            return Ok((bytes.slice(skip..), self.cursor.offset));
+        }
+        if block.marks.is_none() {
+            self.rebuild_block_index(at)?;
+        }
+        let block = &self.blocks[at];
+        let (offset, len) = self.bounds(block, seq);
+        let index = block.index;
+        let bytes = self.read_plain(at, offset, len)?;
+        self.window = Some((index, offset, bytes.clone()));
+        Ok((bytes, offset))
+    }
+
+    /// Walks a span to the record of `seq`, proving the one it returns.
+    fn pick(&mut self, at: usize, seq: u64, span: &Bytes, offset: u64) -> Option<Message> {
+        let index = self.blocks[at].index;
+        let mut here = 0;
+        while let Some(record) = span.get(here..).and_then(Record::parse) {
+            let next = here + record.len();
+            if record.kind == Kind::Message && record.seq == seq {
+                if !record.is_intact(&self.blocks[at].hash) || !self.subject_agrees(at, &record) {
+                    return None;
+                }
+                self.cursor =
+                    super::Cursor { block: index, seq: seq + 1, offset: offset + next as u64 };
+                return Some(Message::from_record(&record, span));
+            }
+            here = next;
+        }
+        None
+    }
+
+    /// The split between subject and payload is not hashed: the column knows the subject.
+    fn subject_agrees(&self, at: usize, record: &Record<'_>) -> bool {
+        let Some(column) = &self.blocks[at].column else { return true };
+        let id = column.get(record.seq);
+        id == 0 || self.subjects.text(id) == record.subject()
+    }
+
+    /// Plain bytes of a block at an offset; fewer at its end.
+    pub(super) fn read_plain(&mut self, at: usize, offset: u64, len: u64) -> Result<Bytes> {
+        let block = &self.blocks[at];
+        let index = block.index;
+        if Some(index) == self.tail_index() && offset >= self.tail.start {
+            let from = (offset - self.tail.start) as usize;
+            let rest = self.tail.buf.get(from..).unwrap_or_default();
+            let part = rest.get(..(len as usize).min(rest.len())).unwrap_or_default();
+            return Ok(Bytes::copy_from_slice(part));
+        }
+        if self.form_of(at)? == Form::Compressed {
+            let whole = self.whole_plain(at)?;
+            let start = (offset as usize).min(whole.len());
+            let end = (start + len as usize).min(whole.len());
+            return Ok(whole.slice(start..end));
+        }
+        let is_tail = Some(index) == self.tail_index();
+        let wanted = len;
+        let len = if is_tail { len.min(self.tail.start - offset) } else { len };
+        let secret = self.blocks[at].secret.clone();
+        let file = self.file_of(index)?;
+        let mut bytes = vec![0; len.min(MAX_FILE) as usize];
+        let n = file
+            .read_at(&mut bytes, offset)
+            .map_err(|e| Error::io("read", &block_path(index), e))?;
+        bytes.truncate(n);
+        if let Some(secret) = secret {
+            secret.apply(offset, &mut bytes);
+        }
+        if is_tail && wanted > len {
+            let rest = (wanted - len) as usize;
+            bytes.extend_from_slice(
+                self.tail.buf.get(..rest.min(self.tail.buf.len())).unwrap_or_default(),
+            );
+        }
+        Ok(Bytes::from(bytes))
+    }
+
+    /// How a block is kept; learns its plain length with it.
+    pub(super) fn form_of(&mut self, at: usize) -> Result<Form> {
+        let block = &self.blocks[at];
+        if block.form != Form::Unknown {
+            return Ok(block.form);
+        }
+        let index = block.index;
+        self.ensure_secret(at)?;
+        let file = self.file_of(index)?;
+        let mut head = [0; 16];
+        let n = file.read_at(&mut head, 0).map_err(|e| Error::io("read", &block_path(index), e))?;
+        let size = file.size().map_err(|e| Error::io("stat", &block_path(index), e))?;
+        if let Some(secret) = &self.blocks[at].secret {
+            secret.apply(0, &mut head);
+        }
+        let packed = head.get(..n).is_some_and(is_compressed);
+        let (form, len) = if packed {
+            (Form::Compressed, plain_size(&head).unwrap_or(0))
+        } else {
+            (Form::Plain, size)
+        };
+        let block = &mut self.blocks[at];
+        block.form = form;
+        if block.len == 0 {
+            block.len = len;
+        }
+        Ok(form)
+    }
+
+    /// All plain bytes of a sealed block, kept for the next call.
+    fn whole_plain(&mut self, at: usize) -> Result<Bytes> {
+        let index = self.blocks[at].index;
+        if let Some((cached, bytes)) = &self.plain
+            && *cached == index
+        {
+            return Ok(bytes.clone());
+        }
+        self.ensure_secret(at)?;
+        let file = self.file_of(index)?;
+        let (plain, _) = read_block(&*file, self.blocks[at].secret.as_ref(), &block_path(index))?;
+        let bytes = Bytes::from(plain.bytes);
+        self.plain = Some((index, bytes.clone()));
+        Ok(bytes)
+    }
+
+    /// All plain bytes of any block, what is queued for the tail included.
+    pub(super) fn content(&mut self, at: usize) -> Result<Vec<u8>> {
+        if at + 1 == self.blocks.len() {
+            self.flush()?;
+            let len = self.blocks[at].len;
+            let index = self.blocks[at].index;
+            let Some(file) = self.tail.file.clone() else { return Ok(Vec::new()) };
+            let mut bytes = vec![0; len.min(MAX_FILE) as usize];
+            let n = file
+                .read_at(&mut bytes, 0)
+                .map_err(|e| Error::io("read", &block_path(index), e))?;
+            bytes.truncate(n);
+            if let Some(secret) = &self.blocks[at].secret {
+                secret.apply(0, &mut bytes);
+            }
+            return Ok(bytes);
+        }
+        self.whole_plain(at).map(|b| b.to_vec())
+    }
+
+    /// Scans a block to rebuild its marks and column; damage found on the way is dealt with.
+    pub(super) fn rebuild_block_index(&mut self, at: usize) -> Result<()> {
+        let bytes = match self.content(at) {
+            Ok(bytes) => bytes,
+            Err(e @ (Error::BadKeyFile(_) | Error::WrongKey(_) | Error::Corrupt { .. })) => {
+                warning!(self.options.log, "Filestore [{}] {e}", self.settings.name);
+                return self.rescan();
+            }
+            Err(e) if e.is_missing() => return self.rescan(),
+            Err(e) => return Err(e),
+        };
+        if at + 1 != self.blocks.len() {
+            self.plain = None;
+        }
+        let found = scan(&bytes, &self.blocks[at].hash, &self.subjects.hasher());
+        if self.disagrees(at, &found, &bytes) {
+            let file = block_path(self.blocks[at].index);
+            warning!(
+                self.options.log,
+                "Filestore [{}] {file} does not agree with the index, reading every block anew",
+                self.settings.name
+            );
+            return self.rescan();
+        }
+        self.index_block(at, &found, &bytes);
+        Ok(())
+    }
+
+    /// Whether a scan lacks a message the accounts have, or holds a subject they do not.
+    fn disagrees(&self, at: usize, found: &Scan, bytes: &[u8]) -> bool {
+        let block = &self.blocks[at];
+        if found.holes.iter().any(|h| !self.is_known_hole(block.index, h.offset)) {
+            return true;
+        }
+        let mut present = 0;
+        for m in &found.messages {
+            if !block.contains(m.seq) {
+                continue;
+            }
+            present += 1;
+            if m.subject_len > 0 && self.subjects.find(m.subject(bytes)).is_none() {
+                return true;
+            }
+        }
+        present != block.msgs
+    }
+
+    fn index_block(&mut self, at: usize, found: &Scan, bytes: &[u8]) {
+        let mut column = Column::default();
+        let mut marks = Marks::default();
+        let block = &self.blocks[at];
+        for m in &found.messages {
+            marks.note(m.seq, m.offset);
+            if block.contains(m.seq) {
+                let id = self.subjects.find(m.subject(bytes)).unwrap_or(0);
+                column.push(m.seq, id);
+            }
+        }
+        column.shrink();
+        marks.shrink();
+        let block = &mut self.blocks[at];
+        block.column = Some(column);
+        block.marks = Some(marks);
+        block.tombstones = Some(found.tombstones.len() as u32);
+        if block.len == 0 {
+            block.len = bytes.len() as u64;
+        }
+        self.columns.insert(block.index);
+        self.touch_column(at);
+        self.trim_columns();
+    }
+
+    /// Makes sure that a block's column is in memory.
+    pub(super) fn ensure_column(&mut self, at: usize) -> Result<()> {
+        if self.blocks.get(at).is_some_and(|b| b.column.is_none()) {
+            self.rebuild_block_index(at)?;
+        }
+        self.touch_column(at);
+        Ok(())
+    }
+
+    fn touch_column(&mut self, at: usize) {
+        self.clock += 1;
+        if let Some(block) = self.blocks.get_mut(at) {
+            block.used = self.clock;
+        }
+    }
+
+    /// Drops the columns used least recently until they fit their budget.
+    pub(super) fn trim_columns(&mut self) {
+        let tail = self.tail_index();
+        let size = |b: &Block| b.column.as_ref().map_or(0, Column::memory);
+        let mut held: Vec<(u64, u32, usize)> = Vec::new();
+        let mut total = 0;
+        for &index in &self.columns {
+            if let Some(b) = self.position_of(index).and_then(|at| self.blocks.get(at)) {
+                total += size(b);
+                held.push((b.used, index, size(b)));
+            }
+        }
+        if total <= self.options.column_budget {
+            return;
+        }
+        held.sort_unstable();
+        let newest = held.last().map(|h| h.1);
+        for (_, index, size) in held {
+            if total <= self.options.column_budget || Some(index) == newest {
+                break;
+            }
+            if Some(index) == tail {
+                continue;
+            }
+            if let Some(at) = self.position_of(index) {
+                self.blocks[at].column = None;
+                self.columns.remove(&index);
+                total -= size;
+            }
+        }
+    }
+
+    /// An open file of a block.
+    pub(super) fn file_of(&mut self, index: u32) -> Result<Arc<D::File>> {
+        if Some(index) == self.tail_index()
+            && let Some(file) = &self.tail.file
+        {
+            return Ok(Arc::clone(file));
+        }
+        if let Some((_, file)) = self.files.iter().find(|(i, _)| *i == index) {
+            return Ok(Arc::clone(file));
+        }
+        let path = block_path(index);
+        let file = self.disk.open(&path, Open::Read).map_err(|e| Error::io("open", &path, e))?;
+        let file = Arc::new(file);
+        self.remember_file(index, Arc::clone(&file));
+        Ok(file)
+    }
+
+    pub(super) fn remember_file(&mut self, index: u32, file: Arc<D::File>) {
+        if self.files.len() >= OPEN_FILES {
+            self.files.pop_front();
+        }
+        self.files.push_back((index, file));
+    }
+
+    /// Forgets everything read from a block whose file changed.
+    pub(super) fn forget_reads(&mut self, index: u32) {
+        self.files.retain(|(i, _)| *i != index);
+        if self.plain.as_ref().is_some_and(|(i, _)| *i == index) {
+            self.plain = None;
+        }
+        if self.window.as_ref().is_some_and(|(i, ..)| *i == index) {
+            self.window = None;
+        }
+        self.recent = None;
+        if self.cursor.block == index {
+            self.cursor = super::Cursor::default();
+        }
+    }
+}
+
+/// Plain bytes of a block file.
+pub(super) struct Plain {
+    pub(super) bytes: Vec<u8>,
+    /// The compressed form was damaged: these are the parts that could be read.
+    pub(super) salvaged: bool,
+}
+
+/// Reads, decrypts and decompresses a whole block file.
+pub(super) fn read_block<F: DiskFile>(
+    file: &F,
+    secret: Option<&Secret>,
+    path: &str,
+) -> Result<(Plain, Form)> {
+    let size = file.size().map_err(|e| Error::io("stat", path, e))?;
+    if size > MAX_FILE {
+        return Err(Error::corrupt(path, "block file is larger than a block can be"));
+    }
+    let mut bytes = vec![0; size as usize];
+    let n = file.read_at(&mut bytes, 0).map_err(|e| Error::io("read", path, e))?;
+    bytes.truncate(n);
+    if let Some(secret) = secret {
+        secret.apply(0, &mut bytes);
+    }
+    if !is_compressed(&bytes) {
+        return Ok((Plain { bytes, salvaged: false }, Form::Plain));
+    }
+    match decompress_block(&bytes, path) {
+        Ok(bytes) => Ok((Plain { bytes, salvaged: false }, Form::Compressed)),
+        Err(e @ Error::Unknown { .. }) => Err(e),
+        Err(_) => Ok((Plain { bytes: salvage_block(&bytes), salvaged: true }, Form::Compressed)),
+    }
+}

@@ -1,0 +1,625 @@
+//! Opening a directory: with its index if that still holds, otherwise by reading every block.
+//!
+//! ```text
+//! unfinished purge ─► staged files ─► index.db valid? ── yes ─► blocks as listed, none read
+//!                                            └── no ──► scan all, newest first ─► damage healed
+//! ─► tail opened ─► wheels ─► limits enforced
+//! ```
+//! Blocks are scanned by several threads and merged newest first, so that a tombstone is always
+//! known before the message it removes.
+//! Laws: `last_seq` never goes back behind what any proven record or index says; a block that
+//!       cannot be read is set aside and its range reported.
+//! Reference: filestore.go recoverFullState, recoverMsgs, recoverPartialPurge.
+
+use std::sync::{Condvar, Mutex, PoisonError};
+
+use stdx::time::Timestamp;
+use stdx::{notice, warning};
+
+use crate::block::column::{Column, Marks};
+use crate::block::scan::{Found, Hole, Scan, scan};
+use crate::block::{Block, Form};
+use crate::crypt::Secret;
+use crate::disk::{Disk, DiskFile, Open, exists};
+use crate::error::{Error, Result};
+use crate::file::index_db::{INDEX, Index, IndexBlock};
+use crate::file::read::read_block;
+use crate::file::{FileStore, MSGS, Recovery, block_path, key_path};
+use crate::hash::HashKey;
+use crate::seqset::SeqSet;
+use crate::subjects::Subjects;
+
+pub(super) const NEW_MSGS: &str = "__new_msgs__";
+pub(super) const OLD_MSGS: &str = "__msgs__";
+
+/// What was known before the blocks were read.
+#[derive(Default)]
+pub(super) struct Prior {
+    pub(super) last_seq: u64,
+    pub(super) last_ts: i64,
+    pub(super) blocks: Vec<IndexBlock>,
+    /// Subjects of the messages it lists.
+    pub(super) subjects: Option<Subjects>,
+    /// Nothing was stored after this was noted.
+    pub(super) is_current: bool,
+}
+
+impl Prior {
+    /// Makes holes of messages whose subject is none that was known when they were.
+    ///
+    /// A subject's length is not covered by the record's hash; a wrong one splits the same bytes
+    /// into another subject and payload.
+    fn doubt_subjects(&self, index: u32, scan: &mut Scan, plain: &[u8]) {
+        let Some(subjects) = &self.subjects else { return };
+        let at = self.blocks.partition_point(|b| b.index < index);
+        let Some(known) = self.blocks.get(at).filter(|b| b.index == index) else { return };
+        let doubtful = |m: &Found| {
+            known.first <= m.seq
+                && m.seq <= known.last
+                && !known.deleted.contains(m.seq)
+                && subjects.find(m.subject(plain)).is_none()
+                && m.subject_len > 0
+        };
+        if !scan.messages.iter().any(doubtful) {
+            return;
+        }
+        let mut after = 0;
+        let mut holes = Vec::new();
+        for (i, m) in scan.messages.iter().enumerate() {
+            if doubtful(m) {
+                let before = scan.messages.get(i + 1).map_or(m.seq + 1, |n| n.seq);
+                holes.push(Hole {
+                    offset: u64::from(m.offset),
+                    len: u64::from(m.len),
+                    after,
+                    before,
+                });
+            }
+            after = m.seq;
+        }
+        scan.messages.retain(|m| !doubtful(m));
+        scan.holes.extend(holes);
+        scan.holes.sort_unstable_by_key(|h| h.offset);
+    }
+}
+
+/// One block file, read.
+struct Outcome {
+    index: u32,
+    secret: Option<Secret>,
+    form: Form,
+    plain: Vec<u8>,
+    scan: Scan,
+    salvaged: bool,
+}
+
+/// A block that has holes or could not be read at all.
+pub(super) struct Damage {
+    pub(super) index: u32,
+    pub(super) scan: Option<Scan>,
+    pub(super) plain: Vec<u8>,
+    pub(super) why: Option<Error>,
+    pub(super) salvaged: bool,
+}
+
+struct Merger {
+    stream: String,
+    subjects: Subjects,
+    blocks: Vec<Block>,
+    damages: Vec<Damage>,
+    tombstones: SeqSet,
+    last: (u64, i64),
+    /// First sequence of the block merged last: earlier blocks end before it.
+    ceiling: u64,
+    column_budget: usize,
+    known: Vec<IndexBlock>,
+    next: usize,
+}
+
+impl<D: Disk> FileStore<D> {
+    pub(super) fn recover(&mut self, now: Timestamp) -> Result<Recovery> {
+        self.finish_purge()?;
+        self.read_lost();
+        let indices = self.list_blocks()?;
+        self.next_index = indices.last().map_or(1, |i| i + 1);
+        self.index_on_disk = exists(&self.disk, INDEX).unwrap_or(true);
+        let index = self.read_index_file()?;
+        let mut recovery = Recovery::default();
+        match index {
+            Some(index) if self.index_holds(&index, &indices)? => {
+                self.adopt_index(index);
+                recovery.from_index = true;
+            }
+            other => {
+                let prior = other.map(|i| self.prior_of(i)).unwrap_or_default();
+                if !indices.is_empty() {
+                    notice!(
+                        self.options.log,
+                        "Filestore [{}] no current index, reading {} blocks",
+                        self.settings.name,
+                        indices.len()
+                    );
+                }
+                recovery.torn_bytes = self.scan_all(&indices, &prior)?;
+            }
+        }
+        self.open_tail()?;
+        self.recover_wheels()?;
+        self.enforce_on_open(now)?;
+        recovery.blocks = self.blocks.len();
+        Ok(recovery)
+    }
+
+    /// Finishes or undoes a purge that a crash interrupted.
+    fn finish_purge(&mut self) -> Result<()> {
+        let staged = self.disk.list(NEW_MSGS).unwrap_or_default();
+        if staged.iter().any(|e| e.name.ends_with(".blk")) {
+            // The tombstone block is complete: only the old messages are left to go.
+            self.disk.remove_dir_all(MSGS).map_err(|e| Error::io("remove", MSGS, e))?;
+            self.disk.rename(NEW_MSGS, MSGS).map_err(|e| Error::io("rename", NEW_MSGS, e))?;
+        } else if !staged.is_empty() {
+            for entry in &staged {
+                // A key that moved already leaves a block that cannot be read any more.
+                if let Some(index) = number(&entry.name, ".key") {
+                    let _ = self.disk.remove_file(&block_path(index));
+                }
+            }
+            self.disk.remove_dir_all(NEW_MSGS).map_err(|e| Error::io("remove", NEW_MSGS, e))?;
+        }
+        if !staged.is_empty() || self.disk.list(OLD_MSGS).is_ok() {
+            self.disk.remove_dir_all(OLD_MSGS).map_err(|e| Error::io("remove", OLD_MSGS, e))?;
+            self.disk.sync_dir("").map_err(|e| Error::io("sync", "", e))?;
+        }
+        self.disk.create_dir_all(MSGS).map_err(|e| Error::io("create", MSGS, e))
+    }
+
+    /// Block numbers, ascending. Staging files, of which the named one is whole, are removed.
+    fn list_blocks(&mut self) -> Result<Vec<u32>> {
+        let entries = match self.disk.list(MSGS) {
+            Ok(entries) => entries,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+            Err(e) => return Err(Error::io("list", MSGS, e)),
+        };
+        let mut indices = Vec::new();
+        for entry in &entries {
+            let name = &entry.name;
+            let path = format!("{MSGS}/{name}");
+            if let Some(index) = number(name, ".blk") {
+                indices.push(index);
+            } else if let Some(index) = number(name, ".key.next") {
+                self.finish_key_change(index, &path);
+            } else if name.ends_with(".tmp") || number(name, ".new").is_some() {
+                let _ = self.disk.remove_file(&path);
+            } else if number(name, ".idx").is_some() || number(name, ".fss").is_some() {
+                // Servers before 2.10 kept these; blocks say the same.
+                let _ = self.disk.remove_file(&path);
+            }
+        }
+        indices.sort_unstable();
+        Ok(indices)
+    }
+
+    /// A crash between the renames of a block and of its key leaves the block under the new one.
+    fn finish_key_change(&mut self, index: u32, staged: &str) {
+        let Some(encryption) = &self.options.encryption else { return };
+        let context = format!("{}:{index}", self.settings.name);
+        let key = HashKey::new(&format!("{}-{index}", self.settings.name));
+        let readable = |path: &str| {
+            let file = crate::disk::read_all(&self.disk, path, 1 << 16).ok()?;
+            let opened = encryption.open(&context, &file, path).ok()?;
+            let block = self.disk.open(&block_path(index), Open::Read).ok()?;
+            let (plain, _) = read_block(&block, Some(&opened.secret), path).ok()?;
+            (plain.bytes.is_empty() || crate::record::Record::verify(&plain.bytes, &key).is_some())
+                .then_some(())
+        };
+        let done = if readable(staged).is_some() && readable(&key_path(index)).is_none() {
+            self.disk.rename(staged, &key_path(index))
+        } else {
+            self.disk.remove_file(staged)
+        };
+        if done.and_then(|()| self.disk.sync_dir(MSGS)).is_err() {
+            warning!(
+                self.options.log,
+                "Filestore [{}] could not finish a key change of block {index}",
+                self.settings.name
+            );
+        }
+    }
+
+    /// Whether the blocks on disk are those the index describes.
+    fn index_holds(&mut self, index: &Index, indices: &[u32]) -> Result<bool> {
+        let listed = index.blocks.iter().filter(|b| b.msgs() > 0 || b.index == index.last_block);
+        if !index.is_consistent()
+            || index.blocks.last().map(|b| b.index) != Some(index.last_block)
+            || indices.last() != Some(&index.last_block)
+            || listed.clone().any(|b| indices.binary_search(&b.index).is_err())
+        {
+            return Ok(false);
+        }
+        let unlisted = |i: &u32| !index.blocks.iter().any(|b| b.index == *i);
+        if indices.iter().any(unlisted) {
+            return Ok(false);
+        }
+        for b in listed {
+            let path = block_path(b.index);
+            let file =
+                self.disk.open(&path, Open::Read).map_err(|e| Error::io("open", &path, e))?;
+            let size = file.size().map_err(|e| Error::io("stat", &path, e))?;
+            let mut head = [0; 3];
+            file.read_at(&mut head, 0).map_err(|e| Error::io("read", &path, e))?;
+            let may_be_packed = self.options.encryption.is_some() || head == *b"cmp";
+            if size < b.bytes && !may_be_packed {
+                return Ok(false);
+            }
+        }
+        let secret = match self.block_secret(index.last_block) {
+            Ok(secret) => secret,
+            Err(_) => return Ok(false),
+        };
+        let path = block_path(index.last_block);
+        let file = self.disk.open(&path, Open::Read).map_err(|e| Error::io("open", &path, e))?;
+        let size = file.size().map_err(|e| Error::io("stat", &path, e))?;
+        let mut checksum = [0; 8];
+        if size >= 8 {
+            file.read_at(&mut checksum, size - 8).map_err(|e| Error::io("read", &path, e))?;
+            if let Some(secret) = secret {
+                secret.apply(size - 8, &mut checksum);
+            }
+        }
+        Ok(checksum == index.checksum)
+    }
+
+    fn adopt_index(&mut self, index: Index) {
+        for b in index.blocks {
+            let mut block = Block::new(&self.settings.name, b.index, 0, 0);
+            block.msgs = b.msgs();
+            block.bytes = b.bytes;
+            (block.first, block.first_ts) = (b.first, b.first_ts);
+            (block.last, block.last_ts) = (b.last, b.last_ts);
+            (block.ttls, block.schedules) = (b.ttls, b.schedules);
+            block.deleted = b.deleted;
+            self.blocks.push_back(block);
+        }
+        if let Some(tail) = self.blocks.back_mut() {
+            tail.checksum = index.checksum;
+        }
+        self.subjects = index.subjects;
+        (self.msgs, self.bytes) = (index.msgs, index.bytes);
+        (self.first_seq, self.first_ts) = (index.first_seq, index.first_ts);
+        (self.last_seq, self.last_ts) = (index.last_seq, index.last_ts);
+    }
+
+    fn prior_of(&self, index: Index) -> Prior {
+        let current = index.blocks.last().map(|b| (b.index, index.checksum));
+        let is_current = current.is_some_and(|(i, sum)| self.ends_in(i, sum));
+        Prior {
+            last_seq: index.last_seq,
+            last_ts: index.last_ts,
+            blocks: index.blocks,
+            subjects: Some(index.subjects),
+            is_current,
+        }
+    }
+
+    /// Whether a block's file still ends in the record with this hash.
+    fn ends_in(&self, index: u32, checksum: [u8; 8]) -> bool {
+        let Ok(secret) = self.block_secret(index) else { return false };
+        let Ok(file) = self.disk.open(&block_path(index), Open::Read) else { return false };
+        let Ok(size) = file.size() else { return false };
+        let mut found = [0; 8];
+        if size < 8 || file.read_at(&mut found, size - 8).is_err() {
+            return false;
+        }
+        if let Some(secret) = secret {
+            secret.apply(size - 8, &mut found);
+        }
+        found == checksum
+    }
+
+    /// Reads every block and builds all state from them. Returns torn bytes set aside.
+    pub(super) fn scan_all(&mut self, indices: &[u32], prior: &Prior) -> Result<u64> {
+        let mut seed = [0; 8];
+        self.disk.random(&mut seed).map_err(|e| Error::io("random", "seed", e))?;
+        let subjects = Subjects::new(u64::from_le_bytes(seed));
+        let hasher = subjects.hasher();
+        let merger = Mutex::new(Merger {
+            stream: self.settings.name.clone(),
+            subjects,
+            blocks: Vec::new(),
+            damages: Vec::new(),
+            tombstones: SeqSet::default(),
+            last: (0, 0),
+            ceiling: u64::MAX,
+            column_budget: self.options.column_budget,
+            known: prior.blocks.clone(),
+            next: 0,
+        });
+        let turn = Condvar::new();
+        let this = &*self;
+        self.disk.parallel(indices.len(), &|i| {
+            let index = indices[indices.len() - 1 - i];
+            let outcome = this.scan_block(index, &hasher, prior);
+            let mut merger = merger.lock().unwrap_or_else(PoisonError::into_inner);
+            while merger.next != i {
+                merger = turn.wait(merger).unwrap_or_else(PoisonError::into_inner);
+            }
+            merger.merge(index, outcome);
+            merger.next += 1;
+            turn.notify_all();
+        });
+        let merger = merger.into_inner().unwrap_or_else(PoisonError::into_inner);
+        self.adopt_scan(merger, prior)
+    }
+
+    fn scan_block(
+        &self,
+        index: u32,
+        hasher: &foldhash::fast::FixedState,
+        prior: &Prior,
+    ) -> Result<Outcome> {
+        let path = block_path(index);
+        let secret = self.block_secret(index)?;
+        let file = self.disk.open(&path, Open::Read).map_err(|e| Error::io("open", &path, e))?;
+        let (plain, form) = read_block(&file, secret.as_ref(), &path)?;
+        let key = HashKey::new(&format!("{}-{index}", self.settings.name));
+        let mut scan = scan(&plain.bytes, &key, hasher);
+        prior.doubt_subjects(index, &mut scan, &plain.bytes);
+        Ok(Outcome { index, secret, form, plain: plain.bytes, scan, salvaged: plain.salvaged })
+    }
+
+    fn adopt_scan(&mut self, merger: Merger, prior: &Prior) -> Result<u64> {
+        let Merger { subjects, mut blocks, damages, tombstones, last, .. } = merger;
+        blocks.reverse();
+        self.subjects = subjects;
+        self.columns = blocks.iter().filter(|b| b.column.is_some()).map(|b| b.index).collect();
+        (self.last_seq, self.last_ts) = last;
+        self.blocks = blocks.into();
+        self.msgs = self.blocks.iter().map(|b| b.msgs).sum();
+        self.bytes = self.blocks.iter().map(|b| b.bytes).sum();
+        self.settle_first();
+        let torn = self.heal(damages, prior, &tombstones);
+        if prior.last_seq > self.last_seq {
+            self.remember_last(prior)?;
+        }
+        self.drop_idle_blocks();
+        self.align_empty_blocks();
+        self.settle_first();
+        Ok(torn)
+    }
+
+    /// Keeps sequences from being given twice when their records are gone.
+    fn remember_last(&mut self, prior: &Prior) -> Result<()> {
+        self.last_seq = prior.last_seq;
+        self.last_ts = prior.last_ts;
+        self.roll()?;
+        self.write_tombstone(prior.last_seq, prior.last_ts)?;
+        self.flush()
+    }
+
+    /// Blocks without messages are kept only for tombstones and as tail.
+    fn drop_idle_blocks(&mut self) {
+        let Some(tail) = self.tail_index() else { return };
+        let idle: Vec<u32> = self
+            .blocks
+            .iter()
+            .filter(|b| b.msgs == 0 && b.index != tail && b.tombstones == Some(0))
+            .map(|b| b.index)
+            .collect();
+        for index in idle {
+            self.unlink_block(index);
+        }
+    }
+
+    /// Gives blocks without messages the place in the order they have by index.
+    fn align_empty_blocks(&mut self) {
+        let mut last = 0;
+        let total = self.blocks.len();
+        for (i, b) in self.blocks.iter_mut().enumerate() {
+            if b.msgs == 0 {
+                let at = if i + 1 == total { self.last_seq } else { last.max(b.last) };
+                (b.first, b.first_ts, b.last) = (at + 1, 0, at);
+                b.deleted.clear();
+                if i + 1 == total {
+                    b.last_ts = self.last_ts;
+                }
+            } else if i + 1 == total && b.last < self.last_seq {
+                // Sequences after the tail's last record are known only from tombstones.
+                b.deleted.insert_range(b.last + 1, self.last_seq);
+                (b.last, b.last_ts) = (self.last_seq, self.last_ts);
+            }
+            last = b.last.max(last);
+        }
+    }
+
+    /// Makes the last block the one that grows, or starts the first one.
+    pub(super) fn open_tail(&mut self) -> Result<()> {
+        if self.tail.file.is_some() {
+            return Ok(());
+        }
+        let Some(at) = self.blocks.len().checked_sub(1) else {
+            self.last_seq = self.last_seq.max(self.settings.first_seq.saturating_sub(1));
+            self.first_seq = self.last_seq + 1;
+            return self.roll();
+        };
+        let index = self.blocks[at].index;
+        let path = block_path(index);
+        self.ensure_secret(at)?;
+        let file = self.disk.open(&path, Open::Write).map_err(|e| Error::io("open", &path, e))?;
+        let size = file.size().map_err(|e| Error::io("stat", &path, e))?;
+        let mut head = [0; 5];
+        file.read_at(&mut head, 0).map_err(|e| Error::io("read", &path, e))?;
+        if let Some(secret) = &self.blocks[at].secret {
+            secret.apply(0, &mut head);
+        }
+        if size > 4 && crate::compress::is_compressed(&head) {
+            self.blocks[at].form = Form::Compressed;
+            // A compressed block cannot grow.
+            return self.roll();
+        }
+        self.blocks[at].form = Form::Plain;
+        self.blocks[at].len = size;
+        self.tail.file = Some(std::sync::Arc::new(file));
+        (self.tail.start, self.tail.flushed) = (size, size);
+        self.tail.buf.clear();
+        Ok(())
+    }
+}
+
+impl Merger {
+    /// Takes in a block; later blocks were taken in before.
+    fn merge(&mut self, index: u32, outcome: Result<Outcome>) {
+        let mut outcome = match outcome {
+            Ok(outcome) => outcome,
+            Err(why) => {
+                let damage = Damage {
+                    index,
+                    scan: None,
+                    plain: Vec::new(),
+                    why: Some(why),
+                    salvaged: false,
+                };
+                self.damages.push(damage);
+                return;
+            }
+        };
+        for &(seq, ts) in &outcome.scan.tombstones {
+            self.tombstones.insert(seq);
+            self.see_last(seq, ts);
+        }
+        for &(seq, ts) in &outcome.scan.erased {
+            self.see_last(seq, ts);
+        }
+        let mut block = self.block_of(&outcome);
+        if block.msgs > 0 {
+            self.ceiling = block.first;
+        } else {
+            block.last = block.last.min(self.ceiling - 1);
+        }
+        self.blocks.push(block);
+        if !outcome.scan.holes.is_empty() || outcome.salvaged {
+            outcome.scan.messages.shrink_to_fit();
+            let Outcome { index, scan, plain, salvaged, .. } = outcome;
+            self.damages.push(Damage { index, scan: Some(scan), plain, why: None, salvaged });
+        }
+    }
+
+    /// What an index once called removed stays removed: sequences are never given twice.
+    fn is_known_gone(&self, index: u32, seq: u64) -> bool {
+        let at = self.known.partition_point(|b| b.index < index);
+        self.known
+            .get(at)
+            .is_some_and(|b| b.index == index && (seq < b.first || b.deleted.contains(seq)))
+    }
+
+    fn see_last(&mut self, seq: u64, ts: i64) {
+        if seq > self.last.0 || (seq == self.last.0 && self.last.1 == 0) {
+            self.last = (seq, ts);
+        }
+    }
+
+    fn block_of(&mut self, outcome: &Outcome) -> Block {
+        let scan = &outcome.scan;
+        let mut block = Block::new(&self.stream, outcome.index, 0, 0);
+        block.secret = outcome.secret.clone();
+        block.form = outcome.form;
+        block.len = outcome.plain.len() as u64;
+        block.checksum = scan.checksum;
+        block.tombstones = Some(scan.tombstones.len() as u32);
+        let (mut marks, mut column) = (Marks::default(), Column::default());
+        let keep = self.column_budget >= scan.messages.len() * 4;
+        let mut gaps = Gaps::new(&scan.erased);
+        for m in &scan.messages {
+            marks.note(m.seq, m.offset);
+            self.see_last(m.seq, m.ts);
+            let id = self.take_in(&mut block, m, &outcome.plain, &mut gaps);
+            if keep && id.is_some() {
+                column.push(m.seq, id.unwrap_or(0));
+            }
+        }
+        gaps.finish(&mut block);
+        marks.shrink();
+        block.marks = Some(marks);
+        if keep {
+            column.shrink();
+            self.column_budget -= column.memory().min(self.column_budget);
+            block.column = Some(column);
+        }
+        block
+    }
+
+    /// Counts one message, unless a tombstone took it or a later block has its place.
+    fn take_in(
+        &mut self,
+        block: &mut Block,
+        m: &Found,
+        plain: &[u8],
+        gaps: &mut Gaps<'_>,
+    ) -> Option<u32> {
+        block.ttls += u64::from(m.has_ttl);
+        block.schedules += u64::from(m.has_schedule);
+        if m.seq >= self.ceiling {
+            return None;
+        }
+        if self.tombstones.contains(m.seq) || self.is_known_gone(block.index, m.seq) {
+            // The block answers for the record as long as its file holds it.
+            gaps.before(block, m.seq);
+            if block.msgs > 0 {
+                block.deleted.insert(m.seq);
+            }
+            (block.last, block.last_ts) = (m.seq, m.ts);
+            return None;
+        }
+        gaps.before(block, m.seq);
+        if block.msgs == 0 {
+            (block.first, block.first_ts) = (m.seq, m.ts);
+        }
+        (block.last, block.last_ts) = (m.seq, m.ts);
+        block.msgs += 1;
+        block.bytes += u64::from(m.len);
+        let subject = m.subject(plain);
+        Some(if subject.is_empty() {
+            0
+        } else {
+            self.subjects.add_older(m.subject_hash, subject, m.seq)
+        })
+    }
+}
+
+/// Tracks sequences between messages of a block: they are deleted.
+struct Gaps<'a> {
+    erased: &'a [(u64, i64)],
+}
+
+impl<'a> Gaps<'a> {
+    fn new(erased: &'a [(u64, i64)]) -> Self {
+        Self { erased }
+    }
+
+    fn before(&mut self, block: &mut Block, seq: u64) {
+        if block.msgs > 0 && seq > block.last + 1 {
+            block.deleted.insert_range(block.last + 1, seq - 1);
+        }
+    }
+
+    /// Skipped sequences after the last message still belong to the block.
+    fn finish(&mut self, block: &mut Block) {
+        if block.msgs == 0 {
+            return;
+        }
+        if let Some(&(seq, ts)) = self.erased.last()
+            && seq > block.last
+        {
+            block.deleted.insert_range(block.last + 1, seq);
+            (block.last, block.last_ts) = (seq, ts);
+        }
+    }
+}
+
+/// The number in front of `suffix`.
+fn number(name: &str, suffix: &str) -> Option<u32> {
+    let digits = name.strip_suffix(suffix)?;
+    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    digits.parse().ok()
+}

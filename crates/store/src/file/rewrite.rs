@@ -1,0 +1,172 @@
+//! Block files written anew: sealing with compression, compaction, erasure.
+//!
+//! Not here: when a block is dropped (`remove.rs`).
+//! Laws: a file is replaced by rename after its successor was synced; the last record of a
+//!       sealed block that proves the last sequence is kept.
+//! Reference: filestore.go compactWithFloor, recompressOnDiskIfNeeded, eraseMsg.
+//! Parity: FSTORE-012, FSTORE-013, RET-012.
+
+use std::sync::Arc;
+
+use crate::block::Form;
+use crate::block::scan::scan;
+use crate::compress::{Compression, compress_block};
+use crate::disk::{Disk, DiskFile, Open, replace};
+use crate::error::{Error, Result};
+use crate::file::{FileStore, MSGS, block_path};
+use crate::record::{self, EMPTY, Kind, Record};
+
+impl<D: Disk> FileStore<D> {
+    /// Gives a block that stops growing its final form.
+    pub(super) fn seal(&mut self, index: u32) -> Result<()> {
+        let Some(at) = self.position_of(index) else { return Ok(()) };
+        if self.blocks[at].msgs == 0 {
+            return self.drop_block(at);
+        }
+        if self.options.compression == Compression::None || self.blocks[at].form == Form::Compressed
+        {
+            return Ok(());
+        }
+        let path = block_path(index);
+        let file = self.file_of(index)?;
+        let (plain, form) =
+            super::read::read_block(&*file, self.blocks[at].secret.as_ref(), &path)?;
+        if form == Form::Plain && !plain.bytes.is_empty() {
+            self.write_block_file(at, &plain.bytes, true)?;
+        }
+        Ok(())
+    }
+
+    /// Replaces a block's file by these plain bytes, compressed if sealed and so configured.
+    pub(super) fn write_block_file(&mut self, at: usize, plain: &[u8], sealed: bool) -> Result<()> {
+        let (index, is_tail) = (self.blocks[at].index, at + 1 == self.blocks.len());
+        let pack = sealed && self.options.compression == Compression::S2 && plain.len() > 8;
+        let mut bytes = if pack { compress_block(plain) } else { plain.to_vec() };
+        if let Some(secret) = &self.blocks[at].secret {
+            secret.apply(0, &mut bytes);
+        }
+        let path = block_path(index);
+        replace(&self.disk, &path, &bytes).map_err(|e| Error::io("write", &path, e))?;
+        self.commit.touch_dir(MSGS);
+        self.forget_reads(index);
+        let block = &mut self.blocks[at];
+        block.form = if pack { Form::Compressed } else { Form::Plain };
+        block.len = plain.len() as u64;
+        if is_tail && self.tail.file.is_some() {
+            let file =
+                self.disk.open(&path, Open::Write).map_err(|e| Error::io("open", &path, e))?;
+            self.tail.file = Some(Arc::new(file));
+            self.tail.buf.clear();
+            (self.tail.start, self.tail.flushed) = (plain.len() as u64, plain.len() as u64);
+        }
+        Ok(())
+    }
+
+    /// Rewrites one sealed block of which more than half is dead, if there is any.
+    ///
+    /// Called now and then by the owner; returns the bytes that were freed.
+    pub fn maintain(&mut self) -> Result<u64> {
+        self.check_open()?;
+        let last = self.blocks.len().saturating_sub(1);
+        for at in 0..last {
+            self.form_of(at)?;
+            if self.blocks[at].is_wasteful() {
+                return self.again(|s| s.compact_block(at));
+            }
+        }
+        Ok(0)
+    }
+
+    /// Rewrites a sealed block without what was removed from it.
+    pub(super) fn compact_block(&mut self, at: usize) -> Result<u64> {
+        let Some(block) = self.blocks.get(at) else { return Ok(0) };
+        let (index, before) = (block.index, block.len);
+        let plain = self.content(at)?;
+        let mut kept = Vec::with_capacity(plain.len());
+        let mut here = 0;
+        let mut last_message = 0;
+        while let Some(record) =
+            plain.get(here..).and_then(|rest| Record::verify(rest, &self.blocks[at].hash))
+        {
+            here += record.len();
+            let keep = match record.kind {
+                Kind::Message => {
+                    last_message = last_message.max(record.seq);
+                    self.blocks[at].contains(record.seq)
+                }
+                Kind::Tombstone => self.needs_tombstone(index, record.seq),
+                // The newest sequence may have no other witness.
+                Kind::Erased => record.seq > last_message && record.seq >= self.blocks[at].last,
+            };
+            if keep {
+                kept.extend_from_slice(record.bytes());
+            }
+        }
+        if here < plain.len() {
+            // Damage: the scan sets it aside, nothing is rewritten from bytes unproven.
+            return self.rescan().map(|()| 0);
+        }
+        if kept.len() == plain.len() {
+            self.blocks[at].no_compact = true;
+            return Ok(0);
+        }
+        if kept.is_empty() && self.blocks[at].msgs == 0 {
+            self.unlink_block(index);
+            return Ok(before);
+        }
+        self.invalidate_index()?;
+        self.write_block_file(at, &kept, true)?;
+        let block = &mut self.blocks[at];
+        (block.marks, block.column, block.tombstones) = (None, None, None);
+        block.no_compact = true;
+        self.changed();
+        Ok(before.saturating_sub(kept.len() as u64))
+    }
+
+    /// Whether a tombstone in block `index` still hides a record of an earlier block's file, or
+    /// is the last witness of the last sequence.
+    pub(super) fn needs_tombstone(&self, index: u32, seq: u64) -> bool {
+        if seq >= self.last_seq {
+            return true;
+        }
+        let at = self.blocks.partition_point(|b| b.last < seq);
+        self.blocks.get(at).is_some_and(|b| b.index <= index && !b.contains(seq))
+    }
+
+    /// Overwrites the record of `seq` with noise.
+    pub(super) fn erase_record(&mut self, at: usize, seq: u64) -> Result<()> {
+        // The tombstone is durable before the record is touched: a torn overwrite is then a hole
+        // that is known to be nobody's loss.
+        self.sync()?;
+        let index = self.blocks[at].index;
+        let mut plain = self.content(at)?;
+        let found = scan(&plain, &self.blocks[at].hash, &self.subjects.hasher());
+        let Some(m) = found.messages.iter().find(|m| m.seq == seq) else { return Ok(()) };
+        let mut noise = vec![0; m.len as usize - EMPTY];
+        self.disk.random(&mut noise).map_err(|e| Error::io("random", "noise", e))?;
+        let bytes = record::erased(&self.blocks[at].hash, seq, m.len as usize, &noise);
+        let range = m.offset as usize..m.offset as usize + bytes.len();
+        if let Some(place) = plain.get_mut(range.clone()) {
+            place.copy_from_slice(&bytes);
+        }
+        if self.blocks[at].form == Form::Compressed {
+            return self.write_block_file(at, &plain, true);
+        }
+        let path = block_path(index);
+        let file = self.disk.open(&path, Open::Write).map_err(|e| Error::io("open", &path, e))?;
+        file.write_at(&bytes, range.start as u64).map_err(|e| Error::io("write", &path, e))?;
+        let file = Arc::new(file);
+        self.commit.touch(&file);
+        if at + 1 == self.blocks.len() && range.start as u64 >= self.tail.start {
+            let from = range.start - self.tail.start as usize;
+            if let Some(place) = self.tail.buf.get_mut(from..from + bytes.len()) {
+                place.copy_from_slice(&bytes);
+            }
+        }
+        if range.end == plain.len() {
+            self.blocks[at].checksum = bytes.last_chunk::<8>().copied().unwrap_or_default();
+        }
+        self.forget_reads(index);
+        Ok(())
+    }
+}

@@ -1,0 +1,111 @@
+//! `meta.inf` with its checksum and key: the document of a stream or consumer.
+//!
+//! Not here: what the document says.
+//! Laws: a document is returned only if `meta.sum` matches its stored bytes.
+//! Reference: filestore.go writeStreamMeta, writeConsumerMeta.   Parity: FSTORE-018.
+
+use crate::crypt::{Encryption, Secret};
+use crate::disk::{Disk, parent, read_all, replace};
+use crate::error::{Error, Result};
+use crate::hash::{HashKey, hex};
+
+/// Where a document lives, and the names its checksum and cipher are keyed with.
+#[derive(Clone, Debug)]
+pub struct Document {
+    prefix: String,
+    hash_name: String,
+    pub(crate) context: String,
+}
+
+impl Document {
+    /// The document of a stream or group store.
+    pub fn stream(name: &str) -> Self {
+        Self { prefix: String::new(), hash_name: name.into(), context: name.into() }
+    }
+
+    /// The document of a consumer.
+    pub fn consumer(stream: &str, consumer: &str) -> Self {
+        Self {
+            prefix: format!("obs/{consumer}/"),
+            hash_name: format!("{stream}/{consumer}"),
+            context: format!("{stream}.{consumer}"),
+        }
+    }
+
+    pub(crate) fn text(&self) -> String {
+        format!("{}meta.inf", self.prefix)
+    }
+
+    pub(crate) fn sum(&self) -> String {
+        format!("{}meta.sum", self.prefix)
+    }
+
+    pub(crate) fn key(&self) -> String {
+        format!("{}meta.key", self.prefix)
+    }
+
+    /// The checksum of stored bytes, as `meta.sum` holds it.
+    pub(crate) fn checksum(&self, stored: &[u8]) -> String {
+        hex(&HashKey::new(&self.hash_name).hash(&[stored]))
+    }
+}
+
+const LIMIT: u64 = 16 << 20;
+
+/// Reads a document without opening its store, deciding from its key file how it is sealed.
+///
+/// Fails with [`Error::Corrupt`] when the checksum does not match: the asset is then skipped with
+/// a warning, never deleted.
+pub fn read<D: Disk>(
+    disk: &D,
+    place: &Document,
+    encryption: Option<&Encryption>,
+) -> Result<Vec<u8>> {
+    let key = match read_all(disk, &place.key(), 1 << 16) {
+        Ok(bytes) => Some(bytes),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => None,
+        Err(e) => return Err(Error::io("read", &place.key(), e)),
+    };
+    let secret = match (key, encryption) {
+        (None, _) => None,
+        (Some(_), None) => return Err(Error::NoKey),
+        (Some(key), Some(e)) => Some(e.open(&place.context, &key, &place.key())?.secret),
+    };
+    read_with(disk, place, secret.as_ref())
+}
+
+pub(crate) fn read_with<D: Disk>(
+    disk: &D,
+    place: &Document,
+    secret: Option<&Secret>,
+) -> Result<Vec<u8>> {
+    let read =
+        |path: String, limit| read_all(disk, &path, limit).map_err(|e| Error::io("read", &path, e));
+    let stored = read(place.text(), LIMIT)?;
+    let sum = read(place.sum(), 1 << 12)?;
+    if place.checksum(&stored).as_bytes() != sum.trim_ascii() {
+        return Err(Error::corrupt(&place.text(), "checksum does not match"));
+    }
+    match secret {
+        None => Ok(stored),
+        Some(secret) => secret.unseal(&stored).ok_or_else(|| Error::WrongKey(place.text())),
+    }
+}
+
+/// Writes a document and its checksum, durably, names included.
+pub(crate) fn write<D: Disk>(
+    disk: &D,
+    place: &Document,
+    text: &[u8],
+    secret: Option<&Secret>,
+) -> Result<()> {
+    let stored = match secret {
+        None => text.to_vec(),
+        Some(secret) => secret.seal(text, &|out| disk.random(out))?,
+    };
+    let path = place.text();
+    replace(disk, &path, &stored).map_err(|e| Error::io("write", &path, e))?;
+    let sum = place.checksum(&stored);
+    replace(disk, &place.sum(), sum.as_bytes()).map_err(|e| Error::io("write", &path, e))?;
+    disk.sync_dir(parent(&path)).map_err(|e| Error::io("sync", &path, e))
+}

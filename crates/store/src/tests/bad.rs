@@ -1,0 +1,183 @@
+//! Disks and directories that refuse: each with its own error, nothing touched, nothing promised.
+
+use stdx::time::Timestamp;
+
+use crate::disk::sim::SimDisk;
+use crate::{Cipher, Encryption, Error, FileStore, NewMessage, Options, Settings};
+
+fn settings() -> Settings {
+    Settings { name: "S".into(), ..Settings::default() }
+}
+
+fn open(disk: &SimDisk, options: Options) -> crate::Result<FileStore<SimDisk>> {
+    FileStore::open(disk.clone(), settings(), options, b"{}", Timestamp(1)).map(|(s, _)| s)
+}
+
+fn put(store: &mut FileStore<SimDisk>, n: usize) {
+    for _ in 0..n {
+        store.append(&NewMessage::new(b"a.b", b"", &[7; 100]), Timestamp(2)).unwrap();
+    }
+}
+
+#[test]
+fn a_full_disk_acknowledges_nothing_and_recovers() {
+    let disk = SimDisk::new(1);
+    let mut store = open(&disk, Options::default()).unwrap();
+    put(&mut store, 5);
+    store.sync().unwrap();
+    let durable = store.durable();
+    disk.set_capacity(Some(0));
+    put(&mut store, 5);
+    assert!(matches!(store.flush(), Err(Error::DiskFull { .. })));
+    assert!(matches!(store.sync(), Err(Error::DiskFull { .. })));
+    assert_eq!(store.durable(), durable);
+    disk.set_capacity(None);
+    store.sync().unwrap();
+    assert_eq!(store.durable(), store.ticket());
+    drop(store);
+    assert_eq!(open(&disk, Options::default()).unwrap().state().msgs, 10);
+}
+
+// Contract: FSTORE-016
+#[test]
+fn a_failed_write_is_latched() {
+    let disk = SimDisk::new(1);
+    let mut store = open(&disk, Options::default()).unwrap();
+    put(&mut store, 1);
+    disk.crash_after(0);
+    assert!(store.flush().is_err());
+    let got = store.append(&NewMessage::new(b"a", b"", b""), Timestamp(1));
+    assert!(matches!(got, Err(Error::Latched(_))));
+}
+
+#[test]
+fn a_directory_belongs_to_one_server() {
+    let disk = SimDisk::new(1);
+    let store = open(&disk, Options::default()).unwrap();
+    assert!(matches!(open(&disk, Options::default()), Err(Error::Locked(_))));
+    drop(store);
+    open(&disk, Options::default()).unwrap();
+}
+
+fn encrypted(key: &str, cipher: Cipher, previous: Option<&str>) -> Options {
+    let encryption = Encryption {
+        cipher,
+        key: key.into(),
+        previous: previous.map(Into::into),
+        info: "$G".into(),
+    };
+    Options { encryption: Some(encryption), block_size: Some(400), ..Options::default() }
+}
+
+// Contract: FSTORE-022, FSTORE-024
+#[test]
+fn keys_rotate_ciphers_change_and_plain_stores_convert() {
+    let disk = SimDisk::new(1);
+    let mut store = open(&disk, Options { block_size: Some(400), ..Options::default() }).unwrap();
+    put(&mut store, 10);
+    store.close().unwrap();
+    let steps = [
+        encrypted("one", Cipher::ChaCha, None),
+        encrypted("one", Cipher::Aes, None),
+        encrypted("two", Cipher::Aes, Some("one")),
+        encrypted("three", Cipher::ChaCha, Some("two")),
+        encrypted("three", Cipher::ChaCha, None),
+    ];
+    for (i, options) in steps.into_iter().enumerate() {
+        let mut store = open(&disk, options).unwrap();
+        assert_eq!(store.state().msgs, 10 + i as u64);
+        for seq in 1..=store.state().last_seq {
+            assert_eq!(store.load(seq).unwrap().payload, vec![7; 100], "step {i} message {seq}");
+        }
+        assert_eq!(store.read_meta().unwrap(), b"{}");
+        assert!(store.lost().is_empty());
+        put(&mut store, 1);
+        store.close().unwrap();
+    }
+    let before: Vec<_> = disk.paths().into_iter().map(|p| disk.content(&p)).collect();
+    assert!(matches!(open(&disk, Options::default()), Err(Error::NoKey)));
+    assert!(matches!(open(&disk, encrypted("nine", Cipher::Aes, None)), Err(Error::WrongKey(_))));
+    let after: Vec<_> = disk.paths().into_iter().map(|p| disk.content(&p)).collect();
+    assert_eq!(before, after, "nothing was touched");
+}
+
+// Contract: FSTORE-014
+#[test]
+fn a_thousand_pipelined_messages_share_few_syncs() {
+    let disk = SimDisk::new(1);
+    let mut store = open(&disk, Options::default()).unwrap();
+    store.sync().unwrap();
+    let (_, before) = disk.counts();
+    // A sync takes as long as thirty messages need to arrive.
+    let mut job = None;
+    let mut acked = 0;
+    for i in 0..1000 {
+        let a = store.append(&NewMessage::new(b"a", b"", &[1; 128]), Timestamp(i)).unwrap();
+        if job.is_none() {
+            job = store.sync_job().unwrap();
+        } else if i % 30 == 0
+            && let Some(done) = job.take()
+        {
+            acked = store.complete_sync(done.run()).unwrap().0;
+            assert!(acked <= a.ticket.0);
+        }
+    }
+    if let Some(done) = job.take() {
+        store.complete_sync(done.run()).unwrap();
+    }
+    store.sync().unwrap();
+    assert_eq!(store.durable(), store.ticket());
+    let syncs = disk.counts().1 - before;
+    assert!(syncs <= 50, "{syncs} syncs");
+    assert!(acked > 0);
+    eprintln!("{syncs} syncs for 1,000 messages");
+}
+
+// Contract: SNAP-001, SNAP-005
+#[test]
+fn snapshots_restore_in_the_clear_and_are_sealed_again() {
+    let disk = SimDisk::new(1);
+    let mut store = open(&disk, encrypted("one", Cipher::ChaCha, None)).unwrap();
+    put(&mut store, 20);
+    store.remove(3).unwrap();
+    let archive =
+        store.snapshot(&[("C".into(), b"{}".to_vec(), vec![0x16, 2, 0, 0, 0, 0, 0, 0])]).unwrap();
+    let target = SimDisk::new(2);
+    assert_eq!(crate::restore_files(&target, &archive, 1 << 20).unwrap(), b"{}");
+    let mut restored = open(&target, encrypted("two", Cipher::Aes, None)).unwrap();
+    assert_eq!(restored.state().msgs, 19);
+    assert!(restored.load(3).is_err());
+    assert_eq!(restored.load(4).unwrap().payload, vec![7; 100]);
+    assert!(restored.lost().is_empty());
+    assert!(crate::restore_files(&target, &archive, 100).is_err(), "more than allowed");
+}
+
+// Contract: FSTORE-007
+#[test]
+fn wheels_are_rebuilt_when_stale() {
+    let settings = Settings { allow_msg_ttl: true, ..settings() };
+    for lose in [false, true] {
+        let disk = SimDisk::new(1);
+        let open = || {
+            FileStore::open(disk.clone(), settings.clone(), Options::default(), b"{}", Timestamp(1))
+                .unwrap()
+                .0
+        };
+        let mut store = open();
+        let header = b"NATS/1.0\r\nNats-TTL: 5\r\n\r\n";
+        let m = NewMessage { ttl: 5, ..NewMessage::new(b"a", header, b"") };
+        store.append(&m, Timestamp(1)).unwrap();
+        store.append(&NewMessage::new(b"b", b"", b""), Timestamp(1)).unwrap();
+        store.close().unwrap();
+        drop(store);
+        if lose {
+            disk.delete("msgs/thw.db");
+        }
+        let mut store = open();
+        assert_eq!(store.next_expiry(), Some(Timestamp(5_000_000_001)));
+        store.expire(Timestamp(5_000_000_000)).unwrap();
+        assert_eq!(store.state().msgs, 2);
+        store.expire(Timestamp(5_000_000_001)).unwrap();
+        assert_eq!((store.state().msgs, store.state().first_seq), (1, 2));
+    }
+}

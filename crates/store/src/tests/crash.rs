@@ -1,0 +1,234 @@
+//! Power cuts at any changing operation, with unsynced writes lost, torn or kept in any mix.
+//!
+//! After each cut the store must open, and then: what a completed ticket covered and nobody
+//! removed later is there; what was removed before that ticket stays removed; nothing is there
+//! that was never stored; sequences never run backwards behind the ticket. The recovered store is
+//! used on, so that one disk sees many cuts.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use stdx::time::Timestamp;
+
+use super::model::{Rng, Run, message};
+use super::oracle::{Oracle, Stored};
+use crate::{FileStore, Filter, NewMessage, Ticket};
+
+struct Cut {
+    run: Run,
+    /// Oracle after each operation, with the ticket that makes it durable.
+    states: Vec<(Ticket, Oracle)>,
+    durable: Ticket,
+    /// Every content a sequence ever had.
+    stored: BTreeMap<u64, Vec<Stored>>,
+    /// Sequences users removed, with the ticket that makes it durable.
+    gone: BTreeMap<u64, Ticket>,
+    trace: Vec<String>,
+}
+
+impl Cut {
+    fn new(seed: u64) -> Self {
+        let run = Run::new(seed);
+        let oracle = run.oracle.clone();
+        let trace = Vec::new();
+        Self {
+            run,
+            states: vec![(Ticket(0), oracle)],
+            durable: Ticket(0),
+            stored: BTreeMap::new(),
+            gone: BTreeMap::new(),
+            trace,
+        }
+    }
+
+    /// One operation; false when the power went.
+    fn step(&mut self) -> bool {
+        let mut next = self.run.oracle.clone();
+        let Some(store) = self.run.store.as_mut() else { return false };
+        let rng = &mut self.run.rng;
+        self.run.now += 1 + rng.below(5) as i64;
+        let now = Timestamp(self.run.now);
+        let span = next.last_seq + 2 - next.first_seq().min(next.last_seq + 1);
+        let seq = next.first_seq() + rng.below(span);
+        let what;
+        let result = match rng.below(20) {
+            0..=9 => {
+                let m = message(rng, self.run.now);
+                what = format!("append {}", next.last_seq + 1);
+                self.stored.entry(next.last_seq + 1).or_default().push(m.clone());
+                let r = store.append(&NewMessage::new(&m.subject, &m.header, &m.payload), now);
+                next.append(m);
+                r.map(|_| ())
+            }
+            10 => {
+                what = "skip".into();
+                next.last_seq += 3;
+                store.skip_many(0, 3, now).map(|_| ())
+            }
+            11 | 12 => {
+                what = format!("remove {seq}");
+                next.messages.remove(&seq);
+                if seq > self.run.oracle.last_seq { Ok(()) } else { store.erase(seq).map(|_| ()) }
+            }
+            13 => {
+                let filter = Filter::parse(b"a.*");
+                what = format!("purge a.* {seq}");
+                next.purge(&filter, seq, 0);
+                store.purge_filtered(&filter, seq, 0).map(|_| ())
+            }
+            14 => {
+                what = format!("compact {seq}");
+                next.compact(seq);
+                store.compact(seq).map(|_| ())
+            }
+            15 => {
+                what = "maintain".into();
+                store.maintain().map(|_| ())
+            }
+            16 => {
+                what = "checkpoint".into();
+                store.checkpoint()
+            }
+            17 => {
+                what = "flush".into();
+                store.flush()
+            }
+            _ => {
+                what = "sync".into();
+                store.sync()
+            }
+        };
+        self.trace.push(what);
+        // What failed under way was never promised.
+        let ticket = if result.is_ok() { store.ticket() } else { Ticket(u64::MAX) };
+        if result.is_ok() {
+            self.durable = self.durable.max(store.durable());
+        }
+        if !what_appends(&self.trace) {
+            for seq in self.run.oracle.messages.keys().filter(|s| !next.messages.contains_key(s)) {
+                self.gone.entry(*seq).or_insert(ticket);
+            }
+        }
+        self.run.oracle = next.clone();
+        self.states.push((ticket, next));
+        result.is_ok()
+    }
+
+    /// Whether a limit explains that an old message is not there.
+    fn pushed_out(&self, seq: u64, m: &Stored, found: &BTreeMap<u64, Stored>) -> bool {
+        let s = &self.run.settings;
+        let oldest = found.keys().next().is_none_or(|&first| seq < first);
+        let same: Vec<u64> =
+            found.iter().filter(|(_, f)| f.subject == m.subject).map(|(&s, _)| s).collect();
+        let bytes: u64 = found.values().map(Stored::len).sum();
+        (oldest && s.max_msgs.is_some_and(|max| found.len() as u64 >= max))
+            || (oldest && s.max_bytes.is_some_and(|max| bytes + m.len() > max))
+            || s.max_msgs_per_subject
+                .is_some_and(|max| same.len() as u64 >= max && same.iter().all(|&s| seq < s))
+    }
+
+    fn cut(&mut self, context: &str) {
+        self.run.store = None;
+        self.run.disk = self.run.disk.after_crash();
+        let opened = FileStore::open(
+            self.run.disk.clone(),
+            self.run.settings.clone(),
+            self.run.options.clone(),
+            b"{}",
+            Timestamp(self.run.now),
+        );
+        let (mut store, _) = opened.unwrap_or_else(|e| panic!("{context}: does not open: {e}"));
+        store.check();
+        let at = self.states.iter().rposition(|(t, _)| *t <= self.durable).unwrap_or(0);
+        let later = &self.states[at..];
+        let mut found = BTreeMap::new();
+        let mut from = 0;
+        while let Some(m) = store.next(&Filter::All, from).unwrap() {
+            from = m.seq + 1;
+            let stored = Stored {
+                ts: m.ts.0,
+                subject: m.subject.to_vec(),
+                header: m.header.to_vec(),
+                payload: m.payload.to_vec(),
+            };
+            let known = self.stored.get(&m.seq).is_some_and(|all| all.contains(&stored));
+            assert!(known, "{context}: {} was never stored", m.seq);
+            found.insert(m.seq, stored);
+        }
+        for (seq, m) in &later[0].1.messages {
+            let kept = later.iter().all(|(_, o)| o.messages.get(seq) == Some(m));
+            let lost = store.lost();
+            // Appends that survived may have pushed it out while the removal that made room did not.
+            let there = found.contains_key(seq) || self.pushed_out(*seq, m, &found);
+            assert!(
+                !kept || there,
+                "{context}: {seq} was durable and is gone, lost {lost:?}, found {:?}",
+                found.keys()
+            );
+        }
+        let ever: BTreeSet<u64> =
+            later.iter().flat_map(|(_, o)| o.messages.keys().copied()).collect();
+        for seq in found.keys() {
+            // A limit may find room again when what it made room for is cut off; what users removed
+            // must stay away.
+            let limited = self.run.settings.max_msgs.is_some()
+                || self.run.settings.max_bytes.is_some()
+                || self.run.settings.max_msgs_per_subject.is_some();
+            let asked = self.gone.get(seq).is_some_and(|t| *t <= self.durable);
+            let back = asked || (!limited && !ever.contains(seq));
+            assert!(!back, "{context}: {seq} was removed for good and is back");
+        }
+        let last = store.state().last_seq;
+        assert!(last >= later[0].1.last_seq, "{context}: sequences run backwards to {last}");
+        self.run.oracle.messages = found;
+        self.run.oracle.last_seq = last;
+        self.run.oracle.compare(&mut store, context);
+        self.gone.clear();
+        self.durable = store.durable();
+        self.states = vec![(store.ticket(), self.run.oracle.clone())];
+        for (seq, m) in &self.run.oracle.messages {
+            let all = self.stored.entry(*seq).or_default();
+            *all = vec![m.clone()];
+        }
+        self.run.store = Some(store);
+    }
+}
+
+fn what_appends(trace: &[String]) -> bool {
+    trace.last().is_some_and(|w| w.starts_with("append"))
+}
+
+fn cuts() -> u64 {
+    std::env::var("STORE_CUTS").ok().and_then(|n| n.parse().ok()).unwrap_or(2_000)
+}
+
+// Contract: FSTORE-002, FSTORE-008, FSTORE-014, FSTORE-019
+#[test]
+fn power_cuts_keep_every_promise() {
+    let first: u64 = std::env::var("STORE_SEED").ok().and_then(|n| n.parse().ok()).unwrap_or(1);
+    let mut done = 0;
+    let mut seed = first;
+    while done < cuts() {
+        let mut cut = Cut::new(seed);
+        // Opening is no part of what is promised to survive from before it.
+        cut.run.store.as_mut().unwrap().sync().unwrap();
+        for round in 0..20 {
+            let mut rng = Rng(seed * 31 + round + 1);
+            rng.below(2);
+            cut.run.disk.crash_after(1 + rng.below(40));
+            for _ in 0..60 {
+                if !cut.step() {
+                    break;
+                }
+            }
+            let context = format!(
+                "seed {seed} round {round} {:?} {:?} {:?}",
+                cut.run.settings, cut.run.options, cut.trace
+            );
+            cut.trace.clear();
+            cut.cut(&context);
+            done += 1;
+        }
+        seed += 1;
+    }
+    eprintln!("{done} power cuts");
+}

@@ -1,0 +1,8 @@
+//! Tests of the whole store over a simulated disk.
+
+mod bad;
+mod both;
+mod corrupt;
+mod crash;
+mod model;
+mod oracle;

@@ -1,0 +1,214 @@
+//! A stream as a map: what the store must agree with.
+
+use std::collections::BTreeMap;
+
+use stdx::time::Timestamp;
+
+use crate::disk::Disk;
+use crate::{FileStore, Filter, Settings, record_len};
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Stored {
+    pub(super) ts: i64,
+    pub(super) subject: Vec<u8>,
+    pub(super) header: Vec<u8>,
+    pub(super) payload: Vec<u8>,
+}
+
+impl Stored {
+    pub(super) fn len(&self) -> u64 {
+        record_len(self.subject.len(), self.header.len(), self.payload.len())
+    }
+}
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Oracle {
+    pub(super) messages: BTreeMap<u64, Stored>,
+    pub(super) last_seq: u64,
+    pub(super) max_msgs: Option<u64>,
+    pub(super) max_bytes: Option<u64>,
+    pub(super) max_per: Option<u64>,
+}
+
+impl Oracle {
+    pub(super) fn new(settings: &Settings) -> Self {
+        Self {
+            max_msgs: settings.max_msgs,
+            max_bytes: settings.max_bytes,
+            max_per: settings.max_msgs_per_subject,
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
+        self.messages.values().map(Stored::len).sum()
+    }
+
+    pub(super) fn first_seq(&self) -> u64 {
+        self.messages.keys().next().copied().unwrap_or(self.last_seq + 1)
+    }
+
+    pub(super) fn append(&mut self, m: Stored) {
+        self.last_seq += 1;
+        let subject = m.subject.clone();
+        self.messages.insert(self.last_seq, m);
+        if let Some(max) = self.max_per {
+            let seqs: Vec<u64> = self.seqs(|m| m.subject == subject);
+            for seq in seqs.iter().take(seqs.len().saturating_sub(max as usize)) {
+                self.messages.remove(seq);
+            }
+        }
+        while self.max_msgs.is_some_and(|max| self.messages.len() as u64 > max)
+            || self.max_bytes.is_some_and(|max| self.bytes() > max)
+        {
+            self.messages.pop_first();
+        }
+    }
+
+    pub(super) fn seqs(&self, pick: impl Fn(&Stored) -> bool) -> Vec<u64> {
+        self.messages.iter().filter(|(_, m)| pick(m)).map(|(&s, _)| s).collect()
+    }
+
+    pub(super) fn matching(&self, filter: &Filter) -> Vec<u64> {
+        self.seqs(|m| filter.matches(&m.subject))
+    }
+
+    pub(super) fn purge(&mut self, filter: &Filter, seq: u64, keep: u64) -> u64 {
+        let before = self.messages.len();
+        if seq == 1 {
+            return 0;
+        }
+        if *filter == Filter::All && seq > 1 {
+            self.compact(seq);
+        } else {
+            let all = self.matching(filter);
+            let most = all.len().saturating_sub(keep as usize);
+            for s in all.into_iter().take(most).filter(|&s| seq == 0 || s < seq) {
+                self.messages.remove(&s);
+            }
+        }
+        (before - self.messages.len()) as u64
+    }
+
+    pub(super) fn compact(&mut self, seq: u64) -> u64 {
+        let before = self.messages.len();
+        if seq == 0 || seq > self.last_seq {
+            self.messages.clear();
+            self.last_seq = self.last_seq.max(seq.saturating_sub(1));
+        } else {
+            self.messages.retain(|&s, _| s >= seq);
+        }
+        (before - self.messages.len()) as u64
+    }
+
+    pub(super) fn truncate(&mut self, seq: u64) {
+        self.messages.retain(|&s, _| s <= seq);
+        self.last_seq = seq;
+    }
+
+    /// Everything the store can be asked, asked.
+    pub(super) fn compare<D: Disk>(&self, store: &mut FileStore<D>, context: &str) {
+        store.check();
+        let state = store.state();
+        let present: Vec<u64> =
+            (0..=state.last_seq.min(100_000)).filter(|&s| store.load(s).is_ok()).collect();
+        assert_eq!(
+            present,
+            self.messages.keys().copied().collect::<Vec<_>>(),
+            "sequences {context}"
+        );
+        assert_eq!(state.msgs, self.messages.len() as u64, "msgs {context}");
+        assert_eq!(state.bytes, self.bytes(), "bytes {context}");
+        assert_eq!(state.last_seq, self.last_seq, "last_seq {context}");
+        assert_eq!(state.first_seq, self.first_seq(), "first_seq {context}");
+        assert_eq!(
+            state.first_ts,
+            self.messages.values().next().map(|m| Timestamp(m.ts)),
+            "first_ts {context}"
+        );
+        for seq in self.first_seq().saturating_sub(2)..=self.last_seq + 1 {
+            let got = store.load(seq).ok();
+            let want = self.messages.get(&seq);
+            assert_eq!(got.is_some(), want.is_some(), "presence of {seq} {context}");
+            if let (Some(got), Some(want)) = (got, want) {
+                assert_eq!(got.ts.0, want.ts, "time of {seq} {context}");
+                assert_eq!(got.subject, want.subject, "subject of {seq} {context}");
+                assert_eq!(got.header, want.header, "header of {seq} {context}");
+                assert_eq!(got.payload, want.payload, "payload of {seq} {context}");
+            }
+        }
+        self.compare_queries(store, context);
+    }
+
+    fn compare_queries<D: Disk>(&self, store: &mut FileStore<D>, context: &str) {
+        let filters = [
+            Filter::All,
+            Filter::parse(b"a.1"),
+            Filter::parse(b"a.*"),
+            Filter::parse(b"b.>"),
+            Filter::parse(b"none"),
+            Filter::any_of([&b"a.2"[..], b"b.1", b"*.3"]),
+        ];
+        let span = self.last_seq + 2 - self.first_seq().min(self.last_seq + 1);
+        let probes: Vec<u64> = (0..6).map(|i| self.first_seq() + i * span / 5).collect();
+        for filter in &filters {
+            let all = self.matching(filter);
+            let mut last: BTreeMap<&[u8], u64> = BTreeMap::new();
+            let mut totals: BTreeMap<Box<[u8]>, u64> = BTreeMap::new();
+            for s in &all {
+                last.insert(&self.messages[s].subject, *s);
+                *totals.entry(self.messages[s].subject.clone().into()).or_default() += 1;
+            }
+            let got: BTreeMap<_, _> = store.subjects_totals(filter).into_iter().collect();
+            assert_eq!(got, totals, "totals {filter:?} {context}");
+            let states = store.subjects_state(filter).unwrap();
+            for (subject, seq) in &last {
+                assert_eq!(states[*subject].last, *seq, "last of subject {context}");
+            }
+            let mut lasts: Vec<u64> = last.values().copied().collect();
+            lasts.sort_unstable();
+            assert_eq!(
+                store.multi_last(filter, 0, 0).unwrap(),
+                lasts,
+                "multi last {filter:?} {context}"
+            );
+            for &from in &probes {
+                let want = all.iter().filter(|&&s| s >= from).count() as u64;
+                let got = store.num_pending(filter, from, false).unwrap();
+                assert_eq!(got, want, "pending {filter:?} from {from} {context}");
+                let want = lasts.iter().filter(|&&s| s >= from).count() as u64;
+                let got = store.num_pending(filter, from, true).unwrap();
+                assert_eq!(got, want, "last pending {filter:?} from {from} {context}");
+                let got = store.next(filter, from).unwrap().map(|m| m.seq);
+                assert_eq!(
+                    got,
+                    all.iter().find(|&&s| s >= from).copied(),
+                    "next {filter:?} {from} {context}"
+                );
+                let got = store.prev(filter, from).unwrap().map(|m| m.seq);
+                assert_eq!(
+                    got,
+                    all.iter().rfind(|&&s| s <= from).copied(),
+                    "prev {filter:?} {from} {context}"
+                );
+                if from > 0 && from <= self.last_seq {
+                    let mut want: BTreeMap<&[u8], u64> = BTreeMap::new();
+                    for s in all.iter().filter(|&&s| s <= from) {
+                        want.insert(&self.messages[s].subject, *s);
+                    }
+                    let mut want: Vec<u64> = want.into_values().collect();
+                    want.sort_unstable();
+                    assert_eq!(
+                        store.multi_last(filter, from, 0).unwrap(),
+                        want,
+                        "multi last to {from} {context}"
+                    );
+                }
+            }
+        }
+        let missing: Vec<u64> =
+            (self.first_seq()..=self.last_seq).filter(|s| !self.messages.contains_key(s)).collect();
+        let missing = if self.messages.is_empty() { vec![] } else { missing };
+        assert_eq!(store.deleted_seqs(usize::MAX), missing, "deleted {context}");
+    }
+}
