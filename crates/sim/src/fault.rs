@@ -105,6 +105,10 @@ impl World {
 
     /// Whether losing what `server` acknowledged leaves a majority that has not lost anything.
     pub fn may_lose(&self, server: usize) -> bool {
+        // Whoever does not run may know of a smaller group.
+        if self.hosts.iter().any(|host| host.created && host.process.is_none()) {
+            return false;
+        }
         let mut nodes = self.hosts.iter().filter_map(|h| h.node());
         let Some(first) = nodes.next() else { return false };
         let agreed = |n: &Node<_>| {
