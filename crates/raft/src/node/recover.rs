@@ -13,7 +13,7 @@ use stdx::time::Mono;
 use super::{Node, Quarantine, Role};
 use crate::checksum::Checksum;
 use crate::codec::append::AppendEntry;
-use crate::codec::peers::PeerState;
+use crate::codec::peers::{PeerList, PeerState};
 use crate::codec::snapshot::Snapshot;
 use crate::codec::subject::Inbox;
 use crate::codec::vote::{TermVote, VoteGuard};
@@ -76,6 +76,8 @@ pub struct Recovery<M: Mutation> {
     drop_log: bool,
     truncate: bool,
     changed: bool,
+    /// The members a newcomer was told of.
+    told: PeerList,
 }
 
 impl<M: Mutation> Recovery<M> {
@@ -97,12 +99,15 @@ impl<M: Mutation> Recovery<M> {
             }
         }
         let filed = found.peers.as_ref().and_then(|bytes| PeerState::decode(bytes).ok());
+        let told = filed.as_ref().map(|state| state.peers.clone()).unwrap_or_default();
         let peers = snapshot.as_ref().map(|s| s.peers.clone()).or(filed);
         let (voted, guard, vote_lost) = recover_vote(found, sum);
         // A copy that cannot be read may have said that the log is not to be trusted.
         log_lost |= found.vote_guard.is_some() && guard.is_none();
         let base = snapshot.as_ref().map_or(Position::ZERO, |s| s.position);
-        let unknown = guard.is_none() && (config.recovering && config.changed || config.joining);
+        let unread = found.vote_guard.is_some() && guard.is_none();
+        let new = config.recovering && config.changed || config.joining;
+        let unknown = unread || guard.is_none() && new;
         let changed = unknown || guard.is_some_and(|g| g.changed);
         Ok(Self {
             config,
@@ -118,6 +123,7 @@ impl<M: Mutation> Recovery<M> {
             drop_log,
             truncate: false,
             changed,
+            told,
         })
     }
 
@@ -203,7 +209,9 @@ impl<M: Mutation> Recovery<M> {
             Some(term) if !newly => term,
             Some(_) | None => self.voted.term,
         };
-        Some(Quarantine::new(term, log_lost, vote_lost, joining))
+        // A newcomer that restarts before it is level asks again.
+        let told = joining.then(|| self.told.clone());
+        Some(Quarantine { told, ..Quarantine::new(term, log_lost, vote_lost, joining) })
     }
 
     fn repair(&self) -> Option<Write> {
@@ -262,6 +270,7 @@ impl<M: Mutation> Recovery<M> {
             initializing,
             scale_up,
             quarantine,
+            opinion: None,
             transfer_target: false,
             announced: false,
             elect_at,
