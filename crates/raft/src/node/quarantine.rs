@@ -190,12 +190,8 @@ impl<M: Mutation> Node<M> {
         if votes < majority || opinion.request.term != self.term {
             return;
         }
-        let response = VoteResponse {
-            term: self.term,
-            peer: self.config.id,
-            granted: true,
-            unsure: false,
-        };
+        let response =
+            VoteResponse { term: self.term, peer: self.config.id, granted: true, unsure: false };
         let replies = opinion.replies.clone();
         for reply in replies {
             self.hold(Held::Message(Self::answer(reply, &response.encode())), out);
