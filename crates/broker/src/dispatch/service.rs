@@ -70,12 +70,7 @@ impl Parcel {
     /// A message that the server itself publishes.
     // Compat(CORE-045): the reference leaves the place of a missing reply subject empty in these,
     // so that two blanks stand in a row.
-    fn of_the_server(
-        subject: &[u8],
-        reply: Option<&[u8]>,
-        header: &[u8],
-        payload: &[u8],
-    ) -> Self {
+    fn of_the_server(subject: &[u8], reply: Option<&[u8]>, header: &[u8], payload: &[u8]) -> Self {
         let blank: &[u8] = if reply.is_none() { b" " } else { b"" };
         Self::build(subject, blank, reply, header, payload)
     }
