@@ -288,7 +288,7 @@ impl Worker {
             exporter.responses.refresh(run.subject, self.now.mono);
         }
         if let Some(sample) = answer.sample {
-            self.broker.samples.push(sample);
+            self.samples.push(sample);
         }
     }
 
@@ -439,7 +439,7 @@ impl Worker {
     ) {
         let latency = import.terms.export.as_ref().and_then(|export| export.latency.as_ref());
         let Some(latency) = latency else { return };
-        self.broker.samples.push(Sample {
+        self.samples.push(Sample {
             account: exporter.clone(),
             subject: latency.subject.clone(),
             outcome: Outcome::NoReply,
@@ -479,7 +479,7 @@ impl Worker {
             let next = broker.accounts().iter().filter_map(|a| a.expire_responses(now)).min();
             self.due = next.unwrap_or(NEVER);
         }
-        for sample in broker.samples.take() {
+        for sample in self.samples.take() {
             let mut id = Vec::with_capacity(22);
             self.base62(22, &mut id);
             let id = String::from_utf8_lossy(&id);
