@@ -316,7 +316,8 @@ impl World {
                 let forged = AppendResponse { position, peer, success: true };
                 (Channel::AppendReply, forged.encode().to_vec())
             }
-            3 => {
+            // A group still being discovered counts votes of names it does not know.
+            3 if node.peers().len() == node.cluster_size() => {
                 let forged = VoteResponse { term, peer: stranger, granted: true, unsure: false };
                 (Channel::VoteReply, forged.encode().to_vec())
             }

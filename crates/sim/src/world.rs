@@ -906,6 +906,12 @@ impl World {
                     // Taken back into the group after it was deleted here.
                     self.create(server)?;
                 }
+                if runs && members.contains(&server) {
+                    // The layer above keeps newcomers informed.
+                    let ids: Vec<PeerId> = members.iter().map(|&s| self.ids[s]).collect();
+                    let peers = PeerState::of(&ids);
+                    self.input(server, |node, _, out| node.update_known_peers(&peers, out))?;
+                }
                 if runs && !members.contains(&server) && self.member_count_settled() {
                     self.retire(server);
                 }

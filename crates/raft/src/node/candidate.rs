@@ -149,7 +149,8 @@ impl<M: Mutation> Node<M> {
                 }
             }
             Role::Candidate | Role::Leader if response.term > self.term => {
-                if self.members.removed_at(response.peer).is_none() {
+                let rejoin = self.config.timing.removed_rejoin;
+                if !self.members.is_gone(response.peer, now, rejoin) {
                     self.adopt_term(response.term, out);
                     self.become_follower(None, now, out);
                 }
@@ -187,7 +188,9 @@ impl<M: Mutation> Node<M> {
             return;
         }
         // Who was removed cannot disturb the group by raising its own term.
-        if self.members.removed_at(request.candidate).is_some() {
+        let rejoin = self.config.timing.removed_rejoin;
+        let gone = self.members.is_gone(request.candidate, now, rejoin);
+        if gone && self.quarantine.is_none() && request.term > Term(0) {
             return;
         }
         let empty = self.log.last().index == LogIndex(0);

@@ -24,7 +24,7 @@ use smallvec::SmallVec;
 use stdx::time::Mono;
 
 use super::{Held, Node};
-use crate::codec::peers::PeerList;
+use crate::codec::peers::{PeerList, PeerState};
 use crate::codec::subject::ReplySubject;
 use crate::codec::vote::{VoteRequest, VoteResponse};
 use crate::effects::{Dest, Effects, Notice, Send, Write};
@@ -137,6 +137,15 @@ impl<M: Mutation> Node<M> {
         // A vote for ourselves stands for "already voted": we never campaign in this term.
         self.vote = Some(self.config.id);
         self.persist_vote(out);
+    }
+
+    /// Tells a newcomer who the members are by now: they may have changed since it was created, and
+    /// it waits for a majority of those it knows. No effect on a node that is level.
+    pub fn update_known_peers(&mut self, peers: &PeerState, out: &mut Effects) {
+        if let Some(quarantine) = self.quarantine.as_mut().filter(|q| q.told.is_some()) {
+            quarantine.told = Some(peers.peers.clone());
+            self.persist(Write::Peers(peers.clone()), out);
+        }
     }
 
     /// Passes a vote request on to the members this newcomer was told of.

@@ -74,6 +74,7 @@ pub struct Recovery<M: Mutation> {
     commit: LogIndex,
     snapshot: Option<Snapshot>,
     drop_log: bool,
+    bad_snapshot: bool,
     truncate: bool,
     changed: bool,
     /// The members a newcomer was told of.
@@ -89,13 +90,13 @@ impl<M: Mutation> Recovery<M> {
         found: &Found,
     ) -> Result<Self, RecoverError> {
         let mut log_lost = found.log_lost;
-        let mut drop_log = false;
+        let (mut drop_log, mut bad_snapshot) = (false, false);
         let mut snapshot = None;
         // Compat(RAFT-022): a memory log starts empty, and a snapshot without its log is no use.
         if let Some(bytes) = found.snapshot.as_ref().filter(|_| !config.memory_log) {
             match Snapshot::decode(bytes, sum) {
                 Ok(read) => snapshot = Some(read),
-                Err(_) => (log_lost, drop_log) = (true, true),
+                Err(_) => (log_lost, drop_log, bad_snapshot) = (true, true, true),
             }
         }
         let filed = found.peers.as_ref().and_then(|bytes| PeerState::decode(bytes).ok());
@@ -121,6 +122,7 @@ impl<M: Mutation> Recovery<M> {
             commit: base.index,
             snapshot,
             drop_log,
+            bad_snapshot,
             truncate: false,
             changed,
             told,
@@ -167,8 +169,13 @@ impl<M: Mutation> Recovery<M> {
     pub fn finish(mut self, now: Mono, out: &mut Effects) -> Node<M> {
         self.commit = self.commit.min(self.log.last().index);
         let quarantine = self.judge();
+        let drop_snapshot = self.bad_snapshot;
         let repair = self.repair();
         let mut node = self.assemble(quarantine, now);
+        if drop_snapshot {
+            // Or it would be found again after the log has grown anew.
+            node.persist(Write::DropSnapshot, out);
+        }
         if let Some(write) = repair {
             node.persist(write, out);
         }
