@@ -281,6 +281,7 @@ impl Runner<'_> {
     }
 
     fn get(&mut self, method: &str, path: &str, checks: &[Check]) -> Step0 {
+        let written = path;
         let path = self.substitute(path);
         let addr = self.server()?.http_addr();
         let checks: Vec<Check> = checks
@@ -301,7 +302,7 @@ impl Runner<'_> {
             }
             std::thread::sleep(Duration::from_millis(20));
         }
-        let _ = writeln!(self.transcript, "{method} {path}");
+        let _ = writeln!(self.transcript, "{method} {written}");
         checks.iter().for_each(|c| {
             let _ = writeln!(self.transcript, "| {}", c.text);
         });
