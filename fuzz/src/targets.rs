@@ -4,7 +4,7 @@ mod configuration;
 mod protocol;
 mod subjects;
 
-use crate::{Shape, Target};
+use crate::Target;
 
 /// All targets, by name.
 pub const ALL: &[Target] = &[
@@ -16,23 +16,12 @@ pub const ALL: &[Target] = &[
     configuration::NAMES,
     subjects::MAPPING,
     subjects::MATCHING,
-    SCRIPT,
 ];
 
 /// The target called `name`.
 pub fn find(name: &str) -> Option<&'static Target> {
     ALL.iter().find(|t| t.name == name)
 }
-
-/// The language of conformance scripts.
-const SCRIPT: Target = Target {
-    name: "script",
-    words: &["server", "client A", "A> ", "A< ", "A>> ", "| ", "GET /", "# contract: X-1\n", "\\x"],
-    run: |bytes| match conformance::Script::parse("fuzz", &String::from_utf8_lossy(bytes)) {
-        Ok(script) => Shape::of("script").and(Shape::count(script.steps.len())),
-        Err(why) => Shape::of(why.rsplit_once(": ").map_or(why.as_str(), |(reason, _)| reason)),
-    },
-};
 
 #[cfg(test)]
 mod tests {

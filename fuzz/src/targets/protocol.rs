@@ -28,7 +28,7 @@ pub(super) const PARSER: Target = Target {
     run: parser,
 };
 
-const LIMITS: Limits = Limits { max_control_line: 4096, max_payload: 1 << 20 };
+const LIMITS: Limits = Limits { max_control_line: 4096, max_payload: 1 << 20, headers: true };
 
 fn parser(bytes: &[u8]) -> Shape {
     let Some((&cut, rest)) = bytes.split_first() else { return Shape::count(0) };
