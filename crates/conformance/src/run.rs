@@ -281,11 +281,7 @@ impl Runner<'_> {
     }
 
     fn get(&mut self, method: &str, path: &str, checks: &[Check]) -> Step0 {
-<<<<<<< HEAD
-        let shown = path;
-=======
         let written = path;
->>>>>>> tools
         let path = self.substitute(path);
         let addr = self.server()?.http_addr();
         let checks: Vec<Check> = checks
@@ -306,12 +302,7 @@ impl Runner<'_> {
             }
             std::thread::sleep(Duration::from_millis(20));
         }
-<<<<<<< HEAD
-        // As written: what stands for a number of one server differs on the other.
-        let _ = writeln!(self.transcript, "{method} {shown}");
-=======
         let _ = writeln!(self.transcript, "{method} {written}");
->>>>>>> tools
         checks.iter().for_each(|c| {
             let _ = writeln!(self.transcript, "| {}", c.text);
         });
