@@ -4,6 +4,8 @@
 //! sizes (defaults 1,000,000 each); `STORE_DIR` keeps the directories for a run of another server
 //! on the same data.
 
+#![allow(clippy::unwrap_used, reason = "a bench may unwrap")]
+
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -134,15 +136,19 @@ impl Bench {
         let meta = format!(
             r#"{{"Created":"2026-01-01T00:00:00Z","name":"{name}","subjects":["{name}.>"],"retention":"limits","max_consumers":-1,"max_msgs":-1,"max_bytes":-1,"max_age":0,"max_msgs_per_subject":-1,"max_msg_size":-1,"discard":"old","storage":"file","num_replicas":1,"duplicate_window":120000000000}}"#
         );
-        FileStore::open(disk, settings, Options::default(), meta.as_bytes(), Timestamp(1)).unwrap().0
+        FileStore::open(disk, settings, Options::default(), meta.as_bytes(), Timestamp(1))
+            .unwrap()
+            .0
     }
 
     fn run<T>(&self, what: &str, ops: u64, f: impl FnOnce() -> T) -> T {
-        let before = [&self.counts.reads, &self.counts.writes, &self.counts.syncs].map(|c| c.load(Relaxed));
+        let before =
+            [&self.counts.reads, &self.counts.writes, &self.counts.syncs].map(|c| c.load(Relaxed));
         let (cpu, start) = (cpu_us(), Instant::now());
         let out = f();
         let (wall, cpu) = (start.elapsed(), cpu_us() - cpu);
-        let after = [&self.counts.reads, &self.counts.writes, &self.counts.syncs].map(|c| c.load(Relaxed));
+        let after =
+            [&self.counts.reads, &self.counts.writes, &self.counts.syncs].map(|c| c.load(Relaxed));
         println!(
             "{what:44} {ops:>9} ops  {:>9.3} us wall/op {:>9.3} us cpu/op  {:>8.3} s  reads {} writes {} syncs {}",
             wall.as_secs_f64() * 1e6 / ops as f64,
@@ -156,7 +162,16 @@ impl Bench {
     }
 }
 
-fn append(bench: &Bench, store: &mut FileStore<Counted>, what: &str, n: u64, run: u64, bytes: usize, sync: bool, subject: impl Fn(u64, &mut Vec<u8>)) {
+fn append(
+    bench: &Bench,
+    store: &mut FileStore<Counted>,
+    what: &str,
+    n: u64,
+    run: u64,
+    bytes: usize,
+    sync: bool,
+    subject: impl Fn(u64, &mut Vec<u8>),
+) {
     let payload = vec![b'x'; bytes];
     let mut text = Vec::new();
     bench.run(what, n, || {
@@ -209,7 +224,16 @@ fn throughput(bench: &Bench, n: u64) {
     append(bench, &mut store, "append 1 KB, runs of 256", n / 4, 256, 1024, false, few("B", 1000));
     drop(store);
     let mut store = bench.open("C");
-    append(bench, &mut store, "append 128 B, one sync per 256", n / 4, 256, 128, true, few("C", 1000));
+    append(
+        bench,
+        &mut store,
+        "append 128 B, one sync per 256",
+        n / 4,
+        256,
+        128,
+        true,
+        few("C", 1000),
+    );
 }
 
 fn one_message_per_key(bench: &Bench, keys: u64) {
@@ -217,11 +241,22 @@ fn one_message_per_key(bench: &Bench, keys: u64) {
     let before = resident();
     let mut store = bench.open("K");
     append(bench, &mut store, "append 64 B, a new key each", keys, 256, 64, false, &subject);
-    println!("{:44} {:>9.1} resident, {:.1} counted", "bytes per key while appending", (resident() - before) as f64 / keys as f64, store.memory() as f64 / keys as f64);
+    println!(
+        "{:44} {:>9.1} resident, {:.1} counted",
+        "bytes per key while appending",
+        (resident() - before) as f64 / keys as f64,
+        store.memory() as f64 / keys as f64
+    );
     drop(store);
     let before = resident();
-    let mut store = bench.run("recovery without index, one message a key", keys, || bench.open("K"));
-    println!("{:44} {:>9.1} resident, {:.1} counted", "bytes per key after recovery", resident().saturating_sub(before) as f64 / keys as f64, store.memory() as f64 / keys as f64);
+    let mut store =
+        bench.run("recovery without index, one message a key", keys, || bench.open("K"));
+    println!(
+        "{:44} {:>9.1} resident, {:.1} counted",
+        "bytes per key after recovery",
+        resident().saturating_sub(before) as f64 / keys as f64,
+        store.memory() as f64 / keys as f64
+    );
     assert_eq!(store.state().num_subjects, keys);
     let mut text = Vec::new();
     let lookups = 200_000.min(keys);
@@ -241,7 +276,12 @@ fn one_message_per_key(bench: &Bench, keys: u64) {
     drop(store);
     let before = resident();
     let store = bench.run("recovery with index", keys, || bench.open("K"));
-    println!("{:44} {:>9.1} resident, {:.1} counted", "bytes per key from the index", resident().saturating_sub(before) as f64 / keys as f64, store.memory() as f64 / keys as f64);
+    println!(
+        "{:44} {:>9.1} resident, {:.1} counted",
+        "bytes per key from the index",
+        resident().saturating_sub(before) as f64 / keys as f64,
+        store.memory() as f64 / keys as f64
+    );
     assert_eq!(store.state().num_subjects, keys);
     drop(store);
     let _ = std::fs::remove_file(bench.dir.join("jetstream/$G/streams/K/msgs/index.db"));
@@ -249,7 +289,16 @@ fn one_message_per_key(bench: &Bench, keys: u64) {
 
 fn many_messages(bench: &Bench, msgs: u64) {
     let mut store = bench.open("M");
-    append(bench, &mut store, "append 64 B over 50k subjects", msgs, 256, 64, false, few("M", 50_000));
+    append(
+        bench,
+        &mut store,
+        "append 64 B over 50k subjects",
+        msgs,
+        256,
+        64,
+        false,
+        few("M", 50_000),
+    );
     drop(store);
     let mut store = bench.run("recovery without index, 50k subjects", msgs, || bench.open("M"));
     assert_eq!(store.state().msgs, msgs);

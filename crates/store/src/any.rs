@@ -20,7 +20,13 @@ pub trait MessageStore {
     /// Stores a message at the next sequence; returns the sequence and what completes with it.
     fn append(&mut self, message: &NewMessage<'_>, now: Timestamp) -> Result<(u64, Ticket)>;
     /// Stores a message at a given sequence and time.
-    fn append_at(&mut self, message: &NewMessage<'_>, seq: u64, ts: Timestamp, check_discard: bool) -> Result<Ticket>;
+    fn append_at(
+        &mut self,
+        message: &NewMessage<'_>,
+        seq: u64,
+        ts: Timestamp,
+        check_discard: bool,
+    ) -> Result<Ticket>;
     /// Uses up sequences without storing anything.
     fn skip_many(&mut self, seq: u64, num: u64, now: Timestamp) -> Result<Ticket>;
     /// Loads by sequence.
@@ -34,7 +40,8 @@ pub trait MessageStore {
     /// Number and bounds of matches from a sequence on.
     fn filtered_state(&mut self, filter: &Filter, from: u64) -> Result<SimpleState>;
     /// Last sequences of all subjects a filter selects.
-    fn multi_last(&mut self, filter: &Filter, max_seq: u64, max_allowed: usize) -> Result<Vec<u64>>;
+    fn multi_last(&mut self, filter: &Filter, max_seq: u64, max_allowed: usize)
+    -> Result<Vec<u64>>;
     /// Number of messages by subject.
     fn subjects_totals(&self, filter: &Filter) -> HashMap<Box<[u8]>, u64>;
     /// Sequence of the first message at or after a time.
@@ -59,7 +66,13 @@ impl<D: Disk> MessageStore for FileStore<D> {
     fn append(&mut self, message: &NewMessage<'_>, now: Timestamp) -> Result<(u64, Ticket)> {
         Self::append(self, message, now).map(|a| (a.seq, a.ticket))
     }
-    fn append_at(&mut self, message: &NewMessage<'_>, seq: u64, ts: Timestamp, check_discard: bool) -> Result<Ticket> {
+    fn append_at(
+        &mut self,
+        message: &NewMessage<'_>,
+        seq: u64,
+        ts: Timestamp,
+        check_discard: bool,
+    ) -> Result<Ticket> {
         Self::append_at(self, message, seq, ts, check_discard).map(|a| a.ticket)
     }
     fn skip_many(&mut self, seq: u64, num: u64, now: Timestamp) -> Result<Ticket> {
@@ -80,7 +93,12 @@ impl<D: Disk> MessageStore for FileStore<D> {
     fn filtered_state(&mut self, filter: &Filter, from: u64) -> Result<SimpleState> {
         Self::filtered_state(self, filter, from)
     }
-    fn multi_last(&mut self, filter: &Filter, max_seq: u64, max_allowed: usize) -> Result<Vec<u64>> {
+    fn multi_last(
+        &mut self,
+        filter: &Filter,
+        max_seq: u64,
+        max_allowed: usize,
+    ) -> Result<Vec<u64>> {
         Self::multi_last(self, filter, max_seq, max_allowed)
     }
     fn subjects_totals(&self, filter: &Filter) -> HashMap<Box<[u8]>, u64> {
@@ -116,7 +134,13 @@ impl MessageStore for MemStore {
     fn append(&mut self, message: &NewMessage<'_>, now: Timestamp) -> Result<(u64, Ticket)> {
         Self::append(self, message, now).map(|seq| (seq, Ticket(0)))
     }
-    fn append_at(&mut self, message: &NewMessage<'_>, seq: u64, ts: Timestamp, check_discard: bool) -> Result<Ticket> {
+    fn append_at(
+        &mut self,
+        message: &NewMessage<'_>,
+        seq: u64,
+        ts: Timestamp,
+        check_discard: bool,
+    ) -> Result<Ticket> {
         Self::append_at(self, message, seq, ts, check_discard).map(|_| Ticket(0))
     }
     fn skip_many(&mut self, seq: u64, num: u64, now: Timestamp) -> Result<Ticket> {
@@ -137,7 +161,12 @@ impl MessageStore for MemStore {
     fn filtered_state(&mut self, filter: &Filter, from: u64) -> Result<SimpleState> {
         Ok(Self::filtered_state(self, filter, from))
     }
-    fn multi_last(&mut self, filter: &Filter, max_seq: u64, max_allowed: usize) -> Result<Vec<u64>> {
+    fn multi_last(
+        &mut self,
+        filter: &Filter,
+        max_seq: u64,
+        max_allowed: usize,
+    ) -> Result<Vec<u64>> {
         Self::multi_last(self, filter, max_seq, max_allowed)
     }
     fn subjects_totals(&self, filter: &Filter) -> HashMap<Box<[u8]>, u64> {

@@ -53,7 +53,8 @@ pub(crate) fn decompress_block(bytes: &[u8], file: &str) -> Result<Vec<u8>> {
     let head = r.take(3);
     let algorithm = r.u8();
     let size = r.uvarint();
-    let (Some(MAGIC), Some(algorithm), Some(size)) = (head.and_then(|h| h.try_into().ok()), algorithm, size)
+    let (Some(MAGIC), Some(algorithm), Some(size)) =
+        (head.and_then(|h| h.try_into().ok()), algorithm, size)
     else {
         return Err(Error::corrupt(file, "compression header is cut short"));
     };

@@ -134,7 +134,8 @@ impl Encryption {
         if file.len() < MIN_KEY_FILE {
             return Err(Error::BadKeyFile(name.into()));
         }
-        let keys = std::iter::once((&self.key, false)).chain(self.previous.iter().map(|k| (k, true)));
+        let keys =
+            std::iter::once((&self.key, false)).chain(self.previous.iter().map(|k| (k, true)));
         for (key, old) in keys {
             let kek = self.derive(key, context);
             for cipher in [self.cipher, self.cipher.other()] {
@@ -211,7 +212,8 @@ mod tests {
     #[test]
     fn keys_open_under_either_cipher_and_the_previous_key() {
         for cipher in [Cipher::ChaCha, Cipher::Aes] {
-            let old = Encryption { cipher, key: b"s3cr3t".to_vec(), previous: None, info: "$G".into() };
+            let old =
+                Encryption { cipher, key: b"s3cr3t".to_vec(), previous: None, info: "$G".into() };
             let (secret, file) = old.generate("S:1", &random).unwrap();
             assert_eq!(file.len(), cipher.nonce_len() + 48);
             let new = Encryption {

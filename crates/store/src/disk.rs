@@ -78,7 +78,10 @@ pub(crate) fn read_all<D: Disk>(disk: &D, path: &str, limit: u64) -> io::Result<
     let file = disk.open(path, Open::Read)?;
     let size = file.size()?;
     if size > limit {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "file is larger than its kind can be"));
+        return Err(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            "file is larger than its kind can be",
+        ));
     }
     let mut bytes = vec![0; size as usize];
     let n = file.read_at(&mut bytes, 0)?;

@@ -109,7 +109,11 @@ mod tests {
             ("a.b", "a", false),
         ];
         for (pattern, subject, expected) in cases {
-            assert_eq!(pattern_matches(pattern.as_bytes(), subject.as_bytes()), expected, "{pattern} {subject}");
+            assert_eq!(
+                pattern_matches(pattern.as_bytes(), subject.as_bytes()),
+                expected,
+                "{pattern} {subject}"
+            );
         }
     }
 

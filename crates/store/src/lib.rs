@@ -45,8 +45,8 @@ pub use crypt::{Cipher, Encryption};
 pub use error::{Error, Result};
 pub use file::append::NewMessage;
 pub use file::{
-    Appended, ColdRead, Expired, Fetched, FileStore, Loaded, Recovery, Removed, SnapshotFile, SyncJob,
-    Synced, Ticket, restore_files,
+    Appended, ColdRead, Expired, Fetched, FileStore, Loaded, Recovery, Removed, SnapshotFile,
+    SyncJob, Synced, Ticket, restore_files,
 };
 pub use filter::{Filter, has_wildcard, pattern_matches};
 pub use mem::MemStore;

@@ -77,7 +77,13 @@ impl MemStore {
     }
 
     /// Stores a message at a given sequence and time (replication).
-    pub fn append_at(&mut self, m: &NewMessage<'_>, seq: u64, ts: Timestamp, check_discard: bool) -> Result<u64> {
+    pub fn append_at(
+        &mut self,
+        m: &NewMessage<'_>,
+        seq: u64,
+        ts: Timestamp,
+        check_discard: bool,
+    ) -> Result<u64> {
         if m.record_len() > MAX_RECORD {
             return Err(Error::MsgTooLarge(m.record_len()));
         }
@@ -137,7 +143,10 @@ impl MemStore {
         let own = self.subjects.get(m.subject);
         let total = own.map_or(0, |s| s.len() as u64);
         let over = self.settings.max_msgs_per_subject.is_some_and(|max| max > 0 && total + 1 > max);
-        if over && self.settings.discard_new_per_subject && header_value(m.header, b"Nats-Rollup").is_none() {
+        if over
+            && self.settings.discard_new_per_subject
+            && header_value(m.header, b"Nats-Rollup").is_none()
+        {
             return Err(Error::MaxMsgsPerSubject);
         }
         let frees = own
@@ -145,7 +154,12 @@ impl MemStore {
             .and_then(|s| s.first())
             .and_then(|seq| self.messages.get(seq))
             .map(size);
-        if frees.is_none() && self.settings.max_msgs.is_some_and(|max| max > 0 && self.messages.len() as u64 >= max) {
+        if frees.is_none()
+            && self
+                .settings
+                .max_msgs
+                .is_some_and(|max| max > 0 && self.messages.len() as u64 >= max)
+        {
             return Err(Error::MaxMsgs);
         }
         let full = self.settings.max_bytes.is_some_and(|max| max > 0 && self.bytes + new > max);
@@ -157,8 +171,12 @@ impl MemStore {
 
     fn enforce(&mut self, subject: &[u8]) {
         if let Some(max) = self.settings.max_msgs_per_subject.filter(|&max| max > 0) {
-            while let Some(first) =
-                self.subjects.get(subject).filter(|s| s.len() as u64 > max).and_then(BTreeSet::first).copied()
+            while let Some(first) = self
+                .subjects
+                .get(subject)
+                .filter(|s| s.len() as u64 > max)
+                .and_then(BTreeSet::first)
+                .copied()
             {
                 self.take(first);
             }
@@ -232,12 +250,22 @@ impl MemStore {
             let seq = self.subjects.get(&**subject)?.range(..=from).next_back()?;
             return self.messages.get(seq).cloned();
         }
-        self.messages.range(..=from).rev().map(|(_, m)| m).find(|m| filter.matches(&m.subject)).cloned()
+        self.messages
+            .range(..=from)
+            .rev()
+            .map(|(_, m)| m)
+            .find(|m| filter.matches(&m.subject))
+            .cloned()
     }
 
-    fn matching<'a>(&'a self, filter: &'a Filter) -> Box<dyn Iterator<Item = (&'a Bytes, &'a BTreeSet<u64>)> + 'a> {
+    fn matching<'a>(
+        &'a self,
+        filter: &'a Filter,
+    ) -> Box<dyn Iterator<Item = (&'a Bytes, &'a BTreeSet<u64>)> + 'a> {
         match filter {
-            Filter::Literal(subject) => Box::new(self.subjects.get_key_value(&**subject).into_iter()),
+            Filter::Literal(subject) => {
+                Box::new(self.subjects.get_key_value(&**subject).into_iter())
+            }
             _ => Box::new(self.subjects.iter().filter(|(s, _)| filter.matches(s))),
         }
     }
@@ -274,17 +302,25 @@ impl MemStore {
     pub fn subjects_state(&self, filter: &Filter) -> BTreeMap<Box<[u8]>, SimpleState> {
         self.matching(filter)
             .map(|(s, seqs)| {
-                let (first, last) = (seqs.first().copied().unwrap_or(0), seqs.last().copied().unwrap_or(0));
+                let (first, last) =
+                    (seqs.first().copied().unwrap_or(0), seqs.last().copied().unwrap_or(0));
                 ((**s).into(), SimpleState { msgs: seqs.len() as u64, first, last })
             })
             .collect()
     }
 
     /// The last sequence of every subject the filter selects, not after `max_seq` (0: any).
-    pub fn multi_last(&self, filter: &Filter, max_seq: u64, max_allowed: usize) -> Result<Vec<u64>> {
+    pub fn multi_last(
+        &self,
+        filter: &Filter,
+        max_seq: u64,
+        max_allowed: usize,
+    ) -> Result<Vec<u64>> {
         let max_seq = if max_seq == 0 { u64::MAX } else { max_seq };
-        let mut out: Vec<u64> =
-            self.matching(filter).filter_map(|(_, seqs)| seqs.range(..=max_seq).next_back().copied()).collect();
+        let mut out: Vec<u64> = self
+            .matching(filter)
+            .filter_map(|(_, seqs)| seqs.range(..=max_seq).next_back().copied())
+            .collect();
         if max_allowed > 0 && out.len() > max_allowed {
             return Err(Error::TooManyResults);
         }
@@ -319,7 +355,8 @@ impl MemStore {
         let all: Vec<u64> = match filter {
             Filter::All => self.messages.keys().copied().collect(),
             _ => {
-                let mut all: Vec<u64> = self.matching(filter).flat_map(|(_, s)| s.iter().copied()).collect();
+                let mut all: Vec<u64> =
+                    self.matching(filter).flat_map(|(_, s)| s.iter().copied()).collect();
                 all.sort_unstable();
                 all
             }
@@ -360,7 +397,9 @@ impl MemStore {
         if let Some(age) = self.settings.max_age {
             let floor = now.0.saturating_sub(i64::try_from(age.as_nanos()).unwrap_or(i64::MAX));
             let old = self.messages.values().take_while(|m| m.ts.0 <= floor);
-            doomed.extend(old.filter(|m| m.header.is_empty() || message_ttl(&m.header) >= 0).map(|m| m.seq));
+            doomed.extend(
+                old.filter(|m| m.header.is_empty() || message_ttl(&m.header) >= 0).map(|m| m.seq),
+            );
         }
         doomed.extend(self.ttls.due(now.0).into_iter().map(|(seq, _)| seq));
         doomed.sort_unstable();
@@ -390,7 +429,14 @@ impl MemStore {
         let s = self.state();
         let set: SeqSet = self.deleted_seqs(usize::MAX).into_iter().collect();
         let deleted = if set.is_empty() { vec![] } else { vec![Deleted::Set(set)] };
-        ReplicatedState { msgs: s.msgs, bytes: s.bytes, first_seq: s.first_seq, last_seq: s.last_seq, failed, deleted }
+        ReplicatedState {
+            msgs: s.msgs,
+            bytes: s.bytes,
+            first_seq: s.first_seq,
+            last_seq: s.last_seq,
+            failed,
+            deleted,
+        }
     }
 
     /// Takes over new settings; lowered limits apply at once.

@@ -56,7 +56,11 @@ const LIMIT: u64 = 16 << 20;
 ///
 /// Fails with [`Error::Corrupt`] when the checksum does not match: the asset is then skipped with
 /// a warning, never deleted.
-pub fn read<D: Disk>(disk: &D, place: &Document, encryption: Option<&Encryption>) -> Result<Vec<u8>> {
+pub fn read<D: Disk>(
+    disk: &D,
+    place: &Document,
+    encryption: Option<&Encryption>,
+) -> Result<Vec<u8>> {
     let key = match read_all(disk, &place.key(), 1 << 16) {
         Ok(bytes) => Some(bytes),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => None,
@@ -70,8 +74,13 @@ pub fn read<D: Disk>(disk: &D, place: &Document, encryption: Option<&Encryption>
     read_with(disk, place, secret.as_ref())
 }
 
-pub(crate) fn read_with<D: Disk>(disk: &D, place: &Document, secret: Option<&Secret>) -> Result<Vec<u8>> {
-    let read = |path: String, limit| read_all(disk, &path, limit).map_err(|e| Error::io("read", &path, e));
+pub(crate) fn read_with<D: Disk>(
+    disk: &D,
+    place: &Document,
+    secret: Option<&Secret>,
+) -> Result<Vec<u8>> {
+    let read =
+        |path: String, limit| read_all(disk, &path, limit).map_err(|e| Error::io("read", &path, e));
     let stored = read(place.text(), LIMIT)?;
     let sum = read(place.sum(), 1 << 12)?;
     if place.checksum(&stored).as_bytes() != sum.trim_ascii() {
@@ -79,14 +88,17 @@ pub(crate) fn read_with<D: Disk>(disk: &D, place: &Document, secret: Option<&Sec
     }
     match secret {
         None => Ok(stored),
-        Some(secret) => {
-            secret.unseal(&stored).ok_or_else(|| Error::WrongKey(place.text()))
-        }
+        Some(secret) => secret.unseal(&stored).ok_or_else(|| Error::WrongKey(place.text())),
     }
 }
 
 /// Writes a document and its checksum, durably, names included.
-pub(crate) fn write<D: Disk>(disk: &D, place: &Document, text: &[u8], secret: Option<&Secret>) -> Result<()> {
+pub(crate) fn write<D: Disk>(
+    disk: &D,
+    place: &Document,
+    text: &[u8],
+    secret: Option<&Secret>,
+) -> Result<()> {
     let stored = match secret {
         None => text.to_vec(),
         Some(secret) => secret.seal(text, &|out| disk.random(out))?,

@@ -62,6 +62,7 @@ impl Schedules {
         }
     }
 
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.by_subject.len()
     }
@@ -77,7 +78,11 @@ impl Schedules {
             .range(..=(now, u64::MAX))
             .filter_map(|&(at, seq)| {
                 let subject = self.by_seq.get(&seq)?;
-                (!self.in_flight.contains(subject)).then(|| Due { seq, subject: subject.clone(), at })
+                (!self.in_flight.contains(subject)).then(|| Due {
+                    seq,
+                    subject: subject.clone(),
+                    at,
+                })
             })
             .collect();
         due.sort_unstable_by_key(|d| d.seq);

@@ -215,7 +215,8 @@ mod tests {
 
     #[test]
     fn json_of_old_servers_is_read() {
-        let json = br#"{"messages":2,"bytes":60,"first_seq":1,"last_seq":4,"clfs":1,"deleted":[2,3]}"#;
+        let json =
+            br#"{"messages":2,"bytes":60,"first_seq":1,"last_seq":4,"clfs":1,"deleted":[2,3]}"#;
         let state = ReplicatedState::decode(json).unwrap();
         assert_eq!((state.msgs, state.failed, state.deleted[0].len()), (2, 1, 2));
     }

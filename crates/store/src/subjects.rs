@@ -295,7 +295,8 @@ impl Subjects {
             let mut at = if page == 0 { UNIT } else { 0 };
             std::iter::from_fn(move || {
                 loop {
-                    let len = usize::from(u16::from_le_bytes([*bytes.get(at + 8)?, *bytes.get(at + 9)?]));
+                    let len =
+                        usize::from(u16::from_le_bytes([*bytes.get(at + 8)?, *bytes.get(at + 9)?]));
                     let id = page as u32 * UNITS_PER_PAGE + (at / UNIT) as u32;
                     let freed = u64_at(bytes, at) == FREED;
                     let text = bytes.get(at + FIXED..at + FIXED + len)?;

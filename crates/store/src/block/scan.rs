@@ -110,7 +110,8 @@ fn note(out: &mut Scan, record: &Record<'_>, at: usize, last: &mut u64, hasher: 
                 subject_hash: hasher.hash_one(record.subject()),
                 subject_len: record.subject().len() as u16,
                 has_ttl: !header.is_empty() && header_value(header, b"Nats-TTL").is_some(),
-                has_schedule: !header.is_empty() && header_value(header, b"Nats-Schedule").is_some(),
+                has_schedule: !header.is_empty()
+                    && header_value(header, b"Nats-Schedule").is_some(),
             });
         }
     }
@@ -183,7 +184,7 @@ fn fill_bounds(out: &mut Scan, plain: &[u8], key: &HashKey) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{put_empty, put_message, TOMBSTONE};
+    use crate::record::{TOMBSTONE, put_empty, put_message};
     use proptest::prelude::*;
 
     fn block(n: u64) -> (Vec<u8>, Vec<usize>, HashKey) {
@@ -204,7 +205,12 @@ mod tests {
         for cut in starts[4] + 1..bytes.len() {
             let s = scan(&bytes[..cut], &key, &FixedState::with_seed(1));
             assert_eq!(s.messages.len(), 4);
-            let hole = Hole { offset: starts[4] as u64, len: (cut - starts[4]) as u64, after: 4, before: 0 };
+            let hole = Hole {
+                offset: starts[4] as u64,
+                len: (cut - starts[4]) as u64,
+                after: 4,
+                before: 0,
+            };
             assert_eq!(s.holes, [hole]);
         }
     }
@@ -221,9 +227,15 @@ mod tests {
                 let hit = starts.iter().rposition(|&at| at <= byte).unwrap() as u64 + 1;
                 let got: Vec<u64> = s.messages.iter().map(|m| m.seq).collect();
                 let missing: Vec<u64> = (1..=6).filter(|s| !got.contains(s)).collect();
-                assert!(missing.is_empty() || missing == [hit], "byte {byte} bit {bit}: {missing:?}");
+                assert!(
+                    missing.is_empty() || missing == [hit],
+                    "byte {byte} bit {bit}: {missing:?}"
+                );
                 if let [hole] = s.holes[..] {
-                    assert_eq!((hole.after, hole.before), (hit - 1, if hit == 6 { 0 } else { hit + 1 }));
+                    assert_eq!(
+                        (hole.after, hole.before),
+                        (hit - 1, if hit == 6 { 0 } else { hit + 1 })
+                    );
                 }
             }
         }

@@ -45,7 +45,11 @@ impl<D: Disk> ConsumerFile<D> {
         Ok((file, state))
     }
 
-    fn open_secret(&mut self, document: &[u8], encryption: Option<&Encryption>) -> Result<Option<ConsumerState>> {
+    fn open_secret(
+        &mut self,
+        document: &[u8],
+        encryption: Option<&Encryption>,
+    ) -> Result<Option<ConsumerState>> {
         let key_path = self.place.key();
         let has_key = exists(&self.disk, &key_path).map_err(|e| Error::io("open", &key_path, e))?;
         let Some(encryption) = encryption else {
@@ -59,11 +63,13 @@ impl<D: Disk> ConsumerFile<D> {
         };
         if !has_key {
             // In the clear until now, or new.
-            let text = meta::read_with(&self.disk, &self.place, None).unwrap_or_else(|_| document.to_vec());
+            let text = meta::read_with(&self.disk, &self.place, None)
+                .unwrap_or_else(|_| document.to_vec());
             let state = self.read_state(None)?;
             return self.seal_anew(encryption, &text, state);
         }
-        let bytes = read_all(&self.disk, &key_path, 1 << 16).map_err(|e| Error::io("read", &key_path, e))?;
+        let bytes = read_all(&self.disk, &key_path, 1 << 16)
+            .map_err(|e| Error::io("read", &key_path, e))?;
         let opened = encryption.open(&self.place.context, &bytes, &key_path)?;
         let state = self.read_state(Some(&opened.secret))?;
         let text = meta::read_with(&self.disk, &self.place, Some(&opened.secret));
@@ -194,11 +200,15 @@ mod tests {
             e(Cipher::ChaCha, "two", None),
         ];
         for step in &steps {
-            let (file, got) = ConsumerFile::open(disk.clone(), "S", "C", b"{}", Some(step)).unwrap();
+            let (file, got) =
+                ConsumerFile::open(disk.clone(), "S", "C", b"{}", Some(step)).unwrap();
             assert_eq!(got, Some(state()));
             assert_eq!(file.read_meta().unwrap(), b"{}");
         }
-        assert!(matches!(ConsumerFile::open(disk.clone(), "S", "C", b"{}", None), Err(Error::NoKey)));
+        assert!(matches!(
+            ConsumerFile::open(disk.clone(), "S", "C", b"{}", None),
+            Err(Error::NoKey)
+        ));
         let wrong = e(Cipher::Aes, "three", None);
         let before = disk.content("obs/C/o.dat");
         assert!(matches!(

@@ -93,10 +93,7 @@ impl ConsumerState {
     /// Decodes either version; `None` if damaged.
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         let mut r = Reader::new(bytes);
-        let version = match (r.u8()?, r.u8()?) {
-            (MAGIC, version @ 1..=2) => version,
-            _ => return None,
-        };
+        let (MAGIC, version @ 1..=2) = (r.u8()?, r.u8()?) else { return None };
         let mut floor = || Some(SequencePair { consumer: r.uvarint()?, stream: r.uvarint()? });
         let (ack_floor, mut delivered) = (floor()?, floor()?);
         if version == 1 {
@@ -134,7 +131,8 @@ impl ConsumerState {
                 _ => 0,
             };
             let delta = r.varint()?;
-            let secs = if version == 1 { base.checked_add(delta)? } else { base.checked_sub(delta)? };
+            let secs =
+                if version == 1 { base.checked_add(delta)? } else { base.checked_sub(delta)? };
             if seq == 0 {
                 return None;
             }
@@ -194,7 +192,9 @@ impl ConsumerState {
         if at.consumer <= self.ack_floor.consumer {
             return Ok(());
         }
-        let Some(found) = self.pending.get(&at.stream).copied() else { return Err(Error::NotFound) };
+        let Some(found) = self.pending.get(&at.stream).copied() else {
+            return Err(Error::NotFound);
+        };
         if policy == AckPolicy::All {
             self.ack_floor = at;
             self.pending = self.pending.split_off(&(at.stream + 1));

@@ -89,8 +89,15 @@ impl<D: Disk> FileStore<D> {
         self.ensure_tail(len)?;
         let Some(block) = self.blocks.back_mut() else { return Err(Error::Closed) };
         let offset = block.len;
-        block.checksum =
-            record::put_message(&mut self.tail.buf, &block.hash, seq, ts, m.subject, m.header, m.payload);
+        block.checksum = record::put_message(
+            &mut self.tail.buf,
+            &block.hash,
+            seq,
+            ts,
+            m.subject,
+            m.header,
+            m.payload,
+        );
         block.len += len;
         if block.msgs == 0 {
             (block.first, block.first_ts) = (seq, ts);
@@ -205,7 +212,8 @@ impl<D: Disk> FileStore<D> {
     pub(super) fn write_tombstone(&mut self, seq: u64, ts: i64) -> Result<()> {
         self.ensure_tail(EMPTY as u64)?;
         if let Some(block) = self.blocks.back_mut() {
-            block.checksum = record::put_empty(&mut self.tail.buf, &block.hash, seq | TOMBSTONE, ts);
+            block.checksum =
+                record::put_empty(&mut self.tail.buf, &block.hash, seq | TOMBSTONE, ts);
             block.len += EMPTY as u64;
             block.tombstones = block.tombstones.map(|n| n + 1);
         }
@@ -256,7 +264,8 @@ impl<D: Disk> FileStore<D> {
             let disk = &self.disk;
             let (secret, file) = encryption.generate(&context, &|out| disk.random(out))?;
             let path = key_path(index);
-            crate::disk::replace(&self.disk, &path, &file).map_err(|e| Error::io("write", &path, e))?;
+            crate::disk::replace(&self.disk, &path, &file)
+                .map_err(|e| Error::io("write", &path, e))?;
             // Without its key a block is noise: the name must not come after the block's.
             self.disk.sync_dir(MSGS).map_err(|e| Error::io("sync", MSGS, e))?;
             block.secret = Some(secret);
@@ -267,7 +276,8 @@ impl<D: Disk> FileStore<D> {
 
     fn adopt_tail(&mut self, block: Block) -> Result<()> {
         let path = block_path(block.index);
-        let file = self.disk.open(&path, Open::Create).map_err(|e| Error::io("create", &path, e))?;
+        let file =
+            self.disk.open(&path, Open::Create).map_err(|e| Error::io("create", &path, e))?;
         let file = std::sync::Arc::new(file);
         self.commit.touch(&file);
         self.commit.touch_dir(MSGS);

@@ -140,7 +140,9 @@ impl<D: Disk> FileStore<D> {
         self.commit.check()?;
         let Some(block) = self.blocks.back() else { return Ok(()) };
         let from = (self.tail.flushed - self.tail.start) as usize;
-        let Some(fresh) = self.tail.buf.get(from..).filter(|f| !f.is_empty()) else { return Ok(()) };
+        let Some(fresh) = self.tail.buf.get(from..).filter(|f| !f.is_empty()) else {
+            return Ok(());
+        };
         let Some(file) = &self.tail.file else {
             return Err(Error::corrupt("tail", "tail block has no file"));
         };

@@ -44,24 +44,43 @@ impl<D: Disk> FileStore<D> {
         for damage in damages {
             let index = damage.index;
             if let Err(e) = self.set_aside(damage) {
-                warning!(self.options.log, "Filestore [{}] could not set block {index} aside: {e}", self.settings.name);
+                warning!(
+                    self.options.log,
+                    "Filestore [{}] could not set block {index} aside: {e}",
+                    self.settings.name
+                );
             }
         }
         if self.lost.len() > before {
             for lost in &self.lost[before..] {
-                error!(self.options.log, "Filestore [{}] lost data: {} at byte {}, {} bytes, sequences {}", self.settings.name, lost.file, lost.offset, lost.bytes, describe(lost));
+                error!(
+                    self.options.log,
+                    "Filestore [{}] lost data: {} at byte {}, {} bytes, sequences {}",
+                    self.settings.name,
+                    lost.file,
+                    lost.offset,
+                    lost.bytes,
+                    describe(lost)
+                );
             }
             self.write_lost();
         }
         torn
     }
 
-    fn report_block(&mut self, damage: &Damage, prior: &Prior, tombs: &SeqSet, tail: Option<u32>) -> u64 {
+    fn report_block(
+        &mut self,
+        damage: &Damage,
+        prior: &Prior,
+        tombs: &SeqSet,
+        tail: Option<u32>,
+    ) -> u64 {
         let file = block_path(damage.index);
         let known = prior.blocks.iter().find(|b| b.index == damage.index);
         let Some(scan) = &damage.scan else {
             // The whole block: the index or its neighbours tell what it held.
-            let range = known.map_or_else(|| self.between(damage.index), |b| Some(b.first..=b.last));
+            let range =
+                known.map_or_else(|| self.between(damage.index), |b| Some(b.first..=b.last));
             self.add_lost(&file, 0, 0, range, tombs);
             return 0;
         };
@@ -80,8 +99,16 @@ impl<D: Disk> FileStore<D> {
                 self.add_lost(&file, hole.offset, hole.len, seqs, tombs);
                 continue;
             }
-            let first = if hole.after == 0 { known.map_or_else(|| self.end_before(damage.index) + 1, |b| b.first) } else { hole.after + 1 };
-            let last = if at_end { known.map(|b| b.last).or_else(|| self.start_after(damage.index)) } else { Some(hole.before - 1) };
+            let first = if hole.after == 0 {
+                known.map_or_else(|| self.end_before(damage.index) + 1, |b| b.first)
+            } else {
+                hole.after + 1
+            };
+            let last = if at_end {
+                known.map(|b| b.last).or_else(|| self.start_after(damage.index))
+            } else {
+                Some(hole.before - 1)
+            };
             self.add_lost(&file, hole.offset, hole.len, last.map(|l| first..=l), tombs);
         }
         if damage.salvaged && scan.holes.is_empty() {
@@ -99,30 +126,69 @@ impl<D: Disk> FileStore<D> {
                 continue;
             }
             let Some(at) = self.position_of(b.index) else {
-                self.add_lost_except(&block_path(b.index), 0, b.bytes, b.first..=b.last, &b.deleted, tombs);
+                self.add_lost_except(
+                    &block_path(b.index),
+                    0,
+                    b.bytes,
+                    b.first..=b.last,
+                    &b.deleted,
+                    tombs,
+                );
                 continue;
             };
-            let (first, last, len) = (self.blocks[at].first, self.blocks[at].last, self.blocks[at].len);
+            let (first, last, len) =
+                (self.blocks[at].first, self.blocks[at].last, self.blocks[at].len);
             let none = self.blocks[at].msgs == 0;
             let end = if none { b.first.saturating_sub(1) } else { last };
             if b.last > end {
-                self.add_lost_except(&block_path(b.index), len, 0, end + 1..=b.last, &b.deleted, tombs);
+                self.add_lost_except(
+                    &block_path(b.index),
+                    len,
+                    0,
+                    end + 1..=b.last,
+                    &b.deleted,
+                    tombs,
+                );
             }
             if !none && prior.is_current && first > b.first {
-                self.add_lost_except(&block_path(b.index), 0, 0, b.first..=first - 1, &b.deleted, tombs);
+                self.add_lost_except(
+                    &block_path(b.index),
+                    0,
+                    0,
+                    b.first..=first - 1,
+                    &b.deleted,
+                    tombs,
+                );
             }
         }
     }
 
-    fn add_lost(&mut self, file: &str, offset: u64, bytes: u64, seqs: Option<RangeInclusive<u64>>, tombs: &SeqSet) {
+    fn add_lost(
+        &mut self,
+        file: &str,
+        offset: u64,
+        bytes: u64,
+        seqs: Option<RangeInclusive<u64>>,
+        tombs: &SeqSet,
+    ) {
         match seqs {
-            Some(range) => self.add_lost_except(file, offset, bytes, range, &SeqSet::default(), tombs),
+            Some(range) => {
+                self.add_lost_except(file, offset, bytes, range, &SeqSet::default(), tombs);
+            }
             None => self.push_lost(Lost { file: file.into(), offset, bytes, seqs: None }),
         }
     }
 
     /// Adds a range, unless every sequence of it was removed on purpose.
-    fn add_lost_except(&mut self, file: &str, offset: u64, bytes: u64, range: RangeInclusive<u64>, deleted: &SeqSet, tombs: &SeqSet) {
+    fn add_lost_except(
+        &mut self,
+        file: &str,
+        offset: u64,
+        bytes: u64,
+        range: RangeInclusive<u64>,
+        deleted: &SeqSet,
+        tombs: &SeqSet,
+    ) {
         let (first, last) = range.into_inner();
         if first > last {
             // Damage between two neighbours hit nothing but tombstones or erased records.
@@ -147,7 +213,13 @@ impl<D: Disk> FileStore<D> {
     }
 
     fn end_before(&self, index: u32) -> u64 {
-        self.blocks.iter().take_while(|b| b.index < index).filter(|b| b.msgs > 0).map(|b| b.last).max().unwrap_or(0)
+        self.blocks
+            .iter()
+            .take_while(|b| b.index < index)
+            .filter(|b| b.msgs > 0)
+            .map(|b| b.last)
+            .max()
+            .unwrap_or(0)
     }
 
     fn start_after(&self, index: u32) -> Option<u64> {
@@ -166,7 +238,12 @@ impl<D: Disk> FileStore<D> {
         let Some(scan) = damage.scan else {
             // Not readable at all: the file itself goes aside, with its key.
             let why = damage.why.map(|e| e.to_string()).unwrap_or_default();
-            warning!(self.options.log, "Filestore [{}] block {} is set aside as {name}: {why}", self.settings.name, damage.index);
+            warning!(
+                self.options.log,
+                "Filestore [{}] block {} is set aside as {name}: {why}",
+                self.settings.name,
+                damage.index
+            );
             self.disk.rename(&path, &name).map_err(|e| Error::io("rename", &path, e))?;
             let _ = self.disk.rename(&key_path(damage.index), &format!("{name}.key"));
             self.index_on_disk = true;
@@ -174,13 +251,18 @@ impl<D: Disk> FileStore<D> {
             return self.sync_both();
         };
         let zeros = scan.holes.iter().all(|h| {
-            damage.plain.get(h.offset as usize..(h.offset + h.len) as usize).is_some_and(|b| b.iter().all(|&b| b == 0))
+            damage
+                .plain
+                .get(h.offset as usize..(h.offset + h.len) as usize)
+                .is_some_and(|b| b.iter().all(|&b| b == 0))
         });
         if !zeros || damage.salvaged {
-            let original = read_all(&self.disk, &path, u64::MAX).map_err(|e| Error::io("read", &path, e))?;
+            let original =
+                read_all(&self.disk, &path, u64::MAX).map_err(|e| Error::io("read", &path, e))?;
             replace(&self.disk, &name, &original).map_err(|e| Error::io("write", &name, e))?;
             if let Ok(key) = read_all(&self.disk, &key_path(damage.index), 1 << 16) {
-                replace(&self.disk, &format!("{name}.key"), &key).map_err(|e| Error::io("write", &name, e))?;
+                replace(&self.disk, &format!("{name}.key"), &key)
+                    .map_err(|e| Error::io("write", &name, e))?;
             }
             self.sync_both()?;
         }
@@ -193,7 +275,12 @@ impl<D: Disk> FileStore<D> {
         self.disk.sync_dir(MSGS).map_err(|e| Error::io("sync", MSGS, e))
     }
 
-    fn rewrite_without(&mut self, index: u32, plain: &[u8], holes: &[crate::block::scan::Hole]) -> Result<()> {
+    fn rewrite_without(
+        &mut self,
+        index: u32,
+        plain: &[u8],
+        holes: &[crate::block::scan::Hole],
+    ) -> Result<()> {
         let mut kept = Vec::with_capacity(plain.len());
         let mut from = 0;
         for hole in holes {
@@ -207,7 +294,8 @@ impl<D: Disk> FileStore<D> {
         let only_tail = holes.len() == 1 && holes[0].offset + holes[0].len == plain.len() as u64;
         if only_tail && self.blocks[at].form == Form::Plain {
             let path = block_path(index);
-            let file = self.disk.open(&path, Open::Write).map_err(|e| Error::io("open", &path, e))?;
+            let file =
+                self.disk.open(&path, Open::Write).map_err(|e| Error::io("open", &path, e))?;
             file.set_len(kept.len() as u64).map_err(|e| Error::io("truncate", &path, e))?;
             file.sync_data().map_err(|e| Error::io("sync", &path, e))?;
             self.blocks[at].len = kept.len() as u64;
@@ -262,7 +350,11 @@ impl<D: Disk> FileStore<D> {
             .and_then(|()| self.disk.sync_dir(ASIDE))
             .and_then(|()| self.disk.sync_dir(""));
         if let Err(e) = written {
-            warning!(self.options.log, "Filestore [{}] could not note lost data: {e}", self.settings.name);
+            warning!(
+                self.options.log,
+                "Filestore [{}] could not note lost data: {e}",
+                self.settings.name
+            );
         }
     }
 
@@ -283,16 +375,26 @@ impl<D: Disk> FileStore<D> {
     /// A record did not prove itself: reads everything anew.
     pub(super) fn heal_read(&mut self, at: usize, seq: u64) -> Result<Error> {
         let file = block_path(self.blocks[at].index);
-        let (offset, _) = self.blocks[at].marks.as_ref().and_then(|m| m.span(seq)).unwrap_or((0, None));
-        error!(self.options.log, "Filestore [{}] message {seq} in {file} near byte {offset} is damaged, reading every block anew", self.settings.name);
+        let (offset, _) =
+            self.blocks[at].marks.as_ref().and_then(|m| m.span(seq)).unwrap_or((0, None));
+        error!(
+            self.options.log,
+            "Filestore [{}] message {seq} in {file} near byte {offset} is damaged, reading every block anew",
+            self.settings.name
+        );
         match self.rescan() {
-            Err(Error::Rescanned) | Ok(()) => Ok(Error::Damaged { file, offset: u64::from(offset), seq }),
+            Err(Error::Rescanned) | Ok(()) => {
+                Ok(Error::Damaged { file, offset: u64::from(offset), seq })
+            }
             Err(e) => Err(e),
         }
     }
 
     /// Asks again after damage was found and every block read anew.
-    pub(super) fn again<T>(&mut self, mut question: impl FnMut(&mut Self) -> Result<T>) -> Result<T> {
+    pub(super) fn again<T>(
+        &mut self,
+        mut question: impl FnMut(&mut Self) -> Result<T>,
+    ) -> Result<T> {
         match question(self) {
             Err(Error::Rescanned) => question(self),
             other => other,
@@ -319,7 +421,8 @@ impl<D: Disk> FileStore<D> {
                 deleted: b.deleted.clone(),
             })
             .collect();
-        let subjects = Some(std::mem::replace(&mut self.subjects, crate::subjects::Subjects::new(0)));
+        let subjects =
+            Some(std::mem::replace(&mut self.subjects, crate::subjects::Subjects::new(0)));
         let (last_seq, last_ts) = (self.last_seq, self.last_ts);
         let prior = Prior { last_seq, last_ts, blocks, subjects, is_current: true };
         let indices: Vec<u32> = self.blocks.iter().map(|b| b.index).collect();

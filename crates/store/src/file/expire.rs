@@ -72,7 +72,11 @@ impl<D: Disk> FileStore<D> {
 
     /// When [`Self::expire`] has something to do next, if ever.
     pub fn next_expiry(&self) -> Option<Timestamp> {
-        let by_age = self.settings.max_age.filter(|_| self.msgs > 0).map(|age| Timestamp(self.first_ts) + age);
+        let by_age = self
+            .settings
+            .max_age
+            .filter(|_| self.msgs > 0)
+            .map(|age| Timestamp(self.first_ts) + age);
         let by_ttl = self.ttls.as_ref().and_then(Wheel::next).map(Timestamp);
         by_age.into_iter().chain(by_ttl).min()
     }
@@ -110,7 +114,10 @@ impl<D: Disk> FileStore<D> {
         let Some(floor) = self.age_floor(now) else { return Ok(()) };
         // Whole blocks first: nothing in them needs to be looked at but times to live.
         while let Some(at) = self.blocks.iter().position(|b| b.msgs > 0) {
-            if self.blocks[at].last_ts > floor || self.blocks[at].ttls > 0 || at + 1 == self.blocks.len() {
+            if self.blocks[at].last_ts > floor
+                || self.blocks[at].ttls > 0
+                || at + 1 == self.blocks.len()
+            {
                 break;
             }
             self.again(|s| s.drop_whole(at))?;
@@ -196,7 +203,12 @@ impl<D: Disk> FileStore<D> {
         Ok(())
     }
 
-    fn with_header_since(&mut self, from: u64, name: &[u8], count: impl Fn(&crate::block::Block) -> u64) -> Result<Vec<Message>> {
+    fn with_header_since(
+        &mut self,
+        from: u64,
+        name: &[u8],
+        count: impl Fn(&crate::block::Block) -> u64,
+    ) -> Result<Vec<Message>> {
         let mut out = Vec::new();
         let spans: Vec<(u64, u64)> = self
             .blocks

@@ -120,7 +120,8 @@ fn decode_subjects(r: &mut Reader<'_>, version: u8, seed: u64) -> Option<Subject
         let text = r.take(len)?;
         let total = r.uvarint()?;
         let first = u32::try_from(r.uvarint()?).ok()?;
-        let last = if total > 1 || version >= 4 { u32::try_from(r.uvarint()?).ok()? } else { first };
+        let last =
+            if total > 1 || version >= 4 { u32::try_from(r.uvarint()?).ok()? } else { first };
         // The reference wrote indexes with damaged subjects once.
         if !is_plausible_subject(text) || total == 0 || text.len() > usize::from(u16::MAX) {
             return None;
@@ -166,7 +167,9 @@ impl<D: Disk> FileStore<D> {
         let opened;
         let plain = match &self.secret {
             // A restored snapshot is in the clear until it is first written.
-            Some(secret) if body.first() != Some(&MAGIC) || body.get(1).is_none_or(|&v| v > VERSION) => {
+            Some(secret)
+                if body.first() != Some(&MAGIC) || body.get(1).is_none_or(|&v| v > VERSION) =>
+            {
                 opened = secret.unseal(body);
                 opened.as_deref()
             }
@@ -245,7 +248,8 @@ impl<D: Disk> FileStore<D> {
         self.index_on_disk = true;
         let high = self.last_seq + 1;
         if let Some(wheel) = &self.ttls {
-            replace(&self.disk, WHEEL, &wheel.encode(high)).map_err(|e| Error::io("write", WHEEL, e))?;
+            replace(&self.disk, WHEEL, &wheel.encode(high))
+                .map_err(|e| Error::io("write", WHEEL, e))?;
         }
         if let Some(schedules) = &self.schedules {
             replace(&self.disk, SCHEDULES, &schedules.encode(high))
@@ -315,7 +319,10 @@ mod tests {
             assert_eq!((index.msgs, index.last_seq, index.last_block), (3, 4, 7));
             assert_eq!(index.subjects.len(), 2);
             let b = &index.blocks[0];
-            assert_eq!((b.first_ts, b.last_ts, b.ttls), (1000, 4000, if version > 1 { 5 } else { 0 }));
+            assert_eq!(
+                (b.first_ts, b.last_ts, b.ttls),
+                (1000, 4000, if version > 1 { 5 } else { 0 })
+            );
         }
         assert!(Index::decode(&old(5), 1).is_none());
     }

@@ -16,7 +16,8 @@ impl<D: Disk> FileStore<D> {
     /// kept under another key from now on.
     pub(super) fn open_meta(&mut self, document: &[u8]) -> Result<()> {
         let place = Document::stream(&self.settings.name);
-        let has_key = exists(&self.disk, &place.key()).map_err(|e| Error::io("open", "meta.key", e))?;
+        let has_key =
+            exists(&self.disk, &place.key()).map_err(|e| Error::io("open", "meta.key", e))?;
         let Some(encryption) = self.options.encryption.clone() else {
             if has_key {
                 return Err(Error::NoKey);

@@ -24,7 +24,9 @@ impl<D: Disk> FileStore<D> {
         let over = self.settings.max_msgs_per_subject.is_some_and(|max| max > 0 && total + 1 > max);
         let mut frees = None;
         if over {
-            if self.settings.discard_new_per_subject && header_value(m.header, b"Nats-Rollup").is_none() {
+            if self.settings.discard_new_per_subject
+                && header_value(m.header, b"Nats-Rollup").is_none()
+            {
                 return Err(Error::MaxMsgsPerSubject);
             }
             // The subject's own oldest message makes room.
@@ -32,10 +34,15 @@ impl<D: Disk> FileStore<D> {
                 && let Some(first) = self.again(|s| s.first_of(id))?
             {
                 let old = self.load(first)?;
-                frees = Some(crate::record::record_len(old.subject.len(), old.header.len(), old.payload.len()));
+                frees = Some(crate::record::record_len(
+                    old.subject.len(),
+                    old.header.len(),
+                    old.payload.len(),
+                ));
             }
         }
-        if self.settings.max_msgs.is_some_and(|max| max > 0 && self.msgs >= max) && frees.is_none() {
+        if self.settings.max_msgs.is_some_and(|max| max > 0 && self.msgs >= max) && frees.is_none()
+        {
             return Err(Error::MaxMsgs);
         }
         if self.settings.max_bytes.is_some_and(|max| max > 0 && self.bytes + len > max)
@@ -138,7 +145,9 @@ impl<D: Disk> FileStore<D> {
         self.check_open()?;
         let old = std::mem::replace(&mut self.settings, settings);
         self.settings.name = old.name;
-        if self.settings.allow_msg_ttl != old.allow_msg_ttl || self.settings.allow_schedules != old.allow_schedules {
+        if self.settings.allow_msg_ttl != old.allow_msg_ttl
+            || self.settings.allow_schedules != old.allow_schedules
+        {
             self.recover_wheels()?;
         }
         self.again(Self::enforce_all)?;

@@ -19,7 +19,12 @@ use crate::subjects::{Place, SubjectId};
 impl<D: Disk> FileStore<D> {
     /// How many messages from `from` on the filter selects; with `last_per_subject`, only the
     /// last of each subject counts.
-    pub fn num_pending(&mut self, filter: &Filter, from: u64, last_per_subject: bool) -> Result<u64> {
+    pub fn num_pending(
+        &mut self,
+        filter: &Filter,
+        from: u64,
+        last_per_subject: bool,
+    ) -> Result<u64> {
         if self.msgs == 0 || from > self.last_seq {
             return Ok(0);
         }
@@ -85,7 +90,10 @@ impl<D: Disk> FileStore<D> {
             let t = self.subjects.totals(id);
             let counts = match t.last {
                 Place::Exact(seq) => seq >= from,
-                _ if self.lower(t.last) >= from && matches!(t.last, Place::Block(_)) && t.total == 1 => {
+                _ if self.lower(t.last) >= from
+                    && matches!(t.last, Place::Block(_))
+                    && t.total == 1 =>
+                {
                     self.last_of(id)?.is_some_and(|seq| seq >= from)
                 }
                 _ if self.upper(t.last) < from => false,
@@ -110,7 +118,10 @@ impl<D: Disk> FileStore<D> {
     /// Number of messages of each subject the filter selects.
     pub fn subjects_totals(&self, filter: &Filter) -> HashMap<Box<[u8]>, u64> {
         let total = |id| self.subjects.totals(id).total;
-        self.matching(filter).into_iter().map(|id| (self.subjects.text(id).into(), total(id))).collect()
+        self.matching(filter)
+            .into_iter()
+            .map(|id| (self.subjects.text(id).into(), total(id)))
+            .collect()
     }
 
     /// State of each subject the filter selects.
@@ -184,7 +195,9 @@ impl<D: Disk> FileStore<D> {
                 Deleted::Run { first, num } => {
                     let last = first.saturating_add(num.saturating_sub(1)).min(self.last_seq);
                     let mut from = *first;
-                    while let Some(seq) = self.again(|s| s.next_seq(&Filter::All, from))?.filter(|&s| s <= last) {
+                    while let Some(seq) =
+                        self.again(|s| s.next_seq(&Filter::All, from))?.filter(|&s| s <= last)
+                    {
                         self.again(|s| s.take(seq, Why::Asked))?;
                         from = seq + 1;
                     }

@@ -92,7 +92,9 @@ impl<D: Disk> FileStore<D> {
         self.disk.create_dir_all(NEW_MSGS).map_err(io("create", NEW_MSGS))?;
         // The block moves last: once it is there, recovery may drop the old directory.
         if self.options.encryption.is_some() {
-            self.disk.rename(&key, &format!("{NEW_MSGS}/{index}.key")).map_err(io("rename", &key))?;
+            self.disk
+                .rename(&key, &format!("{NEW_MSGS}/{index}.key"))
+                .map_err(io("rename", &key))?;
         }
         self.disk.rename(&blk, &format!("{NEW_MSGS}/{index}.blk")).map_err(io("rename", &blk))?;
         self.disk.sync_dir(NEW_MSGS).map_err(io("sync", NEW_MSGS))?;
@@ -166,7 +168,8 @@ impl<D: Disk> FileStore<D> {
             self.settle_first();
         }
         let mut from = self.first_seq;
-        while let Some(next) = self.again(|s| s.next_seq(&Filter::All, from))?.filter(|&n| n < seq) {
+        while let Some(next) = self.again(|s| s.next_seq(&Filter::All, from))?.filter(|&n| n < seq)
+        {
             self.again(|s| s.take(next, Why::Asked))?;
             from = next + 1;
         }

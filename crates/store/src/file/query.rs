@@ -79,7 +79,8 @@ impl<D: Disk> FileStore<D> {
                 if low >= from && matches!(t.first, Place::Exact(_)) {
                     return Ok(Some(low));
                 }
-                self.scan_forward(from.max(low), high, |_, other| other == id, usize::MAX).map(|r| r.0)
+                self.scan_forward(from.max(low), high, |_, other| other == id, usize::MAX)
+                    .map(|r| r.0)
             }
             _ => self.next_matching(filter, from),
         }
@@ -285,7 +286,9 @@ impl<D: Disk> FileStore<D> {
             Place::Exact(seq) | Place::Bound(seq) => seq.min(self.last_seq),
             Place::Block(index) => {
                 let at = self.blocks.partition_point(|b| b.index <= index);
-                at.checked_sub(1).and_then(|at| self.blocks.get(at)).map_or(self.last_seq, |b| b.last)
+                at.checked_sub(1)
+                    .and_then(|at| self.blocks.get(at))
+                    .map_or(self.last_seq, |b| b.last)
             }
         }
     }
@@ -333,17 +336,29 @@ impl<D: Disk> FileStore<D> {
     pub(super) fn matching(&self, filter: &Filter) -> Vec<SubjectId> {
         match filter {
             Filter::Literal(subject) => self.subjects.find(subject).into_iter().collect(),
-            _ => self.subjects.iter().filter(|(_, t)| filter.matches(t)).map(|(id, _)| id).collect(),
+            _ => {
+                self.subjects.iter().filter(|(_, t)| filter.matches(t)).map(|(id, _)| id).collect()
+            }
         }
     }
 
     /// The last sequence of every subject the filter selects, not after `max_seq` (0: any),
     /// ascending. More than `max_allowed` (0: any) is an error.
-    pub fn multi_last(&mut self, filter: &Filter, max_seq: u64, max_allowed: usize) -> Result<Vec<u64>> {
+    pub fn multi_last(
+        &mut self,
+        filter: &Filter,
+        max_seq: u64,
+        max_allowed: usize,
+    ) -> Result<Vec<u64>> {
         self.again(|s| s.multi_last_once(filter, max_seq, max_allowed))
     }
 
-    fn multi_last_once(&mut self, filter: &Filter, max_seq: u64, max_allowed: usize) -> Result<Vec<u64>> {
+    fn multi_last_once(
+        &mut self,
+        filter: &Filter,
+        max_seq: u64,
+        max_allowed: usize,
+    ) -> Result<Vec<u64>> {
         let max_seq = if max_seq == 0 { self.last_seq } else { max_seq.min(self.last_seq) };
         let mut seqs = Vec::new();
         let mut wanted: HashSet<SubjectId> = HashSet::new();

@@ -56,6 +56,11 @@ pub struct Fetched {
 }
 
 impl<D: Disk> ColdRead<D> {
+    /// Bytes it will read.
+    pub fn bytes(&self) -> usize {
+        self.len
+    }
+
     /// Reads. Blocks for as long as the device takes.
     pub fn run(self) -> Fetched {
         let mut bytes = vec![0; self.len];
@@ -92,7 +97,8 @@ impl<D: Disk> FileStore<D> {
                 }
                 Ok(None) => damage = Some(self.heal_read(at, seq)?),
                 Err(Error::Rescanned) => {
-                    let (file, offset) = (block_path(self.blocks.get(at).map_or(0, |b| b.index)), 0);
+                    let (file, offset) =
+                        (block_path(self.blocks.get(at).map_or(0, |b| b.index)), 0);
                     damage = Some(Error::Damaged { file, offset, seq });
                 }
                 Err(e) => return Err(e),
@@ -164,7 +170,8 @@ impl<D: Disk> FileStore<D> {
         self.cursor.block == block.index
             && self.cursor.seq == seq
             && self.window.as_ref().is_some_and(|(index, start, bytes)| {
-                *index == block.index && self.cursor.offset + (EMPTY as u64) < start + bytes.len() as u64
+                *index == block.index
+                    && self.cursor.offset + (EMPTY as u64) < start + bytes.len() as u64
             })
     }
 
@@ -210,7 +217,8 @@ impl<D: Disk> FileStore<D> {
                 if !record.is_intact(&self.blocks[at].hash) || !self.subject_agrees(at, &record) {
                     return None;
                 }
-                self.cursor = super::Cursor { block: index, seq: seq + 1, offset: offset + next as u64 };
+                self.cursor =
+                    super::Cursor { block: index, seq: seq + 1, offset: offset + next as u64 };
                 return Some(Message::from_record(&record, span));
             }
             here = next;
@@ -256,7 +264,9 @@ impl<D: Disk> FileStore<D> {
         }
         if is_tail && wanted > len {
             let rest = (wanted - len) as usize;
-            bytes.extend_from_slice(self.tail.buf.get(..rest.min(self.tail.buf.len())).unwrap_or_default());
+            bytes.extend_from_slice(
+                self.tail.buf.get(..rest.min(self.tail.buf.len())).unwrap_or_default(),
+            );
         }
         Ok(Bytes::from(bytes))
     }
@@ -314,7 +324,9 @@ impl<D: Disk> FileStore<D> {
             let index = self.blocks[at].index;
             let Some(file) = self.tail.file.clone() else { return Ok(Vec::new()) };
             let mut bytes = vec![0; len.min(MAX_FILE) as usize];
-            let n = file.read_at(&mut bytes, 0).map_err(|e| Error::io("read", &block_path(index), e))?;
+            let n = file
+                .read_at(&mut bytes, 0)
+                .map_err(|e| Error::io("read", &block_path(index), e))?;
             bytes.truncate(n);
             if let Some(secret) = &self.blocks[at].secret {
                 secret.apply(0, &mut bytes);
@@ -341,7 +353,11 @@ impl<D: Disk> FileStore<D> {
         let found = scan(&bytes, &self.blocks[at].hash, &self.subjects.hasher());
         if self.disagrees(at, &found, &bytes) {
             let file = block_path(self.blocks[at].index);
-            warning!(self.options.log, "Filestore [{}] {file} does not agree with the index, reading every block anew", self.settings.name);
+            warning!(
+                self.options.log,
+                "Filestore [{}] {file} does not agree with the index, reading every block anew",
+                self.settings.name
+            );
             return self.rescan();
         }
         self.index_block(at, &found, &bytes);

@@ -68,7 +68,12 @@ impl Prior {
         for (i, m) in scan.messages.iter().enumerate() {
             if doubtful(m) {
                 let before = scan.messages.get(i + 1).map_or(m.seq + 1, |n| n.seq);
-                holes.push(Hole { offset: u64::from(m.offset), len: u64::from(m.len), after, before });
+                holes.push(Hole {
+                    offset: u64::from(m.offset),
+                    len: u64::from(m.len),
+                    after,
+                    before,
+                });
             }
             after = m.seq;
         }
@@ -130,7 +135,12 @@ impl<D: Disk> FileStore<D> {
             other => {
                 let prior = other.map(|i| self.prior_of(i)).unwrap_or_default();
                 if !indices.is_empty() {
-                    notice!(self.options.log, "Filestore [{}] no current index, reading {} blocks", self.settings.name, indices.len());
+                    notice!(
+                        self.options.log,
+                        "Filestore [{}] no current index, reading {} blocks",
+                        self.settings.name,
+                        indices.len()
+                    );
                 }
                 recovery.torn_bytes = self.scan_all(&indices, &prior)?;
             }
@@ -201,7 +211,8 @@ impl<D: Disk> FileStore<D> {
             let opened = encryption.open(&context, &file, path).ok()?;
             let block = self.disk.open(&block_path(index), Open::Read).ok()?;
             let (plain, _) = read_block(&block, Some(&opened.secret), path).ok()?;
-            (plain.bytes.is_empty() || crate::record::Record::verify(&plain.bytes, &key).is_some()).then_some(())
+            (plain.bytes.is_empty() || crate::record::Record::verify(&plain.bytes, &key).is_some())
+                .then_some(())
         };
         let done = if readable(staged).is_some() && readable(&key_path(index)).is_none() {
             self.disk.rename(staged, &key_path(index))
@@ -209,7 +220,11 @@ impl<D: Disk> FileStore<D> {
             self.disk.remove_file(staged)
         };
         if done.and_then(|()| self.disk.sync_dir(MSGS)).is_err() {
-            warning!(self.options.log, "Filestore [{}] could not finish a key change of block {index}", self.settings.name);
+            warning!(
+                self.options.log,
+                "Filestore [{}] could not finish a key change of block {index}",
+                self.settings.name
+            );
         }
     }
 
@@ -229,7 +244,8 @@ impl<D: Disk> FileStore<D> {
         }
         for b in listed {
             let path = block_path(b.index);
-            let file = self.disk.open(&path, Open::Read).map_err(|e| Error::io("open", &path, e))?;
+            let file =
+                self.disk.open(&path, Open::Read).map_err(|e| Error::io("open", &path, e))?;
             let size = file.size().map_err(|e| Error::io("stat", &path, e))?;
             let mut head = [0; 3];
             file.read_at(&mut head, 0).map_err(|e| Error::io("read", &path, e))?;
@@ -238,10 +254,7 @@ impl<D: Disk> FileStore<D> {
                 return Ok(false);
             }
         }
-        let secret = match self.block_secret(index.last_block) {
-            Ok(secret) => secret,
-            Err(_) => return Ok(false),
-        };
+        let Ok(secret) = self.block_secret(index.last_block) else { return Ok(false) };
         let path = block_path(index.last_block);
         let file = self.disk.open(&path, Open::Read).map_err(|e| Error::io("open", &path, e))?;
         let size = file.size().map_err(|e| Error::io("stat", &path, e))?;
@@ -338,7 +351,12 @@ impl<D: Disk> FileStore<D> {
         self.adopt_scan(merger, prior)
     }
 
-    fn scan_block(&self, index: u32, hasher: &foldhash::fast::FixedState, prior: &Prior) -> Result<Outcome> {
+    fn scan_block(
+        &self,
+        index: u32,
+        hasher: &foldhash::fast::FixedState,
+        prior: &Prior,
+    ) -> Result<Outcome> {
         let path = block_path(index);
         let secret = self.block_secret(index)?;
         let file = self.disk.open(&path, Open::Read).map_err(|e| Error::io("open", &path, e))?;
@@ -453,7 +471,13 @@ impl Merger {
         let mut outcome = match outcome {
             Ok(outcome) => outcome,
             Err(why) => {
-                let damage = Damage { index, scan: None, plain: Vec::new(), why: Some(why), salvaged: false };
+                let damage = Damage {
+                    index,
+                    scan: None,
+                    plain: Vec::new(),
+                    why: Some(why),
+                    salvaged: false,
+                };
                 self.damages.push(damage);
                 return;
             }
@@ -531,7 +555,13 @@ impl Merger {
     }
 
     /// Counts one message, unless a tombstone took it or a later block has its place.
-    fn take_in(&mut self, block: &mut Block, m: &Found, plain: &[u8], gaps: &mut Gaps<'_>) -> Option<u32> {
+    fn take_in(
+        &mut self,
+        block: &mut Block,
+        m: &Found,
+        plain: &[u8],
+        gaps: &mut Gaps<'_>,
+    ) -> Option<u32> {
         block.ttls += u64::from(m.has_ttl);
         block.schedules += u64::from(m.has_schedule);
         if m.seq >= self.ceiling {
@@ -554,7 +584,11 @@ impl Merger {
         block.msgs += 1;
         block.bytes += u64::from(m.len);
         let subject = m.subject(plain);
-        Some(if subject.is_empty() { 0 } else { self.subjects.add_older(m.subject_hash, subject, m.seq) })
+        Some(if subject.is_empty() {
+            0
+        } else {
+            self.subjects.add_older(m.subject_hash, subject, m.seq)
+        })
     }
 }
 

@@ -192,7 +192,8 @@ impl<D: Disk> FileStore<D> {
                 .into_iter()
                 .filter(|&(seq, _)| {
                     // Records of this very block go with it.
-                    let elsewhere = self.block_at(seq).is_some_and(|b| b < at) || seq == self.last_seq;
+                    let elsewhere =
+                        self.block_at(seq).is_some_and(|b| b < at) || seq == self.last_seq;
                     elsewhere && self.needs_tombstone(index, seq)
                 })
                 .collect();

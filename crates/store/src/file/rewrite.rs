@@ -23,12 +23,14 @@ impl<D: Disk> FileStore<D> {
         if self.blocks[at].msgs == 0 {
             return self.drop_block(at);
         }
-        if self.options.compression == Compression::None || self.blocks[at].form == Form::Compressed {
+        if self.options.compression == Compression::None || self.blocks[at].form == Form::Compressed
+        {
             return Ok(());
         }
         let path = block_path(index);
         let file = self.file_of(index)?;
-        let (plain, form) = super::read::read_block(&*file, self.blocks[at].secret.as_ref(), &path)?;
+        let (plain, form) =
+            super::read::read_block(&*file, self.blocks[at].secret.as_ref(), &path)?;
         if form == Form::Plain && !plain.bytes.is_empty() {
             self.write_block_file(at, &plain.bytes, true)?;
         }
@@ -51,7 +53,8 @@ impl<D: Disk> FileStore<D> {
         block.form = if pack { Form::Compressed } else { Form::Plain };
         block.len = plain.len() as u64;
         if is_tail && self.tail.file.is_some() {
-            let file = self.disk.open(&path, Open::Write).map_err(|e| Error::io("open", &path, e))?;
+            let file =
+                self.disk.open(&path, Open::Write).map_err(|e| Error::io("open", &path, e))?;
             self.tail.file = Some(Arc::new(file));
             self.tail.buf.clear();
             (self.tail.start, self.tail.flushed) = (plain.len() as u64, plain.len() as u64);
@@ -82,7 +85,9 @@ impl<D: Disk> FileStore<D> {
         let mut kept = Vec::with_capacity(plain.len());
         let mut here = 0;
         let mut last_message = 0;
-        while let Some(record) = plain.get(here..).and_then(|rest| Record::verify(rest, &self.blocks[at].hash)) {
+        while let Some(record) =
+            plain.get(here..).and_then(|rest| Record::verify(rest, &self.blocks[at].hash))
+        {
             here += record.len();
             let keep = match record.kind {
                 Kind::Message => {

@@ -98,7 +98,8 @@ pub(crate) fn unpack(archive: &[u8], limit: usize) -> Result<Vec<SnapshotFile>> 
         if entry.header().entry_type() != tar::EntryType::Regular {
             return Err(bad("only regular files may be restored"));
         }
-        let path = entry.path().map_err(|_| bad("path is not text"))?.to_string_lossy().into_owned();
+        let path =
+            entry.path().map_err(|_| bad("path is not text"))?.to_string_lossy().into_owned();
         if !is_member(&path) {
             return Err(bad("a path leads out of the store"));
         }
@@ -131,7 +132,15 @@ mod tests {
         for good in ["meta.inf", "msgs/12.blk", "msgs/index.db", "obs/C/o.dat"] {
             assert!(is_member(good), "{good}");
         }
-        for bad in ["/etc/passwd", "../meta.inf", "msgs/../../x.blk", "obs/../o.dat", "msgs/x.key", "", "msgs/"] {
+        for bad in [
+            "/etc/passwd",
+            "../meta.inf",
+            "msgs/../../x.blk",
+            "obs/../o.dat",
+            "msgs/x.key",
+            "",
+            "msgs/",
+        ] {
             assert!(!is_member(bad), "{bad}");
         }
     }

@@ -108,7 +108,7 @@ impl<D: Disk> FileStore<D> {
             if b.last <= seq {
                 continue;
             }
-            if b.msgs == 0 && b.first > seq || b.first > seq || b.msgs == 0 {
+            if b.first > seq || b.msgs == 0 {
                 gone.push(b.index);
                 continue;
             }
@@ -120,7 +120,9 @@ impl<D: Disk> FileStore<D> {
 
     /// Cuts the records after `seq` off the file of its block.
     fn cut_block(&mut self, seq: u64) -> Result<()> {
-        let Some(at) = self.blocks.iter().position(|b| b.msgs > 0 && b.last == seq) else { return Ok(()) };
+        let Some(at) = self.blocks.iter().position(|b| b.msgs > 0 && b.last == seq) else {
+            return Ok(());
+        };
         if at + 1 == self.blocks.len() {
             return Ok(());
         }

@@ -18,7 +18,12 @@ fn told(store: &mut dyn MessageStore) -> String {
     let mut state = store.state();
     state.bytes = 0;
     let mut out = format!("{state:?} {:?}\n", store.deleted_seqs(1000));
-    for filter in [Filter::All, Filter::parse(b"a.*"), Filter::parse(b"b.1"), Filter::any_of([&b"a.1"[..], b"b.>"])] {
+    for filter in [
+        Filter::All,
+        Filter::parse(b"a.*"),
+        Filter::parse(b"b.1"),
+        Filter::any_of([&b"a.1"[..], b"b.>"]),
+    ] {
         let mut totals: Vec<_> = store.subjects_totals(&filter).into_iter().collect();
         totals.sort();
         out.push_str(&format!("{totals:?} {:?}\n", store.multi_last(&filter, 0, 0)));
@@ -61,14 +66,20 @@ fn both_stores_tell_the_same() {
                 2 => format!("{:?}", s.purge(&filter, 0, keep).unwrap()),
                 3 => format!("{:?}", s.compact(seq).unwrap()),
                 4 => format!("{:?}", s.skip_many(0, 2, now).is_ok()),
-                5 if seq >= s.state().first_seq && seq > 0 => format!("{:?}", s.truncate(seq).is_ok()),
+                5 if seq >= s.state().first_seq && seq > 0 => {
+                    format!("{:?}", s.truncate(seq).is_ok())
+                }
                 _ => {
                     let new = NewMessage::new(&m.subject, &m.header, &m.payload);
                     format!("{:?}", s.append(&new, now).unwrap().0)
                 }
             };
             assert_eq!(go(&mut file), go(&mut mem), "seed {seed} step {step} op {op} {seq}");
-            assert_eq!(told(&mut file), told(&mut mem), "seed {seed} step {step} op {op} {seq} {settings:?}");
+            assert_eq!(
+                told(&mut file),
+                told(&mut mem),
+                "seed {seed} step {step} op {op} {seq} {settings:?}"
+            );
         }
     }
 }
@@ -86,7 +97,9 @@ fn discard_new_refuses() {
     };
     let (mut file, mut mem) = stores(&settings);
     for s in [&mut file as &mut dyn MessageStore, &mut mem] {
-        let mut put = |subject: &[u8]| s.append(&NewMessage::new(subject, b"", b"x"), Timestamp(1)).map(|a| a.0);
+        let mut put = |subject: &[u8]| {
+            s.append(&NewMessage::new(subject, b"", b"x"), Timestamp(1)).map(|a| a.0)
+        };
         assert_eq!(put(b"a").unwrap(), 1);
         assert!(matches!(put(b"a"), Err(Error::MaxMsgsPerSubject)));
         assert_eq!(put(b"b").unwrap(), 2);

@@ -9,7 +9,9 @@ use stdx::time::Timestamp;
 
 use super::oracle::Stored;
 use crate::disk::sim::SimDisk;
-use crate::{Cipher, Compression, Encryption, Error, FileStore, Filter, NewMessage, Options, Settings};
+use crate::{
+    Cipher, Compression, Encryption, Error, FileStore, Filter, NewMessage, Options, Settings,
+};
 
 struct Sample {
     disk: SimDisk,
@@ -24,7 +26,8 @@ fn sample(options: Options) -> Sample {
     let disk = SimDisk::new(3);
     let mut messages = BTreeMap::new();
     let (mut store, _) =
-        FileStore::open(disk.clone(), settings.clone(), options.clone(), b"{}", Timestamp(1)).unwrap();
+        FileStore::open(disk.clone(), settings.clone(), options.clone(), b"{}", Timestamp(1))
+            .unwrap();
     for i in 1..=14u64 {
         let m = Stored {
             ts: i as i64 * 10,
@@ -45,14 +48,16 @@ fn sample(options: Options) -> Sample {
 
 fn variants() -> Vec<(&'static str, Options)> {
     let base = Options { block_size: Some(300), ..Options::default() };
-    let encryption = |cipher| {
-        Some(Encryption { cipher, key: b"k".to_vec(), previous: None, info: "$G".into() })
-    };
+    let encryption =
+        |cipher| Some(Encryption { cipher, key: b"k".to_vec(), previous: None, info: "$G".into() });
     vec![
         ("plain", base.clone()),
         ("compressed", Options { compression: Compression::S2, ..base.clone() }),
         ("chacha", Options { encryption: encryption(Cipher::ChaCha), ..base.clone() }),
-        ("aes", Options { encryption: encryption(Cipher::Aes), compression: Compression::S2, ..base }),
+        (
+            "aes",
+            Options { encryption: encryption(Cipher::Aes), compression: Compression::S2, ..base },
+        ),
     ]
 }
 
@@ -63,8 +68,13 @@ impl Sample {
     fn judge(&self, disk: &SimDisk, context: &str) -> usize {
         let before: Vec<(String, Vec<u8>)> =
             disk.paths().into_iter().map(|p| (p.clone(), disk.content(&p))).collect();
-        let opened =
-            FileStore::open(disk.clone(), self.settings.clone(), self.options.clone(), b"{}", Timestamp(500));
+        let opened = FileStore::open(
+            disk.clone(),
+            self.settings.clone(),
+            self.options.clone(),
+            b"{}",
+            Timestamp(500),
+        );
         let mut store = match opened {
             Ok((store, _)) => store,
             Err(e) => {
@@ -101,10 +111,16 @@ impl Sample {
         }
         assert_eq!(present, self.messages.len() - missing, "{context}");
         assert_eq!(store.state().last_seq, self.last_seq, "{context}: last sequence");
-        let gone: Vec<u64> = self.messages.keys().copied().filter(|&s| store.load(s).is_err()).collect();
+        let gone: Vec<u64> =
+            self.messages.keys().copied().filter(|&s| store.load(s).is_err()).collect();
         for seq in gone {
-            let reported = store.lost().iter().any(|l| l.seqs.as_ref().is_some_and(|r| r.contains(&seq)));
-            assert!(reported, "{context}: {seq} is missing and not reported, lost {:?}", store.lost());
+            let reported =
+                store.lost().iter().any(|l| l.seqs.as_ref().is_some_and(|r| r.contains(&seq)));
+            assert!(
+                reported,
+                "{context}: {seq} is missing and not reported, lost {:?}",
+                store.lost()
+            );
         }
         let next = store.append(&NewMessage::new(b"s.new", b"", b""), Timestamp(600)).unwrap();
         assert_eq!(next.seq, self.last_seq + 1, "{context}");

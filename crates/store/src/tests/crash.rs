@@ -30,7 +30,14 @@ impl Cut {
         let run = Run::new(seed);
         let oracle = run.oracle.clone();
         let trace = Vec::new();
-        Self { run, states: vec![(Ticket(0), oracle)], durable: Ticket(0), stored: BTreeMap::new(), gone: BTreeMap::new(), trace }
+        Self {
+            run,
+            states: vec![(Ticket(0), oracle)],
+            durable: Ticket(0),
+            stored: BTreeMap::new(),
+            gone: BTreeMap::new(),
+            trace,
+        }
     }
 
     /// One operation; false when the power went.
@@ -110,11 +117,13 @@ impl Cut {
     fn pushed_out(&self, seq: u64, m: &Stored, found: &BTreeMap<u64, Stored>) -> bool {
         let s = &self.run.settings;
         let oldest = found.keys().next().is_none_or(|&first| seq < first);
-        let same: Vec<u64> = found.iter().filter(|(_, f)| f.subject == m.subject).map(|(&s, _)| s).collect();
+        let same: Vec<u64> =
+            found.iter().filter(|(_, f)| f.subject == m.subject).map(|(&s, _)| s).collect();
         let bytes: u64 = found.values().map(Stored::len).sum();
         (oldest && s.max_msgs.is_some_and(|max| found.len() as u64 >= max))
             || (oldest && s.max_bytes.is_some_and(|max| bytes + m.len() > max))
-            || s.max_msgs_per_subject.is_some_and(|max| same.len() as u64 >= max && same.iter().all(|&s| seq < s))
+            || s.max_msgs_per_subject
+                .is_some_and(|max| same.len() as u64 >= max && same.iter().all(|&s| seq < s))
     }
 
     fn cut(&mut self, context: &str) {
@@ -150,9 +159,14 @@ impl Cut {
             let lost = store.lost();
             // Appends that survived may have pushed it out while the removal that made room did not.
             let there = found.contains_key(seq) || self.pushed_out(*seq, m, &found);
-            assert!(!kept || there, "{context}: {seq} was durable and is gone, lost {lost:?}, found {:?}", found.keys());
+            assert!(
+                !kept || there,
+                "{context}: {seq} was durable and is gone, lost {lost:?}, found {:?}",
+                found.keys()
+            );
         }
-        let ever: BTreeSet<u64> = later.iter().flat_map(|(_, o)| o.messages.keys().copied()).collect();
+        let ever: BTreeSet<u64> =
+            later.iter().flat_map(|(_, o)| o.messages.keys().copied()).collect();
         for seq in found.keys() {
             // A limit may find room again when what it made room for is cut off; what users removed
             // must stay away.

@@ -35,8 +35,7 @@ pub(super) fn settings(rng: &mut Rng) -> Settings {
 
 pub(super) fn options(rng: &mut Rng) -> Options {
     let cipher = rng.pick(&[Cipher::ChaCha, Cipher::Aes]);
-    let encryption =
-        Encryption { cipher, key: b"key".to_vec(), previous: None, info: "$G".into() };
+    let encryption = Encryption { cipher, key: b"key".to_vec(), previous: None, info: "$G".into() };
     Options {
         block_size: Some(rng.pick(&[300, 700, 2000])),
         compression: rng.pick(&[Compression::None, Compression::None, Compression::S2]),
@@ -94,12 +93,20 @@ impl Run {
         let store = self.store.as_mut().unwrap();
         let (rng, oracle) = (&mut self.rng, &mut self.oracle);
         self.now += 1 + rng.below(5) as i64;
-        let somewhere = oracle.first_seq() + rng.below(oracle.last_seq + 2 - oracle.first_seq().min(oracle.last_seq + 1));
-        let filter = rng.pick(&[Filter::All, Filter::parse(b"a.1"), Filter::parse(b"a.*"), Filter::parse(b"b.>")]);
+        let somewhere = oracle.first_seq()
+            + rng.below(oracle.last_seq + 2 - oracle.first_seq().min(oracle.last_seq + 1));
+        let filter = rng.pick(&[
+            Filter::All,
+            Filter::parse(b"a.1"),
+            Filter::parse(b"a.*"),
+            Filter::parse(b"b.>"),
+        ]);
         match rng.below(40) {
             0..=21 => {
                 let m = message(rng, self.now);
-                store.append(&NewMessage::new(&m.subject, &m.header, &m.payload), Timestamp(m.ts)).unwrap();
+                store
+                    .append(&NewMessage::new(&m.subject, &m.header, &m.payload), Timestamp(m.ts))
+                    .unwrap();
                 oracle.append(m);
                 "append".into()
             }
@@ -115,7 +122,11 @@ impl Run {
                 format!("skip {n}")
             }
             24..=28 => {
-                let got = if rng.below(2) == 0 { store.remove(somewhere) } else { store.erase(somewhere) };
+                let got = if rng.below(2) == 0 {
+                    store.remove(somewhere)
+                } else {
+                    store.erase(somewhere)
+                };
                 assert_eq!(got.unwrap_or(false), oracle.messages.remove(&somewhere).is_some());
                 format!("remove {somewhere}")
             }
@@ -199,7 +210,10 @@ fn random_histories_agree_with_the_oracle() {
             match result {
                 Ok(what) => history.push(what),
                 Err(panic) => {
-                    eprintln!("seed {seed} step {step} {:?} {:?}\n{history:?}", run.settings, run.options);
+                    eprintln!(
+                        "seed {seed} step {step} {:?} {:?}\n{history:?}",
+                        run.settings, run.options
+                    );
                     std::panic::resume_unwind(panic);
                 }
             }
@@ -209,7 +223,8 @@ fn random_histories_agree_with_the_oracle() {
 }
 
 fn finish(mut run: Run, seed: u64, history: &[String]) {
-    let context = format!("at the end of seed {seed} {:?} {:?} {history:?}", run.settings, run.options);
+    let context =
+        format!("at the end of seed {seed} {:?} {:?} {history:?}", run.settings, run.options);
     assert_eq!(run.store.as_ref().unwrap().rescans(), 0, "{context}");
     run.store.as_mut().unwrap().close().unwrap();
     run.open();
@@ -224,9 +239,14 @@ fn finish(mut run: Run, seed: u64, history: &[String]) {
 
 #[test]
 fn ages_expire_oldest_first() {
-    let settings = Settings { name: "S".into(), max_age: Some(Duration::from_nanos(100)), ..Settings::default() };
+    let settings = Settings {
+        name: "S".into(),
+        max_age: Some(Duration::from_nanos(100)),
+        ..Settings::default()
+    };
     let options = Options { block_size: Some(200), ..Options::default() };
-    let (mut store, _) = FileStore::open(SimDisk::new(1), settings, options, b"{}", Timestamp(0)).unwrap();
+    let (mut store, _) =
+        FileStore::open(SimDisk::new(1), settings, options, b"{}", Timestamp(0)).unwrap();
     for ts in 1..=20 {
         store.append(&NewMessage::new(b"s", b"", b"0123456789"), Timestamp(ts * 10)).unwrap();
     }

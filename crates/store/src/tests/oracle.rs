@@ -110,8 +110,13 @@ impl Oracle {
     pub(super) fn compare<D: Disk>(&self, store: &mut FileStore<D>, context: &str) {
         store.check();
         let state = store.state();
-        let present: Vec<u64> = (0..=state.last_seq.min(100_000)).filter(|&s| store.load(s).is_ok()).collect();
-        assert_eq!(present, self.messages.keys().copied().collect::<Vec<_>>(), "sequences {context}");
+        let present: Vec<u64> =
+            (0..=state.last_seq.min(100_000)).filter(|&s| store.load(s).is_ok()).collect();
+        assert_eq!(
+            present,
+            self.messages.keys().copied().collect::<Vec<_>>(),
+            "sequences {context}"
+        );
         assert_eq!(state.msgs, self.messages.len() as u64, "msgs {context}");
         assert_eq!(state.bytes, self.bytes(), "bytes {context}");
         assert_eq!(state.last_seq, self.last_seq, "last_seq {context}");
@@ -162,7 +167,11 @@ impl Oracle {
             }
             let mut lasts: Vec<u64> = last.values().copied().collect();
             lasts.sort_unstable();
-            assert_eq!(store.multi_last(filter, 0, 0).unwrap(), lasts, "multi last {filter:?} {context}");
+            assert_eq!(
+                store.multi_last(filter, 0, 0).unwrap(),
+                lasts,
+                "multi last {filter:?} {context}"
+            );
             for &from in &probes {
                 let want = all.iter().filter(|&&s| s >= from).count() as u64;
                 let got = store.num_pending(filter, from, false).unwrap();
@@ -171,9 +180,17 @@ impl Oracle {
                 let got = store.num_pending(filter, from, true).unwrap();
                 assert_eq!(got, want, "last pending {filter:?} from {from} {context}");
                 let got = store.next(filter, from).unwrap().map(|m| m.seq);
-                assert_eq!(got, all.iter().find(|&&s| s >= from).copied(), "next {filter:?} {from} {context}");
+                assert_eq!(
+                    got,
+                    all.iter().find(|&&s| s >= from).copied(),
+                    "next {filter:?} {from} {context}"
+                );
                 let got = store.prev(filter, from).unwrap().map(|m| m.seq);
-                assert_eq!(got, all.iter().rfind(|&&s| s <= from).copied(), "prev {filter:?} {from} {context}");
+                assert_eq!(
+                    got,
+                    all.iter().rfind(|&&s| s <= from).copied(),
+                    "prev {filter:?} {from} {context}"
+                );
                 if from > 0 && from <= self.last_seq {
                     let mut want: BTreeMap<&[u8], u64> = BTreeMap::new();
                     for s in all.iter().filter(|&&s| s <= from) {
@@ -181,7 +198,11 @@ impl Oracle {
                     }
                     let mut want: Vec<u64> = want.into_values().collect();
                     want.sort_unstable();
-                    assert_eq!(store.multi_last(filter, from, 0).unwrap(), want, "multi last to {from} {context}");
+                    assert_eq!(
+                        store.multi_last(filter, from, 0).unwrap(),
+                        want,
+                        "multi last to {from} {context}"
+                    );
                 }
             }
         }

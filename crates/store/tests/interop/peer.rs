@@ -75,7 +75,12 @@ impl Peer {
         answer
     }
 
-    pub(crate) async fn publish(&self, subject: &str, headers: &[(&str, &str)], payload: Vec<u8>) -> u64 {
+    pub(crate) async fn publish(
+        &self,
+        subject: &str,
+        headers: &[(&str, &str)],
+        payload: Vec<u8>,
+    ) -> u64 {
         let mut map = async_nats::HeaderMap::new();
         for (name, value) in headers {
             map.insert(*name, *value);

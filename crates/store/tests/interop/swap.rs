@@ -49,7 +49,12 @@ impl Case {
     }
 
     fn settings(&self) -> Settings {
-        Settings { name: "S".into(), max_bytes: Some(MAX_BYTES), allow_msg_ttl: true, ..Settings::default() }
+        Settings {
+            name: "S".into(),
+            max_bytes: Some(MAX_BYTES),
+            allow_msg_ttl: true,
+            ..Settings::default()
+        }
     }
 }
 
@@ -81,7 +86,8 @@ fn parse_time(text: &str) -> Timestamp {
 }
 
 async fn told_by_peer(peer: &Peer) -> (Value, BTreeMap<u64, Told>) {
-    let info = peer.ok("STREAM.INFO.S", &json!({"deleted_details": true, "subjects_filter": ">"})).await;
+    let info =
+        peer.ok("STREAM.INFO.S", &json!({"deleted_details": true, "subjects_filter": ">"})).await;
     let state = info["state"].clone();
     let (first, last) = (state["first_seq"].as_u64().unwrap(), state["last_seq"].as_u64().unwrap());
     let mut messages = BTreeMap::new();
@@ -118,7 +124,12 @@ fn told_by_store(store: &mut FileStore<RealDisk>) -> BTreeMap<u64, Told> {
     out
 }
 
-fn compare(store: &mut FileStore<RealDisk>, peer_state: &Value, messages: &BTreeMap<u64, Told>, context: &str) {
+fn compare(
+    store: &mut FileStore<RealDisk>,
+    peer_state: &Value,
+    messages: &BTreeMap<u64, Told>,
+    context: &str,
+) {
     assert_eq!(store.lost(), &[], "nothing lost {context}");
     let state = store.state();
     for (ours, field) in [
@@ -130,8 +141,16 @@ fn compare(store: &mut FileStore<RealDisk>, peer_state: &Value, messages: &BTree
     ] {
         assert_eq!(ours, peer_state[field].as_u64().unwrap_or(0), "{field} {context}");
     }
-    assert_eq!(state.first_ts, Some(parse_time(peer_state["first_ts"].as_str().unwrap())), "{context}");
-    assert_eq!(state.last_ts, Some(parse_time(peer_state["last_ts"].as_str().unwrap())), "{context}");
+    assert_eq!(
+        state.first_ts,
+        Some(parse_time(peer_state["first_ts"].as_str().unwrap())),
+        "{context}"
+    );
+    assert_eq!(
+        state.last_ts,
+        Some(parse_time(peer_state["last_ts"].as_str().unwrap())),
+        "{context}"
+    );
     assert_eq!(&told_by_store(store), messages, "messages {context}");
     let totals: BTreeMap<String, u64> = store
         .subjects_totals(&Filter::All)
@@ -166,8 +185,10 @@ async fn fill(peer: &Peer, case: &Case) {
             _ => &[],
         };
         let id = format!("id{i}");
-        let headers: Vec<(&str, &str)> =
-            headers.iter().map(|&(n, v)| if n == "Nats-Msg-Id" { (n, id.as_str()) } else { (n, v) }).collect();
+        let headers: Vec<(&str, &str)> = headers
+            .iter()
+            .map(|&(n, v)| if n == "Nats-Msg-Id" { (n, id.as_str()) } else { (n, v) })
+            .collect();
         peer.publish(&subject, &headers, payload).await;
     }
     for seq in [3u64, 17, 18, 19, 400, 777, 1499, 1500] {
@@ -259,7 +280,11 @@ async fn swap(case: Case) {
     let consumer = peer.ok("CONSUMER.INFO.S.C", &json!({})).await;
     // The consumer's file is written within 100 ms of its last change.
     tokio::time::sleep(std::time::Duration::from_millis(400)).await;
-    if case.abrupt { peer.kill() } else { peer.stop() }
+    if case.abrupt {
+        peer.kill()
+    } else {
+        peer.stop()
+    }
 
     let disk = RealDisk::new(&path);
     compare_consumer(&disk, &case, &consumer).await;
@@ -281,12 +306,21 @@ async fn swap(case: Case) {
 
     let peer = Peer::start(dir.path(), &case.jetstream()).await;
     let (state, messages) = told_by_peer(&peer).await;
-    assert_eq!(messages.keys().collect::<Vec<_>>(), ours.keys().collect::<Vec<_>>(), "{}", case.name);
+    assert_eq!(
+        messages.keys().collect::<Vec<_>>(),
+        ours.keys().collect::<Vec<_>>(),
+        "{}",
+        case.name
+    );
     assert_eq!(messages, ours, "{}: the peer reads what we wrote", case.name);
     assert_eq!(state["bytes"].as_u64(), Some(our_state.bytes), "{}", case.name);
     assert_eq!(state["last_seq"].as_u64(), Some(our_state.last_seq), "{}", case.name);
     let again = peer.ok("CONSUMER.INFO.S.C", &json!({})).await;
-    assert_eq!(again["delivered"]["consumer_seq"], consumer["delivered"]["consumer_seq"], "{}", case.name);
+    assert_eq!(
+        again["delivered"]["consumer_seq"], consumer["delivered"]["consumer_seq"],
+        "{}",
+        case.name
+    );
     peer.publish("s.back", &[], b"back".to_vec()).await;
     peer.stop();
     let (mut store, _) = open(&path, &case);
@@ -325,5 +359,6 @@ async fn compressed_stores_swap() {
 async fn encrypted_stores_swap() {
     swap(Case { name: "chacha", key: Some((Cipher::ChaCha, "s3cr3t")), ..PLAIN }).await;
     swap(Case { name: "aes", key: Some((Cipher::Aes, "s3cr3t")), compressed: true, ..PLAIN }).await;
-    swap(Case { name: "aes, killed", key: Some((Cipher::Aes, "s3cr3t")), abrupt: true, ..PLAIN }).await;
+    swap(Case { name: "aes, killed", key: Some((Cipher::Aes, "s3cr3t")), abrupt: true, ..PLAIN })
+        .await;
 }
