@@ -178,7 +178,12 @@ impl Cut {
             assert!(!back, "{context}: {seq} was removed for good and is back");
         }
         let last = store.state().last_seq;
-        assert!(last >= later[0].1.last_seq, "{context}: sequences run backwards to {last}");
+        assert!(
+            last >= later[0].1.last_seq,
+            "{context}: sequences run backwards to {last}, lost {:?} {:?}",
+            store.lost(),
+            self.run.disk.paths()
+        );
         self.run.oracle.messages = found;
         self.run.oracle.last_seq = last;
         self.run.oracle.compare(&mut store, context);
