@@ -139,6 +139,9 @@ impl<D: Disk> FileStore<D> {
             self.blocks[at].no_compact = true;
             return Ok(0);
         }
+        // What says that these records are gone, and which sequence was last, is durable before they
+        // go.
+        self.sync()?;
         if kept.is_empty() && self.blocks[at].msgs == 0 {
             self.unlink_block(index);
             return Ok(before);
