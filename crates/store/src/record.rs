@@ -136,13 +136,6 @@ impl<'a> Record<'a> {
     pub(crate) fn checksum(&self) -> [u8; 8] {
         self.bytes[self.bytes.len() - 8..].try_into().unwrap_or_default()
     }
-
-    /// Lengths that a hash cannot prove, as one number: see `file::shape`.
-    pub(crate) fn lengths(&self) -> (u32, u16, u32) {
-        let header =
-            if self.has_header() { (self.header_end - self.body_start) as u32 + 1 } else { 0 };
-        (self.bytes.len() as u32, (self.subject_end - HEAD) as u16, header)
-    }
 }
 
 /// Where a header block ends in `body`, if its stated length is right or can be corrected.

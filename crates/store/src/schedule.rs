@@ -62,6 +62,7 @@ impl Schedules {
         }
     }
 
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.by_subject.len()
     }

@@ -93,7 +93,7 @@ impl SeqSet {
         while seq <= last {
             let base = seq / SPAN;
             let end = (base * SPAN).saturating_add(SPAN - 1);
-            if seq % SPAN == 0 && end <= last {
+            if seq.is_multiple_of(SPAN) && end <= last {
                 let old = self.chunks.insert(base, Chunk::Full).map_or(0, |c| c.count());
                 self.len += SPAN - old;
                 let Some(next) = end.checked_add(1) else { return };

@@ -35,6 +35,7 @@ impl Wheel {
         found
     }
 
+    #[cfg(test)]
     pub(crate) fn len(&self) -> u64 {
         self.len
     }

@@ -82,15 +82,6 @@ impl Column {
         }
     }
 
-    /// Forgets everything above `seq`.
-    pub(crate) fn truncate(&mut self, seq: u64) {
-        let keep = self.position(seq.saturating_add(1));
-        self.ids.truncate(keep);
-        if let Some(seqs) = &mut self.seqs {
-            seqs.truncate(keep);
-        }
-    }
-
     /// Present entries with `from <= seq <= to`, ascending.
     pub(crate) fn range(
         &self,
@@ -132,10 +123,6 @@ impl Marks {
         Some((start, self.marks.get(after).map(|&(_, at)| at)))
     }
 
-    pub(crate) fn truncate(&mut self, offset: u32) {
-        self.marks.retain(|&(_, at)| at < offset);
-    }
-
     pub(crate) fn memory(&self) -> usize {
         self.marks.capacity() * 16
     }
@@ -164,8 +151,6 @@ mod tests {
             assert_eq!(got, [4, 5, 7, 8]);
             let last = column.range(0, u64::MAX).next_back().unwrap();
             assert_eq!(last, (10 + 99 * stride, 100));
-            column.truncate(10 + 7 * stride);
-            assert_eq!(column.range(0, u64::MAX).count(), 7);
         }
     }
 }

@@ -8,6 +8,7 @@
 
 pub(crate) mod column;
 pub(crate) mod scan;
+pub(crate) mod shape;
 
 use crate::crypt::Secret;
 use crate::hash::HashKey;

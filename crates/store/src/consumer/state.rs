@@ -93,10 +93,7 @@ impl ConsumerState {
     /// Decodes either version; `None` if damaged.
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         let mut r = Reader::new(bytes);
-        let version = match (r.u8()?, r.u8()?) {
-            (MAGIC, version @ 1..=2) => version,
-            _ => return None,
-        };
+        let (MAGIC, version @ 1..=2) = (r.u8()?, r.u8()?) else { return None };
         let mut floor = || Some(SequencePair { consumer: r.uvarint()?, stream: r.uvarint()? });
         let (ack_floor, mut delivered) = (floor()?, floor()?);
         if version == 1 {

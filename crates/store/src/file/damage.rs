@@ -173,7 +173,7 @@ impl<D: Disk> FileStore<D> {
     ) {
         match seqs {
             Some(range) => {
-                self.add_lost_except(file, offset, bytes, range, &SeqSet::default(), tombs)
+                self.add_lost_except(file, offset, bytes, range, &SeqSet::default(), tombs);
             }
             None => self.push_lost(Lost { file: file.into(), offset, bytes, seqs: None }),
         }

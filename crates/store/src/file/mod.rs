@@ -275,6 +275,9 @@ impl<D: Disk> FileStore<D> {
         }
         self.mark_limits()?;
         self.sync()?;
+        if let Some(at) = self.blocks.len().checked_sub(1) {
+            self.write_shape(at)?;
+        }
         self.write_index()?;
         self.closed = true;
         self.files.clear();
@@ -344,6 +347,10 @@ impl<D: Disk> FileStore<D> {
 /// The path of block `index`.
 fn block_path(index: u32) -> String {
     format!("{MSGS}/{index}.blk")
+}
+
+fn shape_path(index: u32) -> String {
+    format!("{MSGS}/{index}.len")
 }
 
 fn key_path(index: u32) -> String {

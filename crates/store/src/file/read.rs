@@ -13,6 +13,7 @@ use stdx::warning;
 
 use crate::block::column::{Column, Marks};
 use crate::block::scan::{Scan, scan};
+use crate::block::shape::{doubts, drop_doubtful};
 use crate::block::{Block, Form};
 use crate::compress::{decompress_block, is_compressed, plain_size, salvage_block};
 use crate::crypt::Secret;
@@ -56,6 +57,11 @@ pub struct Fetched {
 }
 
 impl<D: Disk> ColdRead<D> {
+    /// Bytes it will read.
+    pub fn bytes(&self) -> usize {
+        self.len
+    }
+
     /// Reads. Blocks for as long as the device takes.
     pub fn run(self) -> Fetched {
         let mut bytes = vec![0; self.len];
@@ -345,7 +351,10 @@ impl<D: Disk> FileStore<D> {
         if at + 1 != self.blocks.len() {
             self.plain = None;
         }
-        let found = scan(&bytes, &self.blocks[at].hash, &self.subjects.hasher());
+        let mut found = scan(&bytes, &self.blocks[at].hash, &self.subjects.hasher());
+        if let Some(shape) = self.read_shape(self.blocks[at].index) {
+            drop_doubtful(&mut found, &doubts(&bytes, &shape, &self.blocks[at].hash));
+        }
         if self.disagrees(at, &found, &bytes) {
             let file = block_path(self.blocks[at].index);
             warning!(

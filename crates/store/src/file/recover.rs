@@ -18,13 +18,14 @@ use stdx::{notice, warning};
 
 use crate::block::column::{Column, Marks};
 use crate::block::scan::{Found, Hole, Scan, scan};
+use crate::block::shape::{doubts, drop_doubtful};
 use crate::block::{Block, Form};
 use crate::crypt::Secret;
 use crate::disk::{Disk, DiskFile, Open, exists};
 use crate::error::{Error, Result};
 use crate::file::index_db::{INDEX, Index, IndexBlock};
 use crate::file::read::read_block;
-use crate::file::{FileStore, MSGS, Recovery, block_path, key_path};
+use crate::file::{FileStore, MSGS, Recovery, block_path, key_path, shape_path};
 use crate::hash::HashKey;
 use crate::seqset::SeqSet;
 use crate::subjects::Subjects;
@@ -198,6 +199,12 @@ impl<D: Disk> FileStore<D> {
             }
         }
         indices.sort_unstable();
+        for index in entries.iter().filter_map(|e| number(&e.name, ".len")) {
+            if indices.binary_search(&index).is_err() {
+                // Its block is gone, or was never ours.
+                let _ = self.disk.remove_file(&shape_path(index));
+            }
+        }
         Ok(indices)
     }
 
@@ -254,10 +261,7 @@ impl<D: Disk> FileStore<D> {
                 return Ok(false);
             }
         }
-        let secret = match self.block_secret(index.last_block) {
-            Ok(secret) => secret,
-            Err(_) => return Ok(false),
-        };
+        let Ok(secret) = self.block_secret(index.last_block) else { return Ok(false) };
         let path = block_path(index.last_block);
         let file = self.disk.open(&path, Open::Read).map_err(|e| Error::io("open", &path, e))?;
         let size = file.size().map_err(|e| Error::io("stat", &path, e))?;
@@ -366,6 +370,9 @@ impl<D: Disk> FileStore<D> {
         let (plain, form) = read_block(&file, secret.as_ref(), &path)?;
         let key = HashKey::new(&format!("{}-{index}", self.settings.name));
         let mut scan = scan(&plain.bytes, &key, hasher);
+        if let Some(shape) = self.read_shape(index) {
+            drop_doubtful(&mut scan, &doubts(&plain.bytes, &shape, &key));
+        }
         prior.doubt_subjects(index, &mut scan, &plain.bytes);
         Ok(Outcome { index, secret, form, plain: plain.bytes, scan, salvaged: plain.salvaged })
     }
@@ -491,6 +498,10 @@ impl Merger {
         }
         for &(seq, ts) in &outcome.scan.erased {
             self.see_last(seq, ts);
+        }
+        for hole in outcome.scan.holes.iter().filter(|h| h.before > 0) {
+            // A doubted record's sequence is proven even where its subject is not.
+            self.see_last(hole.before - 1, self.last.1);
         }
         let before = self.subjects.len();
         let mut block = self.block_of(&outcome);

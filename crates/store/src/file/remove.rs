@@ -11,7 +11,7 @@
 use crate::block::scan::scan;
 use crate::disk::Disk;
 use crate::error::{Error, Result};
-use crate::file::{FileStore, Removed, block_path, key_path};
+use crate::file::{FileStore, Removed, block_path, key_path, shape_path};
 use crate::message::{Message, message_ttl};
 use crate::record::{EMPTY, record_len};
 
@@ -234,6 +234,7 @@ impl<D: Disk> FileStore<D> {
         self.columns.remove(&index);
         self.forget_reads(index);
         self.commit.unlinks.push(block_path(index));
+        self.commit.unlinks.push(shape_path(index));
         if self.options.encryption.is_some() {
             self.commit.unlinks.push(key_path(index));
         }

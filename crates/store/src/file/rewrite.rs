@@ -10,10 +10,11 @@ use std::sync::Arc;
 
 use crate::block::Form;
 use crate::block::scan::scan;
+use crate::block::shape::{doubts, encode};
 use crate::compress::{Compression, compress_block};
-use crate::disk::{Disk, DiskFile, Open, replace};
+use crate::disk::{Disk, DiskFile, Open, read_all, replace};
 use crate::error::{Error, Result};
-use crate::file::{FileStore, MSGS, block_path};
+use crate::file::{FileStore, MSGS, block_path, shape_path};
 use crate::record::{self, EMPTY, Kind, Record};
 
 impl<D: Disk> FileStore<D> {
@@ -25,7 +26,7 @@ impl<D: Disk> FileStore<D> {
         }
         if self.options.compression == Compression::None || self.blocks[at].form == Form::Compressed
         {
-            return Ok(());
+            return self.write_shape(at);
         }
         let path = block_path(index);
         let file = self.file_of(index)?;
@@ -34,7 +35,30 @@ impl<D: Disk> FileStore<D> {
         if form == Form::Plain && !plain.bytes.is_empty() {
             self.write_block_file(at, &plain.bytes, true)?;
         }
-        Ok(())
+        self.write_shape(at)
+    }
+
+    /// The lengths file of a block, if there is one.
+    pub(super) fn read_shape(&self, index: u32) -> Option<Vec<u8>> {
+        read_all(&self.disk, &shape_path(index), 64 << 20).ok()
+    }
+
+    /// Notes the lengths of a block's records, unless an older note doubts what is there.
+    pub(super) fn write_shape(&mut self, at: usize) -> Result<()> {
+        let index = self.blocks[at].index;
+        let plain = self.content(at)?;
+        let key = &self.blocks[at].hash;
+        if let Some(old) = self.read_shape(index)
+            && !doubts(&plain, &old, key).is_empty()
+        {
+            return Ok(());
+        }
+        let path = shape_path(index);
+        let bytes = encode(&plain, key);
+        // Not synced: torn, it proves nothing, and what it proves is in the block.
+        let file =
+            self.disk.open(&path, Open::Create).map_err(|e| Error::io("create", &path, e))?;
+        file.write_at(&bytes, 0).map_err(|e| Error::io("write", &path, e))
     }
 
     /// Replaces a block's file by these plain bytes, compressed if sealed and so configured.
@@ -46,9 +70,14 @@ impl<D: Disk> FileStore<D> {
             secret.apply(0, &mut bytes);
         }
         let path = block_path(index);
+        let had_shape = self.read_shape(index).is_some();
         replace(&self.disk, &path, &bytes).map_err(|e| Error::io("write", &path, e))?;
         self.commit.touch_dir(MSGS);
         self.forget_reads(index);
+        if had_shape {
+            // About other offsets now.
+            let _ = self.disk.remove_file(&shape_path(index));
+        }
         let block = &mut self.blocks[at];
         block.form = if pack { Form::Compressed } else { Form::Plain };
         block.len = plain.len() as u64;
@@ -110,6 +139,9 @@ impl<D: Disk> FileStore<D> {
             self.blocks[at].no_compact = true;
             return Ok(0);
         }
+        // What says that these records are gone, and which sequence was last, is durable before they
+        // go.
+        self.sync()?;
         if kept.is_empty() && self.blocks[at].msgs == 0 {
             self.unlink_block(index);
             return Ok(before);

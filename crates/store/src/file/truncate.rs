@@ -108,7 +108,7 @@ impl<D: Disk> FileStore<D> {
             if b.last <= seq {
                 continue;
             }
-            if b.msgs == 0 && b.first > seq || b.first > seq || b.msgs == 0 {
+            if b.first > seq || b.msgs == 0 {
                 gone.push(b.index);
                 continue;
             }

@@ -1,9 +1,10 @@
 //! Disks and directories that refuse: each with its own error, nothing touched, nothing promised.
 
+use proptest::prelude::*;
 use stdx::time::Timestamp;
 
 use crate::disk::sim::SimDisk;
-use crate::{Cipher, Encryption, Error, FileStore, NewMessage, Options, Settings};
+use crate::{Cipher, Encryption, Error, FileStore, Loaded, NewMessage, Options, Settings};
 
 fn settings() -> Settings {
     Settings { name: "S".into(), ..Settings::default() }
@@ -179,5 +180,77 @@ fn wheels_are_rebuilt_when_stale() {
         assert_eq!(store.state().msgs, 2);
         store.expire(Timestamp(5_000_000_001)).unwrap();
         assert_eq!((store.state().msgs, store.state().first_seq), (1, 2));
+    }
+}
+
+// Contract: FSTORE-027
+#[test]
+fn files_of_servers_before_2_10_are_read_past_and_removed() {
+    let disk = SimDisk::new(1);
+    let mut store = open(&disk, Options::default()).unwrap();
+    put(&mut store, 3);
+    store.sync().unwrap();
+    drop(store);
+    for name in ["1.idx", "1.fss", "1.blk.tmp", "7.new"] {
+        disk.put(&format!("msgs/{name}"), b"old");
+    }
+    disk.put("msgs/notes.txt", b"kept");
+    let store = open(&disk, Options::default()).unwrap();
+    assert_eq!(store.state().msgs, 3);
+    let left: Vec<String> = disk.paths().into_iter().filter(|p| p.starts_with("msgs/")).collect();
+    assert_eq!(left, ["msgs/1.blk", "msgs/notes.txt"]);
+}
+
+#[test]
+fn cold_reads_are_handed_out_and_come_back() {
+    let disk = SimDisk::new(1);
+    let mut store = open(&disk, Options { block_size: Some(2000), ..Options::default() }).unwrap();
+    put(&mut store, 60);
+    store.sync().unwrap();
+    let mut cold = 0;
+    for seq in [1, 2, 40, 17, 60, 59, 3, 30] {
+        let message = match store.load_or_defer(seq).unwrap() {
+            Loaded::Ready(message) => message,
+            Loaded::Cold(read) => {
+                cold += 1;
+                let fetched = read.run();
+                // The store moves on while the disk works.
+                put(&mut store, 1);
+                store.complete_read(fetched).unwrap()
+            }
+        };
+        assert_eq!((message.seq, message.payload.len()), (seq, 100));
+    }
+    assert!(cold >= 4, "{cold} cold reads");
+    let Loaded::Cold(read) = store.load_or_defer(5).unwrap() else { panic!("5 is cold") };
+    let fetched = read.run();
+    store.remove(5).unwrap();
+    assert!(matches!(store.complete_read(fetched), Err(Error::NotFound)));
+}
+
+#[test]
+fn one_message_costs_one_small_read() {
+    let disk = SimDisk::new(1);
+    let mut store = open(&disk, Options::default()).unwrap();
+    put(&mut store, 20_000);
+    store.sync().unwrap();
+    let Loaded::Cold(read) = store.load_or_defer(10).unwrap() else { panic!("10 is cold") };
+    assert!(read.bytes() <= 8192, "{} bytes for a record of 133", read.bytes());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn restoring_anything_is_safe(bytes in proptest::collection::vec(any::<u8>(), 0..600), flip in 0usize..4000) {
+        let _ = crate::restore_files(&SimDisk::new(1), &bytes, 1 << 20);
+        let mut framed = Vec::new();
+        crate::compress::stream_encode(&bytes, &mut framed);
+        let _ = crate::restore_files(&SimDisk::new(1), &framed, 1 << 20);
+        let mut store = open(&SimDisk::new(1), Options::default()).unwrap();
+        put(&mut store, 3);
+        let mut archive = store.snapshot(&[]).unwrap();
+        let at = flip % archive.len();
+        archive[at] ^= 1;
+        let _ = crate::restore_files(&SimDisk::new(1), &archive, 1 << 20);
     }
 }

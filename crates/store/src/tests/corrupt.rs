@@ -9,6 +9,8 @@ use stdx::time::Timestamp;
 
 use super::oracle::Stored;
 use crate::disk::sim::SimDisk;
+use crate::hash::HashKey;
+use crate::record::Record;
 use crate::{
     Cipher, Compression, Encryption, Error, FileStore, Filter, NewMessage, Options, Settings,
 };
@@ -31,7 +33,7 @@ fn sample(options: Options) -> Sample {
     for i in 1..=14u64 {
         let m = Stored {
             ts: i as i64 * 10,
-            subject: format!("s.{}", i % 4).into_bytes(),
+            subject: format!("sx.{}", i % 13).into_bytes(),
             header: if i % 3 == 0 { b"NATS/1.0\r\nA: b\r\n\r\n".to_vec() } else { vec![] },
             payload: vec![i as u8; 20],
         };
@@ -156,6 +158,42 @@ fn every_flipped_byte_is_confined() {
             }
         }
     }
+}
+
+// The length of a subject is not hashed: shortened by one, `sx.12` is another subject of the stream.
+#[test]
+fn shifted_subjects_are_told_without_an_index() {
+    for (name, options) in variants() {
+        if name != "plain" {
+            continue;
+        }
+        let s = sample(options);
+        s.disk.delete("msgs/index.db");
+        let mut shifted = 0;
+        for path in s.disk.paths().into_iter().filter(|p| p.ends_with(".blk")) {
+            let bytes = s.disk.content(&path);
+            let mut at = 0;
+            while let Some(record) = bytes.get(at..).and_then(Record::parse) {
+                let next = at + record.len();
+                if record.subject().len() == 5 && !record.has_header() {
+                    let disk = s.disk.copy();
+                    let mut bad = bytes.clone();
+                    bad[at + 20] ^= 1;
+                    disk.put(&path, &bad);
+                    assert!(Record::verify(&bad[at..], &HashKey::new(&key_name(&path))).is_some());
+                    s.judge(&disk, &format!("{path} record at {at}"));
+                    shifted += 1;
+                }
+                at = next;
+            }
+        }
+        assert!(shifted > 1, "{shifted}");
+    }
+}
+
+fn key_name(path: &str) -> String {
+    let number = path.trim_start_matches("msgs/").trim_end_matches(".blk");
+    format!("S-{number}")
 }
 
 // Contract: FSTORE-008

@@ -3,5 +3,7 @@
 //! `NATS_PEER` names the server binary; without it the tests say so and pass. Everything runs on
 //! loopback and in temporary directories.
 
+#![allow(clippy::unwrap_used, reason = "tests may unwrap")]
+
 mod peer;
 mod swap;
