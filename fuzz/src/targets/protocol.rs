@@ -42,7 +42,7 @@ fn parser(bytes: &[u8]) -> Shape {
         assert_eq!(whole, pieces, "a split changed the frames");
         assert_eq!(end.is_some(), end_of_pieces.is_some(), "a split changed the end");
     }
-    let kinds = whole.iter().take(6).fold(Shape::count(whole.len()), |shape, frame| {
+    let kinds = whole.iter().take(3).fold(Shape::count(whole.len()), |shape, frame| {
         shape.and(Shape::of(frame.split(['(', ' ']).next().unwrap_or("")))
     });
     kinds.and(Shape::of(&end.map_or_else(|| "open".to_owned(), |why| why.to_string())))
