@@ -4,6 +4,7 @@
 //! Hot path.
 
 use crate::account::Account;
+use crate::account::latency::Samples;
 use crate::broker::Broker;
 use crate::conn::Conn;
 use crate::dispatch::cache::MatchCache;
@@ -49,6 +50,8 @@ pub struct Worker {
     pub(crate) mapped: [Vec<u8>; 2],
     /// When answers from other accounts are overdue.
     pub(crate) due: Mono,
+    /// Latency samples of the whole server that wait for a flush.
+    pub(crate) samples: Arc<Samples>,
     /// The deadline that was last asked about.
     pub(crate) waited_for: Mono,
     /// The last target found far behind during this read: its producer is held back (CORE-041).
@@ -70,6 +73,7 @@ impl Worker {
     pub fn new(id: usize, broker: Arc<Broker>, now: Now, entropy: Entropy) -> Self {
         let mut seed = [0; 8];
         entropy(&mut seed);
+        let samples = broker.samples.clone();
         let cache_matches = !broker.settings().no_match_cache;
         Self {
             cache_matches,
@@ -89,6 +93,7 @@ impl Worker {
             renamed: Vec::new(),
             mapped: [Vec::new(), Vec::new()],
             due: NEVER,
+            samples,
             waited_for: NEVER,
             stalled_on: None,
             spare: VecDeque::new(),
@@ -100,7 +105,7 @@ impl Worker {
 
     /// Writes out every outbox touched since the last call. Once per read.
     pub fn flush_touched(&mut self) {
-        if self.broker.samples.any() || self.due <= self.now.mono {
+        if self.samples.any() || self.due <= self.now.mono {
             self.tend_services();
         }
         // Taken out so that `self` can be lent; put back to keep its room.

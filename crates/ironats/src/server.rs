@@ -36,6 +36,9 @@ pub enum ServerError {
     /// The certificates or rules of TLS do not work.
     #[error(transparent)]
     Tls(#[from] net::tls::TlsConfigError),
+    /// Monitoring on both ports (MON-001).
+    #[error("Can't start monitoring: can't specify both HTTP ({0}) and HTTPs ({1}) ports")]
+    BothMonitors(i64, i64),
     /// `https_port` without a certificate.
     #[error("TLS cert and key required for HTTPS")]
     HttpsWithoutTls,
@@ -170,6 +173,11 @@ impl Server {
     fn open_monitoring(&mut self, zero: Instant) -> Result<(), ServerError> {
         let options = self.node.options();
         let host = options.monitoring_host().to_owned();
+        let asked = |port: Option<i64>| port.filter(|port| *port != 0);
+        let (http, https) = (&options.monitoring.http_port, &options.monitoring.https_port);
+        if let (Some(http), Some(https)) = (asked(*http), asked(*https)) {
+            return Err(ServerError::BothMonitors(http, https));
+        }
         if let Some(port) = options.monitoring.http_port.filter(|port| *port != 0) {
             let (listener, local) = listen(&host, port)?;
             stdx::notice!(self.log(), "Starting http monitor on {local}");

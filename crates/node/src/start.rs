@@ -24,7 +24,7 @@ pub enum StartError {
 }
 
 impl StartError {
-    fn accounts(errors: Vec<AccountError>) -> Self {
+    fn accounts(errors: &[AccountError]) -> Self {
         let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
         Self::Accounts(lines.join("\n"))
     }
@@ -43,7 +43,9 @@ impl Node {
         let settings = translate::settings(&options);
         let broker = Broker::new(settings, info, authenticator, log.clone(), host.workers);
         broker.set_system_account(options.system_account());
-        broker.define_accounts(&accounts::definitions(&options)).map_err(StartError::accounts)?;
+        broker
+            .define_accounts(&accounts::definitions(&options))
+            .map_err(|errors| StartError::accounts(&errors))?;
         Ok(Self {
             broker: Arc::new(broker),
             options: ArcSwap::from_pointee(options),

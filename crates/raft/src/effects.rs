@@ -59,6 +59,8 @@ pub enum Write {
     },
     /// Write a snapshot file, synced, then remove older ones.
     SaveSnapshot(Snapshot),
+    /// Remove every snapshot file: what is there cannot be read.
+    DropSnapshot,
     /// Drop every log record up to and including this index, which the snapshot covers. If the log
     /// ends before it, the next record has the index after it all the same.
     Compact {

@@ -7,6 +7,8 @@
 //! Reference: raft.go peers, removed, membChange, processPeerState, addPeer, removePeer,
 //!            adjustClusterSizeAndQuorum, committedPeerStateLocked.
 
+use std::time::Duration;
+
 use smallvec::SmallVec;
 use stdx::time::Mono;
 
@@ -49,7 +51,8 @@ pub(crate) struct Membership {
     pending: SmallVec<[(LogIndex, Change); 2]>,
     peers: PeerList,
     cluster_size: usize,
-    removed: SmallVec<[(PeerId, Mono); 2]>,
+    /// Who went, when, and whether by an entry of its own (not by a new peer set).
+    removed: SmallVec<[(PeerId, Mono, bool); 2]>,
 }
 
 impl Membership {
@@ -167,12 +170,12 @@ impl Membership {
     fn commit_one(&mut self, change: &Change, now: Mono) {
         match change {
             Change::Add(peer) => {
-                self.removed.retain(|(removed, _)| removed != peer);
+                self.removed.retain(|(removed, ..)| removed != peer);
                 add(&mut self.committed.peers, &mut self.committed.cluster_size, *peer);
             }
             Change::Remove(peer) => {
-                self.removed.retain(|(removed, _)| removed != peer);
-                self.removed.push((*peer, now));
+                self.removed.retain(|(removed, ..)| removed != peer);
+                self.removed.push((*peer, now, true));
                 remove(&mut self.committed.peers, &mut self.committed.cluster_size, *peer);
             }
             Change::Replace(state) => self.replace_committed(state.clone(), now),
@@ -183,10 +186,10 @@ impl Membership {
         let gone: PeerList = (self.committed.peers.iter().copied())
             .filter(|peer| !state.peers.contains(peer))
             .collect();
-        self.removed.retain(|(peer, _)| !state.peers.contains(peer));
+        self.removed.retain(|(peer, ..)| !state.peers.contains(peer));
         for peer in gone {
-            self.removed.retain(|(removed, _)| *removed != peer);
-            self.removed.push((peer, now));
+            self.removed.retain(|(removed, ..)| *removed != peer);
+            self.removed.push((peer, now, false));
         }
         self.committed = state;
         self.committed.peers.sort_unstable();
@@ -198,7 +201,16 @@ impl Membership {
         if self.contains(peer) {
             return None;
         }
-        self.removed.iter().find(|(removed, _)| *removed == peer).map(|&(_, at)| at)
+        self.removed.iter().find(|(removed, ..)| *removed == peer).map(|&(_, at, _)| at)
+    }
+
+    /// Whether `peer` was removed by an entry of its own less than `within` ago. A node that is
+    /// behind may be wrong about it, so this must not hold for ever.
+    pub(crate) fn is_gone(&self, peer: PeerId, now: Mono, within: Duration) -> bool {
+        let gone = |&(removed, at, explicit): &(PeerId, Mono, bool)| {
+            removed == peer && explicit && now.since(at) < within
+        };
+        !self.contains(peer) && self.removed.iter().any(gone)
     }
 
     fn refold(&mut self) {

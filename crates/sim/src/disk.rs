@@ -201,6 +201,7 @@ impl Disk {
                 self.snapshot_max = self.snapshot_max.max(snapshot.position.index);
                 self.snapshot = Some(snapshot.encode(&self.sum).into());
             }
+            Write::DropSnapshot => self.snapshot = None,
             Write::Append { index, record } => self.change(LogChange::Append(index, record)),
             Write::Truncate { last } => self.change(LogChange::Truncate(last)),
             Write::Compact { up_to } => self.change(LogChange::Compact(up_to)),

@@ -105,6 +105,10 @@ impl World {
 
     /// Whether losing what `server` acknowledged leaves a majority that has not lost anything.
     pub fn may_lose(&self, server: usize) -> bool {
+        // Whoever does not run may know of a smaller group.
+        if self.hosts.iter().any(|host| host.created && host.process.is_none()) {
+            return false;
+        }
         let mut nodes = self.hosts.iter().filter_map(|h| h.node());
         let Some(first) = nodes.next() else { return false };
         let agreed = |n: &Node<_>| {
@@ -235,6 +239,15 @@ impl World {
             return Ok(());
         }
         let peers = node.peers().to_vec();
+        // A smaller group tolerates less: nobody removes a member while others are not whole.
+        let whole = |s: &usize| {
+            let host = &self.hosts[*s];
+            !host.suspect && host.node().is_some_and(|node| node.quarantine().is_none())
+        };
+        let hurt = (0..self.hosts.len()).filter(|s| peers.contains(&self.ids[*s]) && !whole(s));
+        if hurt.count() > (peers.len() - 2) / 2 {
+            return Ok(());
+        }
         let Some(&peer) = self.rng.pick(&peers) else { return Ok(()) };
         self.changed = true;
         self.input(leader, |node, now, out| {
@@ -303,7 +316,8 @@ impl World {
                 let forged = AppendResponse { position, peer, success: true };
                 (Channel::AppendReply, forged.encode().to_vec())
             }
-            3 => {
+            // A group still being discovered counts votes of names it does not know.
+            3 if node.peers().len() == node.cluster_size() => {
                 let forged = VoteResponse { term, peer: stranger, granted: true, unsure: false };
                 (Channel::VoteReply, forged.encode().to_vec())
             }

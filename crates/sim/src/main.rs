@@ -90,9 +90,9 @@ fn run(rest: &[&str]) -> ExitCode {
 
 /// Runs a seed again with a trace and prints its end.
 fn show(seed: u64, bug: Option<Bug>) {
-    const LINES: usize = 200;
+    let lines = std::env::var("SIM_LINES").ok().and_then(|n| n.parse().ok()).unwrap_or(200);
     let (result, trace) = run_seed(seed, bug, true);
-    let skipped = trace.len().saturating_sub(LINES);
+    let skipped = trace.len().saturating_sub(lines);
     for line in trace.iter().skip(skipped) {
         println!("{line}");
     }

@@ -49,6 +49,9 @@ pub(crate) struct Message {
     pub(crate) reply: ReplySubject,
 }
 
+/// No seed needs as many events.
+const MAX_STEPS: u64 = 300_000;
+
 /// How many old messages are kept for replaying.
 const REMEMBERED: usize = 64;
 
@@ -177,6 +180,9 @@ impl World {
 
     fn step(&mut self, event: Event) -> Checked {
         self.steps += 1;
+        if self.steps > MAX_STEPS {
+            return broken("liveness", "the servers keep each other busy for ever".into());
+        }
         self.digest = (self.digest.rotate_left(5) ^ self.now).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         match event {
             Event::Deliver { message } => self.deliver(message),
@@ -899,6 +905,12 @@ impl World {
                 if !self.hosts[server].created && members.contains(&server) {
                     // Taken back into the group after it was deleted here.
                     self.create(server)?;
+                }
+                if runs && members.contains(&server) {
+                    // The layer above keeps newcomers informed.
+                    let ids: Vec<PeerId> = members.iter().map(|&s| self.ids[s]).collect();
+                    let peers = PeerState::of(&ids);
+                    self.input(server, |node, _, out| node.update_known_peers(&peers, out))?;
                 }
                 if runs && !members.contains(&server) && self.member_count_settled() {
                     self.retire(server);

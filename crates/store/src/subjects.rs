@@ -72,6 +72,12 @@ impl Subjects {
         }
     }
 
+    /// Makes room for `more` subjects at once: growing step by step hashes every text again.
+    pub(crate) fn reserve(&mut self, more: usize) {
+        let (pages, hasher) = (&self.pages, &self.hasher);
+        self.table.reserve(more, |&id| hasher.hash_one(text_of(pages, id)));
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.table.len()
     }

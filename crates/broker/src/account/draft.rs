@@ -100,14 +100,14 @@ fn compile_exports(
         let Some(draft) = drafts.get_mut(account) else { continue };
         if let Err(cause) = draft.exports.add(export) {
             let (account, subject) = (account.clone(), export.subject.clone());
-            errors.push(AccountError::Entry { account, subject, entry, cause });
+            errors.push(AccountError::Entry { account, subject, entry, cause: cause.into() });
         } else if let ExportKind::Service(service) = &export.kind
             && let Some(latency) = &service.latency
             && let Err(cause) = draft.exports.track(&export.subject, latency)
         {
             let (account, service) = (account.clone(), export.subject.clone());
             let subject = latency.subject.clone();
-            errors.push(AccountError::Latency { account, service, subject, cause });
+            errors.push(AccountError::Latency { account, service, subject, cause: cause.into() });
         }
     }
     if let Some(draft) = drafts.get_mut(account) {
@@ -156,7 +156,7 @@ fn compile_import(
     };
     done.map_err(|cause| {
         let (account, subject) = (account.to_owned(), import.subject.clone());
-        AccountError::Entry { account, subject, entry, cause }
+        AccountError::Entry { account, subject, entry, cause: cause.into() }
     })
 }
 

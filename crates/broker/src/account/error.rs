@@ -51,7 +51,7 @@ pub enum AccountError {
         /// What kind of entry.
         entry: Entry,
         /// Why not.
-        cause: EntryError,
+        cause: Box<EntryError>,
     },
     /// The latency samples of a service cannot be.
     #[error(
@@ -66,7 +66,7 @@ pub enum AccountError {
         /// Where samples were to go.
         subject: String,
         /// Why not.
-        cause: EntryError,
+        cause: Box<EntryError>,
     },
     /// A mapping cannot be.
     #[error("Error adding mapping for {} : {cause}", quote(.subject.as_bytes()))]

@@ -71,13 +71,18 @@ pub(crate) fn short_hash(name: &str) -> String {
 /// A service import in force and its entry in the interest.
 pub(crate) type Service = (Arc<ServiceImport>, Arc<Sub>);
 
+/// Flags on a cache line of their own: every message reads them, nothing near them is written.
+#[derive(Default)]
+#[repr(align(64))]
+struct Flags(AtomicU32);
+
 /// One account.
 pub struct Account {
     /// Its name, or public key in operator mode.
     pub name: String,
     /// Number in this process; keys the match caches.
     pub id: u32,
-    flags: AtomicU32,
+    flags: Flags,
     interest: RwLock<Sublist<Handle>>,
     generations: Generations,
     /// What it may use.
@@ -115,7 +120,7 @@ impl Account {
         Self {
             name,
             id,
-            flags: AtomicU32::new(0),
+            flags: Flags::default(),
             interest: RwLock::new(Sublist::default()),
             generations: Generations::default(),
             limits: Limits::default(),
@@ -142,14 +147,14 @@ impl Account {
     /// Whether all of `bits` are set.
     #[inline]
     pub(crate) fn has(&self, bits: u32) -> bool {
-        self.flags.load(Ordering::Relaxed) & bits == bits
+        self.flags.0.load(Ordering::Relaxed) & bits == bits
     }
 
     pub(crate) fn set_flag(&self, bits: u32, on: bool) {
         if on {
-            self.flags.fetch_or(bits, Ordering::Relaxed);
+            self.flags.0.fetch_or(bits, Ordering::Relaxed);
         } else {
-            self.flags.fetch_and(!bits, Ordering::Relaxed);
+            self.flags.0.fetch_and(!bits, Ordering::Relaxed);
         }
     }
 

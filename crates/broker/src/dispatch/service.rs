@@ -64,9 +64,28 @@ struct Parcel {
 
 impl Parcel {
     fn new(subject: &[u8], reply: Option<&[u8]>, header: &[u8], payload: &[u8]) -> Self {
+        Self::build(subject, b"", reply, header, payload)
+    }
+
+    /// A message that the server itself publishes.
+    // Compat(CORE-045): the reference leaves the place of a missing reply subject empty in these,
+    // so that two blanks stand in a row.
+    fn of_the_server(subject: &[u8], reply: Option<&[u8]>, header: &[u8], payload: &[u8]) -> Self {
+        let blank: &[u8] = if reply.is_none() { b" " } else { b"" };
+        Self::build(subject, blank, reply, header, payload)
+    }
+
+    fn build(
+        subject: &[u8],
+        blank: &[u8],
+        reply: Option<&[u8]>,
+        header: &[u8],
+        payload: &[u8],
+    ) -> Self {
         let room = subject.len() + reply.map_or(0, <[u8]>::len) + header.len() + payload.len() + 48;
         let mut data = Vec::with_capacity(room);
         data.extend_from_slice(subject);
+        data.extend_from_slice(blank);
         let header_len = (!header.is_empty()).then_some(header.len());
         encode::delivery_sizes(&mut data, reply, header_len, header.len() + payload.len());
         let body = data.len();
@@ -79,7 +98,7 @@ impl Parcel {
         // Messages are far below 4 GiB: the parser's limit is an i32 at most.
         let range = |from: usize, to: usize| from as u32..to as u32;
         let msg = RunMsg {
-            reply: range(start, start + reply_len),
+            reply: range(start + blank.len(), start + blank.len() + reply_len),
             body: range(body, end),
             tail: range(start, data.len()),
             header_len: header.len() as u32,
@@ -269,7 +288,7 @@ impl Worker {
             exporter.responses.refresh(run.subject, self.now.mono);
         }
         if let Some(sample) = answer.sample {
-            self.broker.samples.push(sample);
+            self.samples.push(sample);
         }
     }
 
@@ -420,7 +439,7 @@ impl Worker {
     ) {
         let latency = import.terms.export.as_ref().and_then(|export| export.latency.as_ref());
         let Some(latency) = latency else { return };
-        self.broker.samples.push(Sample {
+        self.samples.push(Sample {
             account: exporter.clone(),
             subject: latency.subject.clone(),
             outcome: Outcome::NoReply,
@@ -460,12 +479,14 @@ impl Worker {
             let next = broker.accounts().iter().filter_map(|a| a.expire_responses(now)).min();
             self.due = next.unwrap_or(NEVER);
         }
-        for sample in broker.samples.take() {
+        for sample in self.samples.take() {
             let mut id = Vec::with_capacity(22);
             self.base62(22, &mut id);
             let id = String::from_utf8_lossy(&id);
             let json = sample.json(&broker.info(), &id, self.now.wall);
-            self.publish(&sample.account, sample.subject.as_bytes(), None, b"", json.as_bytes());
+            // Wire: the reference writes an empty reply here, which shows as two blanks.
+            let subject = sample.subject.as_bytes();
+            self.publish(&sample.account, subject, Some(b""), b"", json.as_bytes());
         }
     }
 
@@ -478,7 +499,7 @@ impl Worker {
         header: &[u8],
         payload: &[u8],
     ) -> bool {
-        let parcel = Parcel::new(subject, reply, header, payload);
+        let parcel = Parcel::of_the_server(subject, reply, header, payload);
         let run = Run {
             data: &parcel.data,
             subject: parcel.data.get(parcel.subject.clone()).unwrap_or_default(),

@@ -21,7 +21,7 @@ pub(crate) fn payload(
     let mut body = body;
     if settings.trace_headers {
         body = body.get(..header_len.filter(|n| *n > 0)?)?;
-        body = body.strip_suffix(b"\r\n").unwrap_or(body);
+        body = body.strip_suffix(b"\r\n\r\n").unwrap_or(body);
     }
     if body.is_empty() {
         return None;
@@ -145,6 +145,6 @@ mod tests {
         settings.trace_headers = true;
         assert_eq!(payload(&settings, b"hello", None), None);
         let shown = payload(&settings, b"NATS/1.0\r\nA: b\r\n\r\nx", Some(18));
-        assert_eq!(shown.as_deref(), Some("\"NATS/1.0\\r\\nA: b\\r\\n\""));
+        assert_eq!(shown.as_deref(), Some("\"NATS/1.0\\r\\nA: b\""));
     }
 }

@@ -154,6 +154,31 @@ fn conversations_go_on_across_accounts() {
     assert_eq!((pending(&house, "A"), pending(&house, "B")), ((0, 0), (0, 0)));
 }
 
+// Contract: ACC-009
+#[test]
+fn a_request_cannot_go_round() {
+    // Mappings close a circle that the imports themselves do not have.
+    let mut house = House::new(&[
+        account("A")
+            .export(service("s"))
+            .import(use_service("B", "q", "p"))
+            .map("s", &[("p", 100)]),
+        account("B")
+            .export(service("q"))
+            .import(use_service("A", "s", "r"))
+            .map("q", &[("r", 100)]),
+    ]);
+    let (mut a, mut b) = (house.connect("A"), house.connect("B"));
+    for (client, subject) in [(&mut a, "p"), (&mut b, "r")] {
+        client.send(&mut house, &format!("SUB in 1\r\n{}", publish(subject, "in", "")));
+        let want = format!("HMSG in 1 33 33\nNATS/1.0 503\nNats-Subject: {subject}\n\n\n");
+        assert_eq!(client.read(), want);
+    }
+    for account in ["A", "B"] {
+        assert_eq!(pending(&house, account), (0, 0));
+    }
+}
+
 // Contract: CORE-014
 #[test]
 fn echo_is_a_matter_of_the_connection_only() {

@@ -312,6 +312,13 @@ impl Future for Driver {
             this.finish();
             return Poll::Ready(());
         }
+        if this.login.is_some() {
+            // Just handed out: its end must wake this task.
+            this.poll_login(cx);
+            if this.login.is_none() {
+                cx.waker().wake_by_ref();
+            }
+        }
         this.arm(cx);
         Poll::Pending
     }

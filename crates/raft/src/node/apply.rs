@@ -9,7 +9,7 @@ use stdx::time::Mono;
 
 use super::{Node, Quarantine, Role};
 use crate::codec::append::{AppendEntry, Entries, Entry, EntryKind};
-use crate::effects::{Apply, Effects, Notice, Read, ReadId, ReadRequest, Write};
+use crate::effects::{Apply, Effects, Notice, Read, ReadId, ReadRequest};
 use crate::id::LogIndex;
 use crate::membership::Change;
 use crate::mutation::{Bug, Mutation};
@@ -25,7 +25,7 @@ impl<M: Mutation> Node<M> {
         if done.is_empty() {
             return;
         }
-        self.persist(Write::Peers(self.members.committed().clone()), out);
+        self.persist_peers(out);
         let id = self.config.id;
         if done.contains(&Change::Remove(id)) && !self.members.contains(id) {
             self.leave_group(now, out);
@@ -172,7 +172,9 @@ impl<M: Mutation> Node<M> {
         if self.quarantine.is_none() {
             out.notices.push(Notice::Quarantined(true));
         }
-        self.quarantine = Some(Quarantine::new(term, true, vote_lost, joining));
+        let told = self.quarantine.take().and_then(|q| q.told);
+        let lost = Quarantine::new(term, true, vote_lost, joining);
+        self.quarantine = Some(Quarantine { told, ..lost });
         self.stored = self.stored.min(self.log.base());
         self.persist_vote(out);
         self.truncate_log(index.prev(), out);

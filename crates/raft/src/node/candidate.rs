@@ -140,6 +140,7 @@ impl<M: Mutation> Node<M> {
         if self.collect_term(response, out) {
             return;
         }
+        self.collect_opinion(response, out);
         match self.role {
             Role::Candidate if response.granted && response.term == self.term => {
                 let known = self.members.contains(response.peer) || self.members.is_partial();
@@ -148,7 +149,8 @@ impl<M: Mutation> Node<M> {
                 }
             }
             Role::Candidate | Role::Leader if response.term > self.term => {
-                if self.members.removed_at(response.peer).is_none() {
+                let rejoin = self.config.timing.removed_rejoin;
+                if !self.members.is_gone(response.peer, now, rejoin) {
                     self.adopt_term(response.term, out);
                     self.become_follower(None, now, out);
                 }
@@ -168,7 +170,9 @@ impl<M: Mutation> Node<M> {
             true => self.members.quorum().saturating_sub(1),
             false => self.members.quorum(),
         };
-        if sure > 0 && sure >= quorum || all > 0 && all >= self.members.cluster_size() {
+        // Who lost its log may not know who belongs to the group: only everybody's vote will do.
+        let trusted = !self.log_is_unsure();
+        if trusted && sure > 0 && sure >= quorum || all > 0 && all >= self.members.cluster_size() {
             self.become_leader(now, out);
         }
     }
@@ -184,7 +188,9 @@ impl<M: Mutation> Node<M> {
             return;
         }
         // Who was removed cannot disturb the group by raising its own term.
-        if self.members.removed_at(request.candidate).is_some() {
+        let rejoin = self.config.timing.removed_rejoin;
+        let gone = self.members.is_gone(request.candidate, now, rejoin);
+        if gone && self.quarantine.is_none() && request.term > Term(0) {
             return;
         }
         let empty = self.log.last().index == LogIndex(0);
@@ -214,12 +220,18 @@ impl<M: Mutation> Node<M> {
         }
         // Everybody's answer means nothing where the candidate may not know who belongs to the group.
         let quarantine = self.quarantine.as_ref().filter(|_| !self.planted(Bug::IgnoreQuarantine));
-        free &= !quarantine.is_some_and(|q| q.term_unknown() || self.changed);
+        let told = quarantine.and_then(|q| q.told.as_ref());
+        let newcomer = told.is_some_and(|told| told.contains(&request.candidate));
+        free &= !quarantine.is_some_and(|q| q.term_unknown() || (self.changed && !newcomer));
         let reaches = request.last >= self.log.last() || self.planted(Bug::SkipLogCheck);
         if free && reaches && request.term >= self.term {
             if self.vote != Some(request.candidate) {
                 self.vote = Some(request.candidate);
                 self.persist_vote(out);
+            }
+            if newcomer {
+                self.ask_second_opinion(request, reply, out);
+                return;
             }
             response.granted = true;
             self.elect_at = self.election_timeout(now);

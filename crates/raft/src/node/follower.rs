@@ -406,7 +406,7 @@ impl<M: Mutation> Node<M> {
             self.persist_vote(out);
         }
         self.members.restore(peers, now);
-        self.persist(Write::Peers(self.members.committed().clone()), out);
+        self.persist_peers(out);
         self.commit = position.index;
         self.reset_initializing(now);
         self.pending_snapshot = Some((position, snapshot.data.clone()));

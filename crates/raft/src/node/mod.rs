@@ -136,6 +136,7 @@ pub struct Node<M: Mutation = Sound> {
     initializing: bool,
     scale_up: bool,
     quarantine: Option<Quarantine>,
+    opinion: Option<quarantine::Opinion>,
     transfer_target: bool,
     announced: bool,
 
@@ -362,7 +363,7 @@ impl<M: Mutation> Node<M> {
             log: self.stored,
             quarantine: self.quarantine.as_ref().map(|q| q.term),
             vote_lost: self.quarantine.as_ref().is_some_and(|q| q.vote_lost),
-            joining: self.quarantine.as_ref().is_some_and(|q| q.joining),
+            joining: self.quarantine.as_ref().is_some_and(|q| q.joining || q.told.is_some()),
             changed: self.changed,
         };
         self.persist(Write::TermVote(guard), out);
@@ -415,6 +416,13 @@ impl<M: Mutation> Node<M> {
         }
     }
 
+    /// Writes the committed peers; a newcomer's file keeps what it was told until it is level.
+    fn persist_peers(&mut self, out: &mut Effects) {
+        if self.quarantine.as_ref().is_none_or(|q| q.told.is_none()) {
+            self.persist(Write::Peers(self.members.committed().clone()), out);
+        }
+    }
+
     fn count_stored(&mut self, position: Position) {
         if self.log.term_at(position.index) == Some(position.term) {
             self.stored = self.stored.max(position);
@@ -436,6 +444,7 @@ impl<M: Mutation> Node<M> {
         self.vote = None;
         // Who led an earlier term does not lead this one.
         self.leader = None;
+        self.opinion = None;
         // Nor does its stream of old entries go on.
         self.cancel_catchup(out);
         self.persist_vote(out);

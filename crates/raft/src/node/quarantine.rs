@@ -13,18 +13,21 @@
 //!
 //! A server that joins may have been a member before, and its removal wiped what it knew. It asks
 //! likewise; a majority of the members it was told of is enough, because one of them holds the entry
-//! that removed it. Then it is treated like a node that lost its log.
+//! that removed it. Until it is level it gives its vote only on a second opinion: it passes the
+//! request on, and answers once a majority of those members, the candidate included, grant it too.
+//! Then the candidate could have won without it.
 //!
 //! Reference: none; the empty-vote rule of processVoteRequest and runAsCandidate is what peers see.
 
 use bytes::Bytes;
+use smallvec::SmallVec;
 use stdx::time::Mono;
 
 use super::{Held, Node};
-use crate::codec::peers::PeerList;
+use crate::codec::peers::{PeerList, PeerState};
 use crate::codec::subject::ReplySubject;
 use crate::codec::vote::{VoteRequest, VoteResponse};
-use crate::effects::{Dest, Effects, Notice, Send};
+use crate::effects::{Dest, Effects, Notice, Send, Write};
 use crate::id::{Position, Term};
 use crate::mutation::{Bug, Mutation};
 
@@ -39,17 +42,32 @@ pub struct Quarantine {
     pub vote_lost: bool,
     /// Joined without knowing the group's term.
     pub joining: bool,
+    /// Joined and not level yet: the members it was told of.
+    pub(super) told: Option<PeerList>,
     /// Who told its term since the start.
-    answered: PeerList,
+    pub(super) answered: PeerList,
     /// When to ask again.
     pub(super) ask_at: Mono,
 }
 
 impl Quarantine {
     pub(crate) fn new(term: Term, log_lost: bool, vote_lost: bool, joining: bool) -> Self {
-        Self { term, log_lost, vote_lost, joining, answered: PeerList::new(), ask_at: Mono(0) }
+        let answered = PeerList::new();
+        Self { term, log_lost, vote_lost, joining, told: None, answered, ask_at: Mono(0) }
     }
 }
+
+/// A newcomer's question to the members whether they grant a candidate their vote.
+#[derive(Clone, Debug)]
+pub(super) struct Opinion {
+    request: VoteRequest,
+    /// Who waits for the answer: the candidate, and other newcomers that ask on its behalf.
+    replies: SmallVec<[ReplySubject; 1]>,
+    granted: PeerList,
+}
+
+/// The most that may wait for one second opinion.
+const MAX_WAITING: usize = 8;
 
 impl Quarantine {
     /// Whether the highest term a promise can have been made in is still unknown.
@@ -85,8 +103,11 @@ impl<M: Mutation> Node<M> {
 
     /// Takes an answer to `ask_for_terms`; whether it was one.
     pub(super) fn collect_term(&mut self, response: VoteResponse, out: &mut Effects) -> bool {
-        let others = self.other_peers();
-        let complete = !self.members.is_partial();
+        let id = self.config.id;
+        let told = self.quarantine.as_ref().and_then(|q| q.told.clone());
+        let complete = told.is_some() || !self.members.is_partial();
+        let mut others = told.unwrap_or_else(|| self.other_peers());
+        others.retain(|peer| *peer != id);
         let Some(quarantine) = self.quarantine.as_mut().filter(|q| q.term_unknown()) else {
             return false;
         };
@@ -118,6 +139,77 @@ impl<M: Mutation> Node<M> {
         self.persist_vote(out);
     }
 
+    /// Tells a newcomer who the members are by now: they may have changed since it was created, and
+    /// it waits for a majority of those it knows. No effect on a node that is level.
+    pub fn update_known_peers(&mut self, peers: &PeerState, out: &mut Effects) {
+        if let Some(quarantine) = self.quarantine.as_mut().filter(|q| q.told.is_some()) {
+            quarantine.told = Some(peers.peers.clone());
+            self.persist(Write::Peers(peers.clone()), out);
+        }
+    }
+
+    /// Passes a vote request on to the members this newcomer was told of.
+    pub(super) fn ask_second_opinion(
+        &mut self,
+        request: VoteRequest,
+        reply: ReplySubject,
+        out: &mut Effects,
+    ) {
+        if let Some(opinion) = self.opinion.as_mut().filter(|o| o.request == request) {
+            // Asked already; newcomers must not echo each other.
+            if opinion.replies.len() < MAX_WAITING && !opinion.replies.contains(&reply) {
+                opinion.replies.push(reply);
+            }
+            self.answer_if_seconded(out);
+            return;
+        }
+        let replies = SmallVec::from_elem(reply, 1);
+        self.opinion = Some(Opinion { request, replies, granted: PeerList::new() });
+        self.hold(
+            Held::Message(Send {
+                dest: Dest::Vote,
+                reply: ReplySubject::answers(self.vote_inbox),
+                payload: Bytes::copy_from_slice(&request.encode()),
+            }),
+            out,
+        );
+        self.answer_if_seconded(out);
+    }
+
+    pub(super) fn collect_opinion(&mut self, response: VoteResponse, out: &mut Effects) {
+        let told = self.quarantine.as_ref().and_then(|q| q.told.as_ref());
+        let Some(opinion) = &mut self.opinion else { return };
+        if !response.granted || response.unsure || response.term != opinion.request.term {
+            return;
+        }
+        let known = told.is_some_and(|told| told.contains(&response.peer));
+        if known && !opinion.granted.contains(&response.peer) {
+            opinion.granted.push(response.peer);
+            self.answer_if_seconded(out);
+        }
+    }
+
+    fn answer_if_seconded(&mut self, out: &mut Effects) {
+        let Some(told) = self.quarantine.as_ref().and_then(|q| q.told.as_ref()) else { return };
+        let Some(opinion) = &self.opinion else { return };
+        let candidate = opinion.request.candidate;
+        let others = told.iter().filter(|&&peer| peer != self.config.id);
+        let majority = others.clone().count() / 2 + 1;
+        let votes = others.filter(|&&p| p == candidate || opinion.granted.contains(&p)).count();
+        if votes < majority || opinion.request.term != self.term {
+            return;
+        }
+        let response =
+            VoteResponse { term: self.term, peer: self.config.id, granted: true, unsure: false };
+        let replies = opinion.replies.clone();
+        for reply in replies {
+            self.hold(Held::Message(Self::answer(reply, &response.encode())), out);
+        }
+        if let Some(opinion) = &mut self.opinion {
+            opinion.replies.clear();
+        }
+    }
+
     /// A live append entry ends where our log is known to match: once that is durable, nothing this
     /// node ever acknowledged is missing.
     pub(super) fn note_level(&mut self, end: Position, out: &mut Effects) {
@@ -139,7 +231,9 @@ impl<M: Mutation> Node<M> {
             return;
         }
         self.quarantine = None;
+        self.opinion = None;
         self.persist_vote(out);
+        self.persist(Write::Peers(self.members.committed().clone()), out);
         out.notices.push(Notice::Quarantined(false));
     }
 }

@@ -13,7 +13,7 @@ use stdx::time::Mono;
 use super::{Node, Quarantine, Role};
 use crate::checksum::Checksum;
 use crate::codec::append::AppendEntry;
-use crate::codec::peers::PeerState;
+use crate::codec::peers::{PeerList, PeerState};
 use crate::codec::snapshot::Snapshot;
 use crate::codec::subject::Inbox;
 use crate::codec::vote::{TermVote, VoteGuard};
@@ -74,8 +74,11 @@ pub struct Recovery<M: Mutation> {
     commit: LogIndex,
     snapshot: Option<Snapshot>,
     drop_log: bool,
+    bad_snapshot: bool,
     truncate: bool,
     changed: bool,
+    /// The members a newcomer was told of.
+    told: PeerList,
 }
 
 impl<M: Mutation> Recovery<M> {
@@ -87,22 +90,25 @@ impl<M: Mutation> Recovery<M> {
         found: &Found,
     ) -> Result<Self, RecoverError> {
         let mut log_lost = found.log_lost;
-        let mut drop_log = false;
+        let (mut drop_log, mut bad_snapshot) = (false, false);
         let mut snapshot = None;
         // Compat(RAFT-022): a memory log starts empty, and a snapshot without its log is no use.
         if let Some(bytes) = found.snapshot.as_ref().filter(|_| !config.memory_log) {
             match Snapshot::decode(bytes, sum) {
                 Ok(read) => snapshot = Some(read),
-                Err(_) => (log_lost, drop_log) = (true, true),
+                Err(_) => (log_lost, drop_log, bad_snapshot) = (true, true, true),
             }
         }
         let filed = found.peers.as_ref().and_then(|bytes| PeerState::decode(bytes).ok());
+        let told = filed.as_ref().map(|state| state.peers.clone()).unwrap_or_default();
         let peers = snapshot.as_ref().map(|s| s.peers.clone()).or(filed);
         let (voted, guard, vote_lost) = recover_vote(found, sum);
         // A copy that cannot be read may have said that the log is not to be trusted.
         log_lost |= found.vote_guard.is_some() && guard.is_none();
         let base = snapshot.as_ref().map_or(Position::ZERO, |s| s.position);
-        let unknown = guard.is_none() && (config.recovering && config.changed || config.joining);
+        let unread = found.vote_guard.is_some() && guard.is_none();
+        let new = config.recovering && config.changed || config.joining;
+        let unknown = unread || guard.is_none() && new;
         let changed = unknown || guard.is_some_and(|g| g.changed);
         Ok(Self {
             config,
@@ -116,8 +122,10 @@ impl<M: Mutation> Recovery<M> {
             commit: base.index,
             snapshot,
             drop_log,
+            bad_snapshot,
             truncate: false,
             changed,
+            told,
         })
     }
 
@@ -161,8 +169,13 @@ impl<M: Mutation> Recovery<M> {
     pub fn finish(mut self, now: Mono, out: &mut Effects) -> Node<M> {
         self.commit = self.commit.min(self.log.last().index);
         let quarantine = self.judge();
+        let drop_snapshot = self.bad_snapshot;
         let repair = self.repair();
         let mut node = self.assemble(quarantine, now);
+        if drop_snapshot {
+            // Or it would be found again after the log has grown anew.
+            node.persist(Write::DropSnapshot, out);
+        }
         if let Some(write) = repair {
             node.persist(write, out);
         }
@@ -203,7 +216,9 @@ impl<M: Mutation> Recovery<M> {
             Some(term) if !newly => term,
             Some(_) | None => self.voted.term,
         };
-        Some(Quarantine::new(term, log_lost, vote_lost, joining))
+        // A newcomer that restarts before it is level asks again.
+        let told = joining.then(|| self.told.clone());
+        Some(Quarantine { told, ..Quarantine::new(term, log_lost, vote_lost, joining) })
     }
 
     fn repair(&self) -> Option<Write> {
@@ -262,6 +277,7 @@ impl<M: Mutation> Recovery<M> {
             initializing,
             scale_up,
             quarantine,
+            opinion: None,
             transfer_target: false,
             announced: false,
             elect_at,

@@ -303,6 +303,7 @@ impl Server {
             }
             Write::Truncate { last } => self.log.retain(|&i, _| i <= last.0),
             Write::SaveSnapshot(snapshot) => self.snapshot = Some(snapshot),
+            Write::DropSnapshot => self.snapshot = None,
             Write::Compact { up_to } => self.log.retain(|&i, _| i > up_to.0),
             Write::ResetLog { .. } => self.log.clear(),
         }

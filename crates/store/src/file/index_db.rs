@@ -109,7 +109,10 @@ impl Index {
 
 fn decode_subjects(r: &mut Reader<'_>, version: u8, seed: u64) -> Option<Subjects> {
     let mut subjects = Subjects::new(seed);
-    for _ in 0..r.uvarint()? {
+    let count = r.uvarint()?;
+    // A subject takes five bytes at least: no more room is made than the file can fill.
+    subjects.reserve(usize::try_from(count).ok()?.min(r.remaining() / 5));
+    for _ in 0..count {
         let len = usize::try_from(r.uvarint()?).ok()?;
         if len == 0 {
             continue;

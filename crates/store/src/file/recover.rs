@@ -112,6 +112,8 @@ struct Merger {
     /// First sequence of the block merged last: earlier blocks end before it.
     ceiling: u64,
     column_budget: usize,
+    /// Blocks there are to merge.
+    total: usize,
     known: Vec<IndexBlock>,
     next: usize,
 }
@@ -331,6 +333,7 @@ impl<D: Disk> FileStore<D> {
             last: (0, 0),
             ceiling: u64::MAX,
             column_budget: self.options.column_budget,
+            total: indices.len(),
             known: prior.blocks.clone(),
             next: 0,
         });
@@ -489,7 +492,14 @@ impl Merger {
         for &(seq, ts) in &outcome.scan.erased {
             self.see_last(seq, ts);
         }
+        let before = self.subjects.len();
         let mut block = self.block_of(&outcome);
+        // The second block tells how many subjects are new in each; the table grows once for all.
+        if self.blocks.len() == 1 {
+            let new = self.subjects.len() - before;
+            let expected = new * self.total.saturating_sub(2);
+            self.subjects.reserve(expected.min(self.total.saturating_mul(100_000)));
+        }
         if block.msgs > 0 {
             self.ceiling = block.first;
         } else {
