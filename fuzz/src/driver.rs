@@ -12,6 +12,9 @@ use crate::{Shape, Target};
 /// A run of one input must not take longer than this.
 pub const HANG: Duration = Duration::from_secs(2);
 
+/// Inputs held in memory to mutate; further ones take the place of earlier ones.
+pub const POOL: usize = 4096;
+
 /// What a session did.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Session {
@@ -71,7 +74,12 @@ pub fn session(
         if shapes.insert(one(target, &input)?) {
             session.found += 1;
             keep(&input);
-            pool.push(input);
+            if pool.len() < POOL {
+                pool.push(input);
+            } else {
+                let at = random.below(POOL);
+                pool[at] = input;
+            }
         }
     }
     Ok(session)

@@ -43,9 +43,11 @@ pub(super) const CONFIG: Target = Target {
             Err(why) => {
                 let text = why.to_string();
                 let first = text.lines().next().unwrap_or("");
-                // The message without the operator's own words.
-                let message: String = first.split('"').step_by(2).collect();
-                Shape::of(&message).and(Shape::count(text.lines().count()))
+                // The first words of the message itself, without place and operator's words.
+                let message = first.rsplit(": ").next().unwrap_or(first);
+                let words: Vec<&str> =
+                    message.split('"').next().unwrap_or("").split(' ').take(3).collect();
+                Shape::of(&words.join(" "))
             }
         }
     },
