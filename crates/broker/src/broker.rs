@@ -247,6 +247,18 @@ impl Broker {
         self.closed.lock().iter().cloned().collect()
     }
 
+    /// Counts a peer that took nothing before the write deadline, and says so in the log.
+    pub(crate) fn missed_deadline(&self, conn: &Arc<Conn>, account: &Account, pending: usize) {
+        self.totals.slow_consumers.fetch_add(1, Ordering::Relaxed);
+        account.slow_consumers.fetch_add(1, Ordering::Relaxed);
+        let deadline = stdx::go_text::duration(self.settings.load().write_deadline);
+        stdx::notice!(
+            self.log,
+            "{} - Slow Consumer Detected: WriteDeadline of {deadline} exceeded with {pending} total bytes.",
+            conn.label()
+        );
+    }
+
     /// Counts a slow consumer and says so in the log.
     pub(crate) fn slow_consumer(&self, conn: &Arc<Conn>, account: &Account) {
         self.totals.slow_consumers.fetch_add(1, Ordering::Relaxed);

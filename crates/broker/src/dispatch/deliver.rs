@@ -109,6 +109,10 @@ impl Worker {
         if out.is_closed() {
             return got;
         }
+        if flags & flag::NO_STALL != 0 && out.stalls_producers() {
+            // Dropped for this subscriber, so that the producer is not held back (CORE-041).
+            return got;
+        }
         for (at, msg) in run.msgs.iter().enumerate() {
             if !select(at) {
                 continue;

@@ -84,6 +84,7 @@ impl Session {
         let settings = worker.broker.settings();
         let defaults = Connect::default();
         let ping = ping::Ping::first(&settings, worker);
+        conn.set(flag::NO_STALL, settings.no_fast_producer_stall);
         let authenticator = worker.broker.authenticator();
         let auth_required = authenticator.auth_required();
         Self {
@@ -304,6 +305,18 @@ impl Session {
             self.auth_deadline = Some(worker.now.mono + self.settings.auth_timeout);
         }
         self.restart_pings(worker);
+    }
+
+    /// The peer took nothing for as long as a write may take: count it, say so, close it.
+    pub fn on_write_deadline(&mut self, worker: &Worker) {
+        let (closed, pending) = {
+            let mut out = self.conn.outbox.lock();
+            let pending = out.pending();
+            (out.close(CloseReason::SlowConsumerWriteDeadline), pending)
+        };
+        if closed {
+            worker.broker.missed_deadline(&self.conn, &self.account, pending);
+        }
     }
 
     /// How long a blocked write may take.

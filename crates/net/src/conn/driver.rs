@@ -292,7 +292,8 @@ impl Future for Driver {
         let this = self.get_mut();
         this.transport.register(cx.waker());
         if this.poll_timers(cx) {
-            this.session.conn.close(CloseReason::SlowConsumerWriteDeadline);
+            let context = this.context.clone();
+            this.session.on_write_deadline(&context.borrow().worker);
         }
         this.poll_login(cx);
         if (this.transport.take_signal()

@@ -1,0 +1,118 @@
+//! Servers inside a program: started, used through the official client and in process, stopped.
+
+use ironats::{Log, Options, Server};
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+
+/// A server on a port of the system's choice.
+fn server(conf: &str) -> Server {
+    let text = format!("listen: 127.0.0.1:-1\n{conf}");
+    let loaded = config::load_text(text.as_bytes(), "test.conf", &ironats::files::System).unwrap();
+    Server::start(loaded.options, Log::discard()).unwrap()
+}
+
+fn url(server: &Server) -> String {
+    format!("nats://{}", server.client_address().unwrap())
+}
+
+async fn within<T>(what: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(20), what).await.expect("within 20 s")
+}
+
+// Contract: MISC-001
+#[tokio::test]
+async fn several_servers_run_in_one_process() {
+    use futures_lite::StreamExt;
+    let servers = [server(""), server("")];
+    let mut subscribers = Vec::new();
+    for server in &servers {
+        let client = async_nats::connect(url(server)).await.unwrap();
+        let sub = client.subscribe("greet.*").await.unwrap();
+        client.flush().await.unwrap();
+        subscribers.push((client, sub));
+    }
+    for (i, (client, _)) in subscribers.iter().enumerate() {
+        client.publish(format!("greet.{i}"), format!("from {i}").into()).await.unwrap();
+        client.flush().await.unwrap();
+    }
+    for (i, (_, sub)) in subscribers.iter_mut().enumerate() {
+        let message = within(sub.next()).await.unwrap();
+        // Each server has its own subjects: the other's message is not here.
+        assert_eq!(message.subject.as_str(), format!("greet.{i}"));
+        assert_eq!(message.payload, format!("from {i}"));
+    }
+    let address = servers[0].client_address().unwrap();
+    let [first, second] = servers;
+    first.shutdown();
+    assert!(std::net::TcpStream::connect(address).is_err(), "the port is free again");
+    let again = async_nats::connect(url(&second)).await.unwrap();
+    assert_eq!(again.server_info().max_payload, 1 << 20);
+}
+
+// Contract: CORE-051, MISC-001, MISC-002
+#[tokio::test]
+async fn a_server_without_a_listener_serves_connections_inside_the_process() {
+    let mut options = Options::default();
+    options.client.dont_listen = true;
+    let server = Server::start(options, Log::discard()).unwrap();
+    assert_eq!(server.client_address(), None);
+    let (read, mut write) = tokio::io::split(server.connect_in_process());
+    let mut read = BufReader::new(read);
+    let mut line = String::new();
+    within(read.read_line(&mut line)).await.unwrap();
+    assert!(line.starts_with("INFO {"), "{line}");
+    let big = vec![b'x'; 300_000];
+    write.write_all(b"CONNECT {\"verbose\":false}\r\nSUB a 1\r\nPUB a 300000\r\n").await.unwrap();
+    // More than the pipe holds: it must be written and read at the same time.
+    let sending = tokio::spawn(async move {
+        write.write_all(&big).await.unwrap();
+        write.write_all(b"\r\nPING\r\n").await.unwrap();
+        write
+    });
+    let mut message = vec![0; b"MSG a 1 300000\r\n".len() + 300_000 + b"\r\nPONG\r\n".len()];
+    within(read.read_exact(&mut message)).await.unwrap();
+    assert!(message.starts_with(b"MSG a 1 300000\r\nxxx"));
+    assert!(message.ends_with(b"x\r\nPONG\r\n"));
+    drop(sending.await.unwrap());
+    server.shutdown();
+}
+
+// Contract: CORE-016, SUBJ-003, ACC-006
+#[tokio::test]
+async fn the_official_client_requests_across_accounts_and_queues() {
+    use futures_lite::StreamExt;
+    let server = server(
+        "accounts {
+           A { users: [{user: a, password: p}], exports: [{service: svc.>}] }
+           B { users: [{user: b, password: p}], imports: [{service: {account: A, subject: svc.x}, to: x}] }
+         }",
+    );
+    let connect = |user: &'static str| {
+        let options = async_nats::ConnectOptions::with_user_and_password(user.into(), "p".into());
+        options.connect(url(&server))
+    };
+    let (responder, requester) = (connect("a").await.unwrap(), connect("b").await.unwrap());
+    let mut members = Vec::new();
+    for _ in 0..2 {
+        let sub = responder.queue_subscribe("svc.x", "workers".into()).await.unwrap();
+        members.push(sub);
+    }
+    responder.flush().await.unwrap();
+    let mut all = futures_lite::stream::or(members.pop().unwrap(), members.pop().unwrap());
+    let answering = {
+        let responder = responder.clone();
+        tokio::spawn(async move {
+            for _ in 0..20 {
+                let request = all.next().await.unwrap();
+                responder.publish(request.reply.unwrap(), request.payload).await.unwrap();
+            }
+        })
+    };
+    for i in 0..20 {
+        let answer = within(requester.request("x", format!("{i}").into())).await.unwrap();
+        assert_eq!(answer.payload, format!("{i}"));
+    }
+    answering.await.unwrap();
+    let refused = within(requester.request("nobody", "".into())).await.unwrap_err();
+    assert_eq!(refused.kind(), async_nats::RequestErrorKind::NoResponders);
+}
