@@ -248,14 +248,21 @@ impl Broker {
     }
 
     /// Counts a peer that took nothing before the write deadline, and says so in the log.
-    pub(crate) fn missed_deadline(&self, conn: &Arc<Conn>, account: &Account, pending: usize) {
+    pub(crate) fn missed_deadline(
+        &self,
+        conn: &Arc<Conn>,
+        account: &Account,
+        chunks: usize,
+        pending: usize,
+    ) {
         self.totals.slow_consumers.fetch_add(1, Ordering::Relaxed);
         account.slow_consumers.fetch_add(1, Ordering::Relaxed);
         let deadline = stdx::go_text::duration(self.settings.load().write_deadline);
+        let label = conn.label();
         stdx::notice!(
             self.log,
-            "{} - Slow Consumer Detected: WriteDeadline of {deadline} exceeded with {pending} total bytes.",
-            conn.label()
+            "{label} - Slow Consumer Detected: WriteDeadline of {deadline} exceeded with \
+             {chunks} chunks of {pending} total bytes."
         );
     }
 

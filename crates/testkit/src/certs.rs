@@ -49,6 +49,7 @@ impl Authority {
     /// A fresh authority with this common name.
     pub fn new(common_name: &str) -> Self {
         let mut params = CertificateParams::default();
+        params.not_after = rcgen::date_time_ymd(2099, 1, 1);
         params.distinguished_name.push(DnType::CommonName, common_name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
@@ -74,6 +75,7 @@ impl Authority {
 
     fn sign(&self, leaf: &Leaf<'_>, loopback: bool) -> Identity {
         let mut params = CertificateParams::default();
+        params.not_after = rcgen::date_time_ymd(2099, 1, 1);
         params.distinguished_name.push(DnType::CommonName, leaf.common_name);
         for unit in leaf.units {
             params.distinguished_name.push(DnType::OrganizationalUnitName, *unit);

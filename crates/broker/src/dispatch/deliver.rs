@@ -195,7 +195,7 @@ impl Worker {
             if out.close(CloseReason::SlowConsumerPendingBytes) {
                 self.broker.slow_consumer(conn, account);
             }
-        } else if origin.is_some() {
+        } else if origin.is_some() && !conn.has(flag::NO_STALL) {
             self.stalled_on = Some(conn.clone());
         }
     }

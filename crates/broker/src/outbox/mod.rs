@@ -101,6 +101,11 @@ impl Outbox {
         self.closing.is_some()
     }
 
+    /// Pieces the bytes owed are in.
+    pub fn chunk_count(&self) -> usize {
+        self.chunks.len()
+    }
+
     /// Why it was closed.
     pub fn closing(&self) -> Option<CloseReason> {
         self.closing

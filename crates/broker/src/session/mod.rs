@@ -309,13 +309,13 @@ impl Session {
 
     /// The peer took nothing for as long as a write may take: count it, say so, close it.
     pub fn on_write_deadline(&mut self, worker: &Worker) {
-        let (closed, pending) = {
+        let (closed, chunks, pending) = {
             let mut out = self.conn.outbox.lock();
-            let pending = out.pending();
-            (out.close(CloseReason::SlowConsumerWriteDeadline), pending)
+            let (chunks, pending) = (out.chunk_count(), out.pending());
+            (out.close(CloseReason::SlowConsumerWriteDeadline), chunks, pending)
         };
         if closed {
-            worker.broker.missed_deadline(&self.conn, &self.account, pending);
+            worker.broker.missed_deadline(&self.conn, &self.account, chunks, pending);
         }
     }
 

@@ -448,8 +448,10 @@ fn a_destination_that_stands_still_holds_nobody_up() {
     drop(log);
     let all = reader.join().unwrap();
     assert_eq!(all.matches("[INF] kept\n").count(), notices);
-    let (_, told) = all.split_once("dropped ").unwrap();
-    let dropped: usize = told.split(' ').next().unwrap().parse().unwrap();
+    // Told as often as there was room again.
+    let told = all.split("dropped ").skip(1);
+    let dropped: usize = told.map(|n| n.split(' ').next().unwrap().parse::<usize>().unwrap()).sum();
+    assert!(dropped > 0);
     assert_eq!(all.matches("[TRC]").count() + dropped, traces);
 }
 
