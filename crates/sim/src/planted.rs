@@ -24,7 +24,7 @@ pub const BUGS: &[(&str, Bug, u64)] = &[
     ("count-removed-peer", Bug::CountRemovedPeer, 2000),
     ("skip-term-check", Bug::SkipTermCheck, 2000),
     ("skip-log-check", Bug::SkipLogCheck, 2000),
-    ("commit-old-term", Bug::CommitOldTerm, 2000),
+    ("commit-old-term", Bug::CommitOldTerm, 20000),
     ("ack-unmatched", Bug::AckUnmatched, 2000),
     ("commit-unmatched", Bug::CommitUnmatched, 2000),
     ("forget-vote", Bug::ForgetVote, 2000),

@@ -18,7 +18,7 @@ use crate::disk::{Crash, Disk};
 use crate::host::{Host, Process};
 use crate::machine::{Applied, Op, Register, encode};
 use crate::net::Net;
-use crate::plan::{MS, Plan};
+use crate::plan::{Fault, MS, Plan};
 use crate::planted::Planted;
 use crate::rng::Rng;
 
@@ -406,6 +406,15 @@ impl World {
                 let after = self.rng.range(100 * MS, 2000 * MS);
                 self.stop(server, Crash::Kill);
                 self.schedule(after, Event::Restart { server });
+            }
+            Notice::ListenProposals(true)
+                if self.active && self.plan.faults.contains(&Fault::RemovePeer) =>
+            {
+                // An impatient operator.
+                let fault = *self.rng.pick(&[Fault::RemovePeer, Fault::AddPeer]).unwrap_or(&Fault::Heal);
+                if self.rng.chance(250) {
+                    return self.inject(fault);
+                }
             }
             Notice::Removed => {
                 // The layer above deletes the group here, sooner or later.

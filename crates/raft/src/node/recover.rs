@@ -79,6 +79,8 @@ pub struct Recovery<M: Mutation> {
     changed: bool,
     /// The members a newcomer was told of.
     told: PeerList,
+    /// `tav.idx` does not say what its copy says.
+    rewrite_vote: bool,
 }
 
 impl<M: Mutation> Recovery<M> {
@@ -103,6 +105,8 @@ impl<M: Mutation> Recovery<M> {
         let told = filed.as_ref().map(|state| state.peers.clone()).unwrap_or_default();
         let peers = snapshot.as_ref().map(|s| s.peers.clone()).or(filed);
         let (voted, guard, vote_lost) = recover_vote(found, sum);
+        let filed_vote = found.term_vote.as_ref().and_then(|b| TermVote::decode(b).ok());
+        let rewrite_vote = filed_vote.unwrap_or_default() != voted;
         // A copy that cannot be read may have said that the log is not to be trusted.
         log_lost |= found.vote_guard.is_some() && guard.is_none();
         let base = snapshot.as_ref().map_or(Position::ZERO, |s| s.position);
@@ -126,6 +130,7 @@ impl<M: Mutation> Recovery<M> {
             truncate: false,
             changed,
             told,
+            rewrite_vote,
         })
     }
 
@@ -171,6 +176,7 @@ impl<M: Mutation> Recovery<M> {
         let quarantine = self.judge();
         let drop_snapshot = self.bad_snapshot;
         let repair = self.repair();
+        let rewrite_vote = self.rewrite_vote;
         let mut node = self.assemble(quarantine, now);
         if drop_snapshot {
             // Or it would be found again after the log has grown anew.
@@ -182,6 +188,8 @@ impl<M: Mutation> Recovery<M> {
         node.members.commit(node.commit, now);
         if node.quarantine.is_some() {
             out.notices.push(Notice::Quarantined(true));
+        }
+        if node.quarantine.is_some() || rewrite_vote {
             node.persist_vote(out);
         }
         node.emit_applies(out);
