@@ -181,7 +181,8 @@ impl World {
     fn step(&mut self, event: Event) -> Checked {
         self.steps += 1;
         if self.steps > MAX_STEPS {
-            return broken("liveness", "the servers keep each other busy for ever".into());
+            let detail = format!("the servers keep each other busy for ever, last with {event:?}");
+            return broken("liveness", detail);
         }
         self.digest = (self.digest.rotate_left(5) ^ self.now).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         match event {
@@ -623,7 +624,7 @@ impl World {
             return Ok(());
         }
         if host.disk.done() < after {
-            self.schedule(MS, Event::ReadDone { server, incarnation, request, after });
+            self.schedule(30 * MS, Event::ReadDone { server, incarnation, request, after });
             return Ok(());
         }
         let id: ReadId = request.id;
