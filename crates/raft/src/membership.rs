@@ -53,6 +53,8 @@ pub(crate) struct Membership {
     cluster_size: usize,
     /// Who went, when, and whether by an entry of its own (not by a new peer set).
     removed: SmallVec<[(PeerId, Mono, bool); 2]>,
+    /// The last peer added, and the index of the entry that did it.
+    newest: Option<(PeerId, LogIndex)>,
 }
 
 impl Membership {
@@ -92,6 +94,11 @@ impl Membership {
             Change::Add(peer) | Change::Remove(peer) => Some((*index, *peer)),
             Change::Replace(_) => None,
         })
+    }
+
+    /// The last peer added that is still a member, and the index of the entry that added it.
+    pub(crate) fn newest(&self) -> Option<(PeerId, LogIndex)> {
+        self.newest.filter(|(peer, _)| self.contains(*peer))
     }
 
     /// The committed peers.
@@ -157,7 +164,12 @@ impl Membership {
     pub(crate) fn commit(&mut self, index: LogIndex, now: Mono) -> SmallVec<[Change; 1]> {
         let mut done = SmallVec::new();
         while self.pending.first().is_some_and(|(at, _)| *at <= index) {
-            let (_, change) = self.pending.remove(0);
+            let (at, change) = self.pending.remove(0);
+            match &change {
+                Change::Add(peer) => self.newest = Some((*peer, at)),
+                Change::Remove(peer) => self.newest = self.newest.filter(|(new, _)| new != peer),
+                Change::Replace(_) => {}
+            }
             self.commit_one(&change, now);
             done.push(change);
         }

@@ -7,7 +7,9 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use raft::{Checksum, Found, LogIndex, Persist, Position, Snapshot, TermVote, Ticket, Write};
+use raft::{Checksum, Found, LogIndex, Persist, Position, Snapshot, TermVote, Ticket, VoteGuard,
+    Write,
+};
 
 use crate::rng::Rng;
 
@@ -322,6 +324,12 @@ impl Disk {
     /// The vote file as it is.
     pub fn voted(&self) -> Option<TermVote> {
         TermVote::decode(self.term_vote.as_ref()?).ok()
+    }
+
+    /// Whether the checked copy of the vote says that the log is to be trusted.
+    pub fn vouches(&self) -> bool {
+        let guard = self.guard.as_ref().and_then(|bytes| VoteGuard::decode(bytes, &self.sum).ok());
+        guard.is_some_and(|g| g.quarantine.is_none() && !g.vote_lost && !g.joining)
     }
 
     /// Whether the log holds an entry as durably as it was acknowledged.

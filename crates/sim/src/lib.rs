@@ -16,4 +16,8 @@ pub mod plan;
 pub mod planted;
 pub mod rng;
 pub mod run;
+pub mod scenario;
 pub mod world;
+
+#[cfg(test)]
+mod tests;

@@ -31,7 +31,7 @@ pub const BUGS: &[(&str, Bug, u64)] = &[
     ("ignore-quarantine", Bug::IgnoreQuarantine, 2000),
     ("ignore-damage", Bug::IgnoreDamage, 2000),
     ("two-changes", Bug::TwoChanges, 20000),
-    ("change-before-noop", Bug::ChangeBeforeNoop, 20000),
+    ("change-before-noop", Bug::ChangeBeforeNoop, 2000),
     ("keep-truncated-change", Bug::KeepTruncatedChange, 2000),
     ("ignore-higher-term", Bug::IgnoreHigherTerm, 2000),
     ("stale-snapshot", Bug::StaleSnapshot, 20000),

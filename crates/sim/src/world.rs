@@ -356,7 +356,8 @@ impl World {
             };
             self.check.committed(server, node, from, &self.ids, holds)?;
         }
-        if host.suspect && node.quarantine().is_none() && node.commit() > LogIndex(0) {
+        let whole = node.quarantine().is_none() && node.commit() > LogIndex(0);
+        if host.suspect && whole && host.disk.vouches() {
             self.hosts[server].suspect = false;
         }
         Ok(())

@@ -231,7 +231,9 @@ impl<M: Mutation> Recovery<M> {
 
     fn repair(&self) -> Option<Write> {
         let base = self.log.base().index;
-        if self.drop_log {
+        let fresh = self.guard.is_none() && self.voted == TermVote::default();
+        if self.drop_log || (self.log.last().index == base && !fresh) {
+            // Whatever the store still holds, the next record follows the base.
             Some(Write::ResetLog { base })
         } else if self.truncate {
             Some(Write::Truncate { last: self.log.last().index })
