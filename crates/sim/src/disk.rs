@@ -195,6 +195,7 @@ impl Disk {
     fn carry_out(&mut self, write: Write) {
         match write {
             Write::TermVote(guard) => {
+                self.lost = false;
                 self.guard = Some(guard.encode(&self.sum).into());
                 self.term_vote = Some(guard.voted.encode().into());
             }
@@ -301,24 +302,15 @@ impl Disk {
     }
 
     /// What a starting process finds besides the log.
-    pub fn files(&mut self) -> Found {
+    pub fn files(&self) -> Found {
         let damaged = self.live.records.iter().any(|r| r.damaged);
         Found {
             term_vote: self.term_vote.clone(),
             vote_guard: self.guard.clone(),
             peers: self.peers.clone(),
             snapshot: self.snapshot.clone(),
-            log_lost: std::mem::take(&mut self.lost) || damaged,
+            log_lost: self.lost || damaged,
         }
-    }
-
-    /// Cuts the log before the first damaged record, as the store's own repair does.
-    pub fn cut_damaged(&mut self) {
-        if let Some(first) = self.live.records.iter().position(|r| r.damaged) {
-            self.live.records.truncate(first);
-        }
-        self.synced = self.live.clone();
-        self.unsynced.clear();
     }
 
     /// The vote file as it is.

@@ -238,7 +238,6 @@ impl World {
         config.recovering = host.wiped || (self.plan.memory_log && incarnation > 1);
         let local = host.local(now);
         let found = host.disk.files();
-        host.disk.cut_damaged();
         let Ok(mut recovery) = Recovery::new(config, Planted(self.bug), &self.sum, &found) else {
             // An operator writes the peers anew.
             return broken("recovery", format!("server {server} cannot read its peers"));
@@ -246,6 +245,9 @@ impl World {
         let mut index = host.disk.live.base;
         for record in &host.disk.live.records {
             index = index.next();
+            if record.damaged {
+                break;
+            }
             if recovery.record(index, &record.body) == Verdict::Stop {
                 break;
             }
@@ -366,12 +368,12 @@ impl World {
     /// No server that trusts its log cuts off an entry that is committed.
     fn check_truncation(&self, server: usize, last: LogIndex) -> Checked {
         let host = &self.hosts[server];
-        if host.node().is_none_or(|node| node.quarantine().is_some()) {
+        let Some(node) = host.node().filter(|node| node.quarantine().is_none()) else {
             return Ok(());
-        }
+        };
         let mut index = last.next();
         while index <= host.disk.live.last() {
-            let term = self.check.committed_term(index);
+            let term = self.check.committed_term(index, node.term());
             if term.is_some_and(|term| host.disk.holds(Position::new(term, index), false)) {
                 let detail = format!("server {server} cuts {index} off");
                 return broken("committed entries stay", detail);

@@ -37,7 +37,8 @@ pub struct Found {
     /// The newest file in `snapshots`, by name.
     pub snapshot: Option<Bytes>,
     /// The store knows that log records are gone: unreadable ones, or writes acknowledged before
-    /// they were synced and lost by a power failure.
+    /// they were synced and lost by a power failure. The store must say so at every start, and leave
+    /// what is damaged in place, until the first `TermVote` request after it is durable.
     pub log_lost: bool,
 }
 
@@ -178,6 +179,13 @@ impl<M: Mutation> Recovery<M> {
         let repair = self.repair();
         let rewrite_vote = self.rewrite_vote;
         let mut node = self.assemble(quarantine, now);
+        if node.quarantine.is_some() {
+            out.notices.push(Notice::Quarantined(true));
+        }
+        // What was lost is written down before the evidence is cleared away.
+        if node.quarantine.is_some() || rewrite_vote {
+            node.persist_vote(out);
+        }
         if drop_snapshot {
             // Or it would be found again after the log has grown anew.
             node.persist(Write::DropSnapshot, out);
@@ -186,12 +194,6 @@ impl<M: Mutation> Recovery<M> {
             node.persist(write, out);
         }
         node.members.commit(node.commit, now);
-        if node.quarantine.is_some() {
-            out.notices.push(Notice::Quarantined(true));
-        }
-        if node.quarantine.is_some() || rewrite_vote {
-            node.persist_vote(out);
-        }
         node.emit_applies(out);
         node
     }
@@ -235,7 +237,7 @@ impl<M: Mutation> Recovery<M> {
         if self.drop_log || (self.log.last().index == base && !fresh) {
             // Whatever the store still holds, the next record follows the base.
             Some(Write::ResetLog { base })
-        } else if self.truncate {
+        } else if self.truncate || self.log_lost {
             Some(Write::Truncate { last: self.log.last().index })
         } else if base > LogIndex(0) {
             // Also when the log ends before the snapshot: unsynced records may be gone.
