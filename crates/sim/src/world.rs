@@ -237,6 +237,10 @@ impl World {
         config.changed = self.changed;
         config.recovering = host.wiped || (self.plan.memory_log && incarnation > 1);
         let local = host.local(now);
+        if self.plan.sync {
+            // What a killed process wrote may still be unsynced; it is about to be vouched for.
+            host.disk.sync();
+        }
         let found = host.disk.files();
         let Ok(mut recovery) = Recovery::new(config, Planted(self.bug), &self.sum, &found) else {
             // An operator writes the peers anew.

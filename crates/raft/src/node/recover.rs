@@ -135,7 +135,8 @@ impl<M: Mutation> Recovery<M> {
         })
     }
 
-    /// Offers the next log record, in order. Stop offering at the first `Stop`.
+    /// Offers the next log record, in order; it must be as durable as the log is configured to be,
+    /// so a store syncs what it finds first. Stop offering at the first `Stop`.
     pub fn record(&mut self, index: LogIndex, record: &Bytes) -> Verdict {
         let (base, last) = (self.log.base(), self.log.last());
         if self.drop_log {
