@@ -50,7 +50,7 @@ pub use effects::{
 pub use groups::{GroupId, Groups};
 pub use id::{LogIndex, PeerId, Position, Term};
 pub use mutation::{Bug, Mutation, Sound};
-pub use node::recover::{Found, Recovery, RecoverError, Verdict};
+pub use node::recover::{Found, RecoverError, Recovery, Verdict};
 pub use node::{
     Channel, Checkpoint, Node, PeerStatus, ProposeError, Quarantine, Role, SnapshotError, Status,
 };

@@ -165,7 +165,8 @@ impl Checks {
         holds: impl Fn(usize, Position, bool) -> bool,
     ) -> Checked {
         if node.role() == Role::Leader && node.term_at(node.commit()) != Some(node.term()) {
-            let detail = format!("server {server} commits up to {} in term {}", node.commit(), node.term());
+            let detail =
+                format!("server {server} commits up to {} in term {}", node.commit(), node.term());
             return broken("commit by an entry of the own term", detail);
         }
         let first = from.max(node.base().index.prev()).0 + 1;
@@ -176,7 +177,8 @@ impl Checks {
                 continue;
             }
             if *known != Term(0) {
-                let detail = format!("server {server} commits {term}:{index}, committed was {known}");
+                let detail =
+                    format!("server {server} commits {term}:{index}, committed was {known}");
                 return broken("committed entries never change", detail);
             }
             (*known, *by) = (term, node.term());

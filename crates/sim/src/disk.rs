@@ -7,8 +7,8 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use raft::{Checksum, Found, LogIndex, Persist, Position, Snapshot, TermVote, Ticket, VoteGuard,
-    Write,
+use raft::{
+    Checksum, Found, LogIndex, Persist, Position, Snapshot, TermVote, Ticket, VoteGuard, Write,
 };
 
 use crate::rng::Rng;

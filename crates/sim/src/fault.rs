@@ -139,11 +139,8 @@ impl World {
     }
 
     fn restart_later(&mut self, server: usize) {
-        let after = if self.rng.chance(300) {
-            self.rng.below(20 * MS)
-        } else {
-            self.rng.around(2000 * MS)
-        };
+        let after =
+            if self.rng.chance(300) { self.rng.below(20 * MS) } else { self.rng.around(2000 * MS) };
         self.schedule(after, Event::Restart { server });
     }
 
@@ -354,11 +351,8 @@ impl World {
             }
         };
         let from = (to + 1) % self.hosts.len();
-        let send = Send {
-            dest: raft::Dest::Append,
-            reply: ReplySubject::NONE,
-            payload: payload.into(),
-        };
+        let send =
+            Send { dest: raft::Dest::Append, reply: ReplySubject::NONE, payload: payload.into() };
         self.publish(from, Some(to), channel, send);
     }
 }

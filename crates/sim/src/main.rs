@@ -147,7 +147,8 @@ fn bugs(only: Option<&str>) -> ExitCode {
             continue;
         }
         let start = Instant::now();
-        let found = (0..limit).find_map(|seed| Some((seed, run_seed(seed, Some(bug), false).0.err()?)));
+        let found =
+            (0..limit).find_map(|seed| Some((seed, run_seed(seed, Some(bug), false).0.err()?)));
         match found {
             Some((seed, violation)) => println!(
                 "{name:26} found by seed {seed:5} (limit {limit}) in {:6.1?}: {}: {}",
@@ -156,9 +157,13 @@ fn bugs(only: Option<&str>) -> ExitCode {
                 violation.detail
             ),
             None => {
-                let told = STORIES.iter().find_map(|(story, tell)| Some((story, tell(Some(bug)).err()?)));
+                let told =
+                    STORIES.iter().find_map(|(story, tell)| Some((story, tell(Some(bug)).err()?)));
                 if let Some((story, violation)) = told {
-                    println!("{name:26} found by story {story}: {}: {}", violation.rule, violation.detail);
+                    println!(
+                        "{name:26} found by story {story}: {}: {}",
+                        violation.rule, violation.detail
+                    );
                     continue;
                 }
                 missed += 1;

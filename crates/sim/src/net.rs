@@ -17,7 +17,12 @@ pub struct Net {
 impl Net {
     /// Full connectivity among `servers`.
     pub fn new(servers: usize) -> Self {
-        Self { cut: vec![false; servers * servers], arrival: vec![0; servers * servers], servers, calm: false }
+        Self {
+            cut: vec![false; servers * servers],
+            arrival: vec![0; servers * servers],
+            servers,
+            calm: false,
+        }
     }
 
     /// Whether messages from one to the other are cut off.

@@ -158,7 +158,9 @@ impl Plan {
             fault_every: rng.range(100, 1500) * MS * slow,
             fault_time: rng.range(6, 16) * 1000 * MS * slow,
             op_every: rng.range(20, 200) * MS * slow,
-            delay: *rng.pick(&[(MS / 5, 2 * MS), (MS, 10 * MS), (MS, 40 * MS)]).unwrap_or(&(MS, MS)),
+            delay: *rng
+                .pick(&[(MS / 5, 2 * MS), (MS, 10 * MS), (MS, 40 * MS)])
+                .unwrap_or(&(MS, MS)),
             reorder: rng.chance(250),
             loss: *rng.pick(&[0, 0, 10, 50, 200]).unwrap_or(&0),
             duplicate: *rng.pick(&[0, 0, 10, 100]).unwrap_or(&0),

@@ -27,7 +27,11 @@ pub struct Outcome {
 }
 
 /// A seed's run: what it did, or what it broke, and the trace if it was asked for.
-pub fn run_seed(seed: u64, bug: Option<Bug>, trace: bool) -> (Result<Outcome, Violation>, Vec<String>) {
+pub fn run_seed(
+    seed: u64,
+    bug: Option<Bug>,
+    trace: bool,
+) -> (Result<Outcome, Violation>, Vec<String>) {
     let plan = Plan::draw(&mut Rng::new(seed.rotate_left(17) ^ 0xa5a5));
     let mut world = World::new(seed, plan, bug, trace);
     world.note(|| "plan".into());

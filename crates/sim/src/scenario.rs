@@ -27,7 +27,12 @@ pub const STORIES: &[(&str, Story)] = &[
     ("change_before_the_noop", change_before_the_noop),
 ];
 
-fn world(members: usize, spares: usize, sync: bool, bug: Option<Bug>) -> Result<World, crate::check::Violation> {
+fn world(
+    members: usize,
+    spares: usize,
+    sync: bool,
+    bug: Option<Bug>,
+) -> Result<World, crate::check::Violation> {
     let mut world = World::new(6, Plan::quiet(members, spares, sync), bug, false);
     world.boot()?;
     world.run_until(2000 * MS)?;
@@ -204,9 +209,9 @@ fn change_before_the_noop(bug: Option<Bug>) -> Checked {
         // Somebody else leads, and removes the first at once, reaching only one other.
         for _ in 0..10_000 {
             world.run_until(world.now + MS / 5)?;
-            let found = [second, third, fourth].into_iter().find(|&s| {
-                world.hosts[s].node().is_some_and(|n| n.role() == raft::Role::Leader)
-            });
+            let found = [second, third, fourth]
+                .into_iter()
+                .find(|&s| world.hosts[s].node().is_some_and(|n| n.role() == raft::Role::Leader));
             let Some(next) = found else { continue };
             let silent = if next == fourth { third } else { fourth };
             world.net.heal();

@@ -9,8 +9,8 @@ use std::fmt::Write as _;
 use bytes::Bytes;
 use raft::{
     Apply, Bug, Channel, Checksum, Config, Dest, Effects, Inbox, LogIndex, Notice, PeerId,
-    PeerState, Position, Read, ReadId, ReadRequest, Recovery, ReplySubject, Role, Send, Ticket, Verdict,
-    Write,
+    PeerState, Position, Read, ReadId, ReadRequest, Recovery, ReplySubject, Role, Send, Ticket,
+    Verdict, Write,
 };
 
 use crate::check::{Checked, Checks, Violation, broken};
@@ -419,7 +419,8 @@ impl World {
                 if self.active && self.plan.faults.contains(&Fault::RemovePeer) =>
             {
                 // An impatient operator.
-                let fault = *self.rng.pick(&[Fault::RemovePeer, Fault::AddPeer]).unwrap_or(&Fault::Heal);
+                let fault =
+                    *self.rng.pick(&[Fault::RemovePeer, Fault::AddPeer]).unwrap_or(&Fault::Heal);
                 if self.rng.chance(250) {
                     return self.inject(fault);
                 }
@@ -1014,19 +1015,17 @@ impl WithDigit for PeerId {
 fn describe(channel: Channel, payload: &Bytes) -> String {
     let unreadable = || format!("{channel:?} {} unreadable bytes", payload.len());
     match channel {
-        Channel::Append | Channel::Catchup(_) => {
-            raft::AppendEntry::decode(payload).map_or_else(
-                |_| unreadable(),
-                |e| {
-                    let kinds: Vec<_> = e.entries.iter().map(|x| x.kind.code()).collect();
-                    let live = if channel == Channel::Append { "append" } else { "catchup" };
-                    format!(
-                        "{live} term {} leader {} commit {} prev {} kinds {kinds:?} lterm {}",
-                        e.term, e.leader, e.commit, e.prev, e.leader_term
-                    )
-                },
-            )
-        }
+        Channel::Append | Channel::Catchup(_) => raft::AppendEntry::decode(payload).map_or_else(
+            |_| unreadable(),
+            |e| {
+                let kinds: Vec<_> = e.entries.iter().map(|x| x.kind.code()).collect();
+                let live = if channel == Channel::Append { "append" } else { "catchup" };
+                format!(
+                    "{live} term {} leader {} commit {} prev {} kinds {kinds:?} lterm {}",
+                    e.term, e.leader, e.commit, e.prev, e.leader_term
+                )
+            },
+        ),
         Channel::AppendReply => raft::AppendResponse::decode(payload).map_or_else(
             |_| unreadable(),
             |r| format!("answer {} {} success {}", r.peer, r.position, r.success),

@@ -13,8 +13,7 @@ pub struct Inbox(pub [u8; 8]);
 impl Inbox {
     /// The inbox that `random` spells in base 62, as the reference spells it.
     pub fn from_random(mut random: u64) -> Self {
-        const DIGITS: &[u8; 62] =
-            b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+        const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
         let mut token = [0; 8];
         for byte in &mut token {
             *byte = DIGITS.get((random % 62) as usize).copied().unwrap_or(b'0');

@@ -102,11 +102,8 @@ impl<M: Mutation> Node<M> {
         self.term = self.term.next();
         self.vote = Some(self.config.id);
         self.persist_vote(out);
-        let request = VoteRequest {
-            term: self.term,
-            last: self.log.last(),
-            candidate: self.config.id,
-        };
+        let request =
+            VoteRequest { term: self.term, last: self.log.last(), candidate: self.config.id };
         // Compat(RAFT-003): our own vote is durable before anybody hears of the campaign.
         self.hold(
             Held::Message(Send {

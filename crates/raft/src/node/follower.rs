@@ -285,7 +285,10 @@ impl<M: Mutation> Node<M> {
         let stall = self.config.timing.catchup_stall;
         let moves = |c: &FollowerCatchup| !c.done && Self::since(now, c.active) <= stall;
         self.planted(Bug::NeverCatchUp)
-            || self.catchup.as_ref().is_some_and(|c| moves(c) || self.planted(Bug::NeverRetryCatchUp))
+            || self
+                .catchup
+                .as_ref()
+                .is_some_and(|c| moves(c) || self.planted(Bug::NeverRetryCatchUp))
     }
 
     fn request_catchup(
@@ -381,9 +384,7 @@ impl<M: Mutation> Node<M> {
         if stale || position.index == LogIndex(0) {
             return;
         }
-        if self.log.term_at(position.index) == Some(position.term)
-            && position.index > self.commit
-        {
+        if self.log.term_at(position.index) == Some(position.term) && position.index > self.commit {
             // Everything it covers is in our log; the snapshot tells that it is committed.
             self.advance_commit(position.index, now, out);
             self.note_catchup_progress(position.index, true, now, out);

@@ -304,9 +304,10 @@ impl<M: Mutation> Node<M> {
     fn lost_quorum(&self, now: Mono) -> bool {
         let Some(leading) = &self.leading else { return false };
         let window = self.config.timing.lost_quorum;
-        let heard = leading.progress.iter().filter(|p| {
-            self.counts(p.peer) && p.contact.is_some_and(|at| now.since(at) < window)
-        });
+        let heard = leading
+            .progress
+            .iter()
+            .filter(|p| self.counts(p.peer) && p.contact.is_some_and(|at| now.since(at) < window));
         let own = usize::from(self.members.contains(self.config.id));
         heard.count() + own < self.members.quorum()
     }
@@ -466,8 +467,7 @@ impl<M: Mutation> Node<M> {
         if self.log.term_at(position.index) != Some(position.term) {
             return;
         }
-        let own_term = position.term == self.term
-            || self.planted(Bug::CommitOldTerm);
+        let own_term = position.term == self.term || self.planted(Bug::CommitOldTerm);
         if !self.members.contains(peer) {
             self.welcome(peer);
         }

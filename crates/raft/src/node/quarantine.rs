@@ -92,11 +92,8 @@ impl<M: Mutation> Node<M> {
             self.all_terms_known(out);
             return;
         }
-        let question = VoteRequest {
-            term: Term(0),
-            last: Position::ZERO,
-            candidate: self.config.id,
-        };
+        let question =
+            VoteRequest { term: Term(0), last: Position::ZERO, candidate: self.config.id };
         out.send.push(Send {
             dest: Dest::Vote,
             reply: ReplySubject::answers(self.vote_inbox),
@@ -202,12 +199,8 @@ impl<M: Mutation> Node<M> {
         if votes < majority || opinion.request.term != self.term {
             return;
         }
-        let response = VoteResponse {
-            term: self.term,
-            peer: self.config.id,
-            granted: true,
-            unsure: false,
-        };
+        let response =
+            VoteResponse { term: self.term, peer: self.config.id, granted: true, unsure: false };
         let replies = opinion.replies.clone();
         for reply in replies {
             self.hold(Held::Message(Self::answer(reply, &response.encode())), out);

@@ -78,9 +78,8 @@ impl Cluster {
     pub(super) fn add(&mut self, config: Config, peers: PeerState) {
         let found = Found { peers: Some(peers.encode().into()), ..Found::default() };
         let mut out = Effects::default();
-        let node = Recovery::new(config, Sound, &sum(), &found)
-            .unwrap()
-            .finish(Mono(self.now), &mut out);
+        let node =
+            Recovery::new(config, Sound, &sum(), &found).unwrap().finish(Mono(self.now), &mut out);
         self.servers.push(Server {
             node,
             log: BTreeMap::new(),

@@ -420,7 +420,9 @@ fn only_a_leader_that_has_caught_up_takes_forwarded_proposals() {
     });
     forward(&mut cluster, 0);
     assert_eq!(cluster.servers[1].applied, ["forwarded"]);
-    assert!(cluster.sent.iter().any(|(from, name, b)| *from == 0 && name == "reply" && b.is_empty()));
+    assert!(
+        cluster.sent.iter().any(|(from, name, b)| *from == 0 && name == "reply" && b.is_empty())
+    );
 }
 
 // Contract: RAFT-024
@@ -457,7 +459,12 @@ fn forgeries_and_strangers_change_nothing() {
         (Channel::AppendReply, ack(Position::new(Term(0), LogIndex(2)), peer(1))),
         (Channel::Append, append.encode()),
         (Channel::Append, twin.encode()),
-        (Channel::Vote, VoteRequest { term: Term(0), last: Position::new(term, huge), candidate: stranger }.encode().to_vec()),
+        (
+            Channel::Vote,
+            VoteRequest { term: Term(0), last: Position::new(term, huge), candidate: stranger }
+                .encode()
+                .to_vec(),
+        ),
         (Channel::RemovePeer, stranger.0.to_vec()),
     ];
     for (channel, payload) in forged {

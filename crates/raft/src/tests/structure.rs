@@ -39,7 +39,10 @@ fn terms(log: &Log, range: std::ops::RangeInclusive<u64>) -> Vec<Option<u64>> {
 #[test]
 fn terms_are_known_for_the_whole_log_and_nothing_else() {
     let mut log = log(&[1, 1, 2, 2, 2, 5], 3);
-    assert_eq!(terms(&log, 0..=7), [Some(0), Some(1), Some(1), Some(2), Some(2), Some(2), Some(5), None]);
+    assert_eq!(
+        terms(&log, 0..=7),
+        [Some(0), Some(1), Some(1), Some(2), Some(2), Some(2), Some(5), None]
+    );
     assert_eq!(log.cache_len(), 3);
     assert!(log.cached(LogIndex(3)).is_none());
     assert_eq!(log.cached(LogIndex(4)).unwrap().entry.end().index, LogIndex(4));
