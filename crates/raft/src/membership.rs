@@ -13,7 +13,7 @@ use smallvec::SmallVec;
 use stdx::time::Mono;
 
 use crate::codec::append::{AppendEntry, EntryKind};
-use crate::codec::peers::{DomainExt, PeerList, PeerState};
+use crate::codec::peers::{PeerList, PeerState};
 use crate::id::{LogIndex, PeerId};
 
 /// What an entry does to the peers.
@@ -119,10 +119,6 @@ impl Membership {
     pub(crate) fn set_cluster_size(&mut self, size: usize) {
         self.committed.cluster_size = size.max(self.committed.peers.len());
         self.refold();
-    }
-
-    pub(crate) fn set_domain(&mut self, domain: DomainExt) {
-        self.committed.domain = domain;
     }
 
     /// Replaces the committed peers, as a snapshot does; pending changes beyond it are dropped.

@@ -10,6 +10,7 @@ pub mod check;
 pub mod disk;
 pub mod fault;
 pub mod host;
+pub mod liveness;
 pub mod machine;
 pub mod net;
 pub mod plan;
@@ -17,6 +18,7 @@ pub mod planted;
 pub mod rng;
 pub mod run;
 pub mod scenario;
+mod trace;
 pub mod world;
 
 #[cfg(test)]
