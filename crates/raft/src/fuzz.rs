@@ -88,8 +88,11 @@ pub fn fuzz_snapshot_name(input: &[u8]) {
     }
 }
 
+/// Feeds one input to one decoder.
+pub type Target = fn(&[u8]);
+
 /// Every decoder by name.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+pub const TARGETS: &[(&str, Target)] = &[
     ("append_entry", fuzz_append_entry),
     ("append_response", fuzz_append_response),
     ("vote_request", fuzz_vote_request),

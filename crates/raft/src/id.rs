@@ -7,7 +7,7 @@
 use std::fmt;
 
 /// Length of a peer id on the wire, in bytes.
-pub const ID_LEN: usize = 8;
+pub(crate) const ID_LEN: usize = 8;
 
 /// A server's node id: the 8-character hash of its name. All zero means "nobody".
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

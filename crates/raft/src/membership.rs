@@ -13,7 +13,7 @@ use smallvec::SmallVec;
 use stdx::time::Mono;
 
 use crate::codec::append::{AppendEntry, EntryKind};
-use crate::codec::peers::{DomainExt, PeerList, PeerState};
+use crate::codec::peers::{PeerList, PeerState};
 use crate::id::{LogIndex, PeerId};
 
 /// What an entry does to the peers.
@@ -53,6 +53,8 @@ pub(crate) struct Membership {
     cluster_size: usize,
     /// Who went, when, and whether by an entry of its own (not by a new peer set).
     removed: SmallVec<[(PeerId, Mono, bool); 2]>,
+    /// The last peer added, and the index of the entry that did it.
+    newest: Option<(PeerId, LogIndex)>,
 }
 
 impl Membership {
@@ -94,6 +96,11 @@ impl Membership {
         })
     }
 
+    /// The last peer added that is still a member, and the index of the entry that added it.
+    pub(crate) fn newest(&self) -> Option<(PeerId, LogIndex)> {
+        self.newest.filter(|(peer, _)| self.contains(*peer))
+    }
+
     /// The committed peers.
     pub(crate) fn committed(&self) -> &PeerState {
         &self.committed
@@ -112,10 +119,6 @@ impl Membership {
     pub(crate) fn set_cluster_size(&mut self, size: usize) {
         self.committed.cluster_size = size.max(self.committed.peers.len());
         self.refold();
-    }
-
-    pub(crate) fn set_domain(&mut self, domain: DomainExt) {
-        self.committed.domain = domain;
     }
 
     /// Replaces the committed peers, as a snapshot does; pending changes beyond it are dropped.
@@ -157,7 +160,12 @@ impl Membership {
     pub(crate) fn commit(&mut self, index: LogIndex, now: Mono) -> SmallVec<[Change; 1]> {
         let mut done = SmallVec::new();
         while self.pending.first().is_some_and(|(at, _)| *at <= index) {
-            let (_, change) = self.pending.remove(0);
+            let (at, change) = self.pending.remove(0);
+            match &change {
+                Change::Add(peer) => self.newest = Some((*peer, at)),
+                Change::Remove(peer) => self.newest = self.newest.filter(|(new, _)| new != peer),
+                Change::Replace(_) => {}
+            }
             self.commit_one(&change, now);
             done.push(change);
         }

@@ -244,10 +244,11 @@ impl Checks {
         Ok(())
     }
 
-    /// The term of the committed entry at `index`, if it is known.
-    pub fn committed_term(&self, index: LogIndex) -> Option<Term> {
-        let (term, _) = self.committed.get(index.0 as usize)?;
-        (*term != Term(0)).then_some(*term)
+    /// The term of the entry at `index` that was committed in a term up to `within`, if any. Before
+    /// a server hears of the committing term, it may still follow a leader that knows nothing of it.
+    pub fn committed_term(&self, index: LogIndex, within: Term) -> Option<Term> {
+        let (term, by) = self.committed.get(index.0 as usize)?;
+        (*term != Term(0) && *by <= within).then_some(*term)
     }
 
     /// The highest index known to be committed.

@@ -7,7 +7,9 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use raft::{Checksum, Found, LogIndex, Persist, Position, Snapshot, TermVote, Ticket, Write};
+use raft::{
+    Checksum, Found, LogIndex, Persist, Position, Snapshot, TermVote, Ticket, VoteGuard, Write,
+};
 
 use crate::rng::Rng;
 
@@ -193,6 +195,7 @@ impl Disk {
     fn carry_out(&mut self, write: Write) {
         match write {
             Write::TermVote(guard) => {
+                self.lost = false;
                 self.guard = Some(guard.encode(&self.sum).into());
                 self.term_vote = Some(guard.voted.encode().into());
             }
@@ -299,29 +302,26 @@ impl Disk {
     }
 
     /// What a starting process finds besides the log.
-    pub fn files(&mut self) -> Found {
+    pub fn files(&self) -> Found {
         let damaged = self.live.records.iter().any(|r| r.damaged);
         Found {
             term_vote: self.term_vote.clone(),
             vote_guard: self.guard.clone(),
             peers: self.peers.clone(),
             snapshot: self.snapshot.clone(),
-            log_lost: std::mem::take(&mut self.lost) || damaged,
+            log_lost: self.lost || damaged,
         }
-    }
-
-    /// Cuts the log before the first damaged record, as the store's own repair does.
-    pub fn cut_damaged(&mut self) {
-        if let Some(first) = self.live.records.iter().position(|r| r.damaged) {
-            self.live.records.truncate(first);
-        }
-        self.synced = self.live.clone();
-        self.unsynced.clear();
     }
 
     /// The vote file as it is.
     pub fn voted(&self) -> Option<TermVote> {
         TermVote::decode(self.term_vote.as_ref()?).ok()
+    }
+
+    /// Whether the checked copy of the vote says that the log is to be trusted.
+    pub fn vouches(&self) -> bool {
+        let guard = self.guard.as_ref().and_then(|bytes| VoteGuard::decode(bytes, &self.sum).ok());
+        guard.is_some_and(|g| g.quarantine.is_none() && !g.vote_lost && !g.joining)
     }
 
     /// Whether the log holds an entry as durably as it was acknowledged.

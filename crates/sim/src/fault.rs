@@ -40,7 +40,7 @@ impl World {
                 self.hosts[server].paused_until = until;
             }
             Fault::Split => {
-                let side = self.rng.next();
+                let side = self.rng.draw();
                 self.net.split(side);
             }
             Fault::Cut => {
@@ -87,7 +87,7 @@ impl World {
                 let incarnation = self.hosts[server].incarnation;
                 let after = self.rng.around(2000 * MS);
                 self.schedule(after, Event::ResumeApply { server, incarnation });
-                return self.input(server, |node, now, out| node.pause_apply(now, out));
+                return self.input(server, Node::pause_apply);
             }
             Fault::SlowApply => {
                 let delay = *self.rng.pick(&[0, 0, 20, 200]).unwrap_or(&0);
@@ -284,7 +284,7 @@ impl World {
         let Some(node) = self.hosts[to].node() else { return };
         let (term, stranger) = (node.term(), PeerId(*b"stranger"));
         let past = Term(self.rng.below(term.0.max(1)));
-        let absurd = LogIndex(self.rng.next() >> 1);
+        let absurd = LogIndex(self.rng.draw() >> 1);
         let (channel, payload): (Channel, Vec<u8>) = match self.rng.below(7) {
             0 => {
                 let channels = [
@@ -295,7 +295,7 @@ impl World {
                     Channel::RemovePeer,
                 ];
                 let len = *self.rng.pick(&[0, 8, 17, 25, 32, 43, 60]).unwrap_or(&0);
-                let mut bytes: Vec<u8> = (0..len).map(|_| self.rng.next() as u8).collect();
+                let mut bytes: Vec<u8> = (0..len).map(|_| self.rng.draw() as u8).collect();
                 // Random terms are implausible terms: keep the top bit set.
                 if let Some(byte) = bytes.get_mut(7) {
                     *byte |= 0x80;
@@ -353,6 +353,10 @@ impl World {
         let from = (to + 1) % self.hosts.len();
         let send =
             Send { dest: raft::Dest::Append, reply: ReplySubject::NONE, payload: payload.into() };
+<<<<<<< HEAD
         self.publish(from, Some(to), channel, send);
+=======
+        self.publish(from, Some(to), channel, &send);
+>>>>>>> raft
     }
 }

@@ -10,10 +10,16 @@ pub mod check;
 pub mod disk;
 pub mod fault;
 pub mod host;
+pub mod liveness;
 pub mod machine;
 pub mod net;
 pub mod plan;
 pub mod planted;
 pub mod rng;
 pub mod run;
+pub mod scenario;
+mod trace;
 pub mod world;
+
+#[cfg(test)]
+mod tests;

@@ -18,9 +18,10 @@ use crate::disk::{Crash, Disk};
 use crate::host::{Host, Process};
 use crate::machine::{Applied, Op, Register, encode};
 use crate::net::Net;
-use crate::plan::{MS, Plan};
+use crate::plan::{Fault, MS, Plan};
 use crate::planted::Planted;
 use crate::rng::Rng;
+use crate::trace::describe;
 
 /// Something that will happen.
 #[derive(Clone, Debug)]
@@ -181,7 +182,8 @@ impl World {
     fn step(&mut self, event: Event) -> Checked {
         self.steps += 1;
         if self.steps > MAX_STEPS {
-            return broken("liveness", "the servers keep each other busy for ever".into());
+            let detail = format!("the servers keep each other busy for ever, last with {event:?}");
+            return broken("liveness", detail);
         }
         self.digest = (self.digest.rotate_left(5) ^ self.now).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         match event {
@@ -205,7 +207,7 @@ impl World {
                 if self.hosts[server].incarnation != incarnation {
                     return Ok(());
                 }
-                self.input(server, |node, now, out| node.resume_apply(now, out))
+                self.input(server, raft::Node::resume_apply)
             }
             Event::StopRemoved { server } => {
                 self.stop_removed(server);
@@ -222,7 +224,7 @@ impl World {
             return Ok(());
         }
         let now = self.now;
-        let seed = self.rng.next();
+        let seed = self.rng.draw();
         let host = &mut self.hosts[server];
         host.incarnation += 1;
         let incarnation = host.incarnation;
@@ -236,8 +238,11 @@ impl World {
         config.changed = self.changed;
         config.recovering = host.wiped || (self.plan.memory_log && incarnation > 1);
         let local = host.local(now);
+        if self.plan.sync {
+            // What a killed process wrote may still be unsynced; it is about to be vouched for.
+            host.disk.sync();
+        }
         let found = host.disk.files();
-        host.disk.cut_damaged();
         let Ok(mut recovery) = Recovery::new(config, Planted(self.bug), &self.sum, &found) else {
             // An operator writes the peers anew.
             return broken("recovery", format!("server {server} cannot read its peers"));
@@ -245,6 +250,9 @@ impl World {
         let mut index = host.disk.live.base;
         for record in &host.disk.live.records {
             index = index.next();
+            if record.damaged {
+                break;
+            }
             if recovery.record(index, &record.body) == Verdict::Stop {
                 break;
             }
@@ -311,10 +319,10 @@ impl World {
         self.start_disk(server);
         for send in effects.send.drain(..) {
             self.check_promise(server, &send)?;
-            self.send(server, send);
+            self.send(server, &send);
         }
         for notice in effects.notices.drain(..) {
-            self.notice(server, notice)?;
+            self.notice(server, &notice)?;
         }
         let incarnation = self.hosts[server].incarnation;
         for request in effects.read.drain(..) {
@@ -355,7 +363,8 @@ impl World {
             };
             self.check.committed(server, node, from, &self.ids, holds)?;
         }
-        if host.suspect && node.quarantine().is_none() && node.commit() > LogIndex(0) {
+        let whole = node.quarantine().is_none() && node.commit() > LogIndex(0);
+        if host.suspect && whole && host.disk.vouches() {
             self.hosts[server].suspect = false;
         }
         Ok(())
@@ -364,12 +373,12 @@ impl World {
     /// No server that trusts its log cuts off an entry that is committed.
     fn check_truncation(&self, server: usize, last: LogIndex) -> Checked {
         let host = &self.hosts[server];
-        if host.node().is_none_or(|node| node.quarantine().is_some()) {
+        let Some(node) = host.node().filter(|node| node.quarantine().is_none()) else {
             return Ok(());
-        }
+        };
         let mut index = last.next();
         while index <= host.disk.live.last() {
-            let term = self.check.committed_term(index);
+            let term = self.check.committed_term(index, node.term());
             if term.is_some_and(|term| host.disk.holds(Position::new(term, index), false)) {
                 let detail = format!("server {server} cuts {index} off");
                 return broken("committed entries stay", detail);
@@ -393,12 +402,12 @@ impl World {
         Ok(())
     }
 
-    fn notice(&mut self, server: usize, notice: Notice) -> Checked {
+    fn notice(&mut self, server: usize, notice: &Notice) -> Checked {
         self.note(|| format!("notice  {server} {notice:?}"));
         let Some(process) = &mut self.hosts[server].process else { return Ok(()) };
         match notice {
-            Notice::Listen(inbox) => process.catchup = Some(inbox),
-            Notice::Unlisten(inbox) if process.catchup == Some(inbox) => process.catchup = None,
+            Notice::Listen(inbox) => process.catchup = Some(*inbox),
+            Notice::Unlisten(inbox) if process.catchup == Some(*inbox) => process.catchup = None,
             Notice::Diverged(index) => {
                 return broken("no divergence", format!("server {server} at {index}"));
             }
@@ -406,6 +415,16 @@ impl World {
                 let after = self.rng.range(100 * MS, 2000 * MS);
                 self.stop(server, Crash::Kill);
                 self.schedule(after, Event::Restart { server });
+            }
+            Notice::ListenProposals(true)
+                if self.active && self.plan.faults.contains(&Fault::RemovePeer) =>
+            {
+                // An impatient operator.
+                let fault =
+                    *self.rng.pick(&[Fault::RemovePeer, Fault::AddPeer]).unwrap_or(&Fault::Heal);
+                if self.rng.chance(250) {
+                    return self.inject(fault);
+                }
             }
             Notice::Removed => {
                 // The layer above deletes the group here, sooner or later.
@@ -439,7 +458,7 @@ impl World {
         host.disk.snapshot_max = snapshot_max;
     }
 
-    fn schedule_tick(&mut self, server: usize) {
+    pub(crate) fn schedule_tick(&mut self, server: usize) {
         let now = self.now;
         let host = &mut self.hosts[server];
         let incarnation = host.incarnation;
@@ -468,12 +487,12 @@ impl World {
             }
             process.tick_at = u64::MAX;
         }
-        self.input(server, |node, now, out| node.tick(now, out))
+        self.input(server, raft::Node::tick)
     }
 
     // --- network ---
 
-    fn send(&mut self, from: usize, send: Send) {
+    fn send(&mut self, from: usize, send: &Send) {
         match send.dest {
             Dest::Vote => self.publish(from, None, Channel::Vote, send),
             Dest::Append => self.publish(from, None, Channel::Append, send),
@@ -510,7 +529,13 @@ impl World {
         None
     }
 
-    pub(crate) fn publish(&mut self, from: usize, to: Option<usize>, channel: Channel, send: Send) {
+    pub(crate) fn publish(
+        &mut self,
+        from: usize,
+        to: Option<usize>,
+        channel: Channel,
+        send: &Send,
+    ) {
         let (first, last) = to.map_or((0, self.hosts.len()), |to| (to, to + 1));
         for to in first..last {
             if to == from || self.net.is_cut(from, to) || self.hosts[to].process.is_none() {
@@ -614,7 +639,7 @@ impl World {
             return Ok(());
         }
         if host.disk.done() < after {
-            self.schedule(MS, Event::ReadDone { server, incarnation, request, after });
+            self.schedule(30 * MS, Event::ReadDone { server, incarnation, request, after });
             return Ok(());
         }
         let id: ReadId = request.id;
@@ -674,7 +699,7 @@ impl World {
         Ok(())
     }
 
-    fn drain_applies(&mut self, server: usize, count: usize) -> Checked {
+    pub(crate) fn drain_applies(&mut self, server: usize, count: usize) -> Checked {
         for _ in 0..count {
             let Some(process) = &mut self.hosts[server].process else { return Ok(()) };
             let Some(apply) = process.backlog.pop_front() else { break };
@@ -730,7 +755,7 @@ impl World {
         let send =
             Send { dest: Dest::Proposal, reply: ReplySubject::NONE, payload: encode(id, op) };
         if self.hosts[server].process.is_some() {
-            self.send(server, send);
+            self.send(server, &send);
         }
         Ok(())
     }
@@ -760,216 +785,7 @@ impl World {
                 process.waiting.push((id, floor));
             }
         }
-        self.input(server, |node, now, out| node.poll(now, out))
-    }
-
-    // --- the whole run ---
-
-    /// Runs the plan: faults, then quiet, then liveness.
-    pub fn run(&mut self) -> Checked {
-        self.boot()?;
-        let end = self.plan.fault_time;
-        self.run_until(end)?;
-        self.calm_down()?;
-        self.check_liveness()
-    }
-
-    /// Starts all members and the background activity.
-    pub fn boot(&mut self) -> Checked {
-        for server in 0..self.plan.members {
-            self.start(server)?;
-            if !self.plan.sync {
-                let after = self.rng.below(self.plan.sync_every);
-                self.schedule(after, Event::SyncAll { server });
-            }
-        }
-        self.schedule(100 * MS, Event::Client);
-        if !self.plan.faults.is_empty() {
-            let after = self.rng.around(self.plan.fault_every);
-            self.schedule(after, Event::Fault);
-        }
-        Ok(())
-    }
-
-    /// Ends all faults: links heal, servers run, disks are well.
-    pub fn calm_down(&mut self) -> Checked {
-        self.note(|| "calm".into());
-        self.active = false;
-        self.net.heal();
-        self.net.calm = true;
-        for server in 0..self.hosts.len() {
-            let now = self.now;
-            let host = &mut self.hosts[server];
-            host.paused_until = 0;
-            host.disk_factor = 1;
-            host.full = false;
-            host.apply_delay = 0;
-            host.set_rate(now, 1000);
-            self.start(server)?;
-            let incarnation = self.hosts[server].incarnation;
-            self.schedule(MS, Event::DiskDone { server, incarnation });
-            let observer = self.hosts[server].joining;
-            self.input(server, |node, now, out| {
-                node.resume_apply(now, out);
-                if !observer {
-                    node.set_observer(false, now);
-                }
-            })?;
-            self.drain_applies(server, usize::MAX)?;
-            if let Some(process) = &mut self.hosts[server].process {
-                process.tick_at = u64::MAX;
-            }
-            self.schedule_tick(server);
-        }
-        Ok(())
-    }
-
-    /// Servers that are members by the most recent commit anybody has.
-    fn members(&self) -> Vec<usize> {
-        let newest = (self.hosts.iter().filter_map(Host::node)).max_by_key(|n| n.commit());
-        let Some(newest) = newest else { return Vec::new() };
-        let member = |s: &usize| newest.peers().contains(&self.ids[*s]);
-        (0..self.hosts.len()).filter(member).collect()
-    }
-
-    /// One leader, everybody level, and it works.
-    fn level(&self) -> Result<(), String> {
-        let members = self.members();
-        let leaders: Vec<usize> = (0..self.hosts.len())
-            .filter(|&s| self.hosts[s].node().is_some_and(raft::Node::is_leading))
-            .collect();
-        let [leader] = leaders.as_slice() else { return Err(format!("leaders {leaders:?}")) };
-        let Some(commit) = self.hosts[*leader].node().map(raft::Node::commit) else {
-            return Err("no leader".into());
-        };
-        let Some(leading) = self.hosts[*leader].node() else { return Err("no leader".into()) };
-        for &server in &members {
-            let Some(node) = self.hosts[server].node() else { continue };
-            if node.peers() != leading.peers() || node.membership_change_in_progress() {
-                return Err(format!("member {server} sees other peers"));
-            }
-        }
-        if commit < self.check.commit() {
-            return Err(format!("leader commits {commit}, known {}", self.check.commit()));
-        }
-        for &server in &members {
-            let Some(process) = &self.hosts[server].process else {
-                return Err(format!("member {server} does not run"));
-            };
-            if process.register.applied != commit {
-                return Err(format!(
-                    "member {server} applied {}, leader commits {commit}",
-                    process.register.applied
-                ));
-            }
-        }
-        Ok(())
-    }
-
-    /// After the faults, within a bounded time: level, a new operation completes, and whoever was
-    /// in quarantine is trusted again after the next election.
-    pub fn check_liveness(&mut self) -> Checked {
-        const ROUND: u64 = 1000 * MS;
-        let unit = self.plan.timing.election_max.as_nanos() as u64;
-        self.await_level(0, unit * 30 + 10 * ROUND, "after the faults")?;
-        let leader = (0..self.hosts.len())
-            .find(|&s| self.hosts[s].node().is_some_and(raft::Node::is_leading));
-        let completions = self.check.completions + 1;
-        self.await_level(completions, unit * 5 + 5 * ROUND, "after a new operation")?;
-        if self.hosts.iter().filter_map(Host::node).any(|n| n.quarantine().is_some()) {
-            if let Some(leader) = leader {
-                self.input(leader, |node, now, out| {
-                    node.step_down(None, now, out);
-                })?;
-            }
-            self.await_level(0, unit * 20 + 10 * ROUND, "after a step-down")?;
-            for server in self.members() {
-                if self.hosts[server].node().is_some_and(|n| n.quarantine().is_some()) {
-                    return broken("liveness", format!("server {server} stays in quarantine"));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn await_level(&mut self, completions: u64, within: u64, when: &str) -> Checked {
-        let deadline = self.now + within;
-        let slice = (self.plan.timing.heartbeat.as_nanos() as u64).max(MS);
-        // At least two rounds, so that what is on its way arrives.
-        let mut good = 0;
-        loop {
-            // Servers that are no members any more are deleted by the layer above.
-            let members = self.members();
-            for server in 0..self.hosts.len() {
-                let runs = self.hosts[server].process.is_some();
-                if !self.hosts[server].created && members.contains(&server) {
-                    // Taken back into the group after it was deleted here.
-                    self.create(server)?;
-                }
-                if runs && members.contains(&server) {
-                    // The layer above keeps newcomers informed.
-                    let ids: Vec<PeerId> = members.iter().map(|&s| self.ids[s]).collect();
-                    let peers = PeerState::of(&ids);
-                    self.input(server, |node, _, out| node.update_known_peers(&peers, out))?;
-                }
-                if runs && !members.contains(&server) && self.member_count_settled() {
-                    self.retire(server);
-                }
-            }
-            if self.check.completions < completions
-                && let Some(leader) = self.leader()
-            {
-                // A leader that loses its office loses what was proposed to it: try again.
-                self.propose(leader)?;
-            }
-            self.run_until(self.now + slice)?;
-            match self.level() {
-                Ok(()) if self.check.completions >= completions => good += 1,
-                Ok(()) | Err(_) => good = 0,
-            }
-            if good >= 3 {
-                return Ok(());
-            }
-            if self.now > deadline {
-                let why = self.level().err().unwrap_or_else(|| "nothing completed".into());
-                return broken("liveness", format!("{when}: {why}"));
-            }
-        }
-    }
-
-    /// Nobody has an uncommitted membership change.
-    fn member_count_settled(&self) -> bool {
-        let mut nodes = self.hosts.iter().filter_map(Host::node);
-        nodes.all(|n| !n.membership_change_in_progress())
-            && self.hosts.iter().filter_map(Host::node).any(raft::Node::is_leading)
-    }
-
-    /// Every server in one line each, for the end of a trace.
-    pub fn summary(&self) -> Vec<String> {
-        let line = |(server, host): (usize, &Host)| {
-            let Some(process) = &host.process else {
-                return format!("server {server} down, created {}", host.created);
-            };
-            let status = process.node.status(host.local(self.now));
-            let peers: Vec<PeerId> = status.peers.iter().map(|p| p.id).collect();
-            format!(
-                "server {server} {:?} term {} vote {:?} last {} base {} progress {:?} applied {} peers {peers:?} of {} change {} observer {} paused {} quarantine {:?} catching up {}",
-                status.role,
-                status.term,
-                status.vote,
-                status.last,
-                status.base,
-                status.progress,
-                process.register.applied,
-                process.node.cluster_size(),
-                process.node.membership_change_in_progress(),
-                status.observer,
-                status.paused,
-                process.node.quarantine(),
-                status.catching_up,
-            )
-        };
-        self.hosts.iter().enumerate().map(line).collect()
+        self.input(server, raft::Node::poll)
     }
 
     /// A server's violation as an error, for scenarios.
@@ -992,6 +808,7 @@ impl WithDigit for PeerId {
         self
     }
 }
+<<<<<<< HEAD
 
 /// One message in a few words, for the trace.
 fn describe(channel: Channel, payload: &Bytes) -> String {
@@ -1025,3 +842,5 @@ fn describe(channel: Channel, payload: &Bytes) -> String {
         Channel::Proposal | Channel::RemovePeer => format!("{channel:?}"),
     }
 }
+=======
+>>>>>>> raft

@@ -56,9 +56,7 @@ impl<M: Mutation> Node<M> {
     /// The election timer fired.
     pub(super) fn election_due(&mut self, now: Mono, out: &mut Effects) {
         let quarantine = self.quarantine.as_ref();
-        if quarantine.is_some_and(|q| q.term_unknown() || self.changed) {
-            self.elect_at = self.election_timeout(now);
-        } else if self.out_of_resources {
+        if self.out_of_resources || quarantine.is_some_and(|q| q.term_unknown() || self.changed) {
             self.elect_at = self.election_timeout(now);
         } else if self.observer {
             self.elect_at = now + self.config.timing.observer;
@@ -73,7 +71,7 @@ impl<M: Mutation> Node<M> {
             self.elect_at = now + self.config.timing.election_min / 4;
         } else if !self.members.contains(self.config.id)
             && !self.members.is_partial()
-            && !self.members.pending_change().is_some_and(|(_, peer)| peer == self.config.id)
+            && self.members.pending_change().is_none_or(|(_, peer)| peer != self.config.id)
         {
             // Not a member: nobody should follow us. But while our removal is not committed, only we
             // may hold it, and nobody with a shorter log can win: we campaign without our own vote.

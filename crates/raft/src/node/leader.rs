@@ -182,6 +182,10 @@ impl<M: Mutation> Node<M> {
         if self.members.contains(peer) {
             return Err(ProposeError::PeerExists);
         }
+        // Newcomers cannot vouch for each other: one must be level before the next is added.
+        if !self.members.is_partial() && !self.newest_is_level() {
+            return Err(ProposeError::ChangeInProgress);
+        }
         self.enqueue_change(EntryKind::AddPeer, peer)
     }
 
@@ -195,6 +199,12 @@ impl<M: Mutation> Node<M> {
             return Err(ProposeError::LastPeer);
         }
         self.enqueue_change(EntryKind::RemovePeer, peer)
+    }
+
+    fn newest_is_level(&self) -> bool {
+        let Some((peer, index)) = self.members.newest() else { return true };
+        let known = self.leading.iter().flat_map(|l| &l.progress).find(|p| p.peer == peer);
+        peer == self.config.id || known.is_some_and(|p| p.matched >= index)
     }
 
     fn enqueue_change(&mut self, kind: EntryKind, peer: PeerId) -> Result<(), ProposeError> {

@@ -8,6 +8,7 @@
 //! - The term never goes back; at most one vote per term; both are durable before any message that
 //!   depends on them leaves.
 //! - Nothing is acknowledged before its ticket is done.
+//!
 //! Reference: raft.go raft, run, switchState, switchToFollower, switchToCandidate.
 
 mod apply;

@@ -37,7 +37,8 @@ pub struct Found {
     /// The newest file in `snapshots`, by name.
     pub snapshot: Option<Bytes>,
     /// The store knows that log records are gone: unreadable ones, or writes acknowledged before
-    /// they were synced and lost by a power failure.
+    /// they were synced and lost by a power failure. The store must say so at every start, and leave
+    /// what is damaged in place, until the first `TermVote` request after it is durable.
     pub log_lost: bool,
 }
 
@@ -79,6 +80,8 @@ pub struct Recovery<M: Mutation> {
     changed: bool,
     /// The members a newcomer was told of.
     told: PeerList,
+    /// `tav.idx` does not say what its copy says.
+    rewrite_vote: bool,
 }
 
 impl<M: Mutation> Recovery<M> {
@@ -103,6 +106,8 @@ impl<M: Mutation> Recovery<M> {
         let told = filed.as_ref().map(|state| state.peers.clone()).unwrap_or_default();
         let peers = snapshot.as_ref().map(|s| s.peers.clone()).or(filed);
         let (voted, guard, vote_lost) = recover_vote(found, sum);
+        let filed_vote = found.term_vote.as_ref().and_then(|b| TermVote::decode(b).ok());
+        let rewrite_vote = filed_vote.unwrap_or_default() != voted;
         // A copy that cannot be read may have said that the log is not to be trusted.
         log_lost |= found.vote_guard.is_some() && guard.is_none();
         let base = snapshot.as_ref().map_or(Position::ZERO, |s| s.position);
@@ -126,10 +131,12 @@ impl<M: Mutation> Recovery<M> {
             truncate: false,
             changed,
             told,
+            rewrite_vote,
         })
     }
 
-    /// Offers the next log record, in order. Stop offering at the first `Stop`.
+    /// Offers the next log record, in order; it must be as durable as the log is configured to be,
+    /// so a store syncs what it finds first. Stop offering at the first `Stop`.
     pub fn record(&mut self, index: LogIndex, record: &Bytes) -> Verdict {
         let (base, last) = (self.log.base(), self.log.last());
         if self.drop_log {
@@ -171,7 +178,15 @@ impl<M: Mutation> Recovery<M> {
         let quarantine = self.judge();
         let drop_snapshot = self.bad_snapshot;
         let repair = self.repair();
+        let rewrite_vote = self.rewrite_vote;
         let mut node = self.assemble(quarantine, now);
+        if node.quarantine.is_some() {
+            out.notices.push(Notice::Quarantined(true));
+        }
+        // What was lost is written down before the evidence is cleared away.
+        if node.quarantine.is_some() || rewrite_vote {
+            node.persist_vote(out);
+        }
         if drop_snapshot {
             // Or it would be found again after the log has grown anew.
             node.persist(Write::DropSnapshot, out);
@@ -180,10 +195,6 @@ impl<M: Mutation> Recovery<M> {
             node.persist(write, out);
         }
         node.members.commit(node.commit, now);
-        if node.quarantine.is_some() {
-            out.notices.push(Notice::Quarantined(true));
-            node.persist_vote(out);
-        }
         node.emit_applies(out);
         node
     }
@@ -223,9 +234,11 @@ impl<M: Mutation> Recovery<M> {
 
     fn repair(&self) -> Option<Write> {
         let base = self.log.base().index;
-        if self.drop_log {
+        let fresh = self.guard.is_none() && self.voted == TermVote::default();
+        if self.drop_log || (self.log.last().index == base && !fresh) {
+            // Whatever the store still holds, the next record follows the base.
             Some(Write::ResetLog { base })
-        } else if self.truncate {
+        } else if self.truncate || self.log_lost {
             Some(Write::Truncate { last: self.log.last().index })
         } else if base > LogIndex(0) {
             // Also when the log ends before the snapshot: unsynced records may be gone.

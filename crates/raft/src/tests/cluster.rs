@@ -159,7 +159,7 @@ impl Cluster {
             let reads: Vec<_> = out.read.drain(..).collect();
             let sends: Vec<Send> = out.send.drain(..).collect();
             for send in sends {
-                self.post(n, send);
+                self.post(n, &send);
             }
             let now = Mono(self.now);
             let server = &mut self.servers[n];
@@ -198,7 +198,7 @@ impl Cluster {
         }
     }
 
-    fn post(&mut self, from: usize, send: Send) {
+    fn post(&mut self, from: usize, send: &Send) {
         let name = match send.dest {
             Dest::Vote => "vote",
             Dest::Append => "append",
@@ -244,7 +244,7 @@ impl Cluster {
             self.now += 10_000_000;
             for n in 0..self.servers.len() {
                 if !self.servers[n].down {
-                    self.input(n, |node, now, out| node.tick(now, out));
+                    self.input(n, Node::tick);
                 }
             }
             self.settle();
@@ -261,7 +261,7 @@ impl Cluster {
     pub(super) fn propose(&mut self, n: usize, text: &str) {
         let data = Bytes::copy_from_slice(text.as_bytes());
         self.node(n).propose(data).unwrap();
-        self.input(n, |node, now, out| node.poll(now, out));
+        self.input(n, Node::poll);
         self.settle();
     }
 

@@ -11,7 +11,7 @@ use crate::codec::vote::VoteRequest;
 use crate::config::Config;
 use crate::effects::{Effects, Notice};
 use crate::id::{LogIndex, Position, Term};
-use crate::node::{Channel, ProposeError, Role, SnapshotError};
+use crate::node::{Channel, Node, ProposeError, Role, SnapshotError};
 
 fn first_leader(cluster: &mut Cluster) -> usize {
     cluster.advance(12 * SECOND);
@@ -164,7 +164,7 @@ fn copies_of_entries_of_earlier_terms_are_not_counted() {
     // Stored by the leader of term 1 alone.
     let data = Bytes::from_static(b"old");
     cluster.node(0).propose(data).unwrap();
-    cluster.input(0, |node, now, out| node.poll(now, out));
+    cluster.input(0, Node::poll);
     cluster.settle();
     cluster.cut.clear();
     let ack = AppendResponse {
@@ -258,7 +258,7 @@ fn membership_changes_one_at_a_time() {
     cluster.isolate(0);
     cluster.node(0).propose_remove_peer(peer(2)).unwrap();
     assert_eq!(cluster.node(0).propose_remove_peer(peer(1)), Err(ProposeError::ChangeInProgress));
-    cluster.input(0, |node, now, out| node.poll(now, out));
+    cluster.input(0, Node::poll);
     assert!(cluster.node(0).membership_change_in_progress());
     assert_eq!(cluster.node(0).propose_add_peer(peer(7)), Err(ProposeError::ChangeInProgress));
     cluster.cut.clear();
@@ -293,7 +293,7 @@ fn a_removed_leader_hands_over_and_says_so() {
     cluster.elect(0);
     cluster.advance(SECOND);
     cluster.node(0).propose_remove_peer(peer(0)).unwrap();
-    cluster.input(0, |node, now, out| node.poll(now, out));
+    cluster.input(0, Node::poll);
     cluster.settle();
     assert!(cluster.servers[0].notices.contains(&Notice::Removed));
     assert_ne!(cluster.node(0).role(), Role::Leader);
@@ -363,7 +363,7 @@ fn an_overrun_leader_steps_down_without_a_successor() {
     let refused = cluster.node(0).propose(Bytes::from_static(b"one too many"));
     assert_eq!(refused, Err(ProposeError::Overrun));
     cluster.sent.clear();
-    cluster.input(0, |node, now, out| node.poll(now, out));
+    cluster.input(0, Node::poll);
     assert_eq!(cluster.node(0).role(), Role::Follower);
     assert!(cluster.sent.is_empty());
 }

@@ -1,0 +1,64 @@
+//! The simulator's own promises, and a slice of seeds.
+
+use crate::planted::BUGS;
+use crate::run::{run_seed, silence_panics};
+use crate::scenario::STORIES;
+
+#[test]
+fn a_seed_always_takes_the_same_steps() {
+    for seed in 0..30 {
+        let (first, trace) = run_seed(seed, None, true);
+        let (second, again) = run_seed(seed, None, true);
+        let (untraced, _) = run_seed(seed, None, false);
+        assert_eq!(first, second);
+        assert_eq!(first, untraced);
+        assert_eq!(trace, again);
+    }
+}
+
+#[test]
+fn a_slice_of_seeds_holds() {
+    let seeds: u64 = std::env::var("SIM_SEEDS").ok().and_then(|n| n.parse().ok()).unwrap_or(150);
+    for seed in 0..seeds {
+        let (result, _) = run_seed(seed, None, false);
+        assert!(result.is_ok(), "seed {seed}: {result:?}; replay: sim replay {seed}");
+    }
+}
+
+#[test]
+fn seeds_that_once_failed_hold() {
+    for line in include_str!("../testdata/regressions.txt").lines() {
+        let Some(seed) = line.split_whitespace().next().and_then(|word| word.parse().ok()) else {
+            continue;
+        };
+        let (result, _) = run_seed(seed, None, false);
+        assert!(result.is_ok(), "seed {line}: {result:?}");
+    }
+}
+
+#[test]
+fn stories_end_well() {
+    for (name, story) in STORIES {
+        assert_eq!(story(None), Ok(()), "{name}");
+    }
+}
+
+#[test]
+fn common_bugs_are_found_within_a_few_seeds() {
+    silence_panics();
+    let quick = [
+        "vote-before-durable",
+        "ack-before-durable",
+        "count-self-before-durable",
+        "ack-unmatched",
+        "skip-log-check",
+        "small-quorum",
+        "forget-vote",
+        "never-catch-up",
+    ];
+    for name in quick {
+        let &(_, bug, _) = BUGS.iter().find(|(known, ..)| *known == name).unwrap();
+        let found = (0..60).any(|seed| run_seed(seed, Some(bug), false).0.is_err());
+        assert!(found, "{name} goes unnoticed");
+    }
+}
