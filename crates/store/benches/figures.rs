@@ -166,12 +166,11 @@ fn append(
     bench: &Bench,
     store: &mut FileStore<Counted>,
     what: &str,
-    n: u64,
-    run: u64,
-    bytes: usize,
+    (n, bytes): (u64, usize),
     sync: bool,
     subject: impl Fn(u64, &mut Vec<u8>),
 ) {
+    let run = 256;
     let payload = vec![b'x'; bytes];
     let mut text = Vec::new();
     bench.run(what, n, || {
@@ -204,7 +203,7 @@ fn main() {
 
 fn throughput(bench: &Bench, n: u64) {
     let mut store = bench.open("A");
-    append(bench, &mut store, "append 128 B, runs of 256", n, 256, 128, false, few("A", 1000));
+    append(bench, &mut store, "append 128 B, runs of 256", (n, 128), false, few("A", 1000));
     bench.run("sequential read", n, || {
         let mut from = 0;
         while let Some(m) = store.next(&Filter::All, from).unwrap() {
@@ -221,26 +220,17 @@ fn throughput(bench: &Bench, n: u64) {
     bench.run("purge of half", n / 2, || store.compact(n / 2).unwrap());
     drop(store);
     let mut store = bench.open("B");
-    append(bench, &mut store, "append 1 KB, runs of 256", n / 4, 256, 1024, false, few("B", 1000));
+    append(bench, &mut store, "append 1 KB, runs of 256", (n / 4, 1024), false, few("B", 1000));
     drop(store);
     let mut store = bench.open("C");
-    append(
-        bench,
-        &mut store,
-        "append 128 B, one sync per 256",
-        n / 4,
-        256,
-        128,
-        true,
-        few("C", 1000),
-    );
+    append(bench, &mut store, "append 128 B, one sync per 256", (n / 4, 128), true, few("C", 1000));
 }
 
 fn one_message_per_key(bench: &Bench, keys: u64) {
     let subject = few("K", u64::MAX);
     let before = resident();
     let mut store = bench.open("K");
-    append(bench, &mut store, "append 64 B, a new key each", keys, 256, 64, false, &subject);
+    append(bench, &mut store, "append 64 B, a new key each", (keys, 64), false, &subject);
     println!(
         "{:44} {:>9.1} resident, {:.1} counted",
         "bytes per key while appending",
@@ -289,16 +279,7 @@ fn one_message_per_key(bench: &Bench, keys: u64) {
 
 fn many_messages(bench: &Bench, msgs: u64) {
     let mut store = bench.open("M");
-    append(
-        bench,
-        &mut store,
-        "append 64 B over 50k subjects",
-        msgs,
-        256,
-        64,
-        false,
-        few("M", 50_000),
-    );
+    append(bench, &mut store, "append 64 B over 50k subjects", (msgs, 64), false, few("M", 50_000));
     drop(store);
     let mut store = bench.run("recovery without index, 50k subjects", msgs, || bench.open("M"));
     assert_eq!(store.state().msgs, msgs);

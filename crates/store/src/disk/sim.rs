@@ -206,7 +206,7 @@ impl Inode {
         for change in &self.pending {
             match change {
                 Change::SetLen(len) => {
-                    if next(rng) % 2 == 0 {
+                    if next(rng).is_multiple_of(2) {
                         out.resize(*len, 0);
                     }
                 }
@@ -216,7 +216,7 @@ impl Inode {
                     _ => {
                         // Torn: some sectors arrive; the length may have grown over the rest.
                         for (i, part) in data.chunks(SECTOR).enumerate() {
-                            if next(rng) % 2 == 0 {
+                            if next(rng).is_multiple_of(2) {
                                 write(&mut out, offset + i * SECTOR, part);
                             }
                         }

@@ -60,7 +60,7 @@ fn both_stores_tell_the_same() {
             let seq = rng.below(file.state().last_seq + 2);
             let filter = rng.pick(&[Filter::parse(b"a.*"), Filter::parse(b"b.1"), Filter::All]);
             let (op, keep) = (rng.below(14), rng.below(3));
-            let mut go = |s: &mut dyn MessageStore| match op {
+            let go = |s: &mut dyn MessageStore| match op {
                 0 => format!("{:?}", s.remove(seq, false).ok()),
                 1 => format!("{:?}", s.remove(seq, true).ok()),
                 2 => format!("{:?}", s.purge(&filter, 0, keep).unwrap()),

@@ -120,8 +120,9 @@ impl Cut {
         let same: Vec<u64> =
             found.iter().filter(|(_, f)| f.subject == m.subject).map(|(&s, _)| s).collect();
         let bytes: u64 = found.values().map(Stored::len).sum();
-        (oldest && s.max_msgs.is_some_and(|max| found.len() as u64 >= max))
-            || (oldest && s.max_bytes.is_some_and(|max| bytes + m.len() > max))
+        let msgs_full = s.max_msgs.is_some_and(|max| found.len() as u64 >= max);
+        let bytes_full = s.max_bytes.is_some_and(|max| bytes + m.len() > max);
+        (oldest && (msgs_full || bytes_full))
             || s.max_msgs_per_subject
                 .is_some_and(|max| same.len() as u64 >= max && same.iter().all(|&s| seq < s))
     }

@@ -281,9 +281,9 @@ async fn swap(case: Case) {
     // The consumer's file is written within 100 ms of its last change.
     tokio::time::sleep(std::time::Duration::from_millis(400)).await;
     if case.abrupt {
-        peer.kill()
+        peer.kill();
     } else {
-        peer.stop()
+        peer.stop();
     }
 
     let disk = RealDisk::new(&path);
