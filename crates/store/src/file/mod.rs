@@ -127,6 +127,8 @@ pub struct FileStore<D: Disk> {
     schedules_valid_to: u64,
     /// Removed by limits, their records still on disk without a tombstone.
     unmarked: crate::seqset::SeqSet,
+    /// A limit dropped a whole block whose file is not unlinked yet.
+    dropped_by_limit: bool,
     /// Tombstones for the tail that is about to be started.
     carried: Vec<(u64, i64)>,
     closed: bool,
@@ -206,6 +208,7 @@ impl<D: Disk> FileStore<D> {
             epoch: 0,
             schedules_valid_to: u64::MAX,
             unmarked: crate::seqset::SeqSet::default(),
+            dropped_by_limit: false,
             carried: Vec::new(),
             closed: false,
             columns: BTreeSet::new(),

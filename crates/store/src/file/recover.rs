@@ -406,13 +406,16 @@ impl<D: Disk> FileStore<D> {
         self.flush()
     }
 
-    /// Blocks without messages are kept only for tombstones and as tail.
+    /// Blocks without messages are kept only for tombstones, as tail, and as the last witness of the
+    /// last sequence.
     fn drop_idle_blocks(&mut self) {
         let Some(tail) = self.tail_index() else { return };
         let idle: Vec<u32> = self
             .blocks
             .iter()
-            .filter(|b| b.msgs == 0 && b.index != tail && b.tombstones == Some(0))
+            .filter(|b| {
+                b.msgs == 0 && b.index != tail && b.tombstones == Some(0) && b.last < self.last_seq
+            })
             .map(|b| b.index)
             .collect();
         for index in idle {
@@ -624,12 +627,13 @@ impl<'a> Gaps<'a> {
 
     /// Skipped sequences after the last message still belong to the block.
     fn finish(&mut self, block: &mut Block) {
-        if block.msgs == 0 {
-            return;
-        }
         if let Some(&(seq, ts)) = self.erased.last()
             && seq > block.last
         {
+            if block.msgs == 0 {
+                (block.last, block.last_ts) = (seq, ts);
+                return;
+            }
             block.deleted.insert_range(block.last + 1, seq);
             (block.last, block.last_ts) = (seq, ts);
         }

@@ -89,6 +89,10 @@ impl<D: Disk> FileStore<D> {
 
     /// Writes the tombstones that removals by limits did without.
     pub(super) fn mark_limits(&mut self) -> Result<()> {
+        if std::mem::take(&mut self.dropped_by_limit) && !self.commit.unlinks.is_empty() {
+            // The dropped file must not be found again once there is room.
+            self.sync()?;
+        }
         if self.unmarked.is_empty() {
             return Ok(());
         }
@@ -173,6 +177,7 @@ impl<D: Disk> FileStore<D> {
         }
         let index = self.blocks[at].index;
         self.drop_block(at)?;
+        self.dropped_by_limit = true;
         if self.position_of(index).is_some() {
             // The file stays for its tombstones, so its records need some too.
             self.unmarked.insert_range(first, last);
@@ -228,6 +233,7 @@ impl<D: Disk> FileStore<D> {
         // Failing to remove the index leaves one that names a missing block, and so is not used.
         let _ = self.invalidate_index();
         if at == 0 {
+            self.dropped_by_limit |= !self.unmarked.is_empty();
             self.unmarked.remove_below(self.blocks[at].last + 1);
         }
         self.blocks.remove(at);

@@ -17,27 +17,27 @@ use crate::peer::{Peer, binary};
 struct Case {
     name: &'static str,
     key: Option<(Cipher, &'static str)>,
+    /// The key from our turn on, if it changes.
+    then: Option<(Cipher, &'static str)>,
     compressed: bool,
     /// End either side without its orderly shutdown.
     abrupt: bool,
 }
 
 impl Case {
-    fn jetstream(&self) -> String {
-        match self.key {
+    fn jetstream(key: Option<(Cipher, &str)>) -> String {
+        match key {
             None => String::new(),
             Some((Cipher::ChaCha, key)) => format!("key: \"{key}\"\ncipher: chacha"),
             Some((Cipher::Aes, key)) => format!("key: \"{key}\"\ncipher: aes"),
         }
     }
 
+    /// What we open with: the next key, if it changes, with the old one as previous.
     fn encryption(&self) -> Option<Encryption> {
-        self.key.map(|(cipher, key)| Encryption {
-            cipher,
-            key: key.into(),
-            previous: None,
-            info: "$G".into(),
-        })
+        let (cipher, key) = self.then.or(self.key)?;
+        let previous = self.then.and(self.key).map(|(_, key)| key.into());
+        Some(Encryption { cipher, key: key.into(), previous, info: "$G".into() })
     }
 
     fn options(&self) -> Options {
@@ -274,7 +274,7 @@ async fn swap(case: Case) {
     }
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("jetstream/$G/streams/S");
-    let peer = Peer::start(dir.path(), &case.jetstream()).await;
+    let peer = Peer::start(dir.path(), &Case::jetstream(case.key)).await;
     fill(&peer, &case).await;
     let (state, messages) = told_by_peer(&peer).await;
     let consumer = peer.ok("CONSUMER.INFO.S.C", &json!({})).await;
@@ -289,7 +289,9 @@ async fn swap(case: Case) {
     let disk = RealDisk::new(&path);
     compare_consumer(&disk, &case, &consumer).await;
     let (mut store, recovery) = open(&path, &case);
-    assert_eq!(recovery.from_index, !case.abrupt, "{} {recovery:?}", case.name);
+    if case.then.is_none() {
+        assert_eq!(recovery.from_index, !case.abrupt, "{} {recovery:?}", case.name);
+    }
     assert!(recovery.blocks >= 3, "{recovery:?}");
     compare(&mut store, &state, &messages, case.name);
     store.check();
@@ -304,7 +306,7 @@ async fn swap(case: Case) {
     }
     drop(store);
 
-    let peer = Peer::start(dir.path(), &case.jetstream()).await;
+    let peer = Peer::start(dir.path(), &Case::jetstream(case.then.or(case.key))).await;
     let (state, messages) = told_by_peer(&peer).await;
     assert_eq!(
         messages.keys().collect::<Vec<_>>(),
@@ -333,7 +335,7 @@ fn open(path: &Path, case: &Case) -> (FileStore<RealDisk>, store::Recovery) {
     FileStore::open(RealDisk::new(path), case.settings(), case.options(), b"{}", now).unwrap()
 }
 
-const PLAIN: Case = Case { name: "plain", key: None, compressed: false, abrupt: false };
+const PLAIN: Case = Case { name: "plain", key: None, then: None, compressed: false, abrupt: false };
 
 // Contract: FSTORE-001, FSTORE-002, FSTORE-003, FSTORE-004, RET-013, FSTORE-017
 #[tokio::test(flavor = "multi_thread")]
@@ -361,4 +363,12 @@ async fn encrypted_stores_swap() {
     swap(Case { name: "aes", key: Some((Cipher::Aes, "s3cr3t")), compressed: true, ..PLAIN }).await;
     swap(Case { name: "aes, killed", key: Some((Cipher::Aes, "s3cr3t")), abrupt: true, ..PLAIN })
         .await;
+}
+
+// Contract: FSTORE-022, FSTORE-024
+#[tokio::test(flavor = "multi_thread")]
+async fn converted_stores_swap() {
+    let (one, two) = ((Cipher::ChaCha, "first"), (Cipher::Aes, "second"));
+    swap(Case { name: "rotated", key: Some(one), then: Some(two), ..PLAIN }).await;
+    swap(Case { name: "newly encrypted", then: Some(one), compressed: true, ..PLAIN }).await;
 }
