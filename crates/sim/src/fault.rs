@@ -353,10 +353,6 @@ impl World {
         let from = (to + 1) % self.hosts.len();
         let send =
             Send { dest: raft::Dest::Append, reply: ReplySubject::NONE, payload: payload.into() };
-<<<<<<< HEAD
-        self.publish(from, Some(to), channel, send);
-=======
         self.publish(from, Some(to), channel, &send);
->>>>>>> raft
     }
 }
