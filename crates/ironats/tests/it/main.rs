@@ -1,5 +1,7 @@
 //! Servers inside a program: started, used through the official client and in process, stopped.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use ironats::{Log, Options, Server};
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
