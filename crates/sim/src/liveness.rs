@@ -187,7 +187,7 @@ impl World {
     /// Nobody has an uncommitted membership change.
     fn member_count_settled(&self) -> bool {
         let mut nodes = self.hosts.iter().filter_map(Host::node);
-        nodes.all(|n| !n.membership_change_in_progress())
+        nodes.all(|n| !n.membership_change_in_progress() && n.peers().len() == n.cluster_size())
             && self.hosts.iter().filter_map(Host::node).any(raft::Node::is_leading)
     }
 

@@ -56,7 +56,9 @@ impl<M: Mutation> Node<M> {
     /// The election timer fired.
     pub(super) fn election_due(&mut self, now: Mono, out: &mut Effects) {
         let quarantine = self.quarantine.as_ref();
-        if self.out_of_resources || quarantine.is_some_and(|q| q.term_unknown() || self.changed) {
+        if self.out_of_resources
+            || quarantine.is_some_and(|q| q.term_unknown() || (self.changed && q.told.is_none()))
+        {
             self.elect_at = self.election_timeout(now);
         } else if self.observer {
             self.elect_at = now + self.config.timing.observer;
@@ -129,6 +131,18 @@ impl<M: Mutation> Node<M> {
         self.quarantine.is_some() && !self.planted(Bug::IgnoreQuarantine)
     }
 
+    /// Whether this newcomer's log reaches as far as those of a majority of the members it was told
+    /// of: the entry that removed it last time, and all before, is then in it.
+    fn is_seconded(&self) -> bool {
+        let Some(told) = self.quarantine.as_ref().and_then(|q| q.told.as_ref()) else {
+            return false;
+        };
+        let others = told.iter().filter(|&&peer| peer != self.config.id);
+        let majority = others.clone().count() / 2 + 1;
+        self.members.contains(self.config.id)
+            && others.filter(|&peer| self.candidacy.sure.contains(peer)).count() >= majority
+    }
+
     pub(super) fn handle_vote_response(
         &mut self,
         response: VoteResponse,
@@ -161,7 +175,8 @@ impl<M: Mutation> Node<M> {
     /// way in any group; it is safe only where the members never changed, because a candidate that
     /// missed a change asks the wrong everybody.
     pub(super) fn count_votes(&mut self, now: Mono, out: &mut Effects) {
-        let sure = self.candidacy.sure.len();
+        let seconded = self.is_seconded();
+        let sure = self.candidacy.sure.len() + usize::from(seconded);
         let all = sure + self.candidacy.unsure.len();
         let all = if self.changed { 0 } else { all };
         let quorum = match self.planted(Bug::SmallQuorum) {
@@ -169,7 +184,7 @@ impl<M: Mutation> Node<M> {
             false => self.members.quorum(),
         };
         // Who lost its log may not know who belongs to the group: only everybody's vote will do.
-        let trusted = !self.log_is_unsure();
+        let trusted = seconded || !self.log_is_unsure();
         if trusted && sure > 0 && sure >= quorum || all > 0 && all >= self.members.cluster_size() {
             self.become_leader(now, out);
         }
