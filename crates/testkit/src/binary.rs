@@ -65,6 +65,20 @@ pub fn peer_or_notice(what: &str) -> Option<PathBuf> {
     found
 }
 
+/// As [`peer_or_notice`], but only for a peer of this minor version, such as `2.14`.
+pub fn peer_of_version(minor: &str, what: &str) -> Option<PathBuf> {
+    use std::io::Write;
+    let path = peer_or_notice(what)?;
+    let output = std::process::Command::new(&path).arg("-v").output().ok()?;
+    let version = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    if version.starts_with(&format!("nats-server: v{minor}.")) {
+        return Some(path);
+    }
+    let notice = format!("SKIPPED: needs a peer of {minor}, this is {version}: {what}\n");
+    let _ = std::io::stderr().write_all(notice.as_bytes());
+    None
+}
+
 fn existing(path: PathBuf, remedy: &str) -> PathBuf {
     assert!(path.is_file(), "no server binary at {}: {remedy}", path.display());
     path

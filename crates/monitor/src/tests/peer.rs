@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use testkit::binary::{Which, peer_or_notice};
+use testkit::binary::{Which, peer_of_version};
 use testkit::server::Server;
 
 use super::fake::{now, server};
@@ -55,7 +55,7 @@ const DOCUMENTS: [(&str, &str); 14] = [
 const MAPS: [&str; 4] = [".http_req_stats", ".feature_flags", ".mappings", ".responses"];
 
 fn started(what: &str) -> Option<Server> {
-    peer_or_notice(what)?;
+    peer_of_version("2.14", what)?;
     let peer = Server::builder(Which::Peer).config(CONFIG).monitoring().start();
     Some(peer)
 }

@@ -12,7 +12,14 @@ pub(crate) fn binary() -> Option<PathBuf> {
     if path.is_none() {
         eprintln!("SKIPPED: set NATS_PEER to a nats-server binary to run the interop tests");
     }
-    path
+    let path = path?;
+    let version = Command::new(&path).arg("-v").output().unwrap().stdout;
+    let version = String::from_utf8_lossy(&version).trim().to_owned();
+    if !version.starts_with("nats-server: v2.14.") {
+        eprintln!("SKIPPED: the stores compared are those of 2.14, the peer is {version}");
+        return None;
+    }
+    Some(path)
 }
 
 pub(crate) struct Peer {
