@@ -19,9 +19,9 @@ fn a_peer_starts_talks_and_stops() {
     assert_eq!(server.json("/varz")["connections"], 1);
     c.send("FOO\r\n");
     assert_eq!(c.expect_closed(), [Frame::Err("Unknown Protocol Operation".into())]);
-    // Old peers end with status 1 on TERM.
-    server.signal(testkit::server::Signal::INT);
-    assert!(server.wait_exit(DEADLINE).success());
+    server.signal(testkit::server::Signal::TERM);
+    // Peers before 2.11 end with status 1.
+    assert!(matches!(server.wait_exit(DEADLINE).code(), Some(0 | 1)));
     assert!(server.log().contains("Trapped"));
 }
 
