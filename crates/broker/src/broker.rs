@@ -16,13 +16,11 @@ use parking_lot::{Mutex, RwLock};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::time::Duration;
 use stdx::log::Log;
+use stdx::rate_limit::RateLimit;
 use stdx::time::{Mono, Timestamp};
 use wire::error::CloseReason;
 use wire::info::Info;
-
-const LINE_WINDOW: Duration = Duration::from_secs(1);
 
 /// A connection that ended, as `/connz?state=closed` lists it.
 #[derive(Clone)]
@@ -53,7 +51,7 @@ pub struct Broker {
     settings: ArcSwap<Settings>,
     info: ArcSwap<Info>,
     authenticator: ArcSwap<Authenticator>,
-    recent_lines: Mutex<HashMap<String, Mono>>,
+    lines: RateLimit,
     accounts: RwLock<HashMap<String, Arc<Account>>>,
     global: Arc<Account>,
     next_account: AtomicU32,
@@ -88,7 +86,7 @@ impl Broker {
             settings: ArcSwap::from_pointee(settings),
             info: ArcSwap::from_pointee(info),
             authenticator: ArcSwap::from_pointee(authenticator),
-            recent_lines: Mutex::new(HashMap::new()),
+            lines: RateLimit::default(),
             accounts: RwLock::new(HashMap::new()),
             global: global.clone(),
             next_account: AtomicU32::new(2),
@@ -126,22 +124,23 @@ impl Broker {
         self.info.store(Arc::new(info));
     }
 
-    /// Whether `line` was not logged in the last second (LOG-008).
-    pub fn is_fresh_line(&self, line: &str, now: Mono) -> bool {
-        let mut recent = self.recent_lines.lock();
-        if recent.len() > 256 {
-            recent.retain(|_, at| now.since(*at) < LINE_WINDOW);
+    /// Logs an error of `conn`, unless the same was said of anybody in the last second (LOG-008).
+    pub(crate) fn error_once(&self, conn: &Conn, error: &str, now: Mono) {
+        let (account, user) = {
+            let facts = conn.facts.lock();
+            (facts.account.clone(), facts.who.label())
+        };
+        let mut line = error.to_owned();
+        if !account.is_empty() {
+            line.push_str(" - Account:");
+            line.push_str(&account);
         }
-        match recent.get_mut(line) {
-            Some(at) if now.since(*at) < LINE_WINDOW => false,
-            Some(at) => {
-                *at = now;
-                true
+        if self.lines.allows(&line, now) {
+            if !user.is_empty() {
+                line.push_str(" - ");
+                line.push_str(&user);
             }
-            None => {
-                recent.insert(line.to_owned(), now);
-                true
-            }
+            stdx::error!(self.log, "{} - {line}", conn.label());
         }
     }
 

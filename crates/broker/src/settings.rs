@@ -18,8 +18,6 @@ pub struct Settings {
     pub ping_interval: Duration,
     pub ping_max: u32,
     pub write_deadline: Duration,
-    /// Whether a write that misses its deadline is retried rather than fatal (CORE-039).
-    pub write_timeout_retry: bool,
     /// Time a client has to authenticate.
     pub auth_timeout: Duration,
     pub no_fast_producer_stall: bool,
@@ -45,7 +43,6 @@ impl Default for Settings {
             ping_interval: Duration::from_secs(120),
             ping_max: 2,
             write_deadline: Duration::from_secs(10),
-            write_timeout_retry: false,
             auth_timeout: Duration::from_secs(2),
             no_fast_producer_stall: false,
             headers: true,

@@ -6,7 +6,6 @@ use crate::{Host, VERSION};
 use auth::{AuthConfig, ConnectionTypes};
 use broker::settings::Settings;
 use config::Options;
-use config::options::WriteTimeout;
 use wire::info::Info;
 
 /// JetStream API level of this line; told to clients even without JetStream.
@@ -33,7 +32,6 @@ pub fn settings(options: &Options) -> Settings {
         ping_interval: options.ping_interval(),
         ping_max: u32::try_from(options.ping_max()).unwrap_or(2),
         write_deadline: options.write_deadline(),
-        write_timeout_retry: options.limits.write_timeout == Some(WriteTimeout::Retry),
         auth_timeout: options.auth_timeout(),
         no_fast_producer_stall: options.client.no_fast_producer_stall,
         headers: !options.client.no_header_support,

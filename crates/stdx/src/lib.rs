@@ -2,4 +2,5 @@
 
 pub mod go_text;
 pub mod log;
+pub mod rate_limit;
 pub mod time;

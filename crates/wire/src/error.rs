@@ -99,7 +99,4 @@ pub mod text {
     pub const MAX_CONNECTIONS: &str = "maximum connections exceeded";
     pub const MAX_ACCOUNT_CONNECTIONS: &str = "maximum account active connections exceeded";
     pub const STALE_CONNECTION: &str = "Stale Connection";
-    pub const TLS_REQUIRED: &str = "Secure Connection - TLS Required";
-    pub const AUTHENTICATION_EXPIRED: &str = "User Authentication Expired";
-    pub const TLS_THROTTLED: &str = "Connection throttling is active. Please try again later.";
 }

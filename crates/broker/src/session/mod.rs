@@ -279,6 +279,7 @@ impl Session {
 
     /// Turns the connection away with an `-ERR`.
     pub fn refuse(&mut self, message: &str, reason: CloseReason, worker: &mut Worker) {
+        worker.broker.error_once(&self.conn, message, worker.now.mono);
         self.send_error(message, worker);
         self.close(reason);
     }

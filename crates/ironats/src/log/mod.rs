@@ -8,7 +8,6 @@
 //! Reference: server/log.go ConfigureLogger, ReOpenLogFile; logger/log.go; logger/syslog.go.
 
 mod file;
-mod limit;
 mod line;
 mod queue;
 mod syslog;
@@ -23,8 +22,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use stdx::log::{Level, Log, Sink};
 use stdx::time::Timestamp;
-
-pub use limit::RateLimit;
 
 use line::Line;
 use queue::{Command, Queue};

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use jiff::tz::{Offset, TimeZone};
 use stdx::log::Level;
-use stdx::time::{Mono, Timestamp};
+use stdx::time::Timestamp;
 use stdx::{debug, error, fatal, notice, trace, warning};
 
 use super::line::{Line, LineFormat};
@@ -453,32 +453,4 @@ fn a_destination_that_stands_still_holds_nobody_up() {
     let dropped: usize = told.map(|n| n.split(' ').next().unwrap().parse::<usize>().unwrap()).sum();
     assert!(dropped > 0);
     assert_eq!(all.matches("[TRC]").count() + dropped, traces);
-}
-
-// Contract: LOG-008
-#[test]
-fn the_same_text_passes_once_a_second() {
-    let limit = RateLimit::default();
-    let at = |millis: u64| Mono(millis * 1_000_000);
-    for (millis, text, passes) in [
-        (5, "a", true),
-        (6, "a", false),
-        (6, "b", true),
-        (1004, "a", false),
-        (1005, "a", true),
-        (1006, "b", true),
-        (2004, "a", false),
-        (9000, "a", true),
-    ] {
-        assert_eq!(limit.allows(text, at(millis)), passes, "{text} at {millis}");
-    }
-}
-
-#[test]
-fn a_flood_of_different_texts_does_not_fill_memory() {
-    let limit = RateLimit::default();
-    for number in 0..20_000 {
-        assert!(limit.allows(&format!("text {number}"), Mono(1)));
-    }
-    assert!(format!("{limit:?}").matches("text ").count() <= 4096);
 }

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use stdx::time::Mono;
+use crate::time::Mono;
 
 /// Time within which a text is not repeated.
 const WINDOW: Duration = Duration::from_secs(1);
@@ -49,5 +49,38 @@ impl RateLimit {
                 true
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Contract: LOG-008
+    #[test]
+    fn the_same_text_passes_once_a_second() {
+        let limit = RateLimit::default();
+        let at = |millis: u64| Mono(millis * 1_000_000);
+        for (millis, text, passes) in [
+            (5, "a", true),
+            (6, "a", false),
+            (6, "b", true),
+            (1004, "a", false),
+            (1005, "a", true),
+            (1006, "b", true),
+            (2004, "a", false),
+            (9000, "a", true),
+        ] {
+            assert_eq!(limit.allows(text, at(millis)), passes, "{text} at {millis}");
+        }
+    }
+
+    #[test]
+    fn a_flood_of_different_texts_does_not_fill_memory() {
+        let limit = RateLimit::default();
+        for number in 0..20_000 {
+            assert!(limit.allows(&format!("text {number}"), Mono(1)));
+        }
+        assert!(format!("{limit:?}").matches("text ").count() <= 4096);
     }
 }
