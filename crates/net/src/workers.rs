@@ -5,6 +5,7 @@
 
 use crate::clock::Clock;
 use crate::conn::{self, ClientTls};
+use crate::ticker::Ticker;
 use arc_swap::ArcSwapOption;
 use broker::{Broker, Worker};
 use bytes::BytesMut;
@@ -29,6 +30,8 @@ pub(crate) struct Context {
     pub buf: BytesMut,
     /// Tells the thread's own task that the worker's deadline moved.
     pub deadline: Rc<Notify>,
+    /// Ticks for paced connections, where the system has them.
+    pub ticker: Option<Rc<Ticker>>,
 }
 
 enum Job {
@@ -149,10 +152,12 @@ fn run(
     let now = clock.now();
     let worker = Worker::new(id, broker, now, entropy);
     let deadline = Rc::new(Notify::new());
-    let context = Context { worker, clock, buf: BytesMut::new(), deadline: deadline.clone() };
+    let buf = BytesMut::new();
+    let context = Context { worker, clock, buf, deadline: deadline.clone(), ticker: None };
     let context = Rc::new(RefCell::new(context));
     let local = tokio::task::LocalSet::new();
     local.block_on(runtime, async move {
+        context.borrow_mut().ticker = Ticker::spawn().ok();
         let mut sweep = tokio::time::interval(SWEEP_EVERY);
         loop {
             tokio::select! {
