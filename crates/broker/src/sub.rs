@@ -147,6 +147,13 @@ impl Sub {
         if self.queued { self.text.get(start..) } else { None }
     }
 
+    /// Reads each part that a delivery reads (see `MatchCache::look_ahead`).
+    #[inline]
+    pub(crate) fn look_ahead(self: &Arc<Self>) -> u32 {
+        let text = self.text.last().copied().unwrap_or(0);
+        Arc::strong_count(self) as u32 ^ u32::from(text) ^ self.delivered() as u32
+    }
+
     /// Messages delivered so far.
     pub fn delivered(&self) -> u64 {
         self.delivered.load(Ordering::Relaxed)

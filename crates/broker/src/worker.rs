@@ -39,6 +39,8 @@ pub struct Worker {
     pub(crate) sizes: Vec<u8>,
     pub(crate) picks: Vec<u32>,
     pub(crate) run: Vec<crate::dispatch::RunMsg>,
+    /// Finished runs, in the same order.
+    pub(crate) waiting: Vec<crate::session::Waiting>,
     /// Subscriptions that had their last message, and the accounts they are in.
     pub(crate) expired: Vec<(Arc<Account>, Arc<Sub>)>,
     /// Of what the current dispatch delivered: what stayed inside the server, or was counted
@@ -88,6 +90,7 @@ impl Worker {
             sizes: Vec::with_capacity(64),
             picks: Vec::new(),
             run: Vec::new(),
+            waiting: Vec::new(),
             expired: Vec::new(),
             uncounted: Traffic::default(),
             renamed: Vec::new(),

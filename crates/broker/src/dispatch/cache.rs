@@ -18,7 +18,7 @@ use std::sync::atomic::Ordering;
 use subject::sublist::{Matched, Stamp};
 
 const MIN_SETS: usize = 64;
-const MAX_SETS: usize = 1 << 16;
+const MAX_SETS: usize = 1 << 17;
 const WAYS: usize = 2;
 
 /// A result of more than one subscription, or of none.
@@ -130,10 +130,43 @@ impl Drop for MatchCache {
 }
 
 impl MatchCache {
-    /// The current result for `subject`, or where to put it.
+    /// The hash `subject` is looked up by.
     #[inline]
-    pub(crate) fn get(&mut self, account: &Account, subject: &[u8]) -> Result<Hit, Miss> {
-        let hash = self.hasher.hash_one((account.id, subject));
+    pub(crate) fn hash(&self, account: &Account, subject: &[u8]) -> u64 {
+        self.hasher.hash_one((account.id, subject))
+    }
+
+    /// Reads, for nothing, what looking up each of `hashes` and delivering will read: the waits
+    /// for memory overlap, where one lookup after the other would add them up.
+    #[inline]
+    pub(crate) fn look_ahead(&self, hashes: &[u64]) {
+        let mask = self.sets.len().wrapping_sub(1);
+        let mut seen = 0;
+        for hash in hashes {
+            let first = self.sets.get(*hash as usize & mask).and_then(|set| set.0[0].tag());
+            seen ^= first.unwrap_or(0);
+        }
+        for hash in hashes {
+            let ways = self.sets.get(*hash as usize & mask).map_or(&[][..], |set| &set.0);
+            for way in ways {
+                if let Way::One { sub, tag: of, .. } = way
+                    && *of == tag(*hash)
+                {
+                    seen ^= sub.look_ahead();
+                }
+            }
+        }
+        std::hint::black_box(seen);
+    }
+
+    /// The current result for `subject`, whose hash is `hash`, or where to put it.
+    #[inline]
+    pub(crate) fn get(
+        &mut self,
+        hash: u64,
+        account: &Account,
+        subject: &[u8],
+    ) -> Result<Hit, Miss> {
         let stamp = account.stamp(subject);
         if self.sets.is_empty() {
             self.grow_to(MIN_SETS);

@@ -110,7 +110,19 @@ impl Worker {
     /// Delivers a run inside `account`. Returns how many of its messages somebody got, summed over
     /// targets; what of it does not count as sent is in `uncounted`.
     pub(crate) fn dispatch(&mut self, account: &Arc<Account>, run: &Run<'_>) -> Traffic {
-        let sent = match self.cache.get(account, run.subject) {
+        let hash = self.cache.hash(account, run.subject);
+        self.dispatch_hashed(account, run, hash)
+    }
+
+    /// The same, where the subject's hash is known.
+    #[inline]
+    pub(crate) fn dispatch_hashed(
+        &mut self,
+        account: &Arc<Account>,
+        run: &Run<'_>,
+        hash: u64,
+    ) -> Traffic {
+        let sent = match self.cache.get(hash, account, run.subject) {
             Ok(hit) => {
                 account.counters.looked_up(self.id, true);
                 self.deliver_hit(account, &hit, run)

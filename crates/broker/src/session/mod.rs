@@ -12,6 +12,7 @@ mod subscribe;
 pub(crate) mod trace;
 
 pub use connect::{LoginResult, SlowLogin};
+pub(crate) use publish::Waiting;
 
 use crate::account::Account;
 use crate::conn::{Conn, flag};

@@ -27,8 +27,20 @@ pub(super) struct Open {
     mapped: bool,
 }
 
-/// Runs are cut here, so that scratch space stays small and targets are served in turn.
+/// A finished run that waits for the next few, so that all are looked up together.
+pub(crate) struct Waiting {
+    subject: Range<usize>,
+    /// Where its messages end among those collected.
+    until: usize,
+    /// Its subject is the mapped one, kept by the worker.
+    mapped: bool,
+}
+
+/// Messages collected are dispatched here at the latest, so that scratch space stays small and
+/// targets are served in turn.
 const MAX_RUN: usize = 1024;
+/// Runs looked up together: enough for their cache misses to overlap.
+const MAX_WAITING: usize = 32;
 
 impl Session {
     /// The shortest way for the commonest case: another plain message on the open run's subject.
@@ -72,10 +84,16 @@ impl Session {
             worker.run.push(RunMsg::new(data, p));
             return;
         }
-        self.end_run(data, run, worker);
-        let permit = self.may_publish(p, p.subject, worker);
-        if permit == Permit::No {
-            return;
+        let quick = p.reply.is_none() && p.header_len.is_none() && self.permits_quickly(p.subject);
+        let mut permit = Permit::Yes;
+        if quick && !worker.trace {
+            self.set_aside(data, run, worker);
+        } else {
+            self.end_run(data, run, worker);
+            permit = self.may_publish(p, p.subject, worker);
+            if permit == Permit::No {
+                return;
+            }
         }
         worker.run.push(RunMsg::new(data, p));
         let start = p.subject.as_ptr().addr().wrapping_sub(data.as_ptr().addr());
@@ -90,14 +108,31 @@ impl Session {
         run.mapped = false;
         // A reply asks for checks of its own, and for an answer if nobody is there; a permission
         // that is used up is asked for again.
-        if permit == Permit::Once
-            || p.reply.is_some()
-            || self.verbose
-            || self.pedantic
-            || p.header_len.is_some()
-        {
+        if !quick && (permit == Permit::Once || p.reply.is_some() || self.answers_each(p)) {
             self.end_run(data, run, worker);
         }
+    }
+
+    /// Whether a message on `subject` may go out with nothing to say or to note about it.
+    #[inline]
+    fn permits_quickly(&mut self, subject: &[u8]) -> bool {
+        if self.verbose || self.pedantic || subject.starts_with(b"_GR_.") || is_raft(subject) {
+            return false;
+        }
+        let Some(permissions) = &self.permissions else { return true };
+        if self.allowed.has(subject) {
+            return true;
+        }
+        let allowed = permissions.can_publish(subject);
+        if allowed {
+            self.allowed.remember(subject);
+        }
+        allowed
+    }
+
+    /// Whether each message is a run of its own.
+    fn answers_each(&self, p: &Publish<'_>) -> bool {
+        self.verbose || self.pedantic || p.header_len.is_some()
     }
 
     /// Takes one message in an account with mappings, or before any login: it is checked and
@@ -139,7 +174,7 @@ impl Session {
         }
         worker.mapped[1] = subject;
         worker.run.push(RunMsg::new(data, p));
-        if once || p.reply.is_some() || self.verbose || self.pedantic || p.header_len.is_some() {
+        if once || p.reply.is_some() || self.answers_each(p) {
             self.end_run(data, run, worker);
         }
     }
@@ -169,7 +204,7 @@ impl Session {
             self.refuse_message(&publish_to(subject), p, worker);
             return Permit::No;
         }
-        if subject.starts_with(b"_GR_.") || subject.starts_with(b"$NRG.") {
+        if subject.starts_with(b"_GR_.") || is_raft(subject) {
             self.refuse_message(&publish_to(subject), p, worker);
             return Permit::No;
         }
@@ -220,41 +255,85 @@ impl Session {
         stdx::error!(worker.broker.log, "{} - Publish Violation - {line}", self.conn.label());
     }
 
-    /// Dispatches the collected run.
+    /// Finishes the open run; it is dispatched with the next few, or with the end of the read.
     #[inline]
-    pub(super) fn end_run(&mut self, data: &Bytes, run: &mut Open, worker: &mut Worker) {
-        if !run.active {
+    fn set_aside(&self, data: &Bytes, run: &mut Open, worker: &mut Worker) {
+        if !std::mem::take(&mut run.active) {
             return;
         }
-        run.active = false;
+        let until = worker.run.len();
+        worker.waiting.push(Waiting { subject: run.subject.clone(), until, mapped: run.mapped });
+        // There is one place for a mapped subject.
+        if run.mapped || worker.waiting.len() >= MAX_WAITING || until >= MAX_RUN {
+            self.dispatch_waiting(data, worker);
+        }
+    }
+
+    /// Dispatches everything collected.
+    #[inline]
+    pub(super) fn end_run(&self, data: &Bytes, run: &mut Open, worker: &mut Worker) {
+        self.set_aside(data, run, worker);
+        if !worker.waiting.is_empty() {
+            self.dispatch_waiting(data, worker);
+        }
+    }
+
+    fn dispatch_waiting(&self, data: &Bytes, worker: &mut Worker) {
         let msgs = std::mem::take(&mut worker.run);
+        let mut waiting = std::mem::take(&mut worker.waiting);
         let mapped = std::mem::take(&mut worker.mapped[0]);
-        let own = data.get(run.subject.clone()).unwrap_or_default();
-        let subject = if run.mapped { &mapped } else { own };
+        let subject_of = |run: &Waiting| {
+            let own = data.get(run.subject.clone()).unwrap_or_default();
+            if run.mapped { mapped.as_slice() } else { own }
+        };
+        let mut hashes = [0; MAX_WAITING];
+        for (hash, run) in hashes.iter_mut().zip(&waiting) {
+            *hash = worker.cache.hash(&self.account, subject_of(run));
+        }
+        if waiting.len() > 1 {
+            worker.cache.look_ahead(hashes.get(..waiting.len()).unwrap_or_default());
+        }
         let mut received = Traffic::default();
         for msg in &msgs {
             received.add(1, msg.len() as u64);
         }
         self.count_in(received);
-        let sent = {
-            let origin = Some(&self.conn);
-            let run = Run { data, subject, msgs: &msgs, origin, via: None };
-            worker.dispatch(&self.account, &run)
-        };
-        let delivered = sent.msgs > 0;
+        let mut sent = Traffic::default();
+        let mut from = 0;
+        for (run, hash) in waiting.drain(..).zip(hashes) {
+            let msgs = msgs.get(from..run.until).unwrap_or_default();
+            from = run.until;
+            let got = self.dispatch_run(data, subject_of(&run), msgs, hash, worker);
+            sent.add(got.msgs, got.bytes);
+        }
         let sent = worker.counted(sent);
         self.account.counters.add(worker.id, received, sent);
         worker.broker.counters.add(worker.id, received, sent);
-        if !delivered
+        worker.mapped[0] = mapped;
+        worker.run = msgs;
+        worker.run.clear();
+        worker.waiting = waiting;
+    }
+
+    #[inline]
+    fn dispatch_run(
+        &self,
+        data: &Bytes,
+        subject: &[u8],
+        msgs: &[RunMsg],
+        hash: u64,
+        worker: &mut Worker,
+    ) -> Traffic {
+        let run = Run { data, subject, msgs, origin: Some(&self.conn), via: None };
+        let sent = worker.dispatch_hashed(&self.account, &run, hash);
+        if sent.msgs == 0
             && self.no_responders
-            && let [msg] = msgs.as_slice()
+            && let [msg] = msgs
             && let Some(reply) = msg.reply(data)
         {
             self.no_responders(subject, reply, worker);
         }
-        worker.mapped[0] = mapped;
-        worker.run = msgs;
-        worker.run.clear();
+        sent
     }
 
     #[inline]
@@ -335,6 +414,10 @@ impl Allowed {
 
 fn publish_to(subject: &[u8]) -> String {
     format!("Publish to \"{}\"", String::from_utf8_lossy(subject))
+}
+
+fn is_raft(subject: &[u8]) -> bool {
+    subject.starts_with(b"$NRG.")
 }
 
 /// Replies that belong to the server (CORE-029).
