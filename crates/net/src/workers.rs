@@ -5,7 +5,7 @@
 
 use crate::clock::Clock;
 use crate::conn::{self, ClientTls};
-use crate::ticker::Ticker;
+use crate::pause;
 use arc_swap::ArcSwapOption;
 use broker::{Broker, Worker};
 use bytes::BytesMut;
@@ -30,8 +30,6 @@ pub(crate) struct Context {
     pub buf: BytesMut,
     /// Tells the thread's own task that the worker's deadline moved.
     pub deadline: Rc<Notify>,
-    /// Ticks for paced connections, where the system has them.
-    pub ticker: Option<Rc<Ticker>>,
 }
 
 enum Job {
@@ -64,6 +62,7 @@ impl Workers {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .event_interval(31)
+                .on_thread_park(pause::before_sleep)
                 .max_blocking_threads(2)
                 .build()?;
             let thread = std::thread::Builder::new()
@@ -152,12 +151,10 @@ fn run(
     let now = clock.now();
     let worker = Worker::new(id, broker, now, entropy);
     let deadline = Rc::new(Notify::new());
-    let buf = BytesMut::new();
-    let context = Context { worker, clock, buf, deadline: deadline.clone(), ticker: None };
+    let context = Context { worker, clock, buf: BytesMut::new(), deadline: deadline.clone() };
     let context = Rc::new(RefCell::new(context));
     let local = tokio::task::LocalSet::new();
     local.block_on(runtime, async move {
-        context.borrow_mut().ticker = Ticker::spawn().ok();
         let mut sweep = tokio::time::interval(SWEEP_EVERY);
         loop {
             tokio::select! {

@@ -5,9 +5,9 @@
 //!       gives way after a bounded number of reads; nothing here blocks.
 //! Hot path.
 
-use super::pace::{Change, GATHER, Pace};
+use super::pace::{Change, Pace};
 use super::sink::Transport;
-use crate::ticker::Ticker;
+use crate::pause::{self, Paced};
 use crate::workers::{Context, READ_SIZE};
 use broker::Session;
 use broker::outbox::{Flushed, Sink};
@@ -15,7 +15,6 @@ use broker::session::LoginResult;
 use bytes::{Bytes, BytesMut};
 use std::cell::RefCell;
 use std::future::Future;
-use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -32,8 +31,6 @@ const READS_PER_TURN: usize = 4;
 const CLOSE_FLUSH: Duration = Duration::from_millis(100);
 /// A frame of at least this size gets a buffer of its own.
 const OWN_BUFFER_FROM: usize = READ_SIZE / 2;
-/// Bytes a paced read may bring; more come with the next.
-const PACED_READ: usize = 32 * 1024;
 
 /// The task of one connection.
 pub(super) struct Driver {
@@ -55,8 +52,8 @@ pub(super) struct Driver {
     /// Until when bytes owed may still leave after a close.
     closing_until: Option<Mono>,
     pace: Pace,
-    /// The tick this task waits behind, while its reads are paced.
-    tick: u64,
+    /// Kept while reads are paced.
+    paced: Option<Paced>,
 }
 
 impl Driver {
@@ -80,7 +77,7 @@ impl Driver {
             stalled_until: None,
             closing_until: None,
             pace: Pace::default(),
-            tick: 0,
+            paced: None,
         }
     }
 
@@ -149,75 +146,8 @@ impl Driver {
         self.context.borrow().clock.now().mono
     }
 
-    /// Takes what gathered since the last tick. `Ready` at the end of the stream.
-    fn read_paced(&mut self, cx: &mut TaskContext<'_>) -> Poll<CloseReason> {
-        let context = self.context.clone();
-        let context = &mut *context.borrow_mut();
-        let Some(ticker) = context.ticker.clone() else { return Poll::Pending };
-        if self.tick == ticker.now() {
-            return Poll::Pending;
-        }
-        context.buf.clear();
-        context.buf.extend_from_slice(&self.carry);
-        self.carry.clear();
-        let read = self.transport.read_now(&mut context.buf, PACED_READ);
-        let data = context.buf.split().freeze();
-        match read {
-            Ok(0) => return Poll::Ready(CloseReason::ClientClosed),
-            Ok(n) => {
-                self.act(data, context);
-                self.set_pace(n, context);
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                self.carry.extend_from_slice(&data);
-                context.worker.now = context.clock.now();
-                self.set_pace(0, context);
-            }
-            Err(_) => return Poll::Ready(CloseReason::ReadError),
-        }
-        self.await_tick(&ticker, cx, context);
-        Poll::Pending
-    }
-
-    /// Has this task woken at the next tick, if its reads are paced.
-    fn await_tick(&mut self, ticker: &Ticker, cx: &mut TaskContext<'_>, context: &Context) {
-        if !self.pace.is_on() {
-            return;
-        }
-        self.tick = ticker.now();
-        if !ticker.wake_at_next(cx.waker()) {
-            self.pace.stop(context.worker.now.mono);
-            self.read_at_once();
-        }
-    }
-
-    /// Begins or ends pacing, after a read of `n` bytes.
-    fn set_pace(&mut self, n: usize, context: &Context) {
-        let heard = self.session.conn.outbox.lock().msgs;
-        match self.pace.after_read(context.worker.now.mono, n, heard) {
-            Change::None => {}
-            Change::Begin if self.transport.gather(GATHER).is_ok() => {}
-            Change::Begin => self.pace.stop(context.worker.now.mono),
-            Change::End => self.read_at_once(),
-        }
-    }
-
-    /// Has the poller hear of every byte again.
-    fn read_at_once(&self) {
-        // Where this fails, so did the beginning of pacing: the mark still is what it was.
-        let _ = self.transport.gather(1);
-    }
-
     /// Reads and lets the session act. `Ready` at the end of the stream.
     fn read(&mut self, cx: &mut TaskContext<'_>) -> Poll<CloseReason> {
-        if self.pace.is_on() && self.need < OWN_BUFFER_FROM {
-            if let Poll::Ready(reason) = self.read_paced(cx) {
-                return Poll::Ready(reason);
-            }
-            if self.is_held() {
-                return Poll::Pending;
-            }
-        }
         for _ in 0..READS_PER_TURN {
             let own = self.need >= OWN_BUFFER_FROM;
             let context = self.context.clone();
@@ -251,14 +181,16 @@ impl Driver {
             }
             let data = if own { self.carry.split().freeze() } else { context.buf.split().freeze() };
             self.act(data, context);
-            let paced = self.pace.is_on();
-            if let Some(ticker) = context.ticker.clone() {
-                self.set_pace(read, context);
-                if !paced {
-                    self.await_tick(&ticker, cx, context);
-                }
+            let (closed, heard) = {
+                let out = self.session.conn.outbox.lock();
+                (out.is_closed(), out.msgs)
+            };
+            if closed {
+                self.owner.wake();
+                return Poll::Pending;
             }
-            if self.is_held() {
+            self.keep_pace(context.worker.now.mono, read, heard);
+            if self.stalled_until.is_some() || self.login.is_some() {
                 return Poll::Pending;
             }
         }
@@ -267,13 +199,20 @@ impl Driver {
         Poll::Pending
     }
 
-    /// Whether nothing more is to be read for now; an owner of a closed outbox is woken to end.
-    fn is_held(&self) -> bool {
-        if self.session.conn.outbox.lock().is_closed() {
-            self.owner.wake();
-            return true;
+    /// Has the thread pause for this peer, or not, after a read of `bytes` from a peer that was
+    /// sent `heard` messages so far.
+    fn keep_pace(&mut self, now: Mono, bytes: usize, heard: u64) {
+        if self.pace.heard() != heard {
+            pause::conversed();
         }
-        self.stalled_until.is_some() || self.login.is_some()
+        match self.pace.after_read(now, bytes, heard) {
+            Change::None => {}
+            Change::Begin => self.paced = Some(Paced::begin()),
+            Change::End => self.paced = None,
+        }
+        if let Some(paced) = &self.paced {
+            paced.spoke();
+        }
     }
 
     /// Gives bytes to the session and keeps what it did not take.

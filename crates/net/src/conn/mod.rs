@@ -5,7 +5,7 @@
 
 mod driver;
 mod open;
-pub(crate) mod pace;
+mod pace;
 mod sink;
 
 pub use open::ClientTls;

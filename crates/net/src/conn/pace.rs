@@ -1,21 +1,15 @@
-//! When to let small writes of a peer gather before they are read.
+//! Which peers the thread pauses for, so that their small writes gather before they are read.
 //!
 //! A peer that writes one message at a time costs a wake-up, a read, a delivery and a write for
-//! each of them, and slows itself down by waking us. While it keeps that up, its reads are paced:
-//! taken at ticks of [`TICK`], or when [`GATHER`] bytes lie ready.
+//! each of them, and slows itself down by waking us. While it keeps that up, it is paced.
 //!
-//! Not here: the ticks (`ticker`), the socket's low-water mark (`sink`).
+//! Not here: the pauses (`pause`).
 //! Laws: a peer that hears anything while it speaks may be waiting for what it hears, and is not
 //!       paced; pacing that does not keep up the rate found before it ends at once, and is not
-//!       tried again for a while. A paced message waits for one tick at most.
+//!       tried again for a while.
 
 use std::time::Duration;
 use stdx::time::Mono;
-
-/// Time between paced reads: what a message may wait.
-pub(crate) const TICK: Duration = Duration::from_micros(100);
-/// Bytes that end the wait early.
-pub(crate) const GATHER: u32 = 64 * 1024;
 
 /// Small reads in a row before pacing begins, and how long they may take together.
 const STREAK: u32 = 64;
@@ -34,9 +28,9 @@ const PROVEN: Duration = Duration::from_millis(50);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Change {
     None,
-    /// Read at ticks from now on.
+    /// Paced from now on.
     Begin,
-    /// Read whatever comes at once again.
+    /// No longer paced.
     End,
 }
 
@@ -78,12 +72,12 @@ impl Default for Pace {
 }
 
 impl Pace {
-    /// Whether reads are paced.
-    pub(crate) fn is_on(&self) -> bool {
-        self.on
+    /// Messages the peer had been sent by the last read.
+    pub(crate) fn heard(&self) -> u64 {
+        self.heard
     }
 
-    /// Takes note of a read of `bytes` (0: a tick that found nothing) from a peer that has been
+    /// Takes note of a read of `bytes` from a peer that has been
     /// sent `heard` messages so far.
     pub(crate) fn after_read(&mut self, now: Mono, bytes: usize, heard: u64) -> Change {
         let spoke_only = std::mem::replace(&mut self.heard, heard) == heard;
@@ -141,7 +135,7 @@ impl Pace {
     }
 
     /// Ends pacing; how well it went decides when it may begin again.
-    pub(crate) fn stop(&mut self, now: Mono) {
+    fn stop(&mut self, now: Mono) {
         self.rest =
             if now.since(self.since) >= PROVEN { REST } else { (self.rest * 2).min(REST_MAX) };
         self.rest_until = now + self.rest;
@@ -170,7 +164,7 @@ mod tests {
     fn a_fast_streak_of_small_reads_begins_it() {
         let (mut pace, mut at) = (Pace::default(), 0);
         assert_eq!(feed(&mut pace, &mut at, 3, 150, STREAK), Change::Begin);
-        assert!(pace.is_on());
+        assert!(pace.on);
         // At the rate found before, it goes on.
         assert_eq!(feed(&mut pace, &mut at, 100, 5000, 1000), Change::None);
     }
@@ -209,10 +203,10 @@ mod tests {
     }
 
     #[test]
-    fn silence_ends_it() {
+    fn slowing_down_ends_it() {
         let (mut pace, mut at) = (Pace::default(), 0);
         assert_eq!(feed(&mut pace, &mut at, 3, 150, STREAK), Change::Begin);
-        assert_eq!(feed(&mut pace, &mut at, 100, 0, WINDOW), Change::End);
-        assert!(!pace.is_on());
+        assert_eq!(feed(&mut pace, &mut at, 1000, 150, WINDOW), Change::End);
+        assert!(!pace.on);
     }
 }

@@ -4,14 +4,12 @@
 //! Law: for a layered stream the outbox is never in the writing state: the owner takes chunks out
 //!      and reports what was written.
 
-use crate::unsafe_sockopt;
 use atomic_waker::AtomicWaker;
 use broker::outbox::{Chunk, Flushed, Sink};
 use broker::{Conn, Worker};
 use bytes::BytesMut;
 use std::collections::VecDeque;
-use std::io::{self, Read};
-use std::os::fd::AsFd;
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -154,28 +152,6 @@ impl Transport {
                 tokio_util::io::poll_read_buf(Pin::new(&mut layered.stream), cx, buf)
             }
         }
-    }
-
-    /// Reads what lies ready on a plain socket, whether or not the poller has heard of it: at most
-    /// `room` bytes.
-    pub(super) fn read_now(&self, buf: &mut BytesMut, room: usize) -> io::Result<usize> {
-        let Self::Tcp { read, .. } = self else { return Err(io::ErrorKind::WouldBlock.into()) };
-        let socket: &tokio::net::TcpStream = read.as_ref();
-        let start = buf.len();
-        buf.resize(start + room, 0);
-        let result = match buf.get_mut(start..) {
-            Some(free) => (&*socket2::SockRef::from(socket)).read(free),
-            None => Ok(0),
-        };
-        buf.truncate(start + result.as_ref().map_or(0, |n| *n));
-        result
-    }
-
-    /// How many bytes must lie ready before the poller hears of a plain socket.
-    pub(super) fn gather(&self, bytes: u32) -> io::Result<()> {
-        let Self::Tcp { read, .. } = self else { return Err(io::ErrorKind::Unsupported.into()) };
-        let socket: &tokio::net::TcpStream = read.as_ref();
-        unsafe_sockopt::set_receive_low_water(socket.as_fd(), bytes)
     }
 
     /// Writes what the outbox holds, as the owner.
