@@ -106,7 +106,13 @@ impl Worker {
         }
     }
 
-    /// Writes out every outbox touched since the last call. Once per read.
+    /// Whether a flush has anything to do.
+    #[inline]
+    pub fn owes_flush(&self) -> bool {
+        !self.touched.is_empty() || self.samples.any() || self.due <= self.now.mono
+    }
+
+    /// Writes out every outbox touched since the last call. Once per read, or per few small ones.
     pub fn flush_touched(&mut self) {
         if self.samples.any() || self.due <= self.now.mono {
             self.tend_services();

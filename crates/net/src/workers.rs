@@ -19,6 +19,8 @@ use tokio::sync::{Notify, mpsc};
 
 /// Bytes a read may bring.
 pub(crate) const READ_SIZE: usize = 128 * 1024;
+/// After a read of at least this many bytes, what it caused is written out at once.
+const FLUSH_AT_ONCE: usize = 8 * 1024;
 const PIPE_SIZE: usize = 64 * 1024;
 const SWEEP_EVERY: Duration = Duration::from_secs(30);
 
@@ -30,6 +32,23 @@ pub(crate) struct Context {
     pub buf: BytesMut,
     /// Tells the thread's own task that the worker's deadline moved.
     pub deadline: Rc<Notify>,
+    /// Wakes the thread's flusher, which runs behind the tasks that are ready by now.
+    pub flush: Rc<Notify>,
+    /// Whether it was woken.
+    pub flush_due: bool,
+}
+
+impl Context {
+    /// Writes out what a read of `bytes` left in outboxes: at once if it was a large one, else
+    /// together with what the other connections that are ready now leave there.
+    pub(crate) fn flush_after(&mut self, bytes: usize) {
+        if bytes >= FLUSH_AT_ONCE {
+            self.worker.flush_touched();
+        } else if !self.flush_due && self.worker.owes_flush() {
+            self.flush_due = true;
+            self.flush.notify_one();
+        }
+    }
 }
 
 enum Job {
@@ -124,6 +143,16 @@ fn entropy(bytes: &mut [u8]) {
     }
 }
 
+/// Writes out what the reads of a turn left in outboxes.
+async fn flush_when_due(context: Rc<RefCell<Context>>, due: Rc<Notify>) {
+    loop {
+        due.notified().await;
+        let context = &mut *context.borrow_mut();
+        context.flush_due = false;
+        context.worker.flush_touched();
+    }
+}
+
 /// Waits for the worker's deadline, and sees to it.
 async fn overdue(context: &RefCell<Context>) {
     let at = {
@@ -151,10 +180,19 @@ fn run(
     let now = clock.now();
     let worker = Worker::new(id, broker, now, entropy);
     let deadline = Rc::new(Notify::new());
-    let context = Context { worker, clock, buf: BytesMut::new(), deadline: deadline.clone() };
+    let flush = Rc::new(Notify::new());
+    let context = Context {
+        worker,
+        clock,
+        buf: BytesMut::new(),
+        deadline: deadline.clone(),
+        flush: flush.clone(),
+        flush_due: false,
+    };
     let context = Rc::new(RefCell::new(context));
     let local = tokio::task::LocalSet::new();
     local.block_on(runtime, async move {
+        tokio::task::spawn_local(flush_when_due(context.clone(), flush));
         let mut sweep = tokio::time::interval(SWEEP_EVERY);
         loop {
             tokio::select! {

@@ -229,11 +229,12 @@ impl Driver {
             self.carry.reserve(rest.len().max(self.need.min(OWN_BUFFER_FROM)));
             self.carry.extend_from_slice(rest);
         }
+        let read = data.len();
         drop(data);
         if let Some(login) = self.session.take_slow_login() {
             self.login = Some(tokio::task::spawn_blocking(move || login.run()));
         }
-        context.worker.flush_touched();
+        context.flush_after(read);
         if context.worker.deadline_moved() {
             context.deadline.notify_one();
         }
