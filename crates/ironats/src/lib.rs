@@ -12,6 +12,7 @@
 
 #![forbid(unsafe_code)]
 
+mod control;
 mod facts;
 pub mod files;
 mod lame_duck;

@@ -3,6 +3,7 @@
 //! Laws: when `start` returns, clients can connect; when `shutdown` returns, the ports are free and
 //!       no thread of the server is left.
 
+use crate::control::Control;
 use crate::facts::ThisProcess;
 use crate::ports::{self, Ports};
 use crate::{lame_duck, monitoring};
@@ -63,7 +64,7 @@ fn list(unbuilt: &[config::Unbuilt]) -> String {
 pub struct Server {
     node: Arc<Node>,
     workers: Arc<Workers>,
-    control: Option<tokio::runtime::Runtime>,
+    control: Option<Control>,
     stop: watch::Sender<bool>,
     stop_accepting: watch::Sender<bool>,
     tls: Option<Arc<ClientTls>>,
@@ -98,11 +99,7 @@ impl Server {
         let node = Arc::new(Node::new(options, host, log)?);
         let workers = Workers::start(&node.broker, workers, zero)
             .map_err(|e| ServerError::System("cannot start network threads", e))?;
-        let control = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .thread_name("nats-control")
-            .enable_all()
-            .build()
+        let control = Control::start()
             .map_err(|e| ServerError::System("cannot start the control thread", e))?;
         let mut server = Self {
             node,
@@ -299,12 +296,7 @@ impl Server {
             conn.close(CloseReason::ServerShutdown);
         }
         let broker = self.node.broker.clone();
-        // On a thread of its own: this may be called from inside a runtime.
-        let drained = std::thread::spawn(move || {
-            control.block_on(lame_duck::drained(&broker));
-            control.shutdown_timeout(Duration::from_millis(200));
-        });
-        let _ = drained.join();
+        control.stop_after(async move { lame_duck::drained(&broker).await });
         self.workers.stop();
         stdx::notice!(self.log(), "Server Exiting..");
     }

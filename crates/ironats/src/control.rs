@@ -1,0 +1,52 @@
+//! The server's own thread: accepting connections, monitoring, timers; nothing of the message
+//! path.
+
+use std::future::Future;
+use std::time::Duration;
+use tokio::runtime::{Builder, Handle};
+use tokio::sync::oneshot;
+
+/// How long blocking work may take to end.
+const LAST_WORK: Duration = Duration::from_millis(200);
+
+/// A thread with a runtime of its own, which runs until it is stopped.
+pub(crate) struct Control {
+    runtime: Handle,
+    stop: oneshot::Sender<()>,
+    thread: std::thread::JoinHandle<()>,
+}
+
+impl Control {
+    /// Starts the thread.
+    pub(crate) fn start() -> std::io::Result<Self> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let handle = runtime.handle().clone();
+        let (stop, stopped) = oneshot::channel();
+        let thread =
+            std::thread::Builder::new().name("nats-control".to_owned()).spawn(move || {
+                // An error means that the handle was dropped, which also ends it.
+                let _ = runtime.block_on(stopped);
+                runtime.shutdown_timeout(LAST_WORK);
+            })?;
+        Ok(Self { runtime: handle, stop, thread })
+    }
+
+    /// Runs a task on the thread.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.runtime.spawn(task);
+    }
+
+    /// Waits for `last` on the thread, and ends it. Blocks; may be called inside a runtime.
+    pub(crate) fn stop_after(self, last: impl Future<Output = ()> + Send + 'static) {
+        let (done, wait) = std::sync::mpsc::channel();
+        self.runtime.spawn(async move {
+            last.await;
+            // The receiver waits below.
+            let _ = done.send(());
+        });
+        // An error means the task cannot run any more, which is as good.
+        let _ = wait.recv();
+        let _ = self.stop.send(());
+        let _ = self.thread.join();
+    }
+}
