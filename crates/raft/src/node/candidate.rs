@@ -71,8 +71,7 @@ impl<M: Mutation> Node<M> {
         } else if self.paused || self.processed < self.commit {
             // A leader must first have applied what is committed.
             self.elect_at = now + self.config.timing.election_min / 4;
-        } else if !self.members.contains(self.config.id)
-            && !self.members.is_partial()
+        } else if !self.belongs()
             && self.members.pending_change().is_none_or(|(_, peer)| peer != self.config.id)
         {
             // Not a member: nobody should follow us. But while our removal is not committed, only we
@@ -119,7 +118,7 @@ impl<M: Mutation> Node<M> {
     pub(super) fn count_self_vote(&mut self, term: Term) {
         if self.role == Role::Candidate && term == self.term {
             let unsure = self.log_is_unsure();
-            if self.members.contains(self.config.id) || self.members.is_partial() {
+            if self.belongs() {
                 self.candidacy.count(self.config.id, unsure);
             }
         }

@@ -217,6 +217,7 @@ impl<M: Mutation> Node<M> {
             self.advance_commit(commit.min(end.index), now, out);
         }
         if inbox.is_none() {
+            self.tell_removal(out);
             self.note_level(end, out);
             self.respond(end, true, ReplySubject::NONE, reply, out);
         }
@@ -390,6 +391,8 @@ impl<M: Mutation> Node<M> {
             self.note_catchup_progress(position.index, true, now, out);
             return;
         }
+        // What both the old log and the new one hold.
+        self.guard_no_more_than(self.log.base(), out);
         self.persist(
             Write::SaveSnapshot(Snapshot {
                 position,
@@ -405,7 +408,9 @@ impl<M: Mutation> Node<M> {
             self.changed = true;
             self.persist_vote(out);
         }
+        let belonged = self.members.committed().peers.contains(&self.config.id);
         self.members.restore(peers, now);
+        self.leaving |= belonged && !self.belongs();
         self.persist_peers(out);
         self.commit = position.index;
         self.reset_initializing(now);

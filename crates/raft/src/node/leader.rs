@@ -45,6 +45,10 @@ pub enum ProposeError {
     /// The peer is already a member.
     #[error("the peer is already in the group")]
     PeerExists,
+    /// A declared size counts servers nobody has named yet: an answer of theirs could not be told
+    /// from one of the removed server's, because no message and no file lists who was removed.
+    #[error("not every peer of the declared cluster size is known; retry when each has connected")]
+    Undiscovered,
     /// The last member stays.
     #[error("the last peer cannot be removed; delete the group")]
     LastPeer,
@@ -135,7 +139,13 @@ impl<M: Mutation> Node<M> {
         }));
         out.notices.push(Notice::ListenProposals(true));
         // Compat(RAFT-006): the peer set is the new leader's no-op; serving waits for its commit.
-        let state = Bytes::from(self.members.effective().encode());
+        // In a group still being discovered, nobody but the leader can name the leader.
+        let mut state = self.members.effective();
+        if self.members.is_partial() && !state.peers.contains(&self.config.id) {
+            state.peers.push(self.config.id);
+            state.peers.sort_unstable();
+        }
+        let state = Bytes::from(state.encode());
         let mut entries = Entries::new();
         entries.push(Entry::new(EntryKind::PeerState, state));
         self.append_entries(entries, now, out);
@@ -194,6 +204,9 @@ impl<M: Mutation> Node<M> {
         self.may_change(false)?;
         if !self.members.contains(peer) {
             return Err(ProposeError::PeerNotFound);
+        }
+        if self.members.is_partial() {
+            return Err(ProposeError::Undiscovered);
         }
         if self.members.peers().len() <= 1 {
             return Err(ProposeError::LastPeer);
@@ -308,7 +321,7 @@ impl<M: Mutation> Node<M> {
             .progress
             .iter()
             .filter(|p| self.counts(p.peer) && p.contact.is_some_and(|at| now.since(at) < window));
-        let own = usize::from(self.members.contains(self.config.id));
+        let own = usize::from(self.belongs());
         heard.count() + own < self.members.quorum()
     }
 
@@ -410,7 +423,7 @@ impl<M: Mutation> Node<M> {
         }
         let Some(leading) = &self.leading else { return };
         let mut copies: SmallVec<[LogIndex; 8]> = SmallVec::new();
-        if self.members.contains(self.config.id) {
+        if self.belongs() {
             copies.push(leading.own_acked);
         }
         let counted = leading.progress.iter().filter(|p| self.counts(p.peer));

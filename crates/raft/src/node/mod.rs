@@ -111,6 +111,10 @@ pub struct Node<M: Mutation = Sound> {
     log: Log,
     /// A position known to be durable; the log may be durable beyond it.
     stored: Position,
+    /// What `tav.sum` says the log reaches, once what is under way is written.
+    guarded: Position,
+    /// Our removal is committed, and nobody was told yet.
+    leaving: bool,
     members: Membership,
     commit: LogIndex,
     emitted: LogIndex,
@@ -367,7 +371,17 @@ impl<M: Mutation> Node<M> {
             joining: self.quarantine.as_ref().is_some_and(|q| q.joining || q.told.is_some()),
             changed: self.changed,
         };
+        self.guarded = self.stored;
         self.persist(Write::TermVote(guard), out);
+    }
+
+    /// The log is about to end at `last`. `tav.sum` must not remember more than that, or a crash
+    /// right after the cut would look like lost entries.
+    fn guard_no_more_than(&mut self, last: Position, out: &mut Effects) {
+        self.stored = self.stored.min(last);
+        if self.guarded > last {
+            self.persist_vote(out);
+        }
     }
 
     /// Sends now if everything written so far is durable, else when it is.
@@ -483,9 +497,7 @@ impl<M: Mutation> Node<M> {
         }
         self.commit = self.commit.min(index);
         self.log.truncate(index);
-        if self.stored.index > index {
-            self.stored = self.log.last();
-        }
+        self.guard_no_more_than(self.log.last(), out);
         if !self.planted(Bug::KeepTruncatedChange) {
             self.members.truncate(index);
         }

@@ -267,6 +267,8 @@ impl<M: Mutation> Recovery<M> {
             had_leader: false,
             leader_contact: None,
             stored: self.log.last(),
+            guarded: self.guard.map_or(Position::ZERO, |guard| guard.log),
+            leaving: false,
             log: self.log,
             members: self.members,
             commit: self.commit,

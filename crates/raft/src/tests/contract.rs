@@ -303,6 +303,77 @@ fn a_removed_leader_hands_over_and_says_so() {
     assert_eq!(cluster.node(leader).peers(), [peer(1), peer(2)]);
 }
 
+#[test]
+fn an_old_removal_in_a_catch_up_is_not_taken_for_a_new_one() {
+    let mut cluster = Cluster::new(3);
+    cluster.elect(0);
+    cluster.advance(SECOND);
+    cluster.node(0).propose_remove_peer(peer(2)).unwrap();
+    cluster.input(0, Node::poll);
+    cluster.settle();
+    assert!(cluster.servers[2].notices.contains(&Notice::Removed));
+    // Deleted there, and added again: its catch-up begins before its removal.
+    cluster.servers.truncate(2);
+    let mut config = Config::new(peer(2), 45);
+    config.joining = true;
+    cluster.add(config, PeerState::of(&[peer(0), peer(1), peer(2)]));
+    cluster.node(0).propose_add_peer(peer(2)).unwrap();
+    cluster.advance(5 * SECOND);
+    assert_eq!(cluster.servers[2].node.last(), cluster.servers[0].node.last());
+    assert_eq!(cluster.node(2).peers(), [peer(0), peer(1), peer(2)]);
+    assert!(!cluster.servers[2].notices.contains(&Notice::Removed));
+}
+
+fn discovering(n: usize, cluster_size: usize) -> PeerState {
+    PeerState { cluster_size, ..PeerState::of(&[peer(n)]) }
+}
+
+#[test]
+fn a_group_whose_members_only_know_themselves_finds_together() {
+    for leader in 0..2 {
+        let mut cluster = Cluster::with(0, |_, _| {});
+        cluster.add(Config::new(peer(0), 1), discovering(0, 2));
+        cluster.add(Config::new(peer(1), 2), discovering(1, 2));
+        cluster.elect(leader);
+        cluster.advance(2 * SECOND);
+        // The other one takes over with what the first knew.
+        cluster.input(leader, |node, now, out| {
+            node.step_down(None, now, out);
+        });
+        cluster.settle();
+        cluster.elect(1 - leader);
+        cluster.propose(1 - leader, "agreed");
+        assert_eq!(cluster.servers[leader].applied, ["agreed"]);
+        assert_eq!(cluster.node(leader).peers(), [peer(0), peer(1)]);
+    }
+}
+
+#[test]
+fn nobody_is_removed_before_every_seat_has_a_name() {
+    let mut cluster = Cluster::with(0, |_, _| {});
+    cluster.add(Config::new(peer(0), 1), discovering(0, 3));
+    cluster.add(Config::new(peer(1), 2), discovering(1, 3));
+    cluster.elect(0);
+    cluster.advance(2 * SECOND);
+    assert_eq!(cluster.node(0).peers(), [peer(0), peer(1)]);
+    assert_eq!(cluster.node(0).propose_remove_peer(peer(1)), Err(ProposeError::Undiscovered));
+    cluster.add(Config::new(peer(2), 3), discovering(2, 3));
+    cluster.advance(2 * SECOND);
+    assert_eq!(cluster.node(0).propose_remove_peer(peer(1)), Ok(()));
+}
+
+#[test]
+fn a_leader_that_nobody_named_counts_and_names_itself() {
+    let mut cluster = Cluster::with(0, |_, _| {});
+    cluster.add(Config::new(peer(0), 1), discovering(0, 2));
+    // It heard of the other one only, as a leader's first peer set that never committed tells it.
+    cluster.add(Config::new(peer(1), 2), discovering(0, 2));
+    cluster.elect(1);
+    cluster.propose(1, "alone in nobody's list");
+    assert_eq!(cluster.servers[0].applied, ["alone in nobody's list"]);
+    assert_eq!(cluster.node(0).peers(), [peer(0), peer(1)]);
+}
+
 // Contract: RAFT-016
 #[test]
 fn an_unknown_server_that_follows_is_added_but_a_removed_one_is_not() {
