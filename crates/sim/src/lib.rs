@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+mod above;
 pub mod check;
 pub mod disk;
 pub mod fault;
@@ -15,6 +16,7 @@ pub mod machine;
 pub mod net;
 pub mod plan;
 pub mod planted;
+mod post;
 pub mod rng;
 pub mod run;
 pub mod scenario;

@@ -211,6 +211,11 @@ impl<M: Mutation> Node<M> {
         self.members.peers()
     }
 
+    /// The peers by what is committed, sorted.
+    pub fn committed_peers(&self) -> &[PeerId] {
+        &self.members.committed().peers
+    }
+
     /// The size quorums are counted against.
     pub fn cluster_size(&self) -> usize {
         self.members.cluster_size()
