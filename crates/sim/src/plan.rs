@@ -57,6 +57,8 @@ pub enum Fault {
     PauseApply,
     /// Make applying slow for a while.
     SlowApply,
+    /// Have two leaders of different terms remove different servers.
+    Rivals,
 }
 
 const ALL: &[(Fault, u64)] = &[
@@ -80,6 +82,7 @@ const ALL: &[(Fault, u64)] = &[
     (Fault::Observe, 100),
     (Fault::PauseApply, 150),
     (Fault::SlowApply, 200),
+    (Fault::Rivals, 150),
 ];
 
 /// The plan of one seed.
@@ -141,7 +144,10 @@ impl Plan {
         if rng.chance(30) {
             faults.clear();
         }
-        if faults.iter().any(|f| matches!(f, Fault::Split | Fault::Cut | Fault::Isolate)) {
+        if faults
+            .iter()
+            .any(|f| matches!(f, Fault::Split | Fault::Cut | Fault::Isolate | Fault::Rivals))
+        {
             faults.extend([Fault::Heal, Fault::Heal]);
         }
         let small = rng.chance(600);

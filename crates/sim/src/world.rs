@@ -35,6 +35,7 @@ pub(crate) enum Event {
     Fault,
     ResumeApply { server: usize, incarnation: u32 },
     StopRemoved { server: usize },
+    Snapshot { server: usize },
 }
 
 /// A message on its way, and the start of the receiver it was meant for.
@@ -77,6 +78,8 @@ pub struct World {
     /// Who belongs to the group by the furthest commit anybody ever had: what the layer above, which
     /// agrees on it elsewhere, knows.
     pub(crate) assigned: (LogIndex, Vec<PeerId>),
+    /// A leader that removed a peer while it was cut off: the next one will remove another.
+    pub(crate) rivals: Option<usize>,
     /// Members came or went.
     pub(crate) changed: bool,
     /// Clients and faults go on.
@@ -104,7 +107,8 @@ impl World {
             } else {
                 PeerState { cluster_size: plan.members, ..PeerState::of(&[id]) }
             };
-            let mut host = Host::new(id, Disk::new(sum, named.encode().into()));
+            let named = Bytes::from(named.encode());
+            let mut host = Host::new(id, Disk::new(sum, named.clone()), named);
             host.created = i < plan.members;
             hosts.push(host);
         }
@@ -126,6 +130,7 @@ impl World {
             old: Vec::new(),
             next_op: 0,
             assigned: (LogIndex(0), Vec::new()),
+            rivals: None,
             changed: false,
             active: true,
             steps: 0,
@@ -208,6 +213,7 @@ impl World {
                 }
                 self.input(server, raft::Node::resume_apply)
             }
+            Event::Snapshot { server } => self.snapshot(server, true),
             Event::StopRemoved { server } => {
                 self.stop_removed(server);
                 Ok(())
@@ -241,11 +247,11 @@ impl World {
             // What a killed process wrote may still be unsynced; it is about to be vouched for.
             host.disk.sync();
         }
-        let found = host.disk.files();
-        let Ok(mut recovery) = Recovery::new(config, Planted(self.bug), &self.sum, &found) else {
-            // An operator writes the peers anew.
-            return broken("recovery", format!("server {server} cannot read its peers"));
-        };
+        let mut found = host.disk.files();
+        if host.joining || host.disk.is_empty() {
+            found.peers = Some(host.told.clone());
+        }
+        let mut recovery = Recovery::new(config, Planted(self.bug), &self.sum, &found);
         let mut index = host.disk.live.base;
         for record in &host.disk.live.records {
             index = index.next();
@@ -258,7 +264,9 @@ impl World {
             self.check.durable(server, &record.body);
         }
         let mut effects = std::mem::take(&mut self.effects);
-        let node = recovery.finish(local, &mut effects);
+        let Ok(node) = recovery.finish(local, &mut effects) else {
+            return broken("recovery", format!("server {server} does not know its peers"));
+        };
         host.suspect |= node.quarantine().is_some();
         let seen_commit = LogIndex(0);
         host.process = Some(Process {
@@ -278,6 +286,7 @@ impl World {
     /// Stops a server's process.
     pub fn stop(&mut self, server: usize, how: Crash) {
         let host = &mut self.hosts[server];
+        host.left = host.knows();
         host.process = None;
         if how == Crash::Power && host.disk.at_risk() {
             host.suspect = true;
@@ -366,7 +375,7 @@ impl World {
             self.check.committed(server, node, from, &self.ids, holds)?;
         }
         let whole = node.quarantine().is_none() && node.commit() > LogIndex(0);
-        if host.suspect && whole && host.disk.vouches() {
+        if host.suspect && whole && host.disk.vouches() && !host.disk.is_damaged() {
             self.hosts[server].suspect = false;
         }
         Ok(())
@@ -419,6 +428,11 @@ impl World {
                 self.schedule(after, Event::Restart { server });
             }
             Notice::ListenProposals(true)
+                if self.rivals.is_some_and(|first| first != server) && self.active =>
+            {
+                return self.second_rival(server);
+            }
+            Notice::ListenProposals(true)
                 if self.active && self.plan.faults.contains(&Fault::RemovePeer) =>
             {
                 // An impatient operator.
@@ -427,6 +441,10 @@ impl World {
                 if self.rng.chance(250) {
                     return self.inject(fault);
                 }
+            }
+            Notice::SnapshotNeeded => {
+                let after = self.rng.range(MS, 200 * MS);
+                self.schedule(after, Event::Snapshot { server });
             }
             Notice::Removed => {
                 // The layer above deletes the group here, sooner or later.
@@ -457,7 +475,7 @@ impl World {
         let snapshot_max = self.hosts[server].disk.snapshot_max;
         let host = &mut self.hosts[server];
         let incarnation = host.incarnation;
-        *host = Host::new(id, Disk::new(sum, Bytes::new()));
+        *host = Host::new(id, Disk::new(sum, Bytes::new()), Bytes::new());
         host.incarnation = incarnation + 1;
         host.clock.1 = self.now;
         host.disk.snapshot_max = snapshot_max;

@@ -171,9 +171,9 @@ impl<M: Mutation> Node<M> {
         self.settle(now, out);
     }
 
-    /// A record we need ourselves is damaged: forget it and what follows, vouch for nothing, and
+    /// A record that is needed, by us or by a peer, is damaged: forget it and what follows, vouch for nothing, and
     /// let the leader send it again.
-    fn lose_log_from(&mut self, index: LogIndex, now: Mono, out: &mut Effects) {
+    pub(super) fn lose_log_from(&mut self, index: LogIndex, now: Mono, out: &mut Effects) {
         if self.role == Role::Leader || self.role == Role::Candidate {
             self.become_follower(None, now, out);
         }

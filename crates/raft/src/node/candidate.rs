@@ -60,7 +60,7 @@ impl<M: Mutation> Node<M> {
             || quarantine.is_some_and(|q| q.term_unknown() || (self.changed && q.told.is_none()))
         {
             self.elect_at = self.election_timeout(now);
-        } else if self.observer {
+        } else if self.is_observer() {
             self.elect_at = now + self.config.timing.observer;
         } else if self.catchup.as_ref().is_some_and(|c| !c.done) {
             // Do not campaign while being caught up, but do not wait for ever either.
@@ -247,7 +247,7 @@ impl<M: Mutation> Node<M> {
             }
             response.granted = true;
             self.elect_at = self.election_timeout(now);
-        } else if self.vote.is_none() && self.role == Role::Follower && !self.observer {
+        } else if self.vote.is_none() && self.role == Role::Follower && !self.is_observer() {
             // We would make a better leader: do not wait for the whole timeout.
             self.elect_at = self.campaign_timeout(now);
         }

@@ -160,7 +160,13 @@ impl<M: Mutation> Node<M> {
     ) {
         let Some(peer) = self.reader_of(id) else { return };
         let Some(entries) = entries.filter(|entries| !entries.is_empty()) else {
-            self.give_up_serving(now, out);
+            match self.outgoing(peer).map(|catchup| catchup.next) {
+                // A snapshot has replaced it meanwhile.
+                Some(next) if next <= self.log.base().index => self.pump(peer, out),
+                // Nobody may ever have it from us, and no snapshot can stand in for it.
+                Some(next) if next > self.emitted => self.lose_log_from(next, now, out),
+                Some(_) | None => self.give_up_serving(now, out),
+            }
             return;
         };
         let (base, window, term) = (self.log.base(), self.config.limits.catchup_window, self.term);

@@ -243,7 +243,7 @@ impl<M: Mutation> Node<M> {
         self.initializing = false;
         if self.scale_up {
             self.scale_up = false;
-            self.set_observer(false, now);
+            self.elect_at = self.election_timeout(now);
         }
     }
 

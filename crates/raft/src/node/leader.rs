@@ -49,6 +49,9 @@ pub enum ProposeError {
     /// from one of the removed server's, because no message and no file lists who was removed.
     #[error("not every peer of the declared cluster size is known; retry when each has connected")]
     Undiscovered,
+    /// Without it the others might not be able to elect a leader.
+    #[error("too few of the remaining peers have caught up; retry when they follow the leader")]
+    TooFewLevel,
     /// The last member stays.
     #[error("the last peer cannot be removed; delete the group")]
     LastPeer,
@@ -211,7 +214,24 @@ impl<M: Mutation> Node<M> {
         if self.members.peers().len() <= 1 {
             return Err(ProposeError::LastPeer);
         }
+        if !self.remaining_are_level(peer) {
+            return Err(ProposeError::TooFewLevel);
+        }
         self.enqueue_change(EntryKind::RemovePeer, peer)
+    }
+
+    /// Whether a quorum of the group without `peer` has lately followed this leader in its term. Who
+    /// has not may hold nothing it can vouch for, and a smaller group depends on it more.
+    fn remaining_are_level(&self, peer: PeerId) -> bool {
+        let Some(leading) = &self.leading else { return false };
+        let window = self.config.timing.lost_quorum;
+        let level = |p: &&Progress| {
+            let lately = p.contact.is_some_and(|at| leading.last_sent.since(at) < window);
+            p.peer != peer && self.members.contains(p.peer) && p.acked >= leading.noop && lately
+        };
+        let own = usize::from(peer != self.config.id && self.members.contains(self.config.id));
+        let others = leading.progress.iter().filter(level).count();
+        others + own > (self.members.peers().len() - 1) / 2
     }
 
     fn newest_is_level(&self) -> bool {
@@ -481,12 +501,17 @@ impl<M: Mutation> Node<M> {
             return;
         }
         let own_term = position.term == self.term || self.planted(Bug::CommitOldTerm);
+        // What a newcomer stored before it belonged may be gone: it was nobody's to rely on.
+        let since_added = match self.members.added_at(peer) {
+            Some(at) => position.index >= at,
+            None => self.counts(peer),
+        };
         if !self.members.contains(peer) {
             self.welcome(peer);
         }
         let Some(progress) = self.leading.as_mut().and_then(|l| l.find(peer)) else { return };
         progress.matched = progress.matched.max(position.index);
-        if own_term && position.index > progress.acked {
+        if own_term && since_added && position.index > progress.acked {
             progress.acked = position.index;
             if let Some(leading) = &mut self.leading {
                 leading.counted = true;

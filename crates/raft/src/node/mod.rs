@@ -313,9 +313,9 @@ impl<M: Mutation> Node<M> {
         self.observer = observer;
     }
 
-    /// Whether this node never campaigns.
+    /// Whether this node does not campaign: an observer, or new in a grown group and still empty.
     pub fn is_observer(&self) -> bool {
-        self.observer
+        self.observer || self.scale_up
     }
 
     /// Declares the expected cluster size before the group ever had a leader; at least 2.

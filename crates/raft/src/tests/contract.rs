@@ -324,6 +324,35 @@ fn an_old_removal_in_a_catch_up_is_not_taken_for_a_new_one() {
     assert!(!cluster.servers[2].notices.contains(&Notice::Removed));
 }
 
+#[test]
+fn what_a_server_stored_before_it_belonged_does_not_count() {
+    let mut cluster = Cluster::new(3);
+    cluster.elect(0);
+    cluster.advance(SECOND);
+    for n in [1, 2] {
+        cluster.isolate(n);
+    }
+    cluster.propose(0, "on one server");
+    let position = cluster.node(0).last();
+    let ack = |cluster: &mut Cluster, from: usize| {
+        let response = AppendResponse { position, peer: peer(from), success: true };
+        let payload = Bytes::copy_from_slice(&response.encode());
+        cluster.input(0, |node, now, out| {
+            let none = ReplySubject::NONE;
+            node.handle_message(Channel::AppendReply, &payload, none, now, out).unwrap();
+        });
+    };
+    // A stranger's answer has it added; what it stored until then may have been deleted with it.
+    ack(&mut cluster, 7);
+    cluster.settle();
+    assert_eq!(cluster.node(0).peers().len(), 4);
+    ack(&mut cluster, 1);
+    ack(&mut cluster, 7);
+    assert!(cluster.node(0).commit() < position.index);
+    ack(&mut cluster, 2);
+    assert_eq!(cluster.node(0).commit(), position.index);
+}
+
 fn discovering(n: usize, cluster_size: usize) -> PeerState {
     PeerState { cluster_size, ..PeerState::of(&[peer(n)]) }
 }
