@@ -304,9 +304,10 @@ impl Disk {
         }
     }
 
-    /// Whether any log record is damaged.
+    /// Whether any log record or the snapshot is damaged.
     pub fn is_damaged(&self) -> bool {
-        self.live.records.iter().any(|r| r.damaged)
+        let bad_snapshot = self.snapshot.is_some() && self.read_snapshot().is_none();
+        bad_snapshot || self.live.records.iter().any(|r| r.damaged)
     }
 
     /// Whether neither a snapshot nor the first log record is there to be read.
@@ -317,7 +318,7 @@ impl Disk {
 
     /// What a starting process finds besides the log.
     pub fn files(&self) -> Found {
-        let damaged = self.is_damaged();
+        let damaged = self.live.records.iter().any(|r| r.damaged);
         Found {
             term_vote: self.term_vote.clone(),
             vote_guard: self.guard.clone(),

@@ -13,6 +13,7 @@ pub mod fault;
 pub mod host;
 pub mod liveness;
 pub mod machine;
+pub mod minimise;
 pub mod net;
 pub mod plan;
 pub mod planted;

@@ -213,7 +213,9 @@ impl<M: Mutation> Node<M> {
             unsure: (empty && !self.planted(Bug::EmptyVoteCounts))
                 || (self.quarantine.is_some() && !self.planted(Bug::IgnoreQuarantine)),
         };
-        if request.term < self.term {
+        // A question about our term, not a campaign: it must not even defer ours.
+        let question = request.term == Term(0);
+        if request.term < self.term || question {
             out.send.push(Self::answer(reply, &response.encode()));
             return;
         }

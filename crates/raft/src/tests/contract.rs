@@ -7,7 +7,7 @@ use super::cluster::{Cluster, SECOND, peer};
 use crate::codec::append::{AppendEntry, AppendResponse, EntryKind};
 use crate::codec::peers::PeerState;
 use crate::codec::subject::ReplySubject;
-use crate::codec::vote::VoteRequest;
+use crate::codec::vote::{VoteRequest, VoteResponse};
 use crate::config::Config;
 use crate::effects::{Effects, Notice};
 use crate::id::{LogIndex, Position, Term};
@@ -351,6 +351,22 @@ fn what_a_server_stored_before_it_belonged_does_not_count() {
     assert!(cluster.node(0).commit() < position.index);
     ack(&mut cluster, 2);
     assert_eq!(cluster.node(0).commit(), position.index);
+}
+
+#[test]
+fn a_question_about_terms_is_answered_and_changes_nothing() {
+    let mut cluster = Cluster::new(3);
+    let question = VoteRequest { term: Term(0), last: Position::ZERO, candidate: peer(1) };
+    let payload = Bytes::copy_from_slice(&question.encode());
+    let deadline = cluster.node(0).next_deadline();
+    let mut out = Effects::default();
+    let reply = ReplySubject::new(b"$NRG.R.whoasked").unwrap();
+    let now = Mono(SECOND);
+    cluster.node(0).handle_message(Channel::Vote, &payload, reply, now, &mut out).unwrap();
+    let answer = VoteResponse::decode(&out.send[0].payload).unwrap();
+    assert_eq!((answer.term, answer.granted), (Term(0), false));
+    assert!(out.persist.is_empty());
+    assert_eq!(cluster.node(0).next_deadline(), deadline, "asking must not keep elections away");
 }
 
 fn discovering(n: usize, cluster_size: usize) -> PeerState {
