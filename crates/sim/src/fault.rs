@@ -260,9 +260,7 @@ impl World {
         let Some(leader) = self.leader() else { return Ok(()) };
         self.net.split(1 << leader);
         self.rivals = Some(leader);
-        let others: Vec<PeerId> =
-            self.ids.iter().copied().filter(|id| *id != self.ids[leader]).collect();
-        let Some(&peer) = self.rng.pick(&others) else { return Ok(()) };
+        let Some(peer) = self.another_peer(leader) else { return Ok(()) };
         self.remove_at(leader, peer)
     }
 
@@ -271,8 +269,15 @@ impl World {
         let Some(first) = self.rivals.take() else { return Ok(()) };
         let side = (self.rng.draw() | 1 << second) & !(1 << first);
         self.net.split(side);
-        let Some(&peer) = self.rng.pick(&self.ids) else { return Ok(()) };
+        let Some(peer) = self.another_peer(second) else { return Ok(()) };
         self.remove_at(second, peer)
+    }
+
+    fn another_peer(&mut self, server: usize) -> Option<PeerId> {
+        let node = self.hosts[server].node()?;
+        let others: Vec<PeerId> =
+            node.peers().iter().copied().filter(|peer| *peer != self.ids[server]).collect();
+        self.rng.pick(&others).copied()
     }
 
     /// Takes a snapshot on one server.

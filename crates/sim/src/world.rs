@@ -251,7 +251,8 @@ impl World {
         if host.joining || host.disk.is_empty() {
             found.peers = Some(host.told.clone());
         }
-        let mut recovery = Recovery::new(config, Planted(self.bug), &self.sum, &found);
+        let planted = Planted { bug: self.bug, add_at_once: self.plan.add_at_once };
+        let mut recovery = Recovery::new(config, planted, &self.sum, &found);
         let mut index = host.disk.live.base;
         for record in &host.disk.live.records {
             index = index.next();

@@ -27,7 +27,7 @@ impl<M: Mutation> Node<M> {
         }
         self.persist_peers(out);
         let id = self.config.id;
-        self.leaving |= done.contains(&Change::Remove(id));
+        self.leaving |= done.contains(&Change::Remove(id)) && !self.is_newcomer();
         self.leaving &= !self.belongs();
         if self.leaving && self.role == Role::Leader {
             self.leave_group(now, out);
@@ -44,7 +44,8 @@ impl<M: Mutation> Node<M> {
     }
 
     /// Says once that we are no member any more. Old entries that bring us up to date may remove us
-    /// before later ones add us again, so a follower waits for a live one that follows its log.
+    /// before later ones add us again, so a follower waits for a live one that follows its log; what
+    /// a newcomer reads there of an earlier membership is no news.
     pub(super) fn tell_removal(&mut self, out: &mut Effects) {
         if self.leaving && !self.belongs() {
             self.leaving = false;

@@ -72,10 +72,12 @@ impl<M: Mutation> Node<M> {
             // A leader must first have applied what is committed.
             self.elect_at = now + self.config.timing.election_min / 4;
         } else if !self.belongs()
+            && !self.needed
             && self.members.pending_change().is_none_or(|(_, peer)| peer != self.config.id)
         {
             // Not a member: nobody should follow us. But while our removal is not committed, only we
-            // may hold it, and nobody with a shorter log can win: we campaign without our own vote.
+            // may hold it, and nobody with a shorter log can win; and a member that was refused for
+            // its shorter log may never win without us. Then we campaign, without our own vote.
             self.elect_at = self.election_timeout(now);
         } else {
             self.become_candidate(now, out);
@@ -251,6 +253,7 @@ impl<M: Mutation> Node<M> {
             self.elect_at = self.election_timeout(now);
         } else if self.vote.is_none() && self.role == Role::Follower && !self.is_observer() {
             // We would make a better leader: do not wait for the whole timeout.
+            self.needed |= !reaches && self.quarantine.is_none();
             self.elect_at = self.campaign_timeout(now);
         }
         response.term = self.term;

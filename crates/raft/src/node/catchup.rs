@@ -49,9 +49,8 @@ impl<M: Mutation> Node<M> {
             // A longer log than ours is not committed beyond ours; the peer finds out by matching.
             return;
         }
-        if !self.members.contains(peer) {
-            self.welcome(peer);
-        }
+        self.welcome(peer);
+        self.admit(peer);
         let deadline = now + self.config.timing.catchup_stall;
         let Some(progress) = self.leading.as_mut().and_then(|l| l.find(peer)) else { return };
         progress.catchup = Some(Outgoing {

@@ -140,6 +140,7 @@ impl<M: Mutation> Node<M> {
             out.notices.push(Notice::Following(self.leader));
         }
         self.leader_contact = Some(now);
+        self.needed = false;
         if !self.transfer_target {
             self.elect_at = self.election_timeout(now);
         }
@@ -410,7 +411,7 @@ impl<M: Mutation> Node<M> {
         }
         let belonged = self.members.committed().peers.contains(&self.config.id);
         self.members.restore(peers, now);
-        self.leaving |= belonged && !self.belongs();
+        self.leaving |= belonged && !self.belongs() && !self.is_newcomer();
         self.persist_peers(out);
         self.commit = position.index;
         self.reset_initializing(now);

@@ -19,6 +19,7 @@ use stdx::time::Mono;
 use super::catchup::Outgoing;
 use super::{Held, Node, Role};
 use crate::codec::append::{AppendEntry, AppendResponse, Entries, Entry, EntryKind};
+use crate::codec::peers::PeerList;
 use crate::codec::subject::ReplySubject;
 use crate::effects::{Dest, Effects, Notice, Send, Write};
 use crate::id::{LogIndex, PeerId, Position, Term};
@@ -77,6 +78,8 @@ pub(super) struct Leading {
     own_acked: LogIndex,
     proposals: VecDeque<Entry>,
     change_queued: bool,
+    /// Who is to be added once it follows.
+    invited: PeerList,
     overrun: bool,
     last_sent: Mono,
     quorum_check_at: Mono,
@@ -134,6 +137,7 @@ impl<M: Mutation> Node<M> {
             own_acked: LogIndex(0),
             proposals: VecDeque::new(),
             change_queued: false,
+            invited: PeerList::new(),
             overrun: false,
             last_sent: now,
             quorum_check_at: now + timing.lost_quorum,
@@ -189,17 +193,38 @@ impl<M: Mutation> Node<M> {
         Ok(())
     }
 
-    /// Proposes a new member.
+    /// Invites a server to become a member: its replica must exist, is caught up if it is behind, and
+    /// is added once it follows this leader. A leader that loses its office forgets its invitations.
     pub fn propose_add_peer(&mut self, peer: PeerId) -> Result<(), ProposeError> {
         self.may_change(self.members.is_partial())?;
         if self.members.contains(peer) {
             return Err(ProposeError::PeerExists);
         }
-        // Newcomers cannot vouch for each other: one must be level before the next is added.
-        if !self.members.is_partial() && !self.newest_is_level() {
-            return Err(ProposeError::ChangeInProgress);
+        if self.is_fit_to_join(peer) {
+            return self.enqueue_change(EntryKind::AddPeer, peer);
         }
-        self.enqueue_change(EntryKind::AddPeer, peer)
+        let guests = self.config.limits.guests;
+        let Some(leading) = &mut self.leading else { return Err(ProposeError::NotLeader) };
+        if leading.invited.len() >= guests {
+            return Err(ProposeError::QueueFull);
+        }
+        if !leading.invited.contains(&peer) {
+            leading.invited.push(peer);
+        }
+        Ok(())
+    }
+
+    /// Naming a seat that is counted already moves no quorum. Otherwise the peer must have followed
+    /// this leader in its term: who has not may hold nothing, or not trust what it holds, and a group
+    /// that counts on it may never elect a leader again.
+    fn is_fit_to_join(&self, peer: PeerId) -> bool {
+        if self.members.is_partial() || self.planted(Bug::AddAtOnce) {
+            return self.members.is_partial() || self.newest_is_level();
+        }
+        self.leading.as_ref().is_some_and(|leading| {
+            let known = leading.progress.iter().find(|p| p.peer == peer);
+            known.is_some_and(|p| p.matched >= leading.noop)
+        })
     }
 
     /// Proposes that a member leaves.
@@ -214,7 +239,7 @@ impl<M: Mutation> Node<M> {
         if self.members.peers().len() <= 1 {
             return Err(ProposeError::LastPeer);
         }
-        if !self.remaining_are_level(peer) {
+        if !self.remaining_are_level(peer) && !self.planted(Bug::ChangeBeforeNoop) {
             return Err(ProposeError::TooFewLevel);
         }
         self.enqueue_change(EntryKind::RemovePeer, peer)
@@ -244,6 +269,7 @@ impl<M: Mutation> Node<M> {
         self.enqueue(Entry::new(kind, Bytes::copy_from_slice(&peer.0)))?;
         if let Some(leading) = &mut self.leading {
             leading.change_queued = true;
+            leading.invited.retain(|invited| *invited != peer);
         }
         Ok(())
     }
@@ -353,6 +379,11 @@ impl<M: Mutation> Node<M> {
     }
 
     pub(super) fn settle_leader(&mut self, now: Mono, out: &mut Effects) {
+        if self.announced && !self.belongs() && self.members.pending_change().is_none() {
+            // Only we could lead, but we are no member: our log is committed now, let one take over.
+            self.step_down(None, now, out);
+            return;
+        }
         if self.leading.as_ref().is_some_and(|l| l.overrun) {
             self.overruns += 1;
             self.become_follower(None, now, out);
@@ -476,7 +507,9 @@ impl<M: Mutation> Node<M> {
             return;
         }
         let rejoin = self.config.timing.removed_rejoin;
+        let invited = self.leading.as_ref().is_some_and(|l| l.invited.contains(&peer));
         if self.members.removed_at(peer).is_some_and(|at| now.since(at) < rejoin)
+            && !invited
             && !self.planted(Bug::CountRemovedPeer)
         {
             // Compat(RAFT-016): who was removed is not listened to for a while.
@@ -506,9 +539,7 @@ impl<M: Mutation> Node<M> {
             Some(at) => position.index >= at,
             None => self.counts(peer),
         };
-        if !self.members.contains(peer) {
-            self.welcome(peer);
-        }
+        self.welcome(peer);
         let Some(progress) = self.leading.as_mut().and_then(|l| l.find(peer)) else { return };
         progress.matched = progress.matched.max(position.index);
         if own_term && since_added && position.index > progress.acked {
@@ -517,17 +548,19 @@ impl<M: Mutation> Node<M> {
                 leading.counted = true;
             }
         }
+        self.admit(peer);
         self.catchup_progress(peer, position.index, now, out);
     }
 
-    /// Compat(RAFT-016): an unknown server that follows us becomes a member.
+    /// Keeps books for an unknown server that answers us, if there is room.
     pub(super) fn welcome(&mut self, peer: PeerId) {
         let guests = self.config.limits.guests;
         let members = &self.members;
         let Some(leading) = &mut self.leading else { return };
-        let known = leading.find(peer).is_some();
-        let strangers = leading.progress.iter().filter(|p| !members.contains(p.peer)).count();
-        if !known && strangers < guests {
+        if members.contains(peer) || leading.find(peer).is_some() {
+            return;
+        }
+        if leading.progress.iter().filter(|p| !members.contains(p.peer)).count() < guests {
             leading.progress.push(Progress {
                 peer,
                 acked: LogIndex(0),
@@ -536,7 +569,14 @@ impl<M: Mutation> Node<M> {
                 catchup: None,
             });
         }
-        // Refused while another change is under way; the peer's next answer asks again.
-        let _ = self.propose_add_peer(peer);
+    }
+
+    /// Compat(RAFT-016): an unknown server that follows us becomes a member. While another change is
+    /// under way nothing happens; the peer's next answer asks again.
+    pub(super) fn admit(&mut self, peer: PeerId) {
+        let open = self.may_change(self.members.is_partial()).is_ok();
+        if open && !self.members.contains(peer) && self.is_fit_to_join(peer) {
+            let _ = self.enqueue_change(EntryKind::AddPeer, peer);
+        }
     }
 }

@@ -143,6 +143,8 @@ pub struct Node<M: Mutation = Sound> {
     quarantine: Option<Quarantine>,
     opinion: Option<quarantine::Opinion>,
     transfer_target: bool,
+    /// A candidate was refused because our log reaches further: perhaps only we can lead.
+    needed: bool,
     announced: bool,
 
     elect_at: Mono,

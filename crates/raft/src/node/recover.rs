@@ -305,6 +305,7 @@ impl<M: Mutation> Recovery<M> {
             quarantine,
             opinion: None,
             transfer_target: false,
+            needed: false,
             announced: false,
             elect_at,
             quorum_lost_at: now,

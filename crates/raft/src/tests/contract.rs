@@ -369,6 +369,66 @@ fn a_question_about_terms_is_answered_and_changes_nothing() {
     assert_eq!(cluster.node(0).next_deadline(), deadline, "asking must not keep elections away");
 }
 
+#[test]
+fn an_invited_server_is_caught_up_first_and_then_added_even_if_just_removed() {
+    let mut cluster = Cluster::new(3);
+    cluster.elect(0);
+    cluster.advance(SECOND);
+    cluster.node(0).propose_remove_peer(peer(2)).unwrap();
+    cluster.input(0, Node::poll);
+    cluster.settle();
+    cluster.servers.truncate(2);
+    cluster.advance(SECOND);
+    // Nobody is there yet: the group keeps its quorum.
+    assert_eq!(cluster.node(0).propose_add_peer(peer(2)), Ok(()));
+    cluster.advance(SECOND);
+    assert_eq!(cluster.node(0).peers(), [peer(0), peer(1)]);
+    let mut config = Config::new(peer(2), 46);
+    config.joining = true;
+    cluster.add(config, PeerState::of(&[peer(0), peer(1), peer(2)]));
+    cluster.advance(3 * SECOND);
+    assert_eq!(cluster.node(0).peers().len(), 3);
+    assert_eq!(cluster.node(2).quarantine(), None);
+}
+
+#[test]
+fn nobody_leaves_while_too_few_of_the_rest_follow() {
+    let mut cluster = Cluster::new(3);
+    cluster.elect(0);
+    cluster.advance(SECOND);
+    cluster.servers[2].down = true;
+    cluster.advance(15 * SECOND);
+    assert_eq!(cluster.node(0).propose_remove_peer(peer(1)), Err(ProposeError::TooFewLevel));
+    assert_eq!(cluster.node(0).propose_remove_peer(peer(0)), Err(ProposeError::TooFewLevel));
+    assert_eq!(cluster.node(0).propose_remove_peer(peer(2)), Ok(()));
+}
+
+#[test]
+fn a_server_outside_the_group_campaigns_only_if_a_shorter_log_asked_for_its_vote() {
+    let mut cluster = Cluster::new(3);
+    cluster.elect(0);
+    cluster.propose(0, "a");
+    cluster.add(Config::new(peer(3), 47), PeerState::of(&[peer(0), peer(1), peer(2)]));
+    // It follows without being added: a change is under way that nobody else hears of.
+    cluster.cut.extend([1, 2].into_iter().flat_map(|n| [(0, n), (n, 0), (3, n), (n, 3)]));
+    cluster.node(0).propose_remove_peer(peer(2)).unwrap();
+    cluster.input(0, Node::poll);
+    cluster.advance(SECOND);
+    let last = cluster.node(0).last();
+    assert_eq!(cluster.node(3).last(), last);
+    cluster.isolate(3);
+    cluster.advance(30 * SECOND);
+    assert_eq!(cluster.node(3).role(), Role::Follower);
+    let shorter = Position::new(last.term, last.index.prev());
+    let request = VoteRequest { term: Term(50), last: shorter, candidate: peer(1) };
+    let payload = Bytes::copy_from_slice(&request.encode());
+    cluster.input(3, |node, now, out| {
+        node.handle_message(Channel::Vote, &payload, ReplySubject::NONE, now, out).unwrap();
+    });
+    cluster.advance(SECOND);
+    assert_eq!(cluster.node(3).role(), Role::Candidate);
+}
+
 fn discovering(n: usize, cluster_size: usize) -> PeerState {
     PeerState { cluster_size, ..PeerState::of(&[peer(n)]) }
 }
