@@ -1,10 +1,11 @@
-//! Repository tasks: `cargo xtask ledger`, `tidy`, `fuzz`.
+//! Repository tasks: `cargo xtask ledger`, `tidy`, `fuzz`, `sim`.
 //!
 //! Not here: anything the product needs; this crate depends on nothing, so it builds in a moment.
 
 mod fuzz;
 mod ledger;
 mod rust_text;
+mod sim;
 mod tidy;
 mod tree;
 
@@ -18,6 +19,7 @@ usage: cargo xtask <task>
   tidy                               house rules that are not clippy's
   fuzz [TARGET] [--seconds N] [--seed S] [--keep]
                                      mutate the corpora of fuzz/corpus against their targets
+  sim [--seconds N]                  consensus: stories, planted bugs, seeds that once failed, fresh ones
 ";
 
 fn main() -> ExitCode {
@@ -27,6 +29,7 @@ fn main() -> ExitCode {
         Some("ledger") => ledger::run(rest),
         Some("tidy") => tidy::run(rest),
         Some("fuzz") => fuzz::run(rest),
+        Some("sim") => sim::run(rest),
         _ => Err(USAGE.to_owned()),
     };
     match result {

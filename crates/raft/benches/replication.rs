@@ -45,8 +45,8 @@ fn peer(n: usize) -> PeerId {
 fn node(n: usize, peers: &[PeerId], seed: u64, sum: &Checksum) -> Node {
     let peers = PeerState::of(peers).encode();
     let found = Found { peers: Some(peers.into()), ..Found::default() };
-    let recovery = Recovery::new(Config::new(peer(n), seed), Sound, sum, &found).unwrap();
-    recovery.finish(Mono(0), &mut Effects::default())
+    let recovery = Recovery::new(Config::new(peer(n), seed), Sound, sum, &found);
+    recovery.finish(Mono(0), &mut Effects::default()).unwrap()
 }
 
 type Mail = VecDeque<(usize, Channel, Bytes, ReplySubject)>;

@@ -168,7 +168,8 @@ pub enum Notice {
     Following(Option<PeerId>),
     /// No quorum for more than 20 s of campaigning.
     QuorumLost,
-    /// This node was removed from the group, and that is committed: stop it.
+    /// This node was removed from the group, and that is committed: stop it, unless the layer above
+    /// knows better. What it stored may go only when the whole group is to be forgotten here.
     Removed,
     /// The node no longer vouches for its log, or does so again.
     Quarantined(bool),

@@ -2,9 +2,9 @@
 //! randomness: bytes and time in, effects out.
 //!
 //! ```text
-//! let mut recovery = Recovery::new(config, Sound, &Checksum::new(group), &found)?;
+//! let mut recovery = Recovery::new(config, Sound, &Checksum::new(group), &found);
 //! for (index, record) in log { if recovery.record(index, record) == Verdict::Stop { break } }
-//! let mut node = recovery.finish(now, &mut out);
+//! let mut node = recovery.finish(now, &mut out)?;
 //! loop {
 //!     match next_event() {
 //!         Message(channel, bytes, reply) => node.handle_message(channel, &bytes, reply, now, &mut out),

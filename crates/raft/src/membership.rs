@@ -101,6 +101,13 @@ impl Membership {
         self.newest.filter(|(peer, _)| self.contains(*peer))
     }
 
+    /// The index of the entry that added `peer`, if that is the newest addition or not committed yet.
+    pub(crate) fn added_at(&self, peer: PeerId) -> Option<LogIndex> {
+        let pending = self.pending.iter().rev().find(|(_, change)| *change == Change::Add(peer));
+        let newest = self.newest.filter(|&(newest, _)| newest == peer).map(|(_, index)| index);
+        pending.map(|&(index, _)| index).or(newest)
+    }
+
     /// The committed peers.
     pub(crate) fn committed(&self) -> &PeerState {
         &self.committed

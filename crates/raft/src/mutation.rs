@@ -55,6 +55,9 @@ pub enum Bug {
     SmallQuorum,
     /// A wiped member votes as if it were new.
     EmptyVoteCounts,
+    /// Adds peers before they have caught up. No bug by itself: leaders of the reference do it, and
+    /// ours must hold up as their followers.
+    AddAtOnce,
     /// Never asks for a missing entry (liveness).
     NeverCatchUp,
     /// Never gives up a stalled catch-up (liveness).

@@ -94,6 +94,8 @@ pub enum Damage {
     VoteGuard,
     /// A bit of the snapshot.
     Snapshot,
+    /// A bit of `peers.idx`.
+    Peers,
     /// Everything is gone.
     Wipe,
 }
@@ -291,6 +293,7 @@ impl Disk {
             Damage::TermVote => flip(&mut self.term_vote, rng),
             Damage::VoteGuard => flip(&mut self.guard, rng),
             Damage::Snapshot => flip(&mut self.snapshot, rng),
+            Damage::Peers => flip(&mut self.peers, rng),
             Damage::Wipe => {
                 let peers = self.peers.clone().unwrap_or_default();
                 let snapshot_max = self.snapshot_max;
@@ -299,6 +302,18 @@ impl Disk {
                 true
             }
         }
+    }
+
+    /// Whether any log record or the snapshot is damaged.
+    pub fn is_damaged(&self) -> bool {
+        let bad_snapshot = self.snapshot.is_some() && self.read_snapshot().is_none();
+        bad_snapshot || self.live.records.iter().any(|r| r.damaged)
+    }
+
+    /// Whether neither a snapshot nor the first log record is there to be read.
+    pub fn is_empty(&self) -> bool {
+        let first = self.live.get(LogIndex(1)).is_some_and(|record| !record.damaged);
+        self.read_snapshot().is_none() && !first
     }
 
     /// What a starting process finds besides the log.

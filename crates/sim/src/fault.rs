@@ -2,7 +2,7 @@
 //!
 //! Laws: what destroys acknowledged data (damage, wiped disks, power failures of logs that
 //!       acknowledge before syncing) hits at most a minority that has not recovered yet; everything
-//!       else may hit anybody at any time.
+//!       else may hit anybody at any time. Why each limit is one: docs/consensus.md.
 
 use bytes::Bytes;
 use raft::{
@@ -12,6 +12,7 @@ use raft::{
 
 use crate::check::Checked;
 use crate::disk::{Crash, Damage, Disk};
+use crate::host::{Host, Left};
 use crate::plan::{Fault, MS};
 use crate::world::{Event, World};
 
@@ -68,7 +69,11 @@ impl World {
             Fault::StepDown => return self.step_down(),
             Fault::AddPeer => return self.add_peer(),
             Fault::RemovePeer => return self.remove_peer(),
-            Fault::Snapshot => return self.snapshot(server),
+            Fault::Snapshot => {
+                let force = self.rng.chance(200);
+                return self.snapshot(server, force);
+            }
+            Fault::Rivals => return self.first_rival(),
             Fault::Replay => self.replay(),
             Fault::Forge => self.forge(server),
             Fault::Skew => {
@@ -77,9 +82,7 @@ impl World {
                 self.hosts[server].set_rate(now, rate);
             }
             Fault::Observe => {
-                if let Some(observer) = self.hosts[server].node().map(Node::is_observer)
-                    && !self.hosts[server].joining
-                {
+                if let Some(observer) = self.hosts[server].node().map(Node::is_observer) {
                     return self.input(server, |node, now, _| node.set_observer(!observer, now));
                 }
             }
@@ -103,28 +106,23 @@ impl World {
         (0..self.hosts.len()).filter(leads).max_by_key(|&s| self.hosts[s].node().map(Node::term))
     }
 
-    /// Whether losing what `server` acknowledged leaves a majority that has not lost anything.
+    /// Whether losing what `server` acknowledged leaves a majority that has not lost anything, in
+    /// every group that anybody, running or not, may still count by.
     pub fn may_lose(&self, server: usize) -> bool {
-        // Whoever does not run may know of a smaller group.
-        if self.hosts.iter().any(|host| host.created && host.process.is_none()) {
-            return false;
-        }
-        let mut nodes = self.hosts.iter().filter_map(|h| h.node());
-        let Some(first) = nodes.next() else { return false };
-        let agreed = |n: &Node<_>| {
-            n.peers() == first.peers()
-                && !n.membership_change_in_progress()
-                && n.cluster_size() == n.peers().len()
-        };
-        if !agreed(first) || !nodes.all(agreed) {
-            return false;
-        }
-        let member = |s: usize| first.peers().contains(&self.ids()[s]);
-        let lost = (0..self.hosts.len()).filter(|&s| s != server && member(s)).filter(|&s| {
-            let host = &self.hosts[s];
-            host.suspect || !host.created
-        });
-        lost.count() < (first.peers().len() - 1) / 2 && member(server)
+        let assigned = &self.assigned.1;
+        let agreed = Left { peers: assigned.clone(), size: assigned.len(), quarantined: false };
+        let known = self.hosts.iter().filter(|host| host.created).map(Host::knows);
+        known.chain([agreed]).filter(|group| group.size > 0).all(|group| {
+            let member =
+                |s: usize| group.peers.len() < group.size || group.peers.contains(&self.ids()[s]);
+            // Who is new and not level yet has nothing to vouch for.
+            let hurt = |s: usize| {
+                let host = &self.hosts[s];
+                host.suspect || !host.created || host.knows().quarantined
+            };
+            let lost = (0..self.hosts.len()).filter(|&s| s != server && member(s) && hurt(s));
+            !member(server) || lost.count() < (group.size - 1) / 2
+        })
     }
 
     /// Stops a server, to be started again later.
@@ -144,10 +142,8 @@ impl World {
         self.schedule(after, Event::Restart { server });
     }
 
+    /// Cuts everybody's power, but for those whose loss would be one too many.
     fn blackout(&mut self) {
-        if !self.plan.sync || self.plan.memory_log {
-            return;
-        }
         for server in 0..self.hosts.len() {
             self.crash(server, Crash::Power);
         }
@@ -156,6 +152,12 @@ impl World {
     /// Stops a server and damages its disk.
     fn damage(&mut self, server: usize) {
         if self.hosts[server].process.is_none() || !self.may_lose(server) {
+            return;
+        }
+        if self.rng.chance(200) {
+            // A bit flips under a running process, which finds out when it reads.
+            let what = *self.rng.pick(&[Damage::Log, Damage::Snapshot]).unwrap_or(&Damage::Log);
+            self.damage_at_rest(server, what);
             return;
         }
         self.stop(server, Crash::Kill);
@@ -167,6 +169,7 @@ impl World {
             Damage::TermVote,
             Damage::VoteGuard,
             Damage::Snapshot,
+            Damage::Peers,
             Damage::Wipe,
         ];
         for _ in 0..self.rng.range(1, 2) {
@@ -175,7 +178,7 @@ impl World {
         }
     }
 
-    /// Damages a stopped server's disk in one way.
+    /// Damages a server's disk in one way.
     pub fn damage_at_rest(&mut self, server: usize, what: Damage) {
         self.note(|| format!("damage  {server} {what:?}"));
         let host = &mut self.hosts[server];
@@ -201,9 +204,6 @@ impl World {
         };
         let Some(leader) = self.leader() else { return Ok(()) };
         let id = self.ids()[server];
-        if self.hosts[leader].node().is_none_or(|node| node.peers().len() >= 6) {
-            return Ok(());
-        }
         self.create(server)?;
         self.changed = true;
         self.input(leader, |node, now, out| {
@@ -221,7 +221,8 @@ impl World {
         let sum = raft::Checksum::new(crate::world::GROUP);
         let snapshot_max = self.hosts[server].disk.snapshot_max;
         let host = &mut self.hosts[server];
-        host.disk = Disk::new(sum, PeerState::of(&peers).encode().into());
+        host.told = PeerState::of(&peers).encode().into();
+        host.disk = Disk::new(sum, host.told.clone());
         host.disk.snapshot_max = snapshot_max;
         host.created = true;
         host.joining = true;
@@ -234,21 +235,19 @@ impl World {
     fn remove_peer(&mut self) -> Checked {
         let Some(leader) = self.leader() else { return Ok(()) };
         let Some(node) = self.hosts[leader].node() else { return Ok(()) };
-        // Naming every seat comes before removing any.
-        if node.peers().len() < 2 || node.peers().len() < node.cluster_size() {
+        let Some(&peer) = self.rng.pick(node.peers()) else { return Ok(()) };
+        self.remove_at(leader, peer)
+    }
+
+    /// Proposes at `leader` that `peer` leaves.
+    fn remove_at(&mut self, leader: usize, peer: PeerId) -> Checked {
+        let Some(node) = self.hosts[leader].node() else { return Ok(()) };
+        // Losses that a group survives may be too many for a smaller one.
+        let remain = |s: &usize| self.ids[*s] != peer && node.peers().contains(&self.ids[*s]);
+        let hurt = (0..self.hosts.len()).filter(remain).filter(|&s| self.hosts[s].suspect);
+        if hurt.count() > node.peers().len().saturating_sub(2) / 2 {
             return Ok(());
         }
-        let peers = node.peers().to_vec();
-        // A smaller group tolerates less: nobody removes a member while others are not whole.
-        let whole = |s: &usize| {
-            let host = &self.hosts[*s];
-            !host.suspect && host.node().is_some_and(|node| node.quarantine().is_none())
-        };
-        let hurt = (0..self.hosts.len()).filter(|s| peers.contains(&self.ids[*s]) && !whole(s));
-        if hurt.count() > (peers.len() - 2) / 2 {
-            return Ok(());
-        }
-        let Some(&peer) = self.rng.pick(&peers) else { return Ok(()) };
         self.changed = true;
         self.input(leader, |node, now, out| {
             let _ = node.propose_remove_peer(peer);
@@ -256,9 +255,33 @@ impl World {
         })
     }
 
+    /// Ongaro's erratum, first part: a leader is cut off and removes somebody, which only it knows.
+    fn first_rival(&mut self) -> Checked {
+        let Some(leader) = self.leader() else { return Ok(()) };
+        self.net.split(1 << leader);
+        self.rivals = Some(leader);
+        let Some(peer) = self.another_peer(leader) else { return Ok(()) };
+        self.remove_at(leader, peer)
+    }
+
+    /// Second part: the next leader removes somebody else at once, and the servers part.
+    pub(crate) fn second_rival(&mut self, second: usize) -> Checked {
+        let Some(first) = self.rivals.take() else { return Ok(()) };
+        let side = (self.rng.draw() | 1 << second) & !(1 << first);
+        self.net.split(side);
+        let Some(peer) = self.another_peer(second) else { return Ok(()) };
+        self.remove_at(second, peer)
+    }
+
+    fn another_peer(&mut self, server: usize) -> Option<PeerId> {
+        let node = self.hosts[server].node()?;
+        let others: Vec<PeerId> =
+            node.peers().iter().copied().filter(|peer| *peer != self.ids[server]).collect();
+        self.rng.pick(&others).copied()
+    }
+
     /// Takes a snapshot on one server.
-    pub fn snapshot(&mut self, server: usize) -> Checked {
-        let force = self.rng.chance(200);
+    pub fn snapshot(&mut self, server: usize, force: bool) -> Checked {
         let Some(process) = &mut self.hosts[server].process else { return Ok(()) };
         if !process.backlog.is_empty() {
             return Ok(());
@@ -285,7 +308,7 @@ impl World {
         let (term, stranger) = (node.term(), PeerId(*b"stranger"));
         let past = Term(self.rng.below(term.0.max(1)));
         let absurd = LogIndex(self.rng.draw() >> 1);
-        let (channel, payload): (Channel, Vec<u8>) = match self.rng.below(7) {
+        let (channel, payload): (Channel, Vec<u8>) = match self.rng.below(8) {
             0 => {
                 let channels = [
                     Channel::Append,
@@ -341,6 +364,12 @@ impl World {
                     leader_term: Term(0),
                 };
                 (Channel::Append, forged.encode())
+            }
+            6 => {
+                // Nobody's campaign may waste votes and raise terms, but decides nothing.
+                let last = Position::new(term, absurd);
+                let forged = VoteRequest { term: term.next(), last, candidate: stranger };
+                (Channel::Vote, forged.encode().to_vec())
             }
             _ => {
                 // A count of 65,535 entries in a message of a few bytes.

@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 
+use bytes::Bytes;
 use raft::{Apply, Inbox, LogIndex, Node, PeerId};
 use stdx::time::Mono;
 
@@ -33,6 +34,28 @@ pub struct Process {
     pub waiting: Vec<(u64, LogIndex)>,
 }
 
+/// What a stopped process knew of its group.
+#[derive(Clone, Debug, Default)]
+pub struct Left {
+    /// The peers its log told, effective at once.
+    pub peers: Vec<PeerId>,
+    /// The size it counted quorums against.
+    pub size: usize,
+    /// It did not vouch for its past.
+    pub quarantined: bool,
+}
+
+impl Left {
+    /// What `node` knows.
+    pub fn of(node: &Node<Planted>) -> Self {
+        Self {
+            peers: node.peers().to_vec(),
+            size: node.cluster_size(),
+            quarantined: node.quarantine().is_some(),
+        }
+    }
+}
+
 /// One server.
 #[derive(Clone, Debug)]
 pub struct Host {
@@ -52,6 +75,10 @@ pub struct Host {
     pub wiped: bool,
     /// Its state may lack promises it made, and it has not been seen to recover.
     pub suspect: bool,
+    /// What the layer above says about the members: what it created the replica with, and later news.
+    pub told: Bytes,
+    /// What the last process knew when it stopped.
+    pub left: Left,
     /// Not scheduled before this time.
     pub paused_until: u64,
     /// Disk slowness factor.
@@ -66,7 +93,7 @@ pub struct Host {
 
 impl Host {
     /// A server that does not run yet.
-    pub fn new(id: PeerId, disk: Disk) -> Self {
+    pub fn new(id: PeerId, disk: Disk, told: Bytes) -> Self {
         Self {
             id,
             disk,
@@ -76,6 +103,8 @@ impl Host {
             joining: false,
             wiped: false,
             suspect: false,
+            told,
+            left: Left::default(),
             paused_until: 0,
             disk_factor: 1,
             full: false,
@@ -100,6 +129,11 @@ impl Host {
     /// Changes how fast the clock runs.
     pub fn set_rate(&mut self, now: u64, rate: u64) {
         self.clock = (self.local(now).0, now, rate);
+    }
+
+    /// What it knows of its group, or knew when it stopped.
+    pub fn knows(&self) -> Left {
+        self.node().map_or_else(|| self.left.clone(), Left::of)
     }
 
     /// The node, if it runs.

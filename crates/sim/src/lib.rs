@@ -6,15 +6,18 @@
 
 #![forbid(unsafe_code)]
 
+mod above;
 pub mod check;
 pub mod disk;
 pub mod fault;
 pub mod host;
 pub mod liveness;
 pub mod machine;
+pub mod minimise;
 pub mod net;
 pub mod plan;
 pub mod planted;
+mod post;
 pub mod rng;
 pub mod run;
 pub mod scenario;

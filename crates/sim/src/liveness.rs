@@ -55,12 +55,9 @@ impl World {
             self.start(server)?;
             let incarnation = self.hosts[server].incarnation;
             self.schedule(MS, Event::DiskDone { server, incarnation });
-            let observer = self.hosts[server].joining;
             self.input(server, |node, now, out| {
                 node.resume_apply(now, out);
-                if !observer {
-                    node.set_observer(false, now);
-                }
+                node.set_observer(false, now);
             })?;
             self.drain_applies(server, usize::MAX)?;
             if let Some(process) = &mut self.hosts[server].process {
@@ -157,6 +154,7 @@ impl World {
                     // The layer above keeps newcomers informed.
                     let ids: Vec<PeerId> = members.iter().map(|&s| self.ids[s]).collect();
                     let peers = PeerState::of(&ids);
+                    self.hosts[server].told = peers.encode().into();
                     self.input(server, |node, _, out| node.update_known_peers(&peers, out))?;
                 }
                 if runs && !members.contains(&server) && self.member_count_settled() {

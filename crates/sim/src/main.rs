@@ -1,12 +1,14 @@
-//! `sim run|replay|meta|bugs|regress`: the simulator from the command line.
+//! The simulator from the command line.
 //!
 //! ```text
-//! sim run [--from N] [--seeds N] [--seconds N] [--keep-going]
-//! sim replay SEED [--bug NAME]
-//! sim meta [--seeds N]
-//! sim bugs [NAME]
-//! sim regress FILE
-//! sim stories
+//! sim run [--from N] [--seeds N] [--seconds N] [--keep-going]   seeds from N on, or fresh ones
+//! sim slice [--seconds N]        stories, planted bugs, seeds that once failed, fresh seeds
+//! sim replay SEED [--bug NAME]   one seed, with a trace (the last SIM_LINES lines of it)
+//! sim minimise SEED [--bug NAME] the smallest plan under which the seed still fails
+//! sim meta [--seeds N]           a seed always takes the same steps
+//! sim bugs [NAME]                every planted bug is found
+//! sim regress [FILE]             seeds that once failed, one per line
+//! sim stories                    scenarios told by hand
 //! ```
 
 #![forbid(unsafe_code)]
@@ -24,25 +26,39 @@ fn main() -> ExitCode {
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     match words.as_slice() {
         ["run", rest @ ..] => run(rest),
+        ["slice", rest @ ..] => slice(rest),
+        ["minimise", seed, rest @ ..] => minimise(seed, rest),
         ["replay", seed, rest @ ..] => replay(seed, rest),
         ["meta", rest @ ..] => meta(rest),
         ["bugs", rest @ ..] => bugs(rest.first().copied()),
-        ["regress", file] => regress(file),
+        ["regress"] => regress(REGRESSIONS),
+        ["regress", file] => match std::fs::read_to_string(file) {
+            Ok(text) => regress(&text),
+            Err(error) => {
+                eprintln!("cannot read {file}: {error}");
+                ExitCode::from(2)
+            }
+        },
         ["stories"] => stories(),
         _ => {
-            eprintln!("usage: sim run|replay|meta|bugs|regress; see the head of main.rs");
+            eprintln!("usage: sim run|slice|replay|minimise|meta|bugs|regress|stories");
             ExitCode::from(2)
         }
     }
 }
+
+/// Seeds that once failed.
+const REGRESSIONS: &str = include_str!("../testdata/regressions.txt");
 
 fn option(rest: &[&str], name: &str) -> Option<u64> {
     let at = rest.iter().position(|word| *word == name)?;
     rest.get(at + 1)?.parse().ok()
 }
 
-fn bug_named(name: &str) -> Option<Bug> {
-    BUGS.iter().find(|(known, ..)| *known == name).map(|&(_, bug, _)| bug)
+/// The bug named by `--bug NAME`.
+fn planted(rest: &[&str]) -> Option<Bug> {
+    let ["--bug", name, ..] = rest else { return None };
+    BUGS.iter().find(|(known, ..)| known == name).map(|&(_, bug, _)| bug)
 }
 
 fn run(rest: &[&str]) -> ExitCode {
@@ -91,6 +107,38 @@ fn run(rest: &[&str]) -> ExitCode {
     if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
+/// What a merge has to pass: everything that is fixed, then fresh seeds for the rest of the time. The
+/// base is printed, so that `run --from` repeats them.
+fn slice(rest: &[&str]) -> ExitCode {
+    silence_panics();
+    let start = Instant::now();
+    let seconds = option(rest, "--seconds").unwrap_or(60);
+    let meta = meta(&["--seeds", "50"]);
+    let fixed = [stories(), bugs(None), regress(REGRESSIONS), meta];
+    let left = seconds.saturating_sub(start.elapsed().as_secs()).max(5).to_string();
+    let fresh = run(&["--seconds", &left, "--keep-going"]);
+    let bad = fixed.into_iter().chain([fresh]).filter(|code| *code != ExitCode::SUCCESS).count();
+    if bad == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn minimise(seed: &str, rest: &[&str]) -> ExitCode {
+    silence_panics();
+    let Ok(seed) = seed.parse() else { return ExitCode::from(2) };
+    let Some(smaller) = sim::minimise::minimise(seed, planted(rest)) else {
+        println!("seed {seed} holds: there is nothing to make smaller");
+        return ExitCode::FAILURE;
+    };
+    for line in &smaller.trace {
+        println!("{line}");
+    }
+    println!("{:#?}", smaller.plan);
+    println!(
+        "{} of {} steps: {}: {}",
+        smaller.steps, smaller.steps_before, smaller.violation.rule, smaller.violation.detail
+    );
+    ExitCode::SUCCESS
+}
+
 /// Runs a seed again with a trace and prints its end.
 fn show(seed: u64, bug: Option<Bug>) {
     let lines = std::env::var("SIM_LINES").ok().and_then(|n| n.parse().ok()).unwrap_or(200);
@@ -113,10 +161,7 @@ fn show(seed: u64, bug: Option<Bug>) {
 fn replay(seed: &str, rest: &[&str]) -> ExitCode {
     silence_panics();
     let Ok(seed) = seed.parse() else { return ExitCode::from(2) };
-    let bug = match rest {
-        ["--bug", name, ..] => bug_named(name),
-        _ => None,
-    };
+    let bug = planted(rest);
     show(seed, bug);
     if run_seed(seed, bug, false).0.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
@@ -157,15 +202,6 @@ fn bugs(only: Option<&str>) -> ExitCode {
                 violation.detail
             ),
             None => {
-                let told =
-                    STORIES.iter().find_map(|(story, tell)| Some((story, tell(Some(bug)).err()?)));
-                if let Some((story, violation)) = told {
-                    println!(
-                        "{name:26} found by story {story}: {}: {}",
-                        violation.rule, violation.detail
-                    );
-                    continue;
-                }
                 missed += 1;
                 println!("{name:26} MISSED in {limit} seeds, {:.1?}", start.elapsed());
             }
@@ -174,13 +210,9 @@ fn bugs(only: Option<&str>) -> ExitCode {
     if missed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Runs every seed of a file; lines are a seed and why it is there.
-fn regress(file: &str) -> ExitCode {
+/// Runs every seed of a list; lines are a seed and why it is there.
+fn regress(text: &str) -> ExitCode {
     silence_panics();
-    let Ok(text) = std::fs::read_to_string(file) else {
-        eprintln!("cannot read {file}");
-        return ExitCode::from(2);
-    };
     let seeds = text.lines().filter_map(|line| line.split_whitespace().next()?.parse::<u64>().ok());
     let (mut count, mut failed) = (0, 0);
     for seed in seeds {

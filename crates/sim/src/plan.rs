@@ -57,6 +57,8 @@ pub enum Fault {
     PauseApply,
     /// Make applying slow for a while.
     SlowApply,
+    /// Have two leaders of different terms remove different servers.
+    Rivals,
 }
 
 const ALL: &[(Fault, u64)] = &[
@@ -80,6 +82,7 @@ const ALL: &[(Fault, u64)] = &[
     (Fault::Observe, 100),
     (Fault::PauseApply, 150),
     (Fault::SlowApply, 200),
+    (Fault::Rivals, 250),
 ];
 
 /// The plan of one seed.
@@ -91,6 +94,9 @@ pub struct Plan {
     pub spares: usize,
     /// Members that are known by name at the start; fewer than all means discovery.
     pub named: usize,
+    /// Leaders add peers before they have caught up, as the reference's do. Acknowledged data is then
+    /// never destroyed: a newcomer that holds nothing is already one loss.
+    pub add_at_once: bool,
     /// Log writes are acknowledged only when synced.
     pub sync: bool,
     /// Logs live in memory.
@@ -126,10 +132,11 @@ pub struct Plan {
 impl Plan {
     /// The plan drawn from `rng`.
     pub fn draw(rng: &mut Rng) -> Self {
-        let members = *rng.pick(&[3, 3, 3, 3, 3, 5, 5, 2, 4, 1]).unwrap_or(&3);
+        let members = *rng.pick(&[3, 3, 3, 3, 5, 5, 2, 4, 4, 1]).unwrap_or(&3);
         let named = if rng.chance(50) { 1 } else { members };
         // A group still being discovered must not meet more servers than it was declared with.
         let spares = if named == 1 { 0 } else { *rng.pick(&[0, 0, 1, 1, 2]).unwrap_or(&0) };
+        let add_at_once = rng.chance(150);
         let sync = rng.chance(650);
         let unit = if rng.chance(900) { 10 } else { 1 };
         let mut faults: Vec<Fault> = Vec::new();
@@ -141,17 +148,24 @@ impl Plan {
         if rng.chance(30) {
             faults.clear();
         }
-        if faults.iter().any(|f| matches!(f, Fault::Split | Fault::Cut | Fault::Isolate)) {
+        if faults
+            .iter()
+            .any(|f| matches!(f, Fault::Split | Fault::Cut | Fault::Isolate | Fault::Rivals))
+        {
             faults.extend([Fault::Heal, Fault::Heal]);
         }
         let small = rng.chance(600);
         let slow = 10 / unit;
+        if add_at_once {
+            faults.retain(|fault| *fault != Fault::Damage);
+        }
         Self {
             members,
             spares,
             named,
-            sync,
-            memory_log: rng.chance(40),
+            add_at_once,
+            sync: sync || add_at_once,
+            memory_log: rng.chance(40) && !add_at_once,
             timing: timing(unit as u32),
             limits: limits(rng, small),
             faults,
@@ -176,6 +190,7 @@ impl Plan {
             members,
             spares,
             named: members,
+            add_at_once: false,
             sync,
             memory_log: false,
             timing: timing(10),

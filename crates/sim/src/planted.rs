@@ -3,13 +3,18 @@
 
 use raft::{Bug, Mutation};
 
-/// At most one planted bug.
+/// At most one planted bug, and whether leaders add peers as the reference does.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Planted(pub Option<Bug>);
+pub struct Planted {
+    /// The bug.
+    pub bug: Option<Bug>,
+    /// Leaders add peers before they have caught up.
+    pub add_at_once: bool,
+}
 
 impl Mutation for Planted {
     fn planted(&self, bug: Bug) -> bool {
-        self.0 == Some(bug)
+        self.bug == Some(bug) || (self.add_at_once && bug == Bug::AddAtOnce)
     }
 }
 

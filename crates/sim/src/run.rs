@@ -26,13 +26,28 @@ pub struct Outcome {
     pub virtual_time: u64,
 }
 
+/// The plan of a seed.
+pub fn plan_of(seed: u64) -> Plan {
+    Plan::draw(&mut Rng::new(seed.rotate_left(17) ^ 0xa5a5))
+}
+
 /// A seed's run: what it did, or what it broke, and the trace if it was asked for.
 pub fn run_seed(
     seed: u64,
     bug: Option<Bug>,
     trace: bool,
 ) -> (Result<Outcome, Violation>, Vec<String>) {
-    let plan = Plan::draw(&mut Rng::new(seed.rotate_left(17) ^ 0xa5a5));
+    let (result, _, lines) = run_plan(seed, plan_of(seed), bug, trace);
+    (result, lines)
+}
+
+/// Another plan with a seed's choices: the result, how many steps it took, the trace.
+pub fn run_plan(
+    seed: u64,
+    plan: Plan,
+    bug: Option<Bug>,
+    trace: bool,
+) -> (Result<Outcome, Violation>, u64, Vec<String>) {
     let mut world = World::new(seed, plan, bug, trace);
     world.note(|| "plan".into());
     let result = catch_unwind(AssertUnwindSafe(|| world.run()));
@@ -60,7 +75,7 @@ pub fn run_seed(
         lines.push(format!("plan {:?}", world.plan));
         lines.extend(world.summary());
     }
-    (result, lines)
+    (result, world.steps, lines)
 }
 
 /// Keeps the default panic message off the terminal: violations are reported once, with the seed.

@@ -98,7 +98,7 @@ fn flipped_bit_in_a_snapshot(bug: Option<Bug>) -> Checked {
 fn damaged_member(what: Damage, bug: Option<Bug>) -> Checked {
     for victim in 0..3 {
         let mut world = world(3, 0, true, bug)?;
-        world.snapshot(victim)?;
+        world.snapshot(victim, true)?;
         wait(&mut world, 500)?;
         world.stop(victim, Crash::Kill);
         world.damage_at_rest(victim, what);

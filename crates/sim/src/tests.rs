@@ -1,5 +1,6 @@
 //! The simulator's own promises, and a slice of seeds.
 
+use crate::minimise::minimise;
 use crate::planted::BUGS;
 use crate::run::{run_seed, silence_panics};
 use crate::scenario::STORIES;
@@ -34,6 +35,20 @@ fn seeds_that_once_failed_hold() {
         let (result, _) = run_seed(seed, None, false);
         assert!(result.is_ok(), "seed {line}: {result:?}");
     }
+}
+
+#[test]
+fn a_failing_plan_becomes_smaller_and_still_fails() {
+    silence_panics();
+    let bug = Some(raft::Bug::SkipLogCheck);
+    let fails = |seed: &u64| run_seed(*seed, bug, false).0.is_err();
+    let seed = (1..60).find(fails).unwrap();
+    let rule = run_seed(seed, bug, false).0.unwrap_err().rule;
+    let smaller = minimise(seed, bug).unwrap();
+    assert!(smaller.steps < smaller.steps_before);
+    assert_eq!(smaller.violation.rule, rule);
+    assert!(smaller.plan.faults.len() <= crate::run::plan_of(seed).faults.len());
+    assert!(minimise(seed, None).is_none(), "only what fails can be made smaller");
 }
 
 #[test]

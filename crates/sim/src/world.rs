@@ -8,20 +8,18 @@ use std::fmt::Write as _;
 
 use bytes::Bytes;
 use raft::{
-    Apply, Bug, Channel, Checksum, Config, Dest, Effects, Inbox, LogIndex, Notice, PeerId,
-    PeerState, Position, Read, ReadId, ReadRequest, Recovery, ReplySubject, Role, Send, Ticket,
-    Verdict, Write,
+    Bug, Channel, Checksum, Config, Dest, Effects, LogIndex, Notice, PeerId, PeerState, Position,
+    Read, ReadId, ReadRequest, Recovery, ReplySubject, Role, Send, Ticket, Verdict, Write,
 };
 
 use crate::check::{Checked, Checks, Violation, broken};
 use crate::disk::{Crash, Disk};
 use crate::host::{Host, Process};
-use crate::machine::{Applied, Op, Register, encode};
+use crate::machine::Register;
 use crate::net::Net;
 use crate::plan::{Fault, MS, Plan};
 use crate::planted::Planted;
 use crate::rng::Rng;
-use crate::trace::describe;
 
 /// Something that will happen.
 #[derive(Clone, Debug)]
@@ -37,6 +35,7 @@ pub(crate) enum Event {
     Fault,
     ResumeApply { server: usize, incarnation: u32 },
     StopRemoved { server: usize },
+    Snapshot { server: usize },
 }
 
 /// A message on its way, and the start of the receiver it was meant for.
@@ -52,9 +51,6 @@ pub(crate) struct Message {
 
 /// No seed needs as many events.
 const MAX_STEPS: u64 = 300_000;
-
-/// How many old messages are kept for replaying.
-const REMEMBERED: usize = 64;
 
 /// The world of one seed.
 pub struct World {
@@ -78,7 +74,12 @@ pub struct World {
     bug: Option<Bug>,
     effects: Effects,
     pub(crate) old: Vec<Message>,
-    next_op: u64,
+    pub(crate) next_op: u64,
+    /// Who belongs to the group by the furthest commit anybody ever had: what the layer above, which
+    /// agrees on it elsewhere, knows.
+    pub(crate) assigned: (LogIndex, Vec<PeerId>),
+    /// A leader that removed a peer while it was cut off: the next one will remove another.
+    pub(crate) rivals: Option<usize>,
     /// Members came or went.
     pub(crate) changed: bool,
     /// Clients and faults go on.
@@ -87,7 +88,7 @@ pub struct World {
     pub steps: u64,
     /// A hash of everything that happened.
     pub digest: u64,
-    trace: Option<Vec<String>>,
+    pub(crate) trace: Option<Vec<String>>,
 }
 
 /// The group's name in every simulation.
@@ -106,7 +107,8 @@ impl World {
             } else {
                 PeerState { cluster_size: plan.members, ..PeerState::of(&[id]) }
             };
-            let mut host = Host::new(id, Disk::new(sum, named.encode().into()));
+            let named = Bytes::from(named.encode());
+            let mut host = Host::new(id, Disk::new(sum, named.clone()), named);
             host.created = i < plan.members;
             hosts.push(host);
         }
@@ -127,6 +129,8 @@ impl World {
             effects: Effects::default(),
             old: Vec::new(),
             next_op: 0,
+            assigned: (LogIndex(0), Vec::new()),
+            rivals: None,
             changed: false,
             active: true,
             steps: 0,
@@ -209,6 +213,7 @@ impl World {
                 }
                 self.input(server, raft::Node::resume_apply)
             }
+            Event::Snapshot { server } => self.snapshot(server, true),
             Event::StopRemoved { server } => {
                 self.stop_removed(server);
                 Ok(())
@@ -242,11 +247,12 @@ impl World {
             // What a killed process wrote may still be unsynced; it is about to be vouched for.
             host.disk.sync();
         }
-        let found = host.disk.files();
-        let Ok(mut recovery) = Recovery::new(config, Planted(self.bug), &self.sum, &found) else {
-            // An operator writes the peers anew.
-            return broken("recovery", format!("server {server} cannot read its peers"));
-        };
+        let mut found = host.disk.files();
+        if host.joining || host.disk.is_empty() {
+            found.peers = Some(host.told.clone());
+        }
+        let planted = Planted { bug: self.bug, add_at_once: self.plan.add_at_once };
+        let mut recovery = Recovery::new(config, planted, &self.sum, &found);
         let mut index = host.disk.live.base;
         for record in &host.disk.live.records {
             index = index.next();
@@ -259,7 +265,9 @@ impl World {
             self.check.durable(server, &record.body);
         }
         let mut effects = std::mem::take(&mut self.effects);
-        let node = recovery.finish(local, &mut effects);
+        let Ok(node) = recovery.finish(local, &mut effects) else {
+            return broken("recovery", format!("server {server} does not know its peers"));
+        };
         host.suspect |= node.quarantine().is_some();
         let seen_commit = LogIndex(0);
         host.process = Some(Process {
@@ -279,6 +287,7 @@ impl World {
     /// Stops a server's process.
     pub fn stop(&mut self, server: usize, how: Crash) {
         let host = &mut self.hosts[server];
+        host.left = host.knows();
         host.process = None;
         if how == Crash::Power && host.disk.at_risk() {
             host.suspect = true;
@@ -352,6 +361,9 @@ impl World {
         if node.role() == Role::Leader {
             self.check.led(server, node)?;
         }
+        if to > self.assigned.0 {
+            self.assigned = (to, node.committed_peers().to_vec());
+        }
         if to > from {
             let hosts = &self.hosts;
             let sync = self.plan.sync;
@@ -364,7 +376,7 @@ impl World {
             self.check.committed(server, node, from, &self.ids, holds)?;
         }
         let whole = node.quarantine().is_none() && node.commit() > LogIndex(0);
-        if host.suspect && whole && host.disk.vouches() {
+        if host.suspect && whole && host.disk.vouches() && !host.disk.is_damaged() {
             self.hosts[server].suspect = false;
         }
         Ok(())
@@ -417,6 +429,11 @@ impl World {
                 self.schedule(after, Event::Restart { server });
             }
             Notice::ListenProposals(true)
+                if self.rivals.is_some_and(|first| first != server) && self.active =>
+            {
+                return self.second_rival(server);
+            }
+            Notice::ListenProposals(true)
                 if self.active && self.plan.faults.contains(&Fault::RemovePeer) =>
             {
                 // An impatient operator.
@@ -425,6 +442,10 @@ impl World {
                 if self.rng.chance(250) {
                     return self.inject(fault);
                 }
+            }
+            Notice::SnapshotNeeded => {
+                let after = self.rng.range(MS, 200 * MS);
+                self.schedule(after, Event::Snapshot { server });
             }
             Notice::Removed => {
                 // The layer above deletes the group here, sooner or later.
@@ -440,7 +461,10 @@ impl World {
         // Unless somebody took it back meanwhile.
         let id = self.ids[server];
         let mut nodes = self.hosts.iter().filter_map(Host::node);
-        if self.hosts[server].created && nodes.all(|node| !node.peers().contains(&id)) {
+        if self.hosts[server].created
+            && !self.assigned.1.contains(&id)
+            && nodes.all(|node| !node.peers().contains(&id))
+        {
             self.retire(server);
         }
     }
@@ -452,7 +476,7 @@ impl World {
         let snapshot_max = self.hosts[server].disk.snapshot_max;
         let host = &mut self.hosts[server];
         let incarnation = host.incarnation;
-        *host = Host::new(id, Disk::new(sum, Bytes::new()));
+        *host = Host::new(id, Disk::new(sum, Bytes::new()), Bytes::new());
         host.incarnation = incarnation + 1;
         host.clock.1 = self.now;
         host.disk.snapshot_max = snapshot_max;
@@ -488,113 +512,6 @@ impl World {
             process.tick_at = u64::MAX;
         }
         self.input(server, raft::Node::tick)
-    }
-
-    // --- network ---
-
-    fn send(&mut self, from: usize, send: &Send) {
-        match send.dest {
-            Dest::Vote => self.publish(from, None, Channel::Vote, send),
-            Dest::Append => self.publish(from, None, Channel::Append, send),
-            Dest::Proposal => self.publish(from, None, Channel::Proposal, send),
-            Dest::RemovePeer => self.publish(from, None, Channel::RemovePeer, send),
-            Dest::Reply(subject) => {
-                if let Some((to, channel)) = self.listener(subject.as_bytes()) {
-                    self.publish(from, Some(to), channel, send);
-                }
-            }
-        }
-    }
-
-    /// Who listens to a reply subject at the moment.
-    fn listener(&self, subject: &[u8]) -> Option<(usize, Channel)> {
-        let (answers, token) = match subject {
-            [b'$', b'N', b'R', b'G', b'.', b'R', b'.', token @ ..] => (true, token),
-            [b'$', b'N', b'R', b'G', b'.', b'C', b'R', b'.', token @ ..] => (false, token),
-            _ => return None,
-        };
-        let inbox = Inbox(token.try_into().ok()?);
-        for (server, host) in self.hosts.iter().enumerate() {
-            let Some(process) = &host.process else { continue };
-            if answers && process.node.append_inbox() == inbox {
-                return Some((server, Channel::AppendReply));
-            }
-            if answers && process.node.vote_inbox() == inbox {
-                return Some((server, Channel::VoteReply));
-            }
-            if !answers && process.catchup == Some(inbox) {
-                return Some((server, Channel::Catchup(inbox)));
-            }
-        }
-        None
-    }
-
-    pub(crate) fn publish(
-        &mut self,
-        from: usize,
-        to: Option<usize>,
-        channel: Channel,
-        send: &Send,
-    ) {
-        let (first, last) = to.map_or((0, self.hosts.len()), |to| (to, to + 1));
-        for to in first..last {
-            if to == from || self.net.is_cut(from, to) || self.hosts[to].process.is_none() {
-                continue;
-            }
-            let delays = self.net.transmit(from, to, self.now, &self.plan, &mut self.rng);
-            for delay in delays.into_iter().flatten() {
-                let message = Message {
-                    from,
-                    to,
-                    incarnation: self.hosts[to].incarnation,
-                    channel,
-                    payload: send.payload.clone(),
-                    reply: send.reply,
-                };
-                if self.old.len() < REMEMBERED {
-                    self.old.push(message.clone());
-                } else if self.rng.chance(50) {
-                    let at = self.rng.below(REMEMBERED as u64) as usize;
-                    self.old[at] = message.clone();
-                }
-                self.schedule(delay, Event::Deliver { message });
-            }
-        }
-    }
-
-    fn deliver(&mut self, message: Message) -> Checked {
-        let (from, to, channel) = (message.from, message.to, message.channel);
-        let host = &self.hosts[to];
-        if self.net.is_cut(from, to) {
-            return Ok(());
-        }
-        if host.paused_until > self.now {
-            let wait = host.paused_until - self.now;
-            self.schedule(wait, Event::Deliver { message });
-            return Ok(());
-        }
-        let Some(process) = &host.process else { return Ok(()) };
-        // Inboxes are of one incarnation.
-        let listens = match channel {
-            Channel::Catchup(inbox) => process.catchup == Some(inbox),
-            Channel::Proposal | Channel::RemovePeer => process.node.role() == Role::Leader,
-            // A subscription receives nothing that was published before it was made.
-            Channel::Append => host.incarnation == message.incarnation,
-            _ => true,
-        };
-        if !listens {
-            return Ok(());
-        }
-        let Message { payload, reply, .. } = message;
-        self.digest = self.digest.wrapping_add((to as u64) << 8 | payload.len() as u64);
-        if self.trace.is_some() {
-            let text = describe(channel, &payload);
-            self.note(|| format!("deliver {from}>{to} {text}"));
-        }
-        self.input(to, |node, now, out| {
-            // A refused message changed nothing, which is all there is to say.
-            let _ = node.handle_message(channel, &payload, reply, now, out);
-        })
     }
 
     // --- disk ---
@@ -657,135 +574,6 @@ impl World {
                 })
             }
         }
-    }
-
-    // --- the layer above ---
-
-    fn apply(&mut self, server: usize, applies: Vec<Apply>) -> Checked {
-        let host = &mut self.hosts[server];
-        let Some(process) = &mut host.process else { return Ok(()) };
-        if applies.is_empty() {
-            return Ok(());
-        }
-        process.backlog.extend(applies);
-        if host.apply_delay == 0 {
-            return self.drain_applies(server, usize::MAX);
-        }
-        if !process.applying {
-            process.applying = true;
-            let (after, incarnation) = (host.apply_delay, host.incarnation);
-            self.schedule(after, Event::ApplyDone { server, incarnation });
-        }
-        Ok(())
-    }
-
-    fn apply_done(&mut self, server: usize, incarnation: u32) -> Checked {
-        let host = &mut self.hosts[server];
-        let delay = host.apply_delay;
-        let Some(process) = &mut host.process else { return Ok(()) };
-        if host.incarnation != incarnation {
-            return Ok(());
-        }
-        process.applying = false;
-        let count = if delay == 0 { usize::MAX } else { 2 };
-        self.drain_applies(server, count)?;
-        if let Some(process) = &mut self.hosts[server].process
-            && !process.backlog.is_empty()
-            && !process.applying
-        {
-            process.applying = true;
-            self.schedule(delay, Event::ApplyDone { server, incarnation });
-        }
-        Ok(())
-    }
-
-    pub(crate) fn drain_applies(&mut self, server: usize, count: usize) -> Checked {
-        for _ in 0..count {
-            let Some(process) = &mut self.hosts[server].process else { return Ok(()) };
-            let Some(apply) = process.backlog.pop_front() else { break };
-            let waiting = &mut process.waiting;
-            let mut completed: Option<LogIndex> = None;
-            let mut floor = LogIndex(0);
-            let applied = process.register.apply(&apply, |id, _| {
-                if let Some(at) = waiting.iter().position(|(w, _)| *w == id) {
-                    floor = floor.max(waiting.swap_remove(at).1);
-                    completed = Some(LogIndex(0));
-                }
-            });
-            let state = process.register.state();
-            match applied {
-                Applied::Entry(index) => {
-                    self.check.applied(server, index, state)?;
-                    if completed.is_some() {
-                        self.check.completed(index, floor)?;
-                    }
-                    self.digest = self.digest.wrapping_add(state);
-                    self.input(server, |node, now, out| {
-                        node.processed(index, index, now, out);
-                    })?;
-                }
-                Applied::Hole(expected, found) => {
-                    let detail = format!("server {server} expected {expected}, got {found}");
-                    return broken("applied without holes", detail);
-                }
-                Applied::Nothing => {}
-            }
-        }
-        Ok(())
-    }
-
-    fn client_operation(&mut self) -> Checked {
-        if self.active {
-            let after = self.rng.around(self.plan.op_every);
-            self.schedule(after, Event::Client);
-        }
-        let server = self.rng.below(self.hosts.len() as u64) as usize;
-        let leading = self.hosts[server].node().is_some_and(raft::Node::is_leading);
-        if !leading && self.rng.chance(950) {
-            // Ask whoever leads, if anybody does.
-            let leader = (0..self.hosts.len())
-                .find(|&s| self.hosts[s].node().is_some_and(raft::Node::is_leading));
-            return leader.map_or(Ok(()), |leader| self.propose(leader));
-        }
-        if leading {
-            return self.propose(server);
-        }
-        // Forwarded: at least once, nobody waits for it.
-        let (id, op) = self.new_operation();
-        let send =
-            Send { dest: Dest::Proposal, reply: ReplySubject::NONE, payload: encode(id, op) };
-        if self.hosts[server].process.is_some() {
-            self.send(server, &send);
-        }
-        Ok(())
-    }
-
-    fn new_operation(&mut self) -> (u64, Op) {
-        self.next_op += 1;
-        let value = self.rng.below(5);
-        let op = match self.rng.below(3) {
-            0 => Op::Write(value),
-            1 => Op::Swap(value, self.next_op),
-            _ => Op::Read,
-        };
-        (self.next_op, op)
-    }
-
-    /// A client proposes a few operations at a server.
-    pub fn propose(&mut self, server: usize) -> Checked {
-        if self.hosts[server].paused_until > self.now {
-            return Ok(());
-        }
-        let burst = if self.rng.chance(100) { self.rng.range(2, 30) } else { 1 };
-        for _ in 0..burst {
-            let (id, op) = self.new_operation();
-            let floor = self.check.completed;
-            let Some(process) = &mut self.hosts[server].process else { return Ok(()) };
-            if process.node.propose(encode(id, op)).is_ok() {
-                process.waiting.push((id, floor));
-            }
-        }
-        self.input(server, raft::Node::poll)
     }
 
     /// A server's violation as an error, for scenarios.

@@ -27,21 +27,35 @@ impl<M: Mutation> Node<M> {
         }
         self.persist_peers(out);
         let id = self.config.id;
-        if done.contains(&Change::Remove(id)) && !self.members.contains(id) {
+        self.leaving |= done.contains(&Change::Remove(id)) && !self.is_newcomer();
+        self.leaving &= !self.belongs();
+        if self.leaving && self.role == Role::Leader {
             self.leave_group(now, out);
         } else if self.role == Role::Leader {
             self.refresh_progress();
         }
     }
 
-    /// Our own removal is committed.
+    /// Compat(RAFT-015): tell the followers that our own removal is committed, hand over, stop.
     fn leave_group(&mut self, now: Mono, out: &mut Effects) {
-        if self.role == Role::Leader {
-            // Compat(RAFT-015): tell the followers, hand over, then stop.
-            self.send_heartbeat(now, out);
-            self.step_down(None, now, out);
+        self.send_heartbeat(now, out);
+        self.step_down(None, now, out);
+        self.tell_removal(out);
+    }
+
+    /// Says once that we are no member any more. Old entries that bring us up to date may remove us
+    /// before later ones add us again, so a follower waits for a live one that follows its log; what
+    /// a newcomer reads there of an earlier membership is no news.
+    pub(super) fn tell_removal(&mut self, out: &mut Effects) {
+        if self.leaving && !self.belongs() {
+            self.leaving = false;
+            out.notices.push(Notice::Removed);
         }
-        out.notices.push(Notice::Removed);
+    }
+
+    /// Whether this node is a member, as far as it knows, or may be.
+    pub(super) fn belongs(&self) -> bool {
+        self.members.contains(self.config.id) || self.members.is_partial()
     }
 
     /// The layer above has processed everything up to `processed`, and applied it up to `applied`
@@ -158,9 +172,9 @@ impl<M: Mutation> Node<M> {
         self.settle(now, out);
     }
 
-    /// A record we need ourselves is damaged: forget it and what follows, vouch for nothing, and
+    /// A record that is needed, by us or by a peer, is damaged: forget it and what follows, vouch for nothing, and
     /// let the leader send it again.
-    fn lose_log_from(&mut self, index: LogIndex, now: Mono, out: &mut Effects) {
+    pub(super) fn lose_log_from(&mut self, index: LogIndex, now: Mono, out: &mut Effects) {
         if self.role == Role::Leader || self.role == Role::Candidate {
             self.become_follower(None, now, out);
         }

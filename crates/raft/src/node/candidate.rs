@@ -60,7 +60,7 @@ impl<M: Mutation> Node<M> {
             || quarantine.is_some_and(|q| q.term_unknown() || (self.changed && q.told.is_none()))
         {
             self.elect_at = self.election_timeout(now);
-        } else if self.observer {
+        } else if self.is_observer() {
             self.elect_at = now + self.config.timing.observer;
         } else if self.catchup.as_ref().is_some_and(|c| !c.done) {
             // Do not campaign while being caught up, but do not wait for ever either.
@@ -71,12 +71,13 @@ impl<M: Mutation> Node<M> {
         } else if self.paused || self.processed < self.commit {
             // A leader must first have applied what is committed.
             self.elect_at = now + self.config.timing.election_min / 4;
-        } else if !self.members.contains(self.config.id)
-            && !self.members.is_partial()
+        } else if !self.belongs()
+            && !self.needed
             && self.members.pending_change().is_none_or(|(_, peer)| peer != self.config.id)
         {
             // Not a member: nobody should follow us. But while our removal is not committed, only we
-            // may hold it, and nobody with a shorter log can win: we campaign without our own vote.
+            // may hold it, and nobody with a shorter log can win; and a member that was refused for
+            // its shorter log may never win without us. Then we campaign, without our own vote.
             self.elect_at = self.election_timeout(now);
         } else {
             self.become_candidate(now, out);
@@ -119,7 +120,7 @@ impl<M: Mutation> Node<M> {
     pub(super) fn count_self_vote(&mut self, term: Term) {
         if self.role == Role::Candidate && term == self.term {
             let unsure = self.log_is_unsure();
-            if self.members.contains(self.config.id) || self.members.is_partial() {
+            if self.belongs() {
                 self.candidacy.count(self.config.id, unsure);
             }
         }
@@ -214,7 +215,9 @@ impl<M: Mutation> Node<M> {
             unsure: (empty && !self.planted(Bug::EmptyVoteCounts))
                 || (self.quarantine.is_some() && !self.planted(Bug::IgnoreQuarantine)),
         };
-        if request.term < self.term {
+        // A question about our term, not a campaign: it must not even defer ours.
+        let question = request.term == Term(0);
+        if request.term < self.term || question {
             out.send.push(Self::answer(reply, &response.encode()));
             return;
         }
@@ -248,8 +251,9 @@ impl<M: Mutation> Node<M> {
             }
             response.granted = true;
             self.elect_at = self.election_timeout(now);
-        } else if self.vote.is_none() && self.role == Role::Follower && !self.observer {
+        } else if self.vote.is_none() && self.role == Role::Follower && !self.is_observer() {
             // We would make a better leader: do not wait for the whole timeout.
+            self.needed |= !reaches && self.quarantine.is_none();
             self.elect_at = self.campaign_timeout(now);
         }
         response.term = self.term;

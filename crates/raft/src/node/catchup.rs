@@ -49,9 +49,8 @@ impl<M: Mutation> Node<M> {
             // A longer log than ours is not committed beyond ours; the peer finds out by matching.
             return;
         }
-        if !self.members.contains(peer) {
-            self.welcome(peer);
-        }
+        self.welcome(peer);
+        self.admit(peer);
         let deadline = now + self.config.timing.catchup_stall;
         let Some(progress) = self.leading.as_mut().and_then(|l| l.find(peer)) else { return };
         progress.catchup = Some(Outgoing {
@@ -160,7 +159,13 @@ impl<M: Mutation> Node<M> {
     ) {
         let Some(peer) = self.reader_of(id) else { return };
         let Some(entries) = entries.filter(|entries| !entries.is_empty()) else {
-            self.give_up_serving(now, out);
+            match self.outgoing(peer).map(|catchup| catchup.next) {
+                // A snapshot has replaced it meanwhile.
+                Some(next) if next <= self.log.base().index => self.pump(peer, out),
+                // Nobody may ever have it from us, and no snapshot can stand in for it.
+                Some(next) if next > self.emitted => self.lose_log_from(next, now, out),
+                Some(_) | None => self.give_up_serving(now, out),
+            }
             return;
         };
         let (base, window, term) = (self.log.base(), self.config.limits.catchup_window, self.term);

@@ -140,6 +140,7 @@ impl<M: Mutation> Node<M> {
             out.notices.push(Notice::Following(self.leader));
         }
         self.leader_contact = Some(now);
+        self.needed = false;
         if !self.transfer_target {
             self.elect_at = self.election_timeout(now);
         }
@@ -217,6 +218,7 @@ impl<M: Mutation> Node<M> {
             self.advance_commit(commit.min(end.index), now, out);
         }
         if inbox.is_none() {
+            self.tell_removal(out);
             self.note_level(end, out);
             self.respond(end, true, ReplySubject::NONE, reply, out);
         }
@@ -242,7 +244,7 @@ impl<M: Mutation> Node<M> {
         self.initializing = false;
         if self.scale_up {
             self.scale_up = false;
-            self.set_observer(false, now);
+            self.elect_at = self.election_timeout(now);
         }
     }
 
@@ -390,6 +392,8 @@ impl<M: Mutation> Node<M> {
             self.note_catchup_progress(position.index, true, now, out);
             return;
         }
+        // What both the old log and the new one hold.
+        self.guard_no_more_than(self.log.base(), out);
         self.persist(
             Write::SaveSnapshot(Snapshot {
                 position,
@@ -405,7 +409,9 @@ impl<M: Mutation> Node<M> {
             self.changed = true;
             self.persist_vote(out);
         }
+        let belonged = self.members.committed().peers.contains(&self.config.id);
         self.members.restore(peers, now);
+        self.leaving |= belonged && !self.belongs() && !self.is_newcomer();
         self.persist_peers(out);
         self.commit = position.index;
         self.reset_initializing(now);

@@ -19,6 +19,7 @@ use stdx::time::Mono;
 use super::catchup::Outgoing;
 use super::{Held, Node, Role};
 use crate::codec::append::{AppendEntry, AppendResponse, Entries, Entry, EntryKind};
+use crate::codec::peers::PeerList;
 use crate::codec::subject::ReplySubject;
 use crate::effects::{Dest, Effects, Notice, Send, Write};
 use crate::id::{LogIndex, PeerId, Position, Term};
@@ -45,6 +46,13 @@ pub enum ProposeError {
     /// The peer is already a member.
     #[error("the peer is already in the group")]
     PeerExists,
+    /// A declared size counts servers nobody has named yet: an answer of theirs could not be told
+    /// from one of the removed server's, because no message and no file lists who was removed.
+    #[error("not every peer of the declared cluster size is known; retry when each has connected")]
+    Undiscovered,
+    /// Without it the others might not be able to elect a leader.
+    #[error("too few of the remaining peers have caught up; retry when they follow the leader")]
+    TooFewLevel,
     /// The last member stays.
     #[error("the last peer cannot be removed; delete the group")]
     LastPeer,
@@ -70,6 +78,8 @@ pub(super) struct Leading {
     own_acked: LogIndex,
     proposals: VecDeque<Entry>,
     change_queued: bool,
+    /// Who is to be added once it follows.
+    invited: PeerList,
     overrun: bool,
     last_sent: Mono,
     quorum_check_at: Mono,
@@ -127,6 +137,7 @@ impl<M: Mutation> Node<M> {
             own_acked: LogIndex(0),
             proposals: VecDeque::new(),
             change_queued: false,
+            invited: PeerList::new(),
             overrun: false,
             last_sent: now,
             quorum_check_at: now + timing.lost_quorum,
@@ -135,7 +146,13 @@ impl<M: Mutation> Node<M> {
         }));
         out.notices.push(Notice::ListenProposals(true));
         // Compat(RAFT-006): the peer set is the new leader's no-op; serving waits for its commit.
-        let state = Bytes::from(self.members.effective().encode());
+        // In a group still being discovered, nobody but the leader can name the leader.
+        let mut state = self.members.effective();
+        if self.members.is_partial() && !state.peers.contains(&self.config.id) {
+            state.peers.push(self.config.id);
+            state.peers.sort_unstable();
+        }
+        let state = Bytes::from(state.encode());
         let mut entries = Entries::new();
         entries.push(Entry::new(EntryKind::PeerState, state));
         self.append_entries(entries, now, out);
@@ -176,17 +193,38 @@ impl<M: Mutation> Node<M> {
         Ok(())
     }
 
-    /// Proposes a new member.
+    /// Invites a server to become a member: its replica must exist, is caught up if it is behind, and
+    /// is added once it follows this leader. A leader that loses its office forgets its invitations.
     pub fn propose_add_peer(&mut self, peer: PeerId) -> Result<(), ProposeError> {
         self.may_change(self.members.is_partial())?;
         if self.members.contains(peer) {
             return Err(ProposeError::PeerExists);
         }
-        // Newcomers cannot vouch for each other: one must be level before the next is added.
-        if !self.members.is_partial() && !self.newest_is_level() {
-            return Err(ProposeError::ChangeInProgress);
+        if self.is_fit_to_join(peer) {
+            return self.enqueue_change(EntryKind::AddPeer, peer);
         }
-        self.enqueue_change(EntryKind::AddPeer, peer)
+        let guests = self.config.limits.guests;
+        let Some(leading) = &mut self.leading else { return Err(ProposeError::NotLeader) };
+        if leading.invited.len() >= guests {
+            return Err(ProposeError::QueueFull);
+        }
+        if !leading.invited.contains(&peer) {
+            leading.invited.push(peer);
+        }
+        Ok(())
+    }
+
+    /// Naming a seat that is counted already moves no quorum. Otherwise the peer must have followed
+    /// this leader in its term: who has not may hold nothing, or not trust what it holds, and a group
+    /// that counts on it may never elect a leader again.
+    fn is_fit_to_join(&self, peer: PeerId) -> bool {
+        if self.members.is_partial() || self.planted(Bug::AddAtOnce) {
+            return self.members.is_partial() || self.newest_is_level();
+        }
+        self.leading.as_ref().is_some_and(|leading| {
+            let known = leading.progress.iter().find(|p| p.peer == peer);
+            known.is_some_and(|p| p.matched >= leading.noop)
+        })
     }
 
     /// Proposes that a member leaves.
@@ -195,10 +233,30 @@ impl<M: Mutation> Node<M> {
         if !self.members.contains(peer) {
             return Err(ProposeError::PeerNotFound);
         }
+        if self.members.is_partial() {
+            return Err(ProposeError::Undiscovered);
+        }
         if self.members.peers().len() <= 1 {
             return Err(ProposeError::LastPeer);
         }
+        if !self.remaining_are_level(peer) && !self.planted(Bug::ChangeBeforeNoop) {
+            return Err(ProposeError::TooFewLevel);
+        }
         self.enqueue_change(EntryKind::RemovePeer, peer)
+    }
+
+    /// Whether a quorum of the group without `peer` has lately followed this leader in its term. Who
+    /// has not may hold nothing it can vouch for, and a smaller group depends on it more.
+    fn remaining_are_level(&self, peer: PeerId) -> bool {
+        let Some(leading) = &self.leading else { return false };
+        let window = self.config.timing.lost_quorum;
+        let level = |p: &&Progress| {
+            let lately = p.contact.is_some_and(|at| leading.last_sent.since(at) < window);
+            p.peer != peer && self.members.contains(p.peer) && p.acked >= leading.noop && lately
+        };
+        let own = usize::from(peer != self.config.id && self.members.contains(self.config.id));
+        let others = leading.progress.iter().filter(level).count();
+        others + own > (self.members.peers().len() - 1) / 2
     }
 
     fn newest_is_level(&self) -> bool {
@@ -211,6 +269,7 @@ impl<M: Mutation> Node<M> {
         self.enqueue(Entry::new(kind, Bytes::copy_from_slice(&peer.0)))?;
         if let Some(leading) = &mut self.leading {
             leading.change_queued = true;
+            leading.invited.retain(|invited| *invited != peer);
         }
         Ok(())
     }
@@ -308,7 +367,7 @@ impl<M: Mutation> Node<M> {
             .progress
             .iter()
             .filter(|p| self.counts(p.peer) && p.contact.is_some_and(|at| now.since(at) < window));
-        let own = usize::from(self.members.contains(self.config.id));
+        let own = usize::from(self.belongs());
         heard.count() + own < self.members.quorum()
     }
 
@@ -320,6 +379,11 @@ impl<M: Mutation> Node<M> {
     }
 
     pub(super) fn settle_leader(&mut self, now: Mono, out: &mut Effects) {
+        if self.announced && !self.belongs() && self.members.pending_change().is_none() {
+            // Only we could lead, but we are no member: our log is committed now, let one take over.
+            self.step_down(None, now, out);
+            return;
+        }
         if self.leading.as_ref().is_some_and(|l| l.overrun) {
             self.overruns += 1;
             self.become_follower(None, now, out);
@@ -410,7 +474,7 @@ impl<M: Mutation> Node<M> {
         }
         let Some(leading) = &self.leading else { return };
         let mut copies: SmallVec<[LogIndex; 8]> = SmallVec::new();
-        if self.members.contains(self.config.id) {
+        if self.belongs() {
             copies.push(leading.own_acked);
         }
         let counted = leading.progress.iter().filter(|p| self.counts(p.peer));
@@ -443,7 +507,9 @@ impl<M: Mutation> Node<M> {
             return;
         }
         let rejoin = self.config.timing.removed_rejoin;
+        let invited = self.leading.as_ref().is_some_and(|l| l.invited.contains(&peer));
         if self.members.removed_at(peer).is_some_and(|at| now.since(at) < rejoin)
+            && !invited
             && !self.planted(Bug::CountRemovedPeer)
         {
             // Compat(RAFT-016): who was removed is not listened to for a while.
@@ -468,28 +534,33 @@ impl<M: Mutation> Node<M> {
             return;
         }
         let own_term = position.term == self.term || self.planted(Bug::CommitOldTerm);
-        if !self.members.contains(peer) {
-            self.welcome(peer);
-        }
+        // What a newcomer stored before it belonged may be gone: it was nobody's to rely on.
+        let since_added = match self.members.added_at(peer) {
+            Some(at) => position.index >= at,
+            None => self.counts(peer),
+        };
+        self.welcome(peer);
         let Some(progress) = self.leading.as_mut().and_then(|l| l.find(peer)) else { return };
         progress.matched = progress.matched.max(position.index);
-        if own_term && position.index > progress.acked {
+        if own_term && since_added && position.index > progress.acked {
             progress.acked = position.index;
             if let Some(leading) = &mut self.leading {
                 leading.counted = true;
             }
         }
+        self.admit(peer);
         self.catchup_progress(peer, position.index, now, out);
     }
 
-    /// Compat(RAFT-016): an unknown server that follows us becomes a member.
+    /// Keeps books for an unknown server that answers us, if there is room.
     pub(super) fn welcome(&mut self, peer: PeerId) {
         let guests = self.config.limits.guests;
         let members = &self.members;
         let Some(leading) = &mut self.leading else { return };
-        let known = leading.find(peer).is_some();
-        let strangers = leading.progress.iter().filter(|p| !members.contains(p.peer)).count();
-        if !known && strangers < guests {
+        if members.contains(peer) || leading.find(peer).is_some() {
+            return;
+        }
+        if leading.progress.iter().filter(|p| !members.contains(p.peer)).count() < guests {
             leading.progress.push(Progress {
                 peer,
                 acked: LogIndex(0),
@@ -498,7 +569,14 @@ impl<M: Mutation> Node<M> {
                 catchup: None,
             });
         }
-        // Refused while another change is under way; the peer's next answer asks again.
-        let _ = self.propose_add_peer(peer);
+    }
+
+    /// Compat(RAFT-016): an unknown server that follows us becomes a member. While another change is
+    /// under way nothing happens; the peer's next answer asks again.
+    pub(super) fn admit(&mut self, peer: PeerId) {
+        let open = self.may_change(self.members.is_partial()).is_ok();
+        if open && !self.members.contains(peer) && self.is_fit_to_join(peer) {
+            let _ = self.enqueue_change(EntryKind::AddPeer, peer);
+        }
     }
 }

@@ -111,6 +111,10 @@ pub struct Node<M: Mutation = Sound> {
     log: Log,
     /// A position known to be durable; the log may be durable beyond it.
     stored: Position,
+    /// What `tav.sum` says the log reaches, once what is under way is written.
+    guarded: Position,
+    /// Our removal is committed, and nobody was told yet.
+    leaving: bool,
     members: Membership,
     commit: LogIndex,
     emitted: LogIndex,
@@ -139,6 +143,8 @@ pub struct Node<M: Mutation = Sound> {
     quarantine: Option<Quarantine>,
     opinion: Option<quarantine::Opinion>,
     transfer_target: bool,
+    /// A candidate was refused because our log reaches further: perhaps only we can lead.
+    needed: bool,
     announced: bool,
 
     elect_at: Mono,
@@ -205,6 +211,11 @@ impl<M: Mutation> Node<M> {
     /// The effective peers, sorted.
     pub fn peers(&self) -> &[PeerId] {
         self.members.peers()
+    }
+
+    /// The peers by what is committed, sorted.
+    pub fn committed_peers(&self) -> &[PeerId] {
+        &self.members.committed().peers
     }
 
     /// The size quorums are counted against.
@@ -304,9 +315,9 @@ impl<M: Mutation> Node<M> {
         self.observer = observer;
     }
 
-    /// Whether this node never campaigns.
+    /// Whether this node does not campaign: an observer, or new in a grown group and still empty.
     pub fn is_observer(&self) -> bool {
-        self.observer
+        self.observer || self.scale_up
     }
 
     /// Declares the expected cluster size before the group ever had a leader; at least 2.
@@ -367,7 +378,17 @@ impl<M: Mutation> Node<M> {
             joining: self.quarantine.as_ref().is_some_and(|q| q.joining || q.told.is_some()),
             changed: self.changed,
         };
+        self.guarded = self.stored;
         self.persist(Write::TermVote(guard), out);
+    }
+
+    /// The log is about to end at `last`. `tav.sum` must not remember more than that, or a crash
+    /// right after the cut would look like lost entries.
+    fn guard_no_more_than(&mut self, last: Position, out: &mut Effects) {
+        self.stored = self.stored.min(last);
+        if self.guarded > last {
+            self.persist_vote(out);
+        }
     }
 
     /// Sends now if everything written so far is durable, else when it is.
@@ -483,9 +504,7 @@ impl<M: Mutation> Node<M> {
         }
         self.commit = self.commit.min(index);
         self.log.truncate(index);
-        if self.stored.index > index {
-            self.stored = self.log.last();
-        }
+        self.guard_no_more_than(self.log.last(), out);
         if !self.planted(Bug::KeepTruncatedChange) {
             self.members.truncate(index);
         }

@@ -105,22 +105,26 @@ impl<M: Mutation> Node<M> {
     pub(super) fn collect_term(&mut self, response: VoteResponse, out: &mut Effects) -> bool {
         let id = self.config.id;
         let told = self.quarantine.as_ref().and_then(|q| q.told.clone());
-        let complete = told.is_some() || !self.members.is_partial();
+        // Seats without a name may all be asking, and nobody names who only asks: count answers.
+        let unnamed = told.is_none() && self.members.is_partial();
+        let seats = self.members.cluster_size();
         let mut others = told.unwrap_or_else(|| self.other_peers());
         others.retain(|peer| *peer != id);
         let Some(quarantine) = self.quarantine.as_mut().filter(|q| q.term_unknown()) else {
             return false;
         };
-        if !others.contains(&response.peer) {
+        let room = unnamed && response.peer != id && quarantine.answered.len() < seats;
+        if !others.contains(&response.peer) && !room {
             return true;
         }
         quarantine.term = quarantine.term.max(response.term);
         if !quarantine.answered.contains(&response.peer) {
             quarantine.answered.push(response.peer);
         }
-        let heard = others.iter().filter(|&peer| quarantine.answered.contains(peer)).count();
-        let enough = if quarantine.vote_lost { others.len() } else { others.len() / 2 + 1 };
-        if complete && heard >= enough {
+        let heard = quarantine.answered.iter().filter(|&peer| unnamed || others.contains(peer));
+        let all = if unnamed { seats.saturating_sub(1) } else { others.len() };
+        let enough = if quarantine.vote_lost { all } else { all / 2 + 1 };
+        if heard.count() >= enough {
             self.all_terms_known(out);
         }
         true
@@ -146,6 +150,11 @@ impl<M: Mutation> Node<M> {
             quarantine.told = Some(peers.peers.clone());
             self.persist(Write::Peers(peers.clone()), out);
         }
+    }
+
+    /// Whether this node joined and has not been level yet.
+    pub(super) fn is_newcomer(&self) -> bool {
+        self.quarantine.as_ref().is_some_and(|q| q.told.is_some())
     }
 
     /// Passes a vote request on to the members this newcomer was told of.

@@ -12,7 +12,7 @@ use stdx::time::Mono;
 
 use super::{Node, Quarantine, Role};
 use crate::checksum::Checksum;
-use crate::codec::append::AppendEntry;
+use crate::codec::append::{AppendEntry, EntryKind};
 use crate::codec::peers::{PeerList, PeerState};
 use crate::codec::snapshot::Snapshot;
 use crate::codec::subject::Inbox;
@@ -32,7 +32,9 @@ pub struct Found {
     pub term_vote: Option<Bytes>,
     /// `tav.sum`.
     pub vote_guard: Option<Bytes>,
-    /// `peers.idx`.
+    /// `peers.idx`, which has no checksum: it counts only where neither a snapshot nor the first
+    /// log record knows better. For an empty log, and for every replica that is `joining`, pass what
+    /// the layer above knows instead.
     pub peers: Option<Bytes>,
     /// The newest file in `snapshots`, by name.
     pub snapshot: Option<Bytes>,
@@ -45,8 +47,8 @@ pub struct Found {
 /// Why a node cannot start at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RecoverError {
-    /// Neither a snapshot nor `peers.idx` tells who belongs to the group.
-    #[error("peers.idx is missing or damaged and no snapshot replaces it; write the group's peers")]
+    /// Neither a snapshot nor the log nor `peers.idx` tells who belongs to the group.
+    #[error("peers.idx is missing or damaged and the log is empty; write the group's peers")]
     PeersLost,
 }
 
@@ -72,6 +74,7 @@ pub struct Recovery<M: Mutation> {
     log_lost: bool,
     log: Log,
     members: Membership,
+    peers_known: bool,
     commit: LogIndex,
     snapshot: Option<Snapshot>,
     drop_log: bool,
@@ -86,12 +89,7 @@ pub struct Recovery<M: Mutation> {
 
 impl<M: Mutation> Recovery<M> {
     /// Reads the small files.
-    pub fn new(
-        config: Config,
-        mutation: M,
-        sum: &Checksum,
-        found: &Found,
-    ) -> Result<Self, RecoverError> {
+    pub fn new(config: Config, mutation: M, sum: &Checksum, found: &Found) -> Self {
         let mut log_lost = found.log_lost;
         let (mut drop_log, mut bad_snapshot) = (false, false);
         let mut snapshot = None;
@@ -115,7 +113,8 @@ impl<M: Mutation> Recovery<M> {
         let new = config.recovering && config.changed || config.joining;
         let unknown = unread || guard.is_none() && new;
         let changed = unknown || guard.is_some_and(|g| g.changed);
-        Ok(Self {
+        let peers_known = peers.is_some();
+        Self {
             config,
             mutation,
             voted,
@@ -123,7 +122,8 @@ impl<M: Mutation> Recovery<M> {
             vote_lost,
             log_lost,
             log: Log::after(base),
-            members: Membership::new(peers.ok_or(RecoverError::PeersLost)?),
+            members: Membership::new(peers.unwrap_or_default()),
+            peers_known,
             commit: base.index,
             snapshot,
             drop_log,
@@ -132,7 +132,7 @@ impl<M: Mutation> Recovery<M> {
             changed,
             told,
             rewrite_vote,
-        })
+        }
     }
 
     /// Offers the next log record, in order; it must be as durable as the log is configured to be,
@@ -160,6 +160,14 @@ impl<M: Mutation> Recovery<M> {
         if entry.prev != last || !entry.stores() {
             return self.stop_at_damage();
         }
+        if index == LogIndex(1)
+            && let Some(first) = first_peers(&entry)
+        {
+            // Records are checked, the file is not: the first leader's peers are where all later
+            // changes start from.
+            self.members = Membership::new(first);
+            self.peers_known = true;
+        }
         self.commit = self.commit.max(entry.commit);
         self.changed |= self.members.store(index, &entry);
         self.log.push(entry, record.clone(), self.config.limits.cached_entries);
@@ -173,7 +181,10 @@ impl<M: Mutation> Recovery<M> {
     }
 
     /// Builds the node; `out` receives repairs and whatever is already known to be committed.
-    pub fn finish(mut self, now: Mono, out: &mut Effects) -> Node<M> {
+    pub fn finish(mut self, now: Mono, out: &mut Effects) -> Result<Node<M>, RecoverError> {
+        if !self.peers_known {
+            return Err(RecoverError::PeersLost);
+        }
         self.commit = self.commit.min(self.log.last().index);
         let quarantine = self.judge();
         let drop_snapshot = self.bad_snapshot;
@@ -196,7 +207,7 @@ impl<M: Mutation> Recovery<M> {
         }
         node.members.commit(node.commit, now);
         node.emit_applies(out);
-        node
+        Ok(node)
     }
 
     /// Settles on a term and decides what this node can vouch for.
@@ -267,6 +278,8 @@ impl<M: Mutation> Recovery<M> {
             had_leader: false,
             leader_contact: None,
             stored: self.log.last(),
+            guarded: self.guard.map_or(Position::ZERO, |guard| guard.log),
+            leaving: false,
             log: self.log,
             members: self.members,
             commit: self.commit,
@@ -285,13 +298,14 @@ impl<M: Mutation> Recovery<M> {
             durable: Ticket(0),
             held: VecDeque::new(),
             next_read: 0,
-            observer: self.config.observer || scale_up,
+            observer: self.config.observer,
             changed: self.changed,
             initializing,
             scale_up,
             quarantine,
             opinion: None,
             transfer_target: false,
+            needed: false,
             announced: false,
             elect_at,
             quorum_lost_at: now,
@@ -304,6 +318,12 @@ impl<M: Mutation> Recovery<M> {
             mutation: self.mutation,
         }
     }
+}
+
+/// The peer set a first record starts with.
+fn first_peers(entry: &AppendEntry) -> Option<PeerState> {
+    let set = entry.entries.iter().find(|item| item.kind == EntryKind::PeerState)?;
+    PeerState::decode(&set.data).ok()
 }
 
 /// How far a vote file may run ahead of its checked copy before it counts as damaged: our own

@@ -44,7 +44,8 @@ pub struct Checkpoint {
 }
 
 impl<M: Mutation> Node<M> {
-    /// Starts a snapshot of what is applied. `force` takes it even while peers are caught up.
+    /// Starts a snapshot of what is applied. `force` takes it even while peers are caught up, and even
+    /// where one was taken before, which may have become unreadable.
     pub fn create_checkpoint(&mut self, force: bool) -> Result<Checkpoint, SnapshotError> {
         if self.role == Role::Closed {
             return Err(SnapshotError::Closed);
@@ -56,7 +57,9 @@ impl<M: Mutation> Node<M> {
             return Err(SnapshotError::CatchupsRunning);
         }
         let index = self.snapshot_index();
-        let term = self.log.term_at(index).filter(|_| index > self.log.base().index);
+        let base = self.log.base().index;
+        let useful = index > base || force && index == base && index > LogIndex(0);
+        let term = self.log.term_at(index).filter(|_| useful);
         let position = Position::new(term.ok_or(SnapshotError::NothingApplied)?, index);
         self.snapshotting = Some(position);
         Ok(Checkpoint { position, peers: self.members.committed().clone() })
@@ -81,7 +84,7 @@ impl<M: Mutation> Node<M> {
         if self.role == Role::Closed {
             return Err(SnapshotError::Closed);
         }
-        if self.snapshotting != Some(position) || position.index <= self.log.base().index {
+        if self.snapshotting != Some(position) || position.index < self.log.base().index {
             return Err(SnapshotError::Aborted);
         }
         self.persist(Write::SaveSnapshot(Snapshot { position, peers, data }), out);

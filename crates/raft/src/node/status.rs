@@ -81,7 +81,7 @@ impl<M: Mutation> Node<M> {
             paused: self.paused,
             quorum_paused: self.quorum_paused,
             quarantined: self.quarantine.is_some(),
-            observer: self.observer,
+            observer: self.is_observer(),
             overruns: self.overruns,
             peers: self.members.peers().iter().map(|&id| self.peer_status(id, now)).collect(),
         }

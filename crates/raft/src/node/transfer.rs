@@ -31,7 +31,7 @@ impl<M: Mutation> Node<M> {
 
     /// The leader asked us to take over.
     pub(super) fn accept_transfer(&mut self, now: Mono) {
-        if self.observer || self.role != Role::Follower {
+        if self.is_observer() || self.role != Role::Follower {
             return;
         }
         self.transfer_target = true;

@@ -79,7 +79,7 @@ impl Cluster {
         let found = Found { peers: Some(peers.encode().into()), ..Found::default() };
         let mut out = Effects::default();
         let node =
-            Recovery::new(config, Sound, &sum(), &found).unwrap().finish(Mono(self.now), &mut out);
+            Recovery::new(config, Sound, &sum(), &found).finish(Mono(self.now), &mut out).unwrap();
         self.servers.push(Server {
             node,
             log: BTreeMap::new(),
@@ -114,7 +114,7 @@ impl Cluster {
             log_lost: false,
         };
         damage(&mut found, &mut server.log);
-        let mut recovery = Recovery::new(config, Sound, &sum(), &found).unwrap();
+        let mut recovery = Recovery::new(config, Sound, &sum(), &found);
         for (&index, record) in &server.log {
             if recovery.record(LogIndex(index), record) == Verdict::Stop {
                 break;
@@ -124,7 +124,7 @@ impl Cluster {
         server.notices.clear();
         server.applied.clear();
         server.down = false;
-        server.node = recovery.finish(Mono(self.now), &mut out);
+        server.node = recovery.finish(Mono(self.now), &mut out).unwrap();
         self.carry_out(n, out);
         self.settle();
     }

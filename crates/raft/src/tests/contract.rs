@@ -7,7 +7,7 @@ use super::cluster::{Cluster, SECOND, peer};
 use crate::codec::append::{AppendEntry, AppendResponse, EntryKind};
 use crate::codec::peers::PeerState;
 use crate::codec::subject::ReplySubject;
-use crate::codec::vote::VoteRequest;
+use crate::codec::vote::{VoteRequest, VoteResponse};
 use crate::config::Config;
 use crate::effects::{Effects, Notice};
 use crate::id::{LogIndex, Position, Term};
@@ -301,6 +301,182 @@ fn a_removed_leader_hands_over_and_says_so() {
     cluster.advance(SECOND);
     let leader = cluster.leader().unwrap();
     assert_eq!(cluster.node(leader).peers(), [peer(1), peer(2)]);
+}
+
+#[test]
+fn an_old_removal_in_a_catch_up_is_not_taken_for_a_new_one() {
+    let mut cluster = Cluster::new(3);
+    cluster.elect(0);
+    cluster.advance(SECOND);
+    cluster.node(0).propose_remove_peer(peer(2)).unwrap();
+    cluster.input(0, Node::poll);
+    cluster.settle();
+    assert!(cluster.servers[2].notices.contains(&Notice::Removed));
+    // Deleted there, and added again: its catch-up begins before its removal.
+    cluster.servers.truncate(2);
+    let mut config = Config::new(peer(2), 45);
+    config.joining = true;
+    cluster.add(config, PeerState::of(&[peer(0), peer(1), peer(2)]));
+    cluster.node(0).propose_add_peer(peer(2)).unwrap();
+    cluster.advance(5 * SECOND);
+    assert_eq!(cluster.servers[2].node.last(), cluster.servers[0].node.last());
+    assert_eq!(cluster.node(2).peers(), [peer(0), peer(1), peer(2)]);
+    assert!(!cluster.servers[2].notices.contains(&Notice::Removed));
+}
+
+#[test]
+fn what_a_server_stored_before_it_belonged_does_not_count() {
+    let mut cluster = Cluster::new(3);
+    cluster.elect(0);
+    cluster.advance(SECOND);
+    for n in [1, 2] {
+        cluster.isolate(n);
+    }
+    cluster.propose(0, "on one server");
+    let position = cluster.node(0).last();
+    let ack = |cluster: &mut Cluster, from: usize| {
+        let response = AppendResponse { position, peer: peer(from), success: true };
+        let payload = Bytes::copy_from_slice(&response.encode());
+        cluster.input(0, |node, now, out| {
+            let none = ReplySubject::NONE;
+            node.handle_message(Channel::AppendReply, &payload, none, now, out).unwrap();
+        });
+    };
+    // A stranger's answer has it added; what it stored until then may have been deleted with it.
+    ack(&mut cluster, 7);
+    cluster.settle();
+    assert_eq!(cluster.node(0).peers().len(), 4);
+    ack(&mut cluster, 1);
+    ack(&mut cluster, 7);
+    assert!(cluster.node(0).commit() < position.index);
+    ack(&mut cluster, 2);
+    assert_eq!(cluster.node(0).commit(), position.index);
+}
+
+#[test]
+fn a_question_about_terms_is_answered_and_changes_nothing() {
+    let mut cluster = Cluster::new(3);
+    let question = VoteRequest { term: Term(0), last: Position::ZERO, candidate: peer(1) };
+    let payload = Bytes::copy_from_slice(&question.encode());
+    let deadline = cluster.node(0).next_deadline();
+    let mut out = Effects::default();
+    let reply = ReplySubject::new(b"$NRG.R.whoasked").unwrap();
+    let now = Mono(SECOND);
+    cluster.node(0).handle_message(Channel::Vote, &payload, reply, now, &mut out).unwrap();
+    let answer = VoteResponse::decode(&out.send[0].payload).unwrap();
+    assert_eq!((answer.term, answer.granted), (Term(0), false));
+    assert!(out.persist.is_empty());
+    assert_eq!(cluster.node(0).next_deadline(), deadline, "asking must not keep elections away");
+}
+
+#[test]
+fn an_invited_server_is_caught_up_first_and_then_added_even_if_just_removed() {
+    let mut cluster = Cluster::new(3);
+    cluster.elect(0);
+    cluster.advance(SECOND);
+    cluster.node(0).propose_remove_peer(peer(2)).unwrap();
+    cluster.input(0, Node::poll);
+    cluster.settle();
+    cluster.servers.truncate(2);
+    cluster.advance(SECOND);
+    // Nobody is there yet: the group keeps its quorum.
+    assert_eq!(cluster.node(0).propose_add_peer(peer(2)), Ok(()));
+    cluster.advance(SECOND);
+    assert_eq!(cluster.node(0).peers(), [peer(0), peer(1)]);
+    let mut config = Config::new(peer(2), 46);
+    config.joining = true;
+    cluster.add(config, PeerState::of(&[peer(0), peer(1), peer(2)]));
+    cluster.advance(3 * SECOND);
+    assert_eq!(cluster.node(0).peers().len(), 3);
+    assert_eq!(cluster.node(2).quarantine(), None);
+}
+
+#[test]
+fn nobody_leaves_while_too_few_of_the_rest_follow() {
+    let mut cluster = Cluster::new(3);
+    cluster.elect(0);
+    cluster.advance(SECOND);
+    cluster.servers[2].down = true;
+    cluster.advance(15 * SECOND);
+    assert_eq!(cluster.node(0).propose_remove_peer(peer(1)), Err(ProposeError::TooFewLevel));
+    assert_eq!(cluster.node(0).propose_remove_peer(peer(0)), Err(ProposeError::TooFewLevel));
+    assert_eq!(cluster.node(0).propose_remove_peer(peer(2)), Ok(()));
+}
+
+#[test]
+fn a_server_outside_the_group_campaigns_only_if_a_shorter_log_asked_for_its_vote() {
+    let mut cluster = Cluster::new(3);
+    cluster.elect(0);
+    cluster.propose(0, "a");
+    cluster.add(Config::new(peer(3), 47), PeerState::of(&[peer(0), peer(1), peer(2)]));
+    // It follows without being added: a change is under way that nobody else hears of.
+    cluster.cut.extend([1, 2].into_iter().flat_map(|n| [(0, n), (n, 0), (3, n), (n, 3)]));
+    cluster.node(0).propose_remove_peer(peer(2)).unwrap();
+    cluster.input(0, Node::poll);
+    cluster.advance(SECOND);
+    let last = cluster.node(0).last();
+    assert_eq!(cluster.node(3).last(), last);
+    cluster.isolate(3);
+    cluster.advance(30 * SECOND);
+    assert_eq!(cluster.node(3).role(), Role::Follower);
+    let shorter = Position::new(last.term, last.index.prev());
+    let request = VoteRequest { term: Term(50), last: shorter, candidate: peer(1) };
+    let payload = Bytes::copy_from_slice(&request.encode());
+    cluster.input(3, |node, now, out| {
+        node.handle_message(Channel::Vote, &payload, ReplySubject::NONE, now, out).unwrap();
+    });
+    cluster.advance(SECOND);
+    assert_eq!(cluster.node(3).role(), Role::Candidate);
+}
+
+fn discovering(n: usize, cluster_size: usize) -> PeerState {
+    PeerState { cluster_size, ..PeerState::of(&[peer(n)]) }
+}
+
+#[test]
+fn a_group_whose_members_only_know_themselves_finds_together() {
+    for leader in 0..2 {
+        let mut cluster = Cluster::with(0, |_, _| {});
+        cluster.add(Config::new(peer(0), 1), discovering(0, 2));
+        cluster.add(Config::new(peer(1), 2), discovering(1, 2));
+        cluster.elect(leader);
+        cluster.advance(2 * SECOND);
+        // The other one takes over with what the first knew.
+        cluster.input(leader, |node, now, out| {
+            node.step_down(None, now, out);
+        });
+        cluster.settle();
+        cluster.elect(1 - leader);
+        cluster.propose(1 - leader, "agreed");
+        assert_eq!(cluster.servers[leader].applied, ["agreed"]);
+        assert_eq!(cluster.node(leader).peers(), [peer(0), peer(1)]);
+    }
+}
+
+#[test]
+fn nobody_is_removed_before_every_seat_has_a_name() {
+    let mut cluster = Cluster::with(0, |_, _| {});
+    cluster.add(Config::new(peer(0), 1), discovering(0, 3));
+    cluster.add(Config::new(peer(1), 2), discovering(1, 3));
+    cluster.elect(0);
+    cluster.advance(2 * SECOND);
+    assert_eq!(cluster.node(0).peers(), [peer(0), peer(1)]);
+    assert_eq!(cluster.node(0).propose_remove_peer(peer(1)), Err(ProposeError::Undiscovered));
+    cluster.add(Config::new(peer(2), 3), discovering(2, 3));
+    cluster.advance(2 * SECOND);
+    assert_eq!(cluster.node(0).propose_remove_peer(peer(1)), Ok(()));
+}
+
+#[test]
+fn a_leader_that_nobody_named_counts_and_names_itself() {
+    let mut cluster = Cluster::with(0, |_, _| {});
+    cluster.add(Config::new(peer(0), 1), discovering(0, 2));
+    // It heard of the other one only, as a leader's first peer set that never committed tells it.
+    cluster.add(Config::new(peer(1), 2), discovering(0, 2));
+    cluster.elect(1);
+    cluster.propose(1, "alone in nobody's list");
+    assert_eq!(cluster.servers[0].applied, ["alone in nobody's list"]);
+    assert_eq!(cluster.node(0).peers(), [peer(0), peer(1)]);
 }
 
 // Contract: RAFT-016

@@ -16,8 +16,8 @@ use crate::node::{Node, Role};
 fn single(seed: u64) -> Node {
     let peers = PeerState::of(&[peer(0)]).encode();
     let found = Found { peers: Some(peers.into()), ..Found::default() };
-    let recovery = Recovery::new(Config::new(peer(0), seed), Sound, &sum(), &found).unwrap();
-    recovery.finish(Mono(0), &mut Effects::default())
+    let recovery = Recovery::new(Config::new(peer(0), seed), Sound, &sum(), &found);
+    recovery.finish(Mono(0), &mut Effects::default()).unwrap()
 }
 
 /// Runs all groups until `end`; returns wake-ups and node ticks.

@@ -1,15 +1,18 @@
 //! What a node makes of its files after a crash, damage included.
 
 use bytes::Bytes;
+use stdx::time::Mono;
 
 use super::cluster::{Cluster, SECOND, peer};
+use crate::codec::append::{AppendEntry, Entries, Entry, EntryKind};
 use crate::codec::peers::PeerState;
+use crate::codec::subject::ReplySubject;
 use crate::config::Config;
-use crate::effects::Notice;
-use crate::id::{LogIndex, Term};
+use crate::effects::{Effects, Notice, Write};
+use crate::id::{LogIndex, Position, Term};
 use crate::mutation::Sound;
-use crate::node::Role;
 use crate::node::recover::{Found, RecoverError, Recovery};
+use crate::node::{Channel, Role, SnapshotError};
 
 fn three_with_entries() -> Cluster {
     let mut cluster = Cluster::new(3);
@@ -155,9 +158,160 @@ fn a_memory_log_starts_over_without_its_snapshot() {
 fn without_peers_there_is_no_group() {
     let sum = super::cluster::sum();
     let found = Found { peers: Some(Bytes::from_static(b"short")), ..Found::default() };
-    let refused = Recovery::new(config(0), Sound, &sum, &found).unwrap_err();
-    assert_eq!(refused, RecoverError::PeersLost);
+    let start = |found: &Found| {
+        let recovery = Recovery::new(config(0), Sound, &sum, found);
+        recovery.finish(Mono(0), &mut Effects::default()).map(|node| node.peers().to_vec())
+    };
+    assert_eq!(start(&found), Err(RecoverError::PeersLost));
     let whole = PeerState::of(&[peer(0)]).encode();
     let found = Found { peers: Some(whole.into()), ..Found::default() };
-    assert!(Recovery::new(config(0), Sound, &sum, &found).is_ok());
+    assert_eq!(start(&found), Ok(vec![peer(0)]));
+}
+
+#[test]
+fn the_log_knows_the_peers_better_than_an_unchecked_file() {
+    let mut cluster = three_with_entries();
+    let everybody = [peer(0), peer(1), peer(2)];
+    let ghost = PeerState::of(&[peer(0), peer(1), peer(9)]).encode();
+    let seat_lost = PeerState { cluster_size: 3, ..PeerState::of(&[peer(1)]) }.encode();
+    for damaged in [ghost, seat_lost, b"short".to_vec()] {
+        cluster.restart(1, config(1), |found, _| found.peers = Some(damaged.into()));
+        assert_eq!(cluster.node(1).peers(), everybody);
+        assert_eq!((cluster.node(1).cluster_size(), cluster.node(1).quarantine()), (3, None));
+    }
+}
+
+#[test]
+fn a_crash_right_after_the_log_was_cut_back_costs_no_trust() {
+    let mut cluster = Cluster::new(3);
+    cluster.elect(0);
+    cluster.propose(0, "both");
+    cluster.isolate(0);
+    for text in ["lost1", "lost2", "lost3"] {
+        cluster.propose(0, text);
+    }
+    // Its next campaign writes down how far the log reaches.
+    while cluster.servers[0].guard.unwrap().log.index != LogIndex(5) {
+        cluster.advance(SECOND);
+    }
+    let mut contradiction = AppendEntry {
+        leader: peer(1),
+        term: Term(99),
+        commit: LogIndex(2),
+        prev: Position::new(Term(1), LogIndex(2)),
+        entries: Entries::new(),
+        leader_term: Term(0),
+    };
+    contradiction.entries.push(Entry::new(EntryKind::Normal, Bytes::from_static(b"won")));
+    let mut out = Effects::default();
+    let (payload, now) = (Bytes::from(contradiction.encode()), Mono(cluster.now));
+    let node = cluster.node(0);
+    node.handle_message(Channel::Append, &payload, ReplySubject::NONE, now, &mut out).unwrap();
+    // Whatever a crash leaves of these writes, `tav.sum` never remembers more than the log holds.
+    let (mut remembered, mut held) = (LogIndex(5), LogIndex(5));
+    let mut cut = false;
+    for persist in &out.persist {
+        match persist.write {
+            Write::TermVote(guard) => remembered = guard.log.index,
+            Write::Truncate { last } => (held, cut) = (last, true),
+            Write::Append { index, .. } => held = index,
+            _ => {}
+        }
+        assert!(remembered <= held, "{:?}", out.persist);
+    }
+    assert!(cut);
+}
+
+#[test]
+fn a_crash_after_a_snapshot_replaced_a_log_of_a_later_term_costs_no_trust() {
+    let mut cluster = Cluster::new(3);
+    cluster.elect(0);
+    cluster.propose(0, "a");
+    cluster.isolate(0);
+    cluster.propose(0, "b");
+    // Server 2 leads a later term, but nobody stores what it sends.
+    cluster.node(1).set_out_of_resources(true);
+    cluster.elect(2);
+    cluster.isolate(2);
+    while cluster.servers[2].guard.unwrap().log.term < Term(2) {
+        cluster.advance(SECOND);
+    }
+    // Server 0 leads again, and "b" is committed after all.
+    cluster.node(1).set_out_of_resources(false);
+    cluster.cut.retain(|&(from, to)| from == 2 || to == 2);
+    cluster.servers[0].stuck = true;
+    while cluster.leader() != Some(0) || cluster.node(0).commit() < LogIndex(4) {
+        if cluster.node(0).role() != Role::Leader {
+            cluster.input(0, |node, now, _| node.campaign_immediately(now));
+        }
+        cluster.advance(SECOND);
+    }
+    let (b, commit) = (LogIndex(3), cluster.node(0).commit());
+    cluster.input(0, |node, now, out| {
+        node.processed(b, b, now, out);
+    });
+    let checkpoint = cluster.node(0).create_checkpoint(false).unwrap();
+    assert_eq!(checkpoint.position, Position::new(Term(1), b));
+    cluster.input(0, |node, now, out| {
+        node.install_snapshot(checkpoint, Bytes::from_static(b"ab"), now, out).unwrap();
+        node.processed(commit, commit, now, out);
+    });
+    cluster.servers[0].stuck = false;
+    let longer = cluster.node(2).last();
+    cluster.cut.clear();
+    while !cluster.servers[2].applied.contains(&"ab".to_owned()) {
+        cluster.advance(SECOND / 100);
+    }
+    cluster.restart(2, config(2), |_, log| log.clear());
+    assert!(cluster.node(2).base() < longer);
+    assert_eq!(cluster.node(2).quarantine(), None);
+}
+
+#[test]
+fn a_leader_that_cannot_read_what_nobody_else_has_lets_go_of_it() {
+    let tune = |_: usize, config: &mut Config| config.limits.cached_entries = 3;
+    let mut cluster = Cluster::with(3, tune);
+    cluster.elect(0);
+    cluster.isolate(0);
+    for n in 0..10 {
+        cluster.propose(0, &format!("{n}"));
+    }
+    cluster.servers[0].log.insert(5, Bytes::from_static(b"rotten"));
+    cluster.cut.clear();
+    cluster.advance(SECOND);
+    assert!(cluster.servers[0].notices.contains(&Notice::Quarantined(true)));
+    cluster.advance(30 * SECOND);
+    let leader = cluster.leader().unwrap();
+    cluster.propose(leader, "goes on");
+    for server in &cluster.servers {
+        assert_eq!(server.applied.last().map(String::as_str), Some("goes on"));
+        assert_eq!(server.node.quarantine(), None);
+    }
+}
+
+#[test]
+fn a_leader_that_cannot_read_what_it_applied_asks_for_a_snapshot() {
+    let tune = |_: usize, config: &mut Config| config.limits.cached_entries = 3;
+    let mut cluster = Cluster::with(3, tune);
+    cluster.elect(0);
+    cluster.isolate(2);
+    for n in 0..10 {
+        cluster.propose(0, &format!("{n}"));
+    }
+    cluster.servers[0].log.insert(5, Bytes::from_static(b"rotten"));
+    cluster.cut.clear();
+    cluster.advance(2 * SECOND);
+    assert!(cluster.servers[0].notices.contains(&Notice::SnapshotNeeded));
+    assert_eq!(cluster.node(0).quarantine(), None);
+    let checkpoint = cluster.node(0).create_checkpoint(true).unwrap();
+    cluster.input(0, |node, now, out| {
+        node.install_snapshot(checkpoint, Bytes::from_static(b"all"), now, out).unwrap();
+    });
+    // An unreadable snapshot is replaced by another of the same entries.
+    let again = cluster.node(0).create_checkpoint(true).unwrap();
+    assert_eq!(again.position, cluster.node(0).base());
+    cluster.input(0, |node, now, out| {
+        node.install_snapshot(again, Bytes::from_static(b"all"), now, out).unwrap();
+    });
+    assert_eq!(cluster.node(0).create_checkpoint(false), Err(SnapshotError::NothingApplied));
 }
