@@ -43,6 +43,10 @@ impl Bystander {
                 worst = worst.max(sent.elapsed());
                 assert_eq!(got.text(), messages.to_string(), "a bystander lost a message");
                 messages += 1;
+                if messages % 64 == 0 {
+                    // Reads, and so answers, what the server asks of the publisher.
+                    assert_eq!(publisher.ping(), Vec::<Frame>::new());
+                }
             }
             // Neither was told anything else.
             assert_eq!(publisher.flush(), Vec::<Frame>::new());

@@ -12,7 +12,6 @@ fn a_crowd_is_cheap(manner: Manner) {
     let cost = gather(&server, manner, SOCKETS);
     assert!(cost.bytes_each <= BOUND, "{cost:?}");
     assert!(cost.bystander.messages > 0, "{cost:?}");
-    assert_eq!(server.json("/varz")["connections"], 0);
 }
 
 #[test]
