@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::mutate::{Random, mutate};
 use crate::{Shape, Target};
 
-/// A run of one input must not take longer than this.
+/// A run of one input must not take more of the processor's time than this; a machine that is busy
+/// with others proves nothing.
 pub const HANG: Duration = Duration::from_secs(2);
 
 /// Inputs held in memory to mutate; further ones take the place of earlier ones.
@@ -100,14 +101,20 @@ fn one(target: &Target, input: &[u8]) -> Result<Shape, Broken> {
 }
 
 fn attempt(target: &Target, input: &[u8]) -> Result<Shape, String> {
-    let start = Instant::now();
+    let start = thread_time();
     let shape = panic::catch_unwind(AssertUnwindSafe(|| (target.run)(input)));
-    let took = start.elapsed();
+    let took = thread_time().saturating_sub(start);
     match shape {
         Err(_) => Err("panicked".to_owned()),
         Ok(_) if took > HANG => Err(format!("took {took:?}")),
         Ok(shape) => Ok(shape),
     }
+}
+
+/// Processor time of this thread so far.
+fn thread_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::try_from(time).unwrap_or_default()
 }
 
 /// Takes bytes away as long as the target still breaks.

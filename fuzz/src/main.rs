@@ -2,14 +2,22 @@
 //!
 //! Without a target every one gets its turn. The seed is printed; with the same seed, corpus and
 //! number of runs a session does the same. Inputs with new shapes are written to the corpus only
-//! with `--keep`; an input that breaks its target is always written, to `fuzz/broken/`.
+//! with `--keep`, and only a few hundred short ones; an input that breaks its target is always
+//! written, to `fuzz/broken/`.
 
 use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use fuzz::{Shape, Target, driver, targets};
+use fuzz::{Target, driver, targets};
+
+/// Inputs a session adds to a corpus at most: every test run replays them all.
+const KEEP_MOST: usize = 200;
+/// Longer ones say little that shorter ones do not.
+const KEEP_UP_TO: usize = 1024;
+/// So much of an input that broke something is printed.
+const SHOWN: usize = 400;
 
 fn main() -> ExitCode {
     let (mut chosen, mut seconds, mut seed, mut keep) = (Vec::new(), 10, None, false);
@@ -44,12 +52,14 @@ fn one(target: &Target, seed: u64, length: Duration, keep: bool) -> bool {
     println!("{}: seed {seed}, {} s", target.name, length.as_secs());
     let end = Instant::now() + length;
     let dir = driver::corpus_dir(target);
+    let mut kept = 0;
     let result = driver::session(
         target,
         seed,
         |runs| runs % 64 == 0 && Instant::now() >= end,
         |input| {
-            if keep {
+            if keep && kept < KEEP_MOST && input.len() <= KEEP_UP_TO {
+                kept += 1;
                 write(&dir, input);
             }
         },
@@ -63,14 +73,19 @@ fn one(target: &Target, seed: u64, length: Duration, keep: bool) -> bool {
             let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("broken").join(target.name);
             let path = write(&dir, &broken.input);
             println!("  BROKEN: {}: {}", broken.how, path.display());
-            println!("  {:?}", String::from_utf8_lossy(&broken.input));
+            let start = broken.input.get(..SHOWN).unwrap_or(&broken.input);
+            println!("  {:?}", String::from_utf8_lossy(start));
             false
         }
     }
 }
 
 fn write(dir: &Path, input: &[u8]) -> std::path::PathBuf {
-    let name = format!("{:016x}", Shape::of(&format!("{input:?}")).0 ^ input.len() as u64);
+    // FNV-1a of every byte: two inputs never share a file, whatever they have in common.
+    let hash = input.iter().fold(0xcbf2_9ce4_8422_2325, |h: u64, b| {
+        (h ^ u64::from(*b)).wrapping_mul(0x0100_0000_01b3)
+    });
+    let name = format!("{hash:016x}");
     let path = dir.join(name);
     if let Err(e) = fs::create_dir_all(dir).and_then(|()| fs::write(&path, input)) {
         eprintln!("{}: {e}", path.display());

@@ -5,15 +5,16 @@
 
 use crate::account::latency::Samples;
 use crate::account::{self, Account, GLOBAL, SYSTEM};
+use crate::closed::{Closed, Ring};
 use crate::conn::{Conn, flag};
 use crate::outbox::Pool;
 use crate::settings::Settings;
 use crate::stats::Counters;
+use crate::sub::Sub;
 use arc_swap::ArcSwap;
 use auth::Authenticator;
 use hashbrown::HashMap;
 use parking_lot::{Mutex, RwLock};
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use stdx::log::Log;
@@ -21,19 +22,6 @@ use stdx::rate_limit::RateLimit;
 use stdx::time::{Mono, Timestamp};
 use wire::error::CloseReason;
 use wire::info::Info;
-
-/// A connection that ended, as `/connz?state=closed` lists it.
-#[derive(Clone)]
-pub struct Closed {
-    /// The connection; its counters are final.
-    pub conn: Arc<Conn>,
-    /// When it ended.
-    pub stop: Timestamp,
-    /// Why.
-    pub reason: CloseReason,
-    /// Subscriptions it had.
-    pub subscriptions: usize,
-}
 
 /// Totals that change rarely enough for plain atomics.
 #[derive(Default)]
@@ -57,7 +45,7 @@ pub struct Broker {
     next_account: AtomicU32,
     conns: RwLock<HashMap<u64, Arc<Conn>>>,
     next_conn: AtomicU64,
-    closed: Mutex<VecDeque<Closed>>,
+    closed: Mutex<Ring>,
     /// Messages in and out of clients.
     pub counters: Counters,
     /// Other totals.
@@ -92,7 +80,7 @@ impl Broker {
             next_account: AtomicU32::new(2),
             conns: RwLock::new(HashMap::new()),
             next_conn: AtomicU64::new(1),
-            closed: Mutex::new(VecDeque::new()),
+            closed: Mutex::default(),
             counters: Counters::new(workers),
             totals: Totals::default(),
             workers,
@@ -199,16 +187,19 @@ impl Broker {
     }
 
     /// Moves a connection to the list of closed ones.
-    pub fn unregister(&self, conn: &Arc<Conn>, reason: CloseReason, subs: usize, now: Timestamp) {
+    pub fn unregister(
+        &self,
+        conn: &Arc<Conn>,
+        reason: CloseReason,
+        subs: Vec<Arc<Sub>>,
+        now: Timestamp,
+    ) {
         self.conns.write().remove(&conn.id);
         let keep = self.settings.load().max_closed_clients;
-        let mut closed = self.closed.lock();
-        while closed.len() >= keep.max(1) {
-            closed.pop_front();
-        }
-        if keep > 0 {
-            closed.push_back(Closed { conn: conn.clone(), stop: now, reason, subscriptions: subs });
-        }
+        let subscriptions = subs.len();
+        let closed =
+            Closed { conn: conn.clone(), stop: now, reason, subscriptions, subs: subs.into() };
+        self.closed.lock().push(closed, keep);
     }
 
     /// Sends the INFO in force to a client that may get it out of turn (CORE-021).
@@ -246,6 +237,18 @@ impl Broker {
         self.closed.lock().iter().cloned().collect()
     }
 
+    /// Number of closed connections that are remembered.
+    pub fn closed_count(&self) -> usize {
+        self.closed.lock().len()
+    }
+
+    /// What a closed connection had subscribed to, as far as that is remembered.
+    pub fn closed_subs(&self, id: u64) -> Arc<[Arc<Sub>]> {
+        let closed = self.closed.lock();
+        let found = closed.iter().rev().find(|closed| closed.conn.id == id);
+        found.map(|closed| closed.subs.clone()).unwrap_or_default()
+    }
+
     /// Counts a peer that took nothing before the write deadline, and says so in the log.
     pub(crate) fn missed_deadline(
         &self,
@@ -263,6 +266,14 @@ impl Broker {
             "{label} - Slow Consumer Detected: WriteDeadline of {deadline} exceeded with \
              {chunks} chunks of {pending} total bytes."
         );
+    }
+
+    /// As `slow_consumer`, for one whose account is not at hand.
+    #[cold]
+    pub(crate) fn slow_consumer_of_answers(&self, conn: &Arc<Conn>) {
+        let name = conn.facts.lock().account.clone();
+        let account = self.account(&name).unwrap_or_else(|| self.global.clone());
+        self.slow_consumer(conn, &account);
     }
 
     /// Counts a slow consumer and says so in the log.

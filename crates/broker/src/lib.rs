@@ -10,6 +10,7 @@
 
 pub mod account;
 pub mod broker;
+pub mod closed;
 pub mod conn;
 pub mod dispatch;
 pub mod outbox;

@@ -17,6 +17,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use stdx::time::{Mono, Now};
 use subject::sublist::Matched;
+use wire::error::CloseReason;
 
 const STALL: Duration = Duration::from_millis(2);
 const STALL_LONG: Duration = Duration::from_millis(5);
@@ -136,16 +137,22 @@ impl Worker {
         outbox::advance(writing, n, &mut self.pool);
     }
 
-    /// Sends protocol bytes to a connection; they leave with the next flush.
+    /// Sends protocol bytes to a connection; they leave with the next flush. Who asks more than it
+    /// reads is a slow consumer of answers as others are of messages (CORE-040).
     pub fn send(&mut self, conn: &Arc<Conn>, bytes: &[u8]) {
         let mut out = conn.outbox.lock();
         if out.is_closed() {
             return;
         }
         out.push(bytes, &mut self.pool);
-        if out.touch() {
-            drop(out);
+        let ended = out.over_limit() && out.close(CloseReason::SlowConsumerPendingBytes);
+        let first = out.touch();
+        drop(out);
+        if first {
             self.touched.push(conn.clone());
+        }
+        if ended {
+            self.broker.slow_consumer_of_answers(conn);
         }
     }
 

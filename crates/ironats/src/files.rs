@@ -18,6 +18,10 @@ impl Source for System {
         })
     }
 
+    fn check_key_pair(&self, cert: &[u8], key: &[u8]) -> Result<(), SourceError> {
+        net::tls::check_pair(cert, key).map_err(|error| SourceError(error.to_string()))
+    }
+
     fn env(&self, name: &str) -> Option<String> {
         std::env::var(name).ok()
     }

@@ -4,6 +4,7 @@
 //! Laws: no method may block on a peer or a disk; visitors are called without a lock that the
 //! hot path needs for longer than one item.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use stdx::log::Log;
@@ -64,11 +65,21 @@ pub trait Source {
     /// The last closed connections, oldest first; the ring's size is `max_closed_clients`.
     fn closed_connections(&self) -> Vec<Arc<ClosedConnFacts>>;
 
+    /// The subscriptions one of them had, with their account, as far as they are remembered.
+    fn closed_connection_subs(&self, cid: u64) -> Vec<SubFacts>;
+
     /// Counters of the interest index of every account, or of `account` only.
     fn sublists(&self, account: Option<&str>) -> Vec<SublistFacts>;
 
-    /// Calls `visit` for each local subscription, of `account` or of all, in a stable order.
-    fn visit_subs(&self, account: Option<&str>, visit: &mut dyn FnMut(&SubFacts));
+    /// The local subscriptions, of `account` or of all, that a message on `test` would reach (all of
+    /// them for `None`): how many there are, and those on the page, in an order that holds as long
+    /// as none comes or goes. There may be millions: only those on the page may be described.
+    fn find_subs(
+        &self,
+        account: Option<&str>,
+        test: Option<&str>,
+        page: Range<u64>,
+    ) -> (u64, Vec<SubFacts>);
 
     /// The system account's name, if there is one.
     fn system_account(&self) -> Option<String>;

@@ -15,6 +15,7 @@ use monitor::{
     ExpvarFacts, KindCounts, ListenerFault, MsgBytes, PeerCert, ProcessFacts, QueueFacts,
     RequestCounts, Source, SubFacts, SublistFacts, TlsFacts, Varz,
 };
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use stdx::log::Log;
@@ -125,14 +126,14 @@ impl Source for Node {
     }
 
     fn connection_counts(&self, account: Option<&str>) -> Option<ConnCounts> {
-        let closed = self.broker.closed();
         match account {
             None => Some(ConnCounts {
                 open: self.broker.connection_count() as u64,
-                closed: closed.len() as u64,
+                closed: self.broker.closed_count() as u64,
             }),
             Some(name) => {
                 let account = self.broker.account(name)?;
+                let closed = self.broker.closed();
                 let closed = closed.iter().filter(|c| c.conn.facts.lock().account == name).count();
                 let open = account.clients.load(Ordering::Relaxed);
                 Some(ConnCounts { open, closed: closed as u64 })
@@ -160,7 +161,7 @@ impl Source for Node {
     }
 
     fn closed_connections(&self) -> Vec<Arc<ClosedConnFacts>> {
-        let describe = |closed: broker::broker::Closed| {
+        let describe = |closed: broker::closed::Closed| {
             let mut conn = conn_facts(&closed.conn);
             conn.subscriptions = closed.subscriptions as u64;
             conn.pending_bytes = 0;
@@ -168,27 +169,38 @@ impl Source for Node {
                 conn,
                 stop: closed.stop,
                 reason: closed.reason.text().into(),
-                subs: Vec::new(),
             })
         };
         self.broker.closed().into_iter().map(describe).collect()
+    }
+
+    fn closed_connection_subs(&self, cid: u64) -> Vec<SubFacts> {
+        let subs = self.broker.closed_subs(cid);
+        let account = subs.first().and_then(|sub| sub.conn()).map(|conn| {
+            let facts = conn.facts.lock();
+            facts.account.clone()
+        });
+        subs.iter().map(|sub| sub_facts(sub, account.as_deref().unwrap_or_default())).collect()
     }
 
     fn sublists(&self, account: Option<&str>) -> Vec<SublistFacts> {
         self.accounts_named(account).iter().map(|account| sublist_facts(account)).collect()
     }
 
-    fn visit_subs(&self, account: Option<&str>, visit: &mut dyn FnMut(&SubFacts)) {
+    fn find_subs(
+        &self,
+        account: Option<&str>,
+        test: Option<&str>,
+        page: Range<u64>,
+    ) -> (u64, Vec<SubFacts>) {
+        let (mut total, mut found) = (0, Vec::new());
         for account in self.accounts_named(account) {
-            let mut subs = Vec::new();
-            account.for_each_sub(|sub| subs.push(sub.clone()));
-            subs.sort_by_cached_key(|sub| {
-                (sub.conn().map_or(0, |conn| conn.id), sub.sid().to_vec())
-            });
-            for sub in &subs {
-                visit(&sub_facts(sub, &account.name));
-            }
+            let rest = page.start.saturating_sub(total)..page.end.saturating_sub(total);
+            let (count, subs) = account.subs_page(test.map(str::as_bytes), rest);
+            total += count;
+            found.extend(subs.iter().map(|sub| sub_facts(sub, &account.name)));
         }
+        (total, found)
     }
 
     fn system_account(&self) -> Option<String> {

@@ -57,13 +57,14 @@ const EDGES: &[(&str, &[&str])] = &[
     ("testkit", &[]),
     ("conformance", &["testkit"]),
     ("bench", &["testkit"]),
+    ("abuse", &["testkit"]),
 ];
 
 /// Rooms in which `tokio` may be a dependency of the product.
 const RUNTIME: &[&str] = &["net", "ironats"];
 
 /// Crates that only tests may use.
-const TEST_SIDE: &[&str] = &["testkit", "conformance", "bench", "sim"];
+const TEST_SIDE: &[&str] = &["testkit", "conformance", "bench", "abuse", "sim"];
 
 struct Manifest {
     /// Dependency names by table (`dependencies`, `dev-dependencies`, ...).

@@ -2,7 +2,8 @@
 //!
 //! Laws: a definition with a fault changes nothing; accounts that stay keep their clients, interest
 //!       and awaited answers; imports that stay the same are not touched, so that a reload loses
-//!       no message to them; a new import is in place before an old one goes.
+//!       no message to them; a new import is in place before an old one goes; where a limit on
+//!       connections falls, the latest go.
 //! Reference: server.go configureAccounts.
 
 use super::definition::AccountDefinition;
@@ -11,8 +12,12 @@ use super::error::AccountError;
 use super::import::{ServiceImport, ServiceTerms, StreamImport, StreamTerms};
 use super::{Account, GLOBAL, SYSTEM, Service, flag};
 use crate::broker::Broker;
+use crate::outbox::Pool;
 use crate::sub::{Sub, Target};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
+use wire::encode;
+use wire::error::{CloseReason, text};
 
 /// What defining accounts changed.
 #[derive(Default)]
@@ -50,6 +55,7 @@ impl Broker {
         for draft in &drafts.all {
             let account = self.account_or_new(&draft.name);
             account.limits.set(draft.limits);
+            self.close_excess(&account);
             account.exports.store(Arc::new(draft.exports.clone()));
             account.set_mappings(draft.mappings.clone(), &cluster);
             accounts.push(account);
@@ -69,6 +75,25 @@ impl Broker {
             }
         }
         Ok(changed)
+    }
+}
+
+impl Broker {
+    /// Closes the clients beyond what the account may have now; those that came first stay.
+    fn close_excess(&self, account: &Account) {
+        let Some(limit) = account.limits.connections() else { return };
+        if account.clients.load(Ordering::Relaxed) <= limit {
+            return;
+        }
+        let mut clients = self.connections();
+        clients.retain(|conn| !conn.is_closed() && conn.facts.lock().account == account.name);
+        clients.sort_unstable_by_key(|conn| conn.id);
+        for conn in clients.iter().skip(usize::try_from(limit).unwrap_or(usize::MAX)) {
+            stdx::error!(self.log, "{} - {}", conn.label(), text::MAX_ACCOUNT_CONNECTIONS);
+            let mut out = conn.outbox.lock();
+            out.push(&encode::error_line(text::MAX_ACCOUNT_CONNECTIONS), &mut Pool::default());
+            out.close(CloseReason::MaxAccountConnectionsExceeded);
+        }
     }
 }
 

@@ -39,6 +39,7 @@ use latency::Samples;
 use mapping::AccountMappings;
 use parking_lot::{Mutex, RwLock};
 use response::{Expected, Responses};
+use std::ops::Range;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use subject::sublist::{Generations, Matched, Stamp, Sublist};
@@ -239,8 +240,30 @@ impl Account {
         self.interest.read().len()
     }
 
+    /// How many subscriptions want `subject` (or are there at all), and those of them that stand on
+    /// the page, in the index's order. The lock is held for a walk over the index's table, not over
+    /// the subscriptions.
+    pub fn subs_page(&self, subject: Option<&[u8]>, page: Range<u64>) -> (u64, Vec<Arc<Sub>>) {
+        let (mut at, mut found) = (0, Vec::new());
+        let mut take = |handle: &Handle| {
+            if page.contains(&at) {
+                found.push(handle.0.clone());
+            }
+            at += 1;
+        };
+        match subject {
+            Some(subject) => {
+                let mut matched = Matched::default();
+                self.matches(subject, &mut matched);
+                matched.all().for_each(&mut take);
+            }
+            None => self.interest.read().for_each(&mut take),
+        }
+        (at, found)
+    }
+
     /// Calls `each` for every subscription, under the read lock.
-    pub fn for_each_sub(&self, mut each: impl FnMut(&Arc<Sub>)) {
+    pub(crate) fn for_each_sub(&self, mut each: impl FnMut(&Arc<Sub>)) {
         self.interest.read().for_each(|handle| each(&handle.0));
     }
 }

@@ -119,15 +119,14 @@ impl Session {
         }
     }
 
-    /// Ends every subscription; returns how many there were.
-    pub(super) fn drop_subscriptions(&mut self) -> usize {
-        let subs = self.conn.subs.lock().take();
-        let count = subs.len();
-        for sub in subs {
+    /// Ends every subscription; returns those there were.
+    pub(super) fn drop_subscriptions(&mut self) -> Vec<Arc<Sub>> {
+        let subs: Vec<_> = self.conn.subs.lock().take().into_iter().collect();
+        for sub in &subs {
             if sub.close() {
-                self.account.unsubscribe(&sub);
+                self.account.unsubscribe(sub);
             }
         }
-        count
+        subs
     }
 }

@@ -3,6 +3,7 @@
 use super::harness::*;
 use crate::account::AccountDefinition;
 use crate::account::definition::LimitsDefinition;
+use crate::outbox::Pool;
 
 fn limited() -> House {
     let limits = LimitsDefinition {
@@ -53,4 +54,35 @@ fn a_connection_has_so_many_subscriptions_and_such_payloads() {
     b.send(&mut house, "SUB x 1\r\nSUB y 2\r\nSUB z 3\r\n");
     b.send(&mut house, &publish("z", "", "0123456789X"));
     assert_eq!(b.read(), "MSG z 3 11\n0123456789X\n");
+}
+
+// Contract: ACC-004, CORE-035
+#[test]
+fn a_limit_that_falls_closes_the_latest_clients() {
+    let limit = |connections| LimitsDefinition { connections, ..LimitsDefinition::default() };
+    let define = |connections| {
+        [AccountDefinition { limits: limit(connections), ..account("A") }, account("B")]
+    };
+    let mut house = House::new(&define(None));
+    let mut clients: Vec<Client> = (0..3).map(|_| house.connect("A")).collect();
+    let other = house.connect("B");
+    let broker = house.worker.broker.clone();
+    broker.define_accounts(&define(Some(1))).unwrap();
+    for client in &mut clients {
+        house.worker.flush_touched();
+        client.send(&mut house, "PING\r\n");
+        crate::outbox::flush(&client.session.conn, &mut Default::default(), &mut Pool::default());
+    }
+    let refused = "-ERR 'maximum account active connections exceeded'\n";
+    let said: Vec<String> = clients.iter().map(Client::read).collect();
+    assert_eq!(said, ["PONG\n", refused, refused]);
+    assert!(!other.session.conn.is_closed());
+    // The same again closes nobody: those on their way out do not count.
+    broker.define_accounts(&define(Some(1))).unwrap();
+    assert!(!clients[0].session.conn.is_closed());
+    clients.drain(1..).for_each(|mut client| client.end(&mut house));
+    clients[0].end(&mut house);
+    let mut next = house.connect("A");
+    next.send(&mut house, "PING\r\n");
+    assert_eq!(next.read(), "PONG\n");
 }

@@ -198,19 +198,12 @@ pub(crate) fn subsz(options: &SubszOptions, source: &dyn Source, now: Now) -> Re
         subscriptions_list: Vec::new(),
     };
     if options.subscriptions {
-        let (first, room) = (offset.unsigned_abs(), limit.unsigned_abs());
-        source.visit_subs(account, &mut |sub| {
-            if test.is_some_and(|test| {
-                !subject::token::matches(test.as_bytes(), sub.subject.as_bytes())
-            }) {
-                return;
-            }
-            let shown = document.total >= first && document.total - first < room;
-            document.total += 1;
-            if shown {
-                document.subscriptions_list.push(SubLine::new(sub.clone(), Owner::Shown));
-            }
-        });
+        let first = offset.unsigned_abs();
+        let page = first..first.saturating_add(limit.unsigned_abs());
+        let (total, found) = source.find_subs(account, test, page);
+        document.total = total;
+        let line = |sub| SubLine::new(sub, Owner::Shown);
+        document.subscriptions_list = found.into_iter().map(line).collect();
     }
     Ok(document)
 }

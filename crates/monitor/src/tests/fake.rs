@@ -92,12 +92,7 @@ pub(super) fn sub(cid: u64, account: &str, subject: &str, queue: &str) -> SubFac
 pub(super) fn closed(cid: u64, account: &str, reason: &str) -> Arc<ClosedConnFacts> {
     let mut conn = conn(cid, account, "b");
     conn.last_activity = ago(40_000_000_000);
-    Arc::new(ClosedConnFacts {
-        conn,
-        stop: ago(10_000_000_000),
-        reason: reason.into(),
-        subs: vec![sub(cid, account, "m", "")],
-    })
+    Arc::new(ClosedConnFacts { conn, stop: ago(10_000_000_000), reason: reason.into() })
 }
 
 /// Two clients in two accounts, one in the global one, one closed, a handful of subscriptions.
@@ -220,6 +215,10 @@ impl Source for Fake {
     fn closed_connections(&self) -> Vec<Arc<ClosedConnFacts>> {
         self.closed.clone()
     }
+    fn closed_connection_subs(&self, cid: u64) -> Vec<SubFacts> {
+        let found = self.closed.iter().find(|closed| closed.conn.cid == cid);
+        found.map(|closed| sub(cid, &closed.conn.account, "m", "")).into_iter().collect()
+    }
     fn sublists(&self, account: Option<&str>) -> Vec<SublistFacts> {
         let of = |name: &&String| account.is_none_or(|account| account == **name);
         let list = |name: &String| SublistFacts {
@@ -234,9 +233,22 @@ impl Source for Fake {
         };
         self.account_names().iter().filter(of).map(list).collect()
     }
-    fn visit_subs(&self, account: Option<&str>, visit: &mut dyn FnMut(&SubFacts)) {
-        let of = |sub: &&SubFacts| account.is_none_or(|account| account == sub.account);
-        self.subs.iter().filter(of).for_each(visit);
+    fn find_subs(
+        &self,
+        account: Option<&str>,
+        test: Option<&str>,
+        page: std::ops::Range<u64>,
+    ) -> (u64, Vec<SubFacts>) {
+        let wanted = |sub: &&SubFacts| {
+            account.is_none_or(|account| account == sub.account)
+                && test.is_none_or(|test| {
+                    subject::token::matches(test.as_bytes(), sub.subject.as_bytes())
+                })
+        };
+        let all: Vec<SubFacts> = self.subs.iter().filter(wanted).cloned().collect();
+        let total = all.len() as u64;
+        let (start, end) = (page.start.min(total) as usize, page.end.min(total) as usize);
+        (total, all[start..end].to_vec())
     }
     fn system_account(&self) -> Option<String> {
         Some("$SYS".into())

@@ -209,4 +209,7 @@ pub enum PairError {
     /// The key belongs to another certificate.
     #[error("tls: private key does not match public key")]
     Mismatch,
+    /// The key is not even of the certificate's kind.
+    #[error("tls: private key type does not match public key type")]
+    MismatchedKind,
 }

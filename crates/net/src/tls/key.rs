@@ -9,7 +9,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use std::path::Path;
-use x509_parser::prelude::{FromDer, X509Certificate};
+use x509_parser::prelude::{FromDer, SubjectPublicKeyInfo, X509Certificate};
 
 /// Reads a file; the error is as Go prints it.
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, String> {
@@ -31,21 +31,37 @@ pub(super) fn load(
 ) -> Result<CertifiedKey, PairError> {
     let chain = read(&files.cert_file).map_err(PairError::Read)?;
     let key = read(&files.key_file).map_err(PairError::Read)?;
-    let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(&chain)
+    pair(&chain, &key, provider)
+}
+
+/// Whether a chain and a key, both PEM, can be served and belong together.
+pub fn check_pair(chain: &[u8], key: &[u8]) -> Result<(), PairError> {
+    pair(chain, key, &rustls::crypto::aws_lc_rs::default_provider()).map(drop)
+}
+
+fn pair(chain: &[u8], key: &[u8], provider: &CryptoProvider) -> Result<CertifiedKey, PairError> {
+    let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(chain)
         .collect::<Result<_, _>>()
         .map_err(|_| PairError::NoCertificatePem)?;
     let leaf = chain.first().ok_or(PairError::NoCertificatePem)?;
     let (_, leaf) = X509Certificate::from_der(leaf)
         .map_err(|error| PairError::MalformedCertificate(error.to_string()))?;
     let leaf_key = leaf.public_key().raw.to_vec();
-    let key = PrivateKeyDer::from_pem_slice(&key).map_err(|_| PairError::NoKeyPem)?;
+    let leaf_kind = leaf.public_key().algorithm.algorithm.clone();
+    let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| PairError::NoKeyPem)?;
     let key = provider
         .key_provider
         .load_private_key(key)
         .map_err(|error| PairError::UnusableKey(error.to_string()))?;
     // Not left to rustls, which refuses certificates of X.509 version 1 here; serving one is fine.
-    if key.public_key().is_some_and(|public| public.as_ref() != leaf_key) {
-        return Err(PairError::Mismatch);
+    if let Some(public) = key.public_key()
+        && public.as_ref() != leaf_key
+    {
+        let kind = SubjectPublicKeyInfo::from_der(&public).map(|(_, key)| key.algorithm.algorithm);
+        return Err(match kind {
+            Ok(kind) if kind != leaf_kind => PairError::MismatchedKind,
+            _ => PairError::Mismatch,
+        });
     }
     Ok(CertifiedKey::new(chain, key))
 }

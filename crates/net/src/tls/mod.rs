@@ -25,6 +25,7 @@ pub mod version;
 pub use config::{CertificateFiles, HandshakeFirst, TlsConfig, TlsConfigError};
 pub use facts::{HandshakeFacts, PeerCertificate};
 pub use failure::HandshakeFailure;
+pub use key::check_pair;
 pub use opening::{AfterInfo, FirstStep, Opening};
 pub use pin::PinnedCertificates;
 pub use rate_limit::RateLimiter;

@@ -100,7 +100,11 @@ impl Line {
         line
     }
 
-    pub(super) fn closed(closed: &ClosedConnFacts, options: &ConnzOptions) -> Self {
+    pub(super) fn closed(
+        closed: &ClosedConnFacts,
+        subs: Vec<SubFacts>,
+        options: &ConnzOptions,
+    ) -> Self {
         let mut conn = closed.conn.clone();
         let tls = conn.tls.take().unwrap_or_default();
         let mut identity = Identity::of(&mut conn);
@@ -109,7 +113,7 @@ impl Line {
         line.stop = Some(closed.stop);
         line.reason.clone_from(&closed.reason);
         line.set_tls(tls, false);
-        line.set_subs(closed.subs.clone(), Owner::Shown, options);
+        line.set_subs(subs, Owner::Shown, options);
         // Compat(MON-011): token fields of closed connections show even without auth=1.
         line.set_token(&mut identity);
         if options.auth {

@@ -16,7 +16,6 @@ use stdx::time::{Now, Timestamp};
 pub(crate) use self::line::Line;
 use self::order::{Column, Rank};
 use super::page;
-use super::subsz::SubFacts;
 use crate::error::Error;
 use crate::json;
 use crate::query::Query;
@@ -254,8 +253,6 @@ pub struct ClosedConnFacts {
     pub stop: Timestamp,
     /// Why, in the words of the contract.
     pub reason: String,
-    /// The subscriptions it had, with their account.
-    pub subs: Vec<SubFacts>,
 }
 
 /// How many connections there are.
@@ -389,12 +386,13 @@ fn is_wanted(conn: &ConnFacts, options: &ConnzOptions) -> bool {
 }
 
 fn line(found: &Match, options: &ConnzOptions, source: &dyn Source, now: Now) -> Option<Line> {
+    let wants_subs = options.subscriptions || options.subscriptions_detail;
     if let Some(closed) = &found.closed {
-        return Some(Line::closed(closed, options));
+        let subs = if wants_subs { source.closed_connection_subs(found.cid) } else { Vec::new() };
+        return Some(Line::closed(closed, subs, options));
     }
     // It may have closed since it was counted; then the page is one line shorter.
     let conn = source.connection(found.cid)?;
-    let wants_subs = options.subscriptions || options.subscriptions_detail;
     let subs = if wants_subs { source.connection_subs(found.cid) } else { Vec::new() };
     Some(Line::open(conn, subs, options, now))
 }
