@@ -210,7 +210,7 @@ impl Broker {
         }
         let mut info = (*self.info()).clone();
         info.client_id = conn.id;
-        info.client_ip = conn.peer.map_or_else(String::new, |peer| peer.ip().to_string());
+        info.client_ip = conn.peer().map_or_else(String::new, |peer| peer.ip().to_string());
         let mut out = conn.outbox.lock();
         if !out.is_closed() {
             out.push(&info.line(), &mut Pool::default());

@@ -145,12 +145,6 @@ const UNBUILT: &[Entry] = &[
                 || o.nkeys.iter().any(|user| user.proxy_required)
         },
     },
-    Entry {
-        key: "proxy_protocol",
-        aliases: &[],
-        feature: "the PROXY protocol",
-        is_set: |o| o.client.proxy_protocol,
-    },
     Entry { key: "ocsp", aliases: &[], feature: "OCSP stapling", is_set: |o| o.ocsp.is_some() },
     Entry { key: "ocsp_cache", aliases: &[], feature: "OCSP", is_set: |o| o.ocsp_cache.is_some() },
     Entry {

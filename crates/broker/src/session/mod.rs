@@ -81,6 +81,8 @@ pub struct Session {
     /// `tls_required`, `tls_available`, `tls_verify` of INFO, where the listener decides.
     tls_flags: Option<(bool, bool, bool)>,
     greeted: bool,
+    /// Whether the peer's address may be a proxy's, and is not told.
+    hides_ip: bool,
     limits: Limits,
     verbose: bool,
     pedantic: bool,
@@ -111,6 +113,7 @@ impl Session {
             certificate: None,
             tls_flags: None,
             greeted: false,
+            hides_ip: false,
             limits: Limits {
                 max_control_line: settings.max_control_line,
                 max_payload: settings.max_payload,
@@ -136,6 +139,12 @@ impl Session {
         stdx::debug!(worker.broker.log, "{} - Client connection created", self.conn.label());
         self.greeted = true;
         self.info(worker, true).line()
+    }
+
+    /// Keeps the peer's address out of INFO, or not: before a proxy's header it may be the proxy's
+    /// own (CORE-055).
+    pub fn hide_ip(&mut self, hide: bool) {
+        self.hides_ip = hide;
     }
 
     /// Whether the client has had its greeting.
