@@ -156,8 +156,10 @@ impl<M: Mutation> Node<M> {
         self.collect_opinion(response, out);
         match self.role {
             Role::Candidate if response.granted && response.term == self.term => {
-                let known = self.members.contains(response.peer) || self.members.is_partial();
-                if known {
+                // Seats without a name may be anybody's, but there are no more votes than seats.
+                let votes = self.candidacy.sure.len() + self.candidacy.unsure.len();
+                let unnamed = self.members.is_partial() && votes < self.members.cluster_size();
+                if self.members.contains(response.peer) || unnamed {
                     self.candidacy.count(response.peer, response.unsure);
                 }
             }
