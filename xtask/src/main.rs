@@ -1,9 +1,10 @@
-//! Repository tasks: `cargo xtask ledger`, `tidy`, `fuzz`, `sim`.
+//! Repository tasks: `cargo xtask ledger`, `tidy`, `fuzz`, `loom`, `sim`.
 //!
 //! Not here: anything the product needs; this crate depends on nothing, so it builds in a moment.
 
 mod fuzz;
 mod ledger;
+mod loom;
 mod rust_text;
 mod sim;
 mod tidy;
@@ -19,6 +20,7 @@ usage: cargo xtask <task>
   tidy                               house rules that are not clippy's
   fuzz [TARGET] [--seconds N] [--seed S] [--keep]
                                      mutate the corpora of fuzz/corpus against their targets
+  loom [NAME]                        models of what threads share, under every order they can meet in
   sim [--seconds N]                  consensus: stories, planted bugs, seeds that once failed, fresh ones
 ";
 
@@ -29,6 +31,7 @@ fn main() -> ExitCode {
         Some("ledger") => ledger::run(rest),
         Some("tidy") => tidy::run(rest),
         Some("fuzz") => fuzz::run(rest),
+        Some("loom") => loom::run(rest),
         Some("sim") => sim::run(rest),
         _ => Err(USAGE.to_owned()),
     };

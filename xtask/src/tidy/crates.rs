@@ -58,6 +58,8 @@ const EDGES: &[(&str, &[&str])] = &[
     ("conformance", &["testkit"]),
     ("bench", &["testkit"]),
     ("abuse", &["testkit"]),
+    // Models of product code under every order of threads; nothing uses it.
+    ("model", &["broker", "wire", "subject", "stdx"]),
 ];
 
 /// Rooms in which `tokio` may be a dependency of the product.

@@ -11,10 +11,14 @@
 
 mod chunk;
 mod flush;
+mod lock;
+mod signal;
 
 pub use chunk::{Chunk, Pool};
 pub(crate) use flush::advance;
 pub use flush::{Flushed, flush, flush_owned};
+pub use lock::Mutex;
+pub use signal::Signal;
 
 use bytes::Bytes;
 use std::collections::VecDeque;

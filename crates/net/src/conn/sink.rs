@@ -4,37 +4,17 @@
 //! Law: for a layered stream the outbox is never in the writing state: the owner takes chunks out
 //!      and reports what was written.
 
-use atomic_waker::AtomicWaker;
-use broker::outbox::{Chunk, Flushed, Sink};
+use broker::outbox::{Chunk, Flushed, Signal, Sink};
 use broker::{Conn, Worker};
 use bytes::BytesMut;
 use std::collections::VecDeque;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context as TaskContext, Poll, Waker};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use wire::error::CloseReason;
-
-/// How the owner learns that there is something to do besides reading.
-#[derive(Default)]
-struct Signal {
-    set: AtomicBool,
-    owner: AtomicWaker,
-}
-
-impl Signal {
-    fn raise(&self) {
-        self.set.store(true, Ordering::Release);
-        self.owner.wake();
-    }
-
-    fn take(&self) -> bool {
-        self.set.load(Ordering::Relaxed) && self.set.swap(false, Ordering::AcqRel)
-    }
-}
 
 /// A socket's write half and the way to its owner.
 pub(super) struct TcpSink {
@@ -123,7 +103,7 @@ impl Transport {
 
     /// Notes who is to be woken.
     pub(super) fn register(&self, waker: &Waker) {
-        self.signal().owner.register(waker);
+        self.signal().register(waker);
     }
 
     /// Whether the owner was woken since the last look.
@@ -193,7 +173,7 @@ impl Layered {
     /// The stream takes no more: it will wake the owner, and the write deadline runs.
     fn blocked(&self, conn: &Conn) -> Flushed {
         conn.outbox.lock().note_blocked(!self.writing.is_empty());
-        self.sink.signal.set.store(true, Ordering::Release);
+        self.sink.signal.set();
         Flushed::Waiting
     }
 }
