@@ -12,6 +12,7 @@ pub const ALL: &[Target] = &[
     protocol::PARSER,
     protocol::CONNECT,
     protocol::HEADERS,
+    protocol::PROXY,
     configuration::CONFIG,
     configuration::FLAGS,
     configuration::NAMES,
