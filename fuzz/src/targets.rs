@@ -1,6 +1,7 @@
 //! Every target. A room that takes bytes from outside adds one here.
 
 mod configuration;
+mod consensus;
 mod protocol;
 mod subjects;
 
@@ -11,11 +12,23 @@ pub const ALL: &[Target] = &[
     protocol::PARSER,
     protocol::CONNECT,
     protocol::HEADERS,
+    protocol::PROXY,
     configuration::CONFIG,
     configuration::FLAGS,
     configuration::NAMES,
     subjects::MAPPING,
     subjects::MATCHING,
+    consensus::APPEND_ENTRY,
+    consensus::APPEND_RESPONSE,
+    consensus::VOTE_REQUEST,
+    consensus::VOTE_RESPONSE,
+    consensus::PEER_STATE,
+    consensus::TERM_VOTE,
+    consensus::VOTE_GUARD,
+    consensus::SNAPSHOT,
+    consensus::SNAPSHOT_NAME,
+    consensus::RECOVERY,
+    consensus::MESSAGES,
 ];
 
 /// The target called `name`.

@@ -8,6 +8,7 @@ use crate::account::{self, Account, GLOBAL, SYSTEM};
 use crate::closed::{Closed, Ring};
 use crate::conn::{Conn, flag};
 use crate::outbox::Pool;
+use crate::session::Owed;
 use crate::settings::Settings;
 use crate::stats::Counters;
 use crate::sub::Sub;
@@ -209,7 +210,7 @@ impl Broker {
         }
         let mut info = (*self.info()).clone();
         info.client_id = conn.id;
-        info.client_ip = conn.peer.map_or_else(String::new, |peer| peer.ip().to_string());
+        info.client_ip = conn.peer().map_or_else(String::new, |peer| peer.ip().to_string());
         let mut out = conn.outbox.lock();
         if !out.is_closed() {
             out.push(&info.line(), &mut Pool::default());
@@ -254,8 +255,8 @@ impl Broker {
         &self,
         conn: &Arc<Conn>,
         account: &Account,
-        chunks: usize,
-        pending: usize,
+        again: bool,
+        owed: Owed,
     ) {
         self.totals.slow_consumers.fetch_add(1, Ordering::Relaxed);
         account.slow_consumers.fetch_add(1, Ordering::Relaxed);
@@ -263,8 +264,11 @@ impl Broker {
         let label = conn.label();
         stdx::notice!(
             self.log,
-            "{label} - Slow Consumer Detected: WriteDeadline of {deadline} exceeded with \
-             {chunks} chunks of {pending} total bytes."
+            "{label} - Slow Consumer {}: WriteDeadline of {deadline} exceeded with \
+             {} chunks of {} total bytes.",
+            if again { "State" } else { "Detected" },
+            owed.chunks,
+            owed.bytes
         );
     }
 

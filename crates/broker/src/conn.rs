@@ -9,8 +9,8 @@ use crate::sub::Sub;
 use hashbrown::HashTable;
 use parking_lot::Mutex;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use stdx::time::{Mono, Now, Timestamp};
 use wire::error::CloseReason;
@@ -98,8 +98,9 @@ pub struct Conn {
     pub kind: Kind,
     /// How it arrived.
     pub transport: Transport,
-    /// The peer's address, if it has one.
-    pub peer: Option<SocketAddr>,
+    peer: Option<SocketAddr>,
+    /// The address a proxy in front of the server says the peer has.
+    proxied: OnceLock<Box<SocketAddr>>,
     /// When it was accepted.
     pub start: Timestamp,
     /// The same on the monotonic clock.
@@ -136,6 +137,7 @@ impl Conn {
             kind,
             transport,
             peer,
+            proxied: OnceLock::new(),
             start: now.wall,
             start_mono: now.mono,
             flags: AtomicU32::new(0),
@@ -180,10 +182,20 @@ impl Conn {
         self.outbox.lock().is_closed()
     }
 
+    /// The peer's address, if it has one: what a proxy said it is, else the socket's.
+    pub fn peer(&self) -> Option<SocketAddr> {
+        self.proxied.get().map(|addr| **addr).or(self.peer)
+    }
+
+    /// Takes a proxy's word for the peer's address. The first word counts.
+    pub fn set_proxied(&self, address: SocketAddr) {
+        let _ = self.proxied.set(Box::new(address));
+    }
+
     /// The start of its log lines: `ip:port - cid:N` (CORE-053, CORE-054).
     pub fn label(&self) -> String {
         let facts = self.facts.lock();
-        match self.peer {
+        match self.peer() {
             Some(peer) => format!("{peer} - cid:{}{}", self.id, facts.label),
             None => format!("pipe - cid:{}{}", self.id, facts.label),
         }

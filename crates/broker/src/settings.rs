@@ -18,6 +18,8 @@ pub struct Settings {
     pub ping_interval: Duration,
     pub ping_max: u32,
     pub write_deadline: Duration,
+    /// A client that took something within the deadline is kept, however slow it is.
+    pub write_retry: bool,
     /// Time a client has to authenticate.
     pub auth_timeout: Duration,
     pub no_fast_producer_stall: bool,
@@ -43,6 +45,7 @@ impl Default for Settings {
             ping_interval: Duration::from_secs(120),
             ping_max: 2,
             write_deadline: Duration::from_secs(10),
+            write_retry: false,
             auth_timeout: Duration::from_secs(2),
             no_fast_producer_stall: false,
             headers: true,

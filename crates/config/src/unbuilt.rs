@@ -7,7 +7,7 @@
 use std::fmt;
 
 use crate::lang::Position;
-use crate::options::{Options, TlsOptions, WriteTimeout};
+use crate::options::{Options, TlsOptions};
 
 /// A key that was set and cannot be honoured.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -144,18 +144,6 @@ const UNBUILT: &[Entry] = &[
                 || o.users.iter().any(|user| user.proxy_required)
                 || o.nkeys.iter().any(|user| user.proxy_required)
         },
-    },
-    Entry {
-        key: "write_timeout",
-        aliases: &[],
-        feature: "retried writes of clients (`write_timeout: retry`)",
-        is_set: |o| o.limits.write_timeout == Some(WriteTimeout::Retry),
-    },
-    Entry {
-        key: "proxy_protocol",
-        aliases: &[],
-        feature: "the PROXY protocol",
-        is_set: |o| o.client.proxy_protocol,
     },
     Entry { key: "ocsp", aliases: &[], feature: "OCSP stapling", is_set: |o| o.ocsp.is_some() },
     Entry { key: "ocsp_cache", aliases: &[], feature: "OCSP", is_set: |o| o.ocsp_cache.is_some() },

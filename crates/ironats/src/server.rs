@@ -115,6 +115,7 @@ impl Server {
         if let Some(tls) = tls {
             server.start_tls(Arc::new(tls));
         }
+        server.workers.set_proxy_protocol(server.node.options().client.proxy_protocol);
         server.keep_time(process);
         server.open_monitoring(zero)?;
         server.open_clients()?;

@@ -13,7 +13,7 @@ use std::cell::RefCell;
 use std::net::TcpStream;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::{Notify, mpsc};
 
@@ -51,6 +51,12 @@ impl Context {
     }
 }
 
+/// How client connections begin.
+struct Doors<'a> {
+    tls: &'a ArcSwapOption<ClientTls>,
+    proxied: &'a AtomicBool,
+}
+
 enum Job {
     Accepted(TcpStream),
     Pipe(tokio::io::DuplexStream),
@@ -62,6 +68,7 @@ pub struct Workers {
     threads: std::sync::Mutex<Vec<std::thread::JoinHandle<()>>>,
     next: AtomicUsize,
     tls: Arc<ArcSwapOption<ClientTls>>,
+    proxied: Arc<AtomicBool>,
 }
 
 impl Workers {
@@ -72,21 +79,24 @@ impl Workers {
             threads: Default::default(),
             next: AtomicUsize::new(0),
             tls: Arc::default(),
+            proxied: Arc::default(),
         };
         let (mut senders, mut threads) = (Vec::new(), Vec::new());
         for id in 0..count {
             let (sender, receiver) = mpsc::unbounded_channel();
             let broker = broker.clone();
-            let tls = workers.tls.clone();
+            let (tls, proxied) = (workers.tls.clone(), workers.proxied.clone());
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .event_interval(31)
                 .on_thread_park(pause::before_sleep)
                 .max_blocking_threads(2)
                 .build()?;
-            let thread = std::thread::Builder::new()
-                .name(format!("nats-io-{id}"))
-                .spawn(move || run(id, broker, zero, &runtime, receiver, &tls))?;
+            let thread =
+                std::thread::Builder::new().name(format!("nats-io-{id}")).spawn(move || {
+                    let doors = Doors { tls: &tls, proxied: &proxied };
+                    run(id, broker, zero, &runtime, receiver, &doors);
+                })?;
             senders.push(sender);
             threads.push(thread);
         }
@@ -98,6 +108,11 @@ impl Workers {
     /// Gives client connections accepted from now on TLS, or takes it away.
     pub fn set_tls(&self, tls: Option<Arc<ClientTls>>) {
         self.tls.store(tls);
+    }
+
+    /// Whether client connections accepted from now on may begin with a PROXY header (CORE-055).
+    pub fn set_proxy_protocol(&self, on: bool) {
+        self.proxied.store(on, Ordering::Relaxed);
     }
 
     /// Hands a socket to a thread.
@@ -174,7 +189,7 @@ fn run(
     zero: Instant,
     runtime: &tokio::runtime::Runtime,
     mut jobs: mpsc::UnboundedReceiver<Job>,
-    tls: &ArcSwapOption<ClientTls>,
+    doors: &Doors<'_>,
 ) {
     let clock = Clock::new(zero);
     let now = clock.now();
@@ -198,7 +213,8 @@ fn run(
             tokio::select! {
                 job = jobs.recv() => match job {
                     Some(Job::Accepted(socket)) => {
-                        conn::spawn_tcp(socket, tls.load_full(), context.clone());
+                        let proxied = doors.proxied.load(Ordering::Relaxed);
+                        conn::spawn_tcp(socket, doors.tls.load_full(), proxied, context.clone());
                     }
                     Some(Job::Pipe(pipe)) => conn::spawn_pipe(pipe, context.clone()),
                     None => break,

@@ -32,6 +32,7 @@ pub fn settings(options: &Options) -> Settings {
         ping_interval: options.ping_interval(),
         ping_max: u32::try_from(options.ping_max()).unwrap_or(2),
         write_deadline: options.write_deadline(),
+        write_retry: options.limits.write_timeout == Some(config::options::WriteTimeout::Retry),
         auth_timeout: options.auth_timeout(),
         no_fast_producer_stall: options.client.no_fast_producer_stall,
         headers: !options.client.no_header_support,

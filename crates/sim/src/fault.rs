@@ -113,15 +113,21 @@ impl World {
         let agreed = Left { peers: assigned.clone(), size: assigned.len(), quarantined: false };
         let known = self.hosts.iter().filter(|host| host.created).map(Host::knows);
         known.chain([agreed]).filter(|group| group.size > 0).all(|group| {
-            let member =
+            let known =
                 |s: usize| group.peers.len() < group.size || group.peers.contains(&self.ids()[s]);
             // Who is new and not level yet has nothing to vouch for.
             let hurt = |s: usize| {
                 let host = &self.hosts[s];
                 host.suspect || !host.created || host.knows().quarantined
             };
-            let lost = (0..self.hosts.len()).filter(|&s| s != server && member(s) && hurt(s));
-            !member(server) || lost.count() < (group.size - 1) / 2
+            let lost: Vec<usize> =
+                (0..self.hosts.len()).filter(|&s| s == server || hurt(s)).collect();
+            // The addition of a guest may be on its way.
+            let guests = lost.iter().filter(|&&s| !known(s) && self.hosts[s].created).count();
+            let members = lost.iter().filter(|&&s| known(s)).count();
+            let survives = |lost: usize, size: usize| lost <= (size - 1) / 2;
+            (!known(server) || survives(members, group.size))
+                && survives(members + guests, group.size + guests)
         })
     }
 

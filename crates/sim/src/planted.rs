@@ -43,7 +43,7 @@ pub const BUGS: &[(&str, Bug, u64)] = &[
     ("snapshot-too-new", Bug::SnapshotTooNew, 2000),
     ("skip-prev-check", Bug::SkipPrevCheck, 2000),
     ("small-quorum", Bug::SmallQuorum, 2000),
-    ("empty-vote-counts", Bug::EmptyVoteCounts, 2000),
+    ("empty-vote-counts", Bug::EmptyVoteCounts, 20000),
     ("never-catch-up", Bug::NeverCatchUp, 2000),
     ("never-retry-catch-up", Bug::NeverRetryCatchUp, 2000),
     ("never-recover", Bug::NeverRecover, 2000),

@@ -77,3 +77,23 @@ fn common_bugs_are_found_within_a_few_seeds() {
         assert!(found, "{name} goes unnoticed");
     }
 }
+
+#[test]
+fn a_story_notices_the_mistake_it_warns_of() {
+    silence_panics();
+    let pairs = [
+        ("one_power_failure_and_a_partition", "ignore-quarantine"),
+        ("truncated_log_must_not_lead", "ignore-damage"),
+        ("flipped_bit_in_a_minority_log", "never-recover"),
+        ("flipped_bit_in_a_snapshot", "never-recover"),
+        ("kill_all_and_restart", "forget-vote"),
+        ("stale_members_and_a_wiped_one", "empty-vote-counts"),
+        ("change_before_the_noop", "change-before-noop"),
+    ];
+    for (story, bug) in pairs {
+        let (_, tell) = STORIES.iter().find(|(name, _)| *name == story).unwrap();
+        let &(_, planted, _) = BUGS.iter().find(|(name, ..)| *name == bug).unwrap();
+        let told = std::panic::catch_unwind(|| tell(Some(planted)));
+        assert!(!matches!(told, Ok(Ok(()))), "{story} does not notice {bug}");
+    }
+}

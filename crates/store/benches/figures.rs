@@ -2,7 +2,7 @@
 //!
 //! `cargo bench -p ironats-store` prints one line each. `STORE_KEYS` and `STORE_MSGS` set the
 //! sizes (defaults 1,000,000 each); `STORE_DIR` keeps the directories for a run of another server
-//! on the same data.
+//! on the same data; `STORE_RECOVER=<stream>` then only opens that one.
 
 #![allow(clippy::unwrap_used, reason = "a bench may unwrap")]
 
@@ -195,10 +195,31 @@ fn few(stream: &'static str, distinct: u64) -> impl Fn(u64, &mut Vec<u8>) {
 
 fn main() {
     let bench = Bench::new();
+    if let Ok(name) = std::env::var("STORE_RECOVER") {
+        return recover_only(&bench, &name);
+    }
     let (keys, msgs) = (size("STORE_KEYS"), size("STORE_MSGS"));
     throughput(&bench, msgs);
     one_message_per_key(&bench, keys);
     many_messages(&bench, msgs);
+}
+
+/// Opens a stream that an earlier run left in `STORE_DIR`, as after a crash without an index.
+fn recover_only(bench: &Bench, name: &str) {
+    let msgs = bench.dir.join("jetstream/$G/streams").join(name).join("msgs");
+    let _ = std::fs::remove_file(msgs.join("index.db"));
+    let before = resident();
+    let start = Instant::now();
+    let (store, cpu) = (bench.open(name), cpu_us());
+    let seconds = start.elapsed().as_secs_f64();
+    let state = store.state();
+    println!(
+        "recovery of {name}: {} messages, {} subjects, {seconds:.3} s wall, {:.2} s cpu, {:.1} bytes resident a subject",
+        state.msgs,
+        state.num_subjects,
+        cpu as f64 / 1e6,
+        resident().saturating_sub(before) as f64 / state.num_subjects.max(1) as f64,
+    );
 }
 
 fn throughput(bench: &Bench, n: u64) {

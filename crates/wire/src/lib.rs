@@ -10,3 +10,4 @@ pub mod error;
 pub mod header;
 pub mod info;
 pub mod parser;
+pub mod proxy;

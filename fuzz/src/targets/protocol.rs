@@ -28,6 +28,42 @@ pub(super) const PARSER: Target = Target {
     run: parser,
 };
 
+/// The PROXY header. The first byte chooses how much of the rest is seen first.
+pub(super) const PROXY: Target = Target {
+    name: "proxy",
+    words: &[
+        "PROXY ",
+        "TCP4 ",
+        "TCP6 ",
+        "UNKNOWN",
+        "1.2.3.4 ",
+        "::1 ",
+        "65535",
+        "\r\n",
+        "\r\n\r\n\0\r\nQUIT\n",
+        "\x21\x11\0\x0c",
+        "\x21\x21\0\x24",
+    ],
+    run: proxy,
+};
+
+fn proxy(bytes: &[u8]) -> Shape {
+    use wire::proxy::{Step, decode};
+    let Some((&cut, whole)) = bytes.split_first() else { return Shape::count(0) };
+    let verdict = decode(whole);
+    let part = &whole[..usize::from(cut).min(whole.len())];
+    match decode(part) {
+        Ok(Step::More(more)) => assert!(more > part.len(), "asks for what it has"),
+        early => assert_eq!(early, verdict, "more bytes changed the verdict"),
+    }
+    match verdict {
+        Ok(Step::Absent) => Shape::of("absent"),
+        Ok(Step::More(more)) => Shape::of("more").and(Shape::count(more)),
+        Ok(Step::Header { source, .. }) => Shape::of(&format!("{:?}", source.map(|s| s.is_ipv4()))),
+        Err(error) => Shape::of(error.to_string().split(':').next().unwrap_or("")),
+    }
+}
+
 const LIMITS: Limits = Limits { max_control_line: 4096, max_payload: 1 << 20, headers: true };
 
 fn parser(bytes: &[u8]) -> Shape {

@@ -7,3 +7,4 @@ mod crowd;
 mod flood;
 mod hostile;
 mod slow;
+mod slow_write;

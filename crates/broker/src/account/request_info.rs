@@ -92,7 +92,7 @@ impl ClientInfo {
         if identity.detailed {
             let Timestamp(start) = conn.start;
             this.start = Some(Timestamp(start).rfc3339());
-            this.host = conn.peer.map_or_else(String::new, |peer| peer.ip().to_string());
+            this.host = conn.peer().map_or_else(String::new, |peer| peer.ip().to_string());
             this.id = conn.id;
             facts.who.raw().clone_into(&mut this.user);
             this.name.clone_from(&facts.name);

@@ -66,7 +66,9 @@ impl Session {
     pub(super) fn info(&self, worker: &Worker, first: bool) -> Info {
         let mut info = (*worker.broker.info()).clone();
         info.client_id = self.conn.id;
-        info.client_ip = self.conn.peer.map_or_else(String::new, |peer| peer.ip().to_string());
+        if !self.hides_ip {
+            info.client_ip = self.conn.peer().map_or_else(String::new, |p| p.ip().to_string());
+        }
         info.max_payload = self.limits.max_payload;
         info.nonce.clone_from(&self.nonce);
         if let Some((required, available, verify)) = self.tls_flags {

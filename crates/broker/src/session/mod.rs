@@ -37,6 +37,15 @@ pub struct Progress {
     pub need: Option<usize>,
 }
 
+/// What a peer had not taken at some moment.
+#[derive(Clone, Copy, Debug)]
+pub struct Owed {
+    /// Pieces it was in.
+    pub chunks: usize,
+    /// Bytes.
+    pub bytes: usize,
+}
+
 /// Where a session is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
@@ -72,6 +81,8 @@ pub struct Session {
     /// `tls_required`, `tls_available`, `tls_verify` of INFO, where the listener decides.
     tls_flags: Option<(bool, bool, bool)>,
     greeted: bool,
+    /// Whether the peer's address may be a proxy's, and is not told.
+    hides_ip: bool,
     limits: Limits,
     verbose: bool,
     pedantic: bool,
@@ -102,6 +113,7 @@ impl Session {
             certificate: None,
             tls_flags: None,
             greeted: false,
+            hides_ip: false,
             limits: Limits {
                 max_control_line: settings.max_control_line,
                 max_payload: settings.max_payload,
@@ -127,6 +139,12 @@ impl Session {
         stdx::debug!(worker.broker.log, "{} - Client connection created", self.conn.label());
         self.greeted = true;
         self.info(worker, true).line()
+    }
+
+    /// Keeps the peer's address out of INFO, or not: before a proxy's header it may be the proxy's
+    /// own (CORE-055).
+    pub fn hide_ip(&mut self, hide: bool) {
+        self.hides_ip = hide;
     }
 
     /// Whether the client has had its greeting.
@@ -311,14 +329,42 @@ impl Session {
 
     /// The peer took nothing for as long as a write may take: count it, say so, close it.
     pub fn on_write_deadline(&mut self, worker: &Worker) {
-        let (closed, chunks, pending) = {
+        let (closed, owed) = {
             let mut out = self.conn.outbox.lock();
-            let (chunks, pending) = (out.chunk_count(), out.pending());
-            (out.close(CloseReason::SlowConsumerWriteDeadline), chunks, pending)
+            let owed = Owed { chunks: out.chunk_count(), bytes: out.pending() };
+            (out.close(CloseReason::SlowConsumerWriteDeadline), owed)
         };
         if closed {
-            worker.broker.missed_deadline(&self.conn, &self.account, chunks, pending);
+            worker.broker.missed_deadline(&self.conn, &self.account, false, owed);
         }
+    }
+
+    /// Whether a peer that takes its bytes too slowly, but takes them, is kept
+    /// (`write_timeout: retry`).
+    pub fn retries_writes(&self) -> bool {
+        self.settings.write_retry
+    }
+
+    /// A write takes longer than it may, and is left to go on; `again` if that was said before.
+    pub fn on_slow_write(&self, again: bool, worker: &Worker) -> Owed {
+        let owed = {
+            let out = self.conn.outbox.lock();
+            Owed { chunks: out.chunk_count(), bytes: out.pending() }
+        };
+        worker.broker.missed_deadline(&self.conn, &self.account, again, owed);
+        owed
+    }
+
+    /// Such a write ended well after `took`.
+    pub fn on_slow_write_ended(&self, owed: Owed, took: Duration, worker: &Worker) {
+        stdx::notice!(
+            worker.broker.log,
+            "{} - Slow Consumer Recovered: Flush took {:.3}s with {} chunks of {} total bytes.",
+            self.conn.label(),
+            took.as_secs_f64(),
+            owed.chunks,
+            owed.bytes
+        );
     }
 
     /// How long a blocked write may take.

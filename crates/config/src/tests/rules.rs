@@ -112,7 +112,6 @@ fn a_key_whose_feature_is_missing_is_named_with_its_place() {
         ("jetstream: enabled", "jetstream"),
         ("accounts { A { jetstream: true } }", "accounts.jetstream"),
         ("resolver: MEM", "resolver"),
-        ("proxy_protocol: true", "proxy_protocol"),
         ("proxies { trusted: [] }", "proxies"),
         ("authorization { users: [ { user: a, proxy_required: true } ] }", "proxy_required"),
         ("ocsp: true", "ocsp"),
@@ -144,7 +143,7 @@ fn keys_that_ask_for_nothing_are_not_refused() {
         "jetstream: false",
         "jetstream { enabled: false, store_dir: x }",
         "cluster { name: c }",
-        "proxy_protocol: false",
+        "proxy_protocol: true",
         "mqtt {}",
         "port: 4222, accounts { A { users: [ {user: a} ] } }, tls { verify: true }",
     ];

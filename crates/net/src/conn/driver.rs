@@ -11,7 +11,7 @@ use crate::pause::{self, Paced};
 use crate::workers::{Context, READ_SIZE};
 use broker::Session;
 use broker::outbox::{Flushed, Sink};
-use broker::session::LoginResult;
+use broker::session::{LoginResult, Owed};
 use bytes::{Bytes, BytesMut};
 use std::cell::RefCell;
 use std::future::Future;
@@ -32,6 +32,23 @@ const CLOSE_FLUSH: Duration = Duration::from_millis(100);
 /// A frame of at least this size gets a buffer of its own.
 const OWN_BUFFER_FROM: usize = READ_SIZE / 2;
 
+/// A write that began with a full socket.
+struct SlowWrite {
+    began: Mono,
+    /// When it began, or was last spoken of.
+    due: Mono,
+    /// Whether anything was taken since; what filled the socket at first counts.
+    progress: bool,
+    /// What was owed when it was last spoken of.
+    told: Option<Owed>,
+}
+
+impl SlowWrite {
+    fn new(now: Mono) -> Self {
+        Self { began: now, due: now, progress: true, told: None }
+    }
+}
+
 /// The task of one connection.
 pub(super) struct Driver {
     transport: Transport,
@@ -47,6 +64,8 @@ pub(super) struct Driver {
     login: Option<JoinHandle<LoginResult>>,
     /// When the socket became full.
     blocked_since: Option<Mono>,
+    /// The write that has not ended, where writes are tried again (`write_timeout: retry`).
+    slow_write: Option<SlowWrite>,
     /// Until when the producer is held back.
     stalled_until: Option<Mono>,
     /// Until when bytes owed may still leave after a close.
@@ -74,6 +93,7 @@ impl Driver {
             timer,
             login: None,
             blocked_since: None,
+            slow_write: None,
             stalled_until: None,
             closing_until: None,
             pace: Pace::default(),
@@ -102,11 +122,14 @@ impl Driver {
                 return Poll::Ready(());
             }
             if !blocked && closing.is_none() && pending == 0 {
-                self.blocked_since = None;
+                self.write_ended(now);
                 return Poll::Pending;
             }
             if blocked && self.blocked_since.is_none() {
                 self.blocked_since = Some(now);
+                if self.session.retries_writes() {
+                    self.slow_write = Some(SlowWrite::new(now));
+                }
             }
             if blocked && self.transport.poll_write_ready(cx).is_pending() {
                 return Poll::Pending;
@@ -119,7 +142,7 @@ impl Driver {
             match flushed {
                 Flushed::Broken => return Poll::Ready(()),
                 Flushed::Empty => {
-                    self.blocked_since = None;
+                    self.write_ended(now);
                     if closing.is_none() {
                         return Poll::Pending;
                     }
@@ -132,6 +155,9 @@ impl Driver {
                 Flushed::Waiting => {
                     if self.session.conn.outbox.lock().pending() < before {
                         self.blocked_since = Some(now);
+                        if let Some(write) = &mut self.slow_write {
+                            write.progress = true;
+                        }
                     }
                     if !self.session.conn.outbox.lock().is_blocked() {
                         // Another thread is writing; it will signal when it is done or stuck.
@@ -140,6 +166,34 @@ impl Driver {
                 }
             }
         }
+    }
+
+    /// Everything owed was written.
+    fn write_ended(&mut self, now: Mono) {
+        self.blocked_since = None;
+        let Some(SlowWrite { began, told: Some(size), .. }) = self.slow_write.take() else {
+            return;
+        };
+        self.session.on_slow_write_ended(size, now.since(began), &self.context.borrow().worker);
+    }
+
+    /// Whether the peer took nothing for as long as a write may take. Where writes are tried again,
+    /// one that goes on, but takes longer, is spoken of.
+    fn write_failed(&mut self, now: Mono) -> bool {
+        let deadline = self.session.write_deadline();
+        let Some(write) = &mut self.slow_write else {
+            return self.blocked_since.is_some_and(|since| now.since(since) >= deadline);
+        };
+        if now.since(write.due) < deadline {
+            return false;
+        }
+        write.due = now;
+        if !std::mem::take(&mut write.progress) {
+            return true;
+        }
+        let worker = &self.context.borrow().worker;
+        write.told = Some(self.session.on_slow_write(write.told.is_some(), worker));
+        false
     }
 
     fn now(&self) -> Mono {
@@ -273,10 +327,7 @@ impl Driver {
             if self.stalled_until.is_some_and(|until| now >= until) {
                 self.stalled_until = None;
             }
-            if self
-                .blocked_since
-                .is_some_and(|since| now.since(since) >= self.session.write_deadline())
-            {
+            if self.write_failed(now) {
                 return true;
             }
             let next = self.next_deadline().unwrap_or(now + Duration::from_secs(60));
@@ -287,7 +338,11 @@ impl Driver {
     }
 
     fn next_deadline(&self) -> Option<Mono> {
-        let write = self.blocked_since.map(|since| since + self.session.write_deadline());
+        let write = match &self.slow_write {
+            Some(write) => Some(write.due),
+            None => self.blocked_since,
+        };
+        let write = write.map(|since| since + self.session.write_deadline());
         [self.session.next_deadline(), write, self.stalled_until, self.closing_until]
             .into_iter()
             .flatten()
@@ -304,6 +359,14 @@ impl Driver {
                 cx.waker().wake_by_ref();
             }
         }
+    }
+
+    /// Writes what the last reads caused, to this peer too: it may have closed one half only.
+    fn flush_last(&mut self, cx: &mut TaskContext<'_>) {
+        let context = self.context.clone();
+        let context = &mut *context.borrow_mut();
+        context.worker.flush_touched();
+        self.transport.flush(cx, &self.session.conn, &self.owner, &mut context.worker);
     }
 
     fn finish(&mut self) {
@@ -338,6 +401,7 @@ impl Future for Driver {
             && this.closing_until.is_none()
             && let Poll::Ready(reason) = this.read(cx)
         {
+            this.flush_last(cx);
             this.session.conn.close(reason);
             this.finish();
             return Poll::Ready(());

@@ -6,6 +6,7 @@
 mod driver;
 mod open;
 mod pace;
+mod proxy;
 mod sink;
 
 pub use open::ClientTls;
@@ -23,15 +24,16 @@ use wire::error::{CloseReason, text};
 pub(crate) fn spawn_tcp(
     socket: std::net::TcpStream,
     tls: Option<Arc<ClientTls>>,
+    proxied: bool,
     context: Rc<RefCell<Context>>,
 ) {
     let Ok(stream) = tokio::net::TcpStream::from_std(socket) else { return };
     let peer = stream.peer_addr().ok();
-    match tls {
-        None => start(sink::Transport::tcp(stream), peer, Transport::Tcp, context),
-        Some(tls) => {
-            tokio::task::spawn_local(open::open(stream, peer, tls, context));
-        }
+    if tls.is_none() && !proxied {
+        start(sink::Transport::tcp(stream), peer, Transport::Tcp, context);
+    } else {
+        let door = open::Door { tls, proxied };
+        tokio::task::spawn_local(open::open(stream, peer, door, context));
     }
 }
 

@@ -1,10 +1,11 @@
-//! How a connection opens on a listener with TLS: handshake and INFO in the order agreed, within
-//! the time allowed.
+//! How a connection opens on a listener with TLS or behind a proxy: header, handshake and INFO in
+//! the order agreed, within the time allowed.
 //!
 //! Not here: the decisions (`tls::opening`), the handshake itself (rustls).
 //! Laws: a client that does not get through leaves no more than its line in the closed list.
-//! Contract: TLS-005..009, CORE-063.
+//! Contract: TLS-005..009, CORE-055, CORE-063.
 
+use super::proxy::{self, ProxyFailure};
 use super::sink::Transport;
 use super::{driver, new_session};
 use crate::tls::{
@@ -63,21 +64,40 @@ enum Refused {
     Handshake(HandshakeFailure),
     Throttled,
     Gone,
+    /// What is wrong with the proxy's header.
+    Header(String),
+}
+
+impl From<ProxyFailure> for Refused {
+    fn from(failure: ProxyFailure) -> Self {
+        match failure {
+            ProxyFailure::Gone => Self::Gone,
+            ProxyFailure::Header(what) => Self::Header(what),
+        }
+    }
+}
+
+/// How connections of a listener begin.
+pub(super) struct Door {
+    pub tls: Option<Arc<ClientTls>>,
+    /// They may begin with a PROXY header.
+    pub proxied: bool,
 }
 
 /// Opens a connection and hands it to its driver.
 pub(super) async fn open(
     mut stream: TcpStream,
     peer: Option<SocketAddr>,
-    tls: Arc<ClientTls>,
+    door: Door,
     context: Rc<RefCell<Context>>,
 ) {
     let (mut session, admitted) = new_session(peer, broker::conn::Transport::Tcp, &context);
+    session.hide_ip(door.proxied);
     if !admitted {
         turn_away(&mut stream, session, text::MAX_CONNECTIONS, &context).await;
         return;
     }
-    match converse(stream, &mut session, &tls, &context).await {
+    match converse(stream, &mut session, &door, &context).await {
         Ok(transport) => {
             session.conn.outbox.lock().attach(transport.sink());
             let greeted = session.is_greeted();
@@ -100,9 +120,14 @@ pub(super) async fn open(
 async fn converse(
     mut stream: TcpStream,
     session: &mut Session,
-    tls: &ClientTls,
+    door: &Door,
     context: &Rc<RefCell<Context>>,
 ) -> Result<Transport, Refused> {
+    let Some(tls) = &door.tls else {
+        greet_now(&mut stream, session, context).await?;
+        take_header(&mut stream, session, door).await?;
+        return Ok(Transport::tcp(stream));
+    };
     let opening = &tls.opening;
     let first = match opening.first_step() {
         FirstStep::Handshake => true,
@@ -111,11 +136,14 @@ async fn converse(
     };
     let flags = opening.info_flags(first);
     session.set_tls_flags(flags.required, flags.available, flags.verify);
+    if !first {
+        greet_now(&mut stream, session, context).await?;
+    }
+    // A proxy's header is not encrypted, whatever follows.
+    take_header(&mut stream, session, door).await?;
     if first {
         return handshake(stream, session, tls, true, context).await;
     }
-    let line = session.greeting(&mut context.borrow_mut().worker);
-    stream.write_all(&line).await.map_err(|_| Refused::Gone)?;
     let wanted = match opening.after_info() {
         AfterInfo::Handshake => true,
         AfterInfo::Sniff(wait) => wants_tls(first_byte(&stream, wait).await?),
@@ -126,6 +154,31 @@ async fn converse(
     } else {
         Ok(Transport::tcp(stream))
     }
+}
+
+async fn greet_now(
+    stream: &mut TcpStream,
+    session: &mut Session,
+    context: &Rc<RefCell<Context>>,
+) -> Result<(), Refused> {
+    let line = session.greeting(&mut context.borrow_mut().worker);
+    stream.write_all(&line).await.map_err(|_| Refused::Gone)
+}
+
+/// Takes the proxy's header, where there may be one.
+async fn take_header(
+    stream: &mut TcpStream,
+    session: &mut Session,
+    door: &Door,
+) -> Result<(), Refused> {
+    if !door.proxied {
+        return Ok(());
+    }
+    if let Some(address) = proxy::read(stream).await? {
+        session.conn.set_proxied(address);
+    }
+    session.hide_ip(false);
+    Ok(())
 }
 
 /// The first byte the client sends within `wait`, left where it is.
@@ -198,6 +251,11 @@ fn end(session: Session, refused: Refused, context: &Rc<RefCell<Context>>) {
     let label = session.conn.label();
     let reason = match refused {
         Refused::Gone => CloseReason::ClientClosed,
+        Refused::Header(what) => {
+            let peer = session.conn.peer().map_or_else(String::new, |peer| peer.to_string());
+            stdx::warning!(log, "Error reading PROXY protocol header from {peer}: {what}");
+            CloseReason::ProtocolViolation
+        }
         Refused::Throttled => CloseReason::MaxConnectionsExceeded,
         Refused::Handshake(failure) => {
             let line = match failure {

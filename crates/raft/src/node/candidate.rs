@@ -156,8 +156,10 @@ impl<M: Mutation> Node<M> {
         self.collect_opinion(response, out);
         match self.role {
             Role::Candidate if response.granted && response.term == self.term => {
-                let known = self.members.contains(response.peer) || self.members.is_partial();
-                if known {
+                // Seats without a name may be anybody's, but there are no more votes than seats.
+                let votes = self.candidacy.sure.len() + self.candidacy.unsure.len();
+                let unnamed = self.members.is_partial() && votes < self.members.cluster_size();
+                if self.members.contains(response.peer) || unnamed {
                     self.candidacy.count(response.peer, response.unsure);
                 }
             }
@@ -251,9 +253,15 @@ impl<M: Mutation> Node<M> {
             }
             response.granted = true;
             self.elect_at = self.election_timeout(now);
-        } else if self.vote.is_none() && self.role == Role::Follower && !self.is_observer() {
-            // We would make a better leader: do not wait for the whole timeout.
-            self.needed |= !reaches && self.quarantine.is_none();
+        } else if self.vote.is_none()
+            && !reaches
+            && self.quarantine.is_none()
+            && self.role == Role::Follower
+            && !self.is_observer()
+        {
+            // We would make a better leader: do not wait for the whole timeout. Who refused for want
+            // of trust in itself would not, and two of those would outbid each other for ever.
+            self.needed = true;
             self.elect_at = self.campaign_timeout(now);
         }
         response.term = self.term;

@@ -50,9 +50,9 @@ impl<M: Mutation> Node<M> {
             return;
         }
         self.welcome(peer);
-        self.admit(peer);
         let deadline = now + self.config.timing.catchup_stall;
         let Some(progress) = self.leading.as_mut().and_then(|l| l.find(peer)) else { return };
+        progress.level = false;
         progress.catchup = Some(Outgoing {
             reply,
             next: from.index.next(),

@@ -66,6 +66,8 @@ pub(super) struct Progress {
     pub(super) acked: LogIndex,
     /// The furthest position acknowledged, of any term.
     pub(super) matched: LogIndex,
+    /// Its last word was that it follows us in our term, and not that it is behind.
+    pub(super) level: bool,
     pub(super) contact: Option<Mono>,
     pub(super) catchup: Option<Outgoing>,
 }
@@ -95,6 +97,12 @@ impl Leading {
 
     pub(super) fn find(&mut self, peer: PeerId) -> Option<&mut Progress> {
         self.progress.iter_mut().find(|p| p.peer == peer)
+    }
+
+    /// Whether `peer` followed us in our term when it was last heard, which is less than `within` ago.
+    fn is_level(&self, peer: PeerId, within: Duration) -> bool {
+        let lately = |p: &Progress| p.contact.is_some_and(|at| self.last_sent.since(at) < within);
+        self.progress.iter().any(|p| p.peer == peer && p.level && lately(p))
     }
 
     /// The preferred peer if it was heard lately, else whoever's log reaches furthest.
@@ -127,6 +135,7 @@ impl<M: Mutation> Node<M> {
             peer,
             acked: LogIndex(0),
             matched: LogIndex(0),
+            level: false,
             contact: None,
             catchup: None,
         };
@@ -221,10 +230,8 @@ impl<M: Mutation> Node<M> {
         if self.members.is_partial() || self.planted(Bug::AddAtOnce) {
             return self.members.is_partial() || self.newest_is_level();
         }
-        self.leading.as_ref().is_some_and(|leading| {
-            let known = leading.progress.iter().find(|p| p.peer == peer);
-            known.is_some_and(|p| p.matched >= leading.noop)
-        })
+        let window = self.config.timing.heartbeat * 3;
+        self.leading.as_ref().is_some_and(|l| l.is_level(peer, window))
     }
 
     /// Proposes that a member leaves.
@@ -249,14 +256,11 @@ impl<M: Mutation> Node<M> {
     /// has not may hold nothing it can vouch for, and a smaller group depends on it more.
     fn remaining_are_level(&self, peer: PeerId) -> bool {
         let Some(leading) = &self.leading else { return false };
-        let window = self.config.timing.lost_quorum;
-        let level = |p: &&Progress| {
-            let lately = p.contact.is_some_and(|at| leading.last_sent.since(at) < window);
-            p.peer != peer && self.members.contains(p.peer) && p.acked >= leading.noop && lately
-        };
+        let window = self.config.timing.heartbeat * 3;
+        let others = self.members.peers().iter().copied();
+        let others = others.filter(|&other| other != peer && leading.is_level(other, window));
         let own = usize::from(peer != self.config.id && self.members.contains(self.config.id));
-        let others = leading.progress.iter().filter(level).count();
-        others + own > (self.members.peers().len() - 1) / 2
+        others.count() + own > (self.members.peers().len() - 1) / 2
     }
 
     fn newest_is_level(&self) -> bool {
@@ -448,6 +452,7 @@ impl<M: Mutation> Node<M> {
                     peer,
                     acked: LogIndex(0),
                     matched: LogIndex(0),
+                    level: false,
                     contact: Some(leading.last_sent),
                     catchup: None,
                 });
@@ -542,6 +547,7 @@ impl<M: Mutation> Node<M> {
         self.welcome(peer);
         let Some(progress) = self.leading.as_mut().and_then(|l| l.find(peer)) else { return };
         progress.matched = progress.matched.max(position.index);
+        progress.level |= position.term == self.term;
         if own_term && since_added && position.index > progress.acked {
             progress.acked = position.index;
             if let Some(leading) = &mut self.leading {
@@ -565,6 +571,7 @@ impl<M: Mutation> Node<M> {
                 peer,
                 acked: LogIndex(0),
                 matched: LogIndex(0),
+                level: false,
                 contact: Some(leading.last_sent),
                 catchup: None,
             });

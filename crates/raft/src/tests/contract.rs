@@ -429,6 +429,29 @@ fn a_server_outside_the_group_campaigns_only_if_a_shorter_log_asked_for_its_vote
     assert_eq!(cluster.node(3).role(), Role::Candidate);
 }
 
+#[test]
+fn a_newcomer_that_refuses_a_vote_does_not_hurry_to_lead_itself() {
+    let mut cluster = Cluster::new(3);
+    cluster.elect(0);
+    cluster.advance(SECOND);
+    let mut config = Config::new(peer(3), 48);
+    config.joining = true;
+    cluster.cut.push((0, 3));
+    cluster.add(config, PeerState::of(&[peer(0), peer(1), peer(2), peer(3)]));
+    cluster.advance(2 * SECOND);
+    let newcomer = cluster.node(3).quarantine().unwrap();
+    assert!(!newcomer.term_unknown() && newcomer.log_lost);
+    let last = Position::new(Term(1), LogIndex(1));
+    let request = VoteRequest { term: Term(50), last, candidate: peer(9) };
+    let payload = Bytes::copy_from_slice(&request.encode());
+    cluster.isolate(3);
+    cluster.input(3, |node, now, out| {
+        node.handle_message(Channel::Vote, &payload, ReplySubject::NONE, now, out).unwrap();
+    });
+    cluster.advance(SECOND);
+    assert_eq!((cluster.node(3).role(), cluster.node(3).term()), (Role::Follower, Term(50)));
+}
+
 fn discovering(n: usize, cluster_size: usize) -> PeerState {
     PeerState { cluster_size, ..PeerState::of(&[peer(n)]) }
 }

@@ -66,7 +66,18 @@ pub(crate) struct Scan {
 
 /// Scans the plain bytes of a block.
 pub(crate) fn scan(plain: &[u8], key: &HashKey, hasher: &FixedState) -> Scan {
-    let mut out = Scan::default();
+    scan_into(plain, key, hasher, Vec::new())
+}
+
+/// The same, listing the messages in memory that is used again.
+pub(crate) fn scan_into(
+    plain: &[u8],
+    key: &HashKey,
+    hasher: &FixedState,
+    mut messages: Vec<Found>,
+) -> Scan {
+    messages.clear();
+    let mut out = Scan { messages, ..Scan::default() };
     let mut last = 0u64;
     let mut at = 0;
     while at < plain.len() {

@@ -25,6 +25,8 @@ use crate::subjects::{Place, Subjects, Totals};
 
 const MAGIC: u8 = 11;
 const VERSION: u8 = 4;
+/// From this many subjects on the table is split.
+const LARGE: usize = 100_000;
 const MAX_INDEX: u64 = 16 << 30;
 pub(super) const INDEX: &str = "msgs/index.db";
 const WHEEL: &str = "msgs/thw.db";
@@ -108,10 +110,11 @@ impl Index {
 }
 
 fn decode_subjects(r: &mut Reader<'_>, version: u8, seed: u64) -> Option<Subjects> {
-    let mut subjects = Subjects::new(seed);
     let count = r.uvarint()?;
     // A subject takes five bytes at least: no more room is made than the file can fill.
-    subjects.reserve(usize::try_from(count).ok()?.min(r.remaining() / 5));
+    let room = usize::try_from(count).ok()?.min(r.remaining() / 5);
+    let mut subjects = if room >= LARGE { Subjects::large(seed) } else { Subjects::new(seed) };
+    subjects.reserve(room);
     for _ in 0..count {
         let len = usize::try_from(r.uvarint()?).ok()?;
         if len == 0 {
@@ -127,10 +130,9 @@ fn decode_subjects(r: &mut Reader<'_>, version: u8, seed: u64) -> Option<Subject
             return None;
         }
         let totals = Totals { total, first: Place::Block(first), last: Place::Block(last) };
-        if subjects.find(text).is_some() {
+        if !subjects.insert(text, totals) {
             return None;
         }
-        subjects.insert(text, totals);
     }
     Some(subjects)
 }

@@ -16,6 +16,7 @@ pub(crate) mod append;
 mod commit;
 mod damage;
 mod expire;
+mod gather;
 mod index_db;
 mod keys;
 mod limits;

@@ -513,11 +513,21 @@ pub(super) fn read_block<F: DiskFile>(
     secret: Option<&Secret>,
     path: &str,
 ) -> Result<(Plain, Form)> {
+    read_block_into(file, secret, path, Vec::new())
+}
+
+/// The same, into a buffer whose memory is used again.
+pub(super) fn read_block_into<F: DiskFile>(
+    file: &F,
+    secret: Option<&Secret>,
+    path: &str,
+    mut bytes: Vec<u8>,
+) -> Result<(Plain, Form)> {
     let size = file.size().map_err(|e| Error::io("stat", path, e))?;
     if size > MAX_FILE {
         return Err(Error::corrupt(path, "block file is larger than a block can be"));
     }
-    let mut bytes = vec![0; size as usize];
+    bytes.resize(size as usize, 0);
     let n = file.read_at(&mut bytes, 0).map_err(|e| Error::io("read", path, e))?;
     bytes.truncate(n);
     if let Some(secret) = secret {

@@ -5,29 +5,23 @@
 //!                                            └── no ──► scan all, newest first ─► damage healed
 //! ─► tail opened ─► wheels ─► limits enforced
 //! ```
-//! Blocks are scanned by several threads and merged newest first, so that a tombstone is always
-//! known before the message it removes.
+//! Not here: how every block is read at once (`gather.rs`).
 //! Laws: `last_seq` never goes back behind what any proven record or index says; a block that
 //!       cannot be read is set aside and its range reported.
 //! Reference: filestore.go recoverFullState, recoverMsgs, recoverPartialPurge.
 
-use std::sync::{Condvar, Mutex, PoisonError};
-
 use stdx::time::Timestamp;
 use stdx::{notice, warning};
 
-use crate::block::column::{Column, Marks};
-use crate::block::scan::{Found, Hole, Scan, scan};
-use crate::block::shape::{doubts, drop_doubtful};
+use crate::block::scan::{Found, Hole, Scan};
 use crate::block::{Block, Form};
-use crate::crypt::Secret;
 use crate::disk::{Disk, DiskFile, Open, exists};
 use crate::error::{Error, Result};
+use crate::file::gather::Gathered;
 use crate::file::index_db::{INDEX, Index, IndexBlock};
 use crate::file::read::read_block;
 use crate::file::{FileStore, MSGS, Recovery, block_path, key_path, shape_path};
 use crate::hash::HashKey;
-use crate::seqset::SeqSet;
 use crate::subjects::Subjects;
 
 pub(super) const NEW_MSGS: &str = "__new_msgs__";
@@ -50,7 +44,7 @@ impl Prior {
     ///
     /// A subject's length is not covered by the record's hash; a wrong one splits the same bytes
     /// into another subject and payload.
-    fn doubt_subjects(&self, index: u32, scan: &mut Scan, plain: &[u8]) {
+    pub(super) fn doubt_subjects(&self, index: u32, scan: &mut Scan, plain: &[u8]) {
         let Some(subjects) = &self.subjects else { return };
         let at = self.blocks.partition_point(|b| b.index < index);
         let Some(known) = self.blocks.get(at).filter(|b| b.index == index) else { return };
@@ -84,16 +78,6 @@ impl Prior {
     }
 }
 
-/// One block file, read.
-struct Outcome {
-    index: u32,
-    secret: Option<Secret>,
-    form: Form,
-    plain: Vec<u8>,
-    scan: Scan,
-    salvaged: bool,
-}
-
 /// A block that has holes or could not be read at all.
 pub(super) struct Damage {
     pub(super) index: u32,
@@ -101,22 +85,6 @@ pub(super) struct Damage {
     pub(super) plain: Vec<u8>,
     pub(super) why: Option<Error>,
     pub(super) salvaged: bool,
-}
-
-struct Merger {
-    stream: String,
-    subjects: Subjects,
-    blocks: Vec<Block>,
-    damages: Vec<Damage>,
-    tombstones: SeqSet,
-    last: (u64, i64),
-    /// First sequence of the block merged last: earlier blocks end before it.
-    ceiling: u64,
-    column_budget: usize,
-    /// Blocks there are to merge.
-    total: usize,
-    known: Vec<IndexBlock>,
-    next: usize,
 }
 
 impl<D: Disk> FileStore<D> {
@@ -322,64 +290,9 @@ impl<D: Disk> FileStore<D> {
         found == checksum
     }
 
-    /// Reads every block and builds all state from them. Returns torn bytes set aside.
-    pub(super) fn scan_all(&mut self, indices: &[u32], prior: &Prior) -> Result<u64> {
-        let mut seed = [0; 8];
-        self.disk.random(&mut seed).map_err(|e| Error::io("random", "seed", e))?;
-        let subjects = Subjects::new(u64::from_le_bytes(seed));
-        let hasher = subjects.hasher();
-        let merger = Mutex::new(Merger {
-            stream: self.settings.name.clone(),
-            subjects,
-            blocks: Vec::new(),
-            damages: Vec::new(),
-            tombstones: SeqSet::default(),
-            last: (0, 0),
-            ceiling: u64::MAX,
-            column_budget: self.options.column_budget,
-            total: indices.len(),
-            known: prior.blocks.clone(),
-            next: 0,
-        });
-        let turn = Condvar::new();
-        let this = &*self;
-        self.disk.parallel(indices.len(), &|i| {
-            let index = indices[indices.len() - 1 - i];
-            let outcome = this.scan_block(index, &hasher, prior);
-            let mut merger = merger.lock().unwrap_or_else(PoisonError::into_inner);
-            while merger.next != i {
-                merger = turn.wait(merger).unwrap_or_else(PoisonError::into_inner);
-            }
-            merger.merge(index, outcome);
-            merger.next += 1;
-            turn.notify_all();
-        });
-        let merger = merger.into_inner().unwrap_or_else(PoisonError::into_inner);
-        self.adopt_scan(merger, prior)
-    }
-
-    fn scan_block(
-        &self,
-        index: u32,
-        hasher: &foldhash::fast::FixedState,
-        prior: &Prior,
-    ) -> Result<Outcome> {
-        let path = block_path(index);
-        let secret = self.block_secret(index)?;
-        let file = self.disk.open(&path, Open::Read).map_err(|e| Error::io("open", &path, e))?;
-        let (plain, form) = read_block(&file, secret.as_ref(), &path)?;
-        let key = HashKey::new(&format!("{}-{index}", self.settings.name));
-        let mut scan = scan(&plain.bytes, &key, hasher);
-        if let Some(shape) = self.read_shape(index) {
-            drop_doubtful(&mut scan, &doubts(&plain.bytes, &shape, &key));
-        }
-        prior.doubt_subjects(index, &mut scan, &plain.bytes);
-        Ok(Outcome { index, secret, form, plain: plain.bytes, scan, salvaged: plain.salvaged })
-    }
-
-    fn adopt_scan(&mut self, merger: Merger, prior: &Prior) -> Result<u64> {
-        let Merger { subjects, mut blocks, damages, tombstones, last, .. } = merger;
-        blocks.reverse();
+    /// Takes over what the blocks said together. Returns torn bytes set aside.
+    pub(super) fn adopt_scan(&mut self, gathered: Gathered, prior: &Prior) -> Result<u64> {
+        let Gathered { subjects, blocks, damages, tombstones, last } = gathered;
         self.subjects = subjects;
         self.columns = blocks.iter().filter(|b| b.column.is_some()).map(|b| b.index).collect();
         (self.last_seq, self.last_ts) = last;
@@ -475,168 +388,6 @@ impl<D: Disk> FileStore<D> {
         (self.tail.start, self.tail.flushed) = (size, size);
         self.tail.buf.clear();
         Ok(())
-    }
-}
-
-impl Merger {
-    /// Takes in a block; later blocks were taken in before.
-    fn merge(&mut self, index: u32, outcome: Result<Outcome>) {
-        let mut outcome = match outcome {
-            Ok(outcome) => outcome,
-            Err(why) => {
-                let damage = Damage {
-                    index,
-                    scan: None,
-                    plain: Vec::new(),
-                    why: Some(why),
-                    salvaged: false,
-                };
-                self.damages.push(damage);
-                return;
-            }
-        };
-        for &(seq, ts) in &outcome.scan.tombstones {
-            self.tombstones.insert(seq);
-            self.see_last(seq, ts);
-        }
-        for &(seq, ts) in &outcome.scan.erased {
-            self.see_last(seq, ts);
-        }
-        for hole in outcome.scan.holes.iter().filter(|h| h.before > 0) {
-            // A doubted record's sequence is proven even where its subject is not.
-            self.see_last(hole.before - 1, self.last.1);
-        }
-        let before = self.subjects.len();
-        let mut block = self.block_of(&outcome);
-        // The second block tells how many subjects are new in each; the table grows once for all.
-        if self.blocks.len() == 1 {
-            let new = self.subjects.len() - before;
-            let expected = new * self.total.saturating_sub(2);
-            self.subjects.reserve(expected.min(self.total.saturating_mul(100_000)));
-        }
-        if block.msgs > 0 {
-            self.ceiling = block.first;
-        } else {
-            block.last = block.last.min(self.ceiling - 1);
-        }
-        self.blocks.push(block);
-        if !outcome.scan.holes.is_empty() || outcome.salvaged {
-            outcome.scan.messages.shrink_to_fit();
-            let Outcome { index, scan, plain, salvaged, .. } = outcome;
-            self.damages.push(Damage { index, scan: Some(scan), plain, why: None, salvaged });
-        }
-    }
-
-    /// What an index once called removed stays removed: sequences are never given twice.
-    fn is_known_gone(&self, index: u32, seq: u64) -> bool {
-        let at = self.known.partition_point(|b| b.index < index);
-        self.known
-            .get(at)
-            .is_some_and(|b| b.index == index && (seq < b.first || b.deleted.contains(seq)))
-    }
-
-    fn see_last(&mut self, seq: u64, ts: i64) {
-        if seq > self.last.0 || (seq == self.last.0 && self.last.1 == 0) {
-            self.last = (seq, ts);
-        }
-    }
-
-    fn block_of(&mut self, outcome: &Outcome) -> Block {
-        let scan = &outcome.scan;
-        let mut block = Block::new(&self.stream, outcome.index, 0, 0);
-        block.secret = outcome.secret.clone();
-        block.form = outcome.form;
-        block.len = outcome.plain.len() as u64;
-        block.checksum = scan.checksum;
-        block.tombstones = Some(scan.tombstones.len() as u32);
-        let (mut marks, mut column) = (Marks::default(), Column::default());
-        let keep = self.column_budget >= scan.messages.len() * 4;
-        let mut gaps = Gaps::new(&scan.erased);
-        for m in &scan.messages {
-            marks.note(m.seq, m.offset);
-            self.see_last(m.seq, m.ts);
-            let id = self.take_in(&mut block, m, &outcome.plain, &mut gaps);
-            if keep && id.is_some() {
-                column.push(m.seq, id.unwrap_or(0));
-            }
-        }
-        gaps.finish(&mut block);
-        marks.shrink();
-        block.marks = Some(marks);
-        if keep {
-            column.shrink();
-            self.column_budget -= column.memory().min(self.column_budget);
-            block.column = Some(column);
-        }
-        block
-    }
-
-    /// Counts one message, unless a tombstone took it or a later block has its place.
-    fn take_in(
-        &mut self,
-        block: &mut Block,
-        m: &Found,
-        plain: &[u8],
-        gaps: &mut Gaps<'_>,
-    ) -> Option<u32> {
-        block.ttls += u64::from(m.has_ttl);
-        block.schedules += u64::from(m.has_schedule);
-        if m.seq >= self.ceiling {
-            return None;
-        }
-        if self.tombstones.contains(m.seq) || self.is_known_gone(block.index, m.seq) {
-            // The block answers for the record as long as its file holds it.
-            gaps.before(block, m.seq);
-            if block.msgs > 0 {
-                block.deleted.insert(m.seq);
-            }
-            (block.last, block.last_ts) = (m.seq, m.ts);
-            return None;
-        }
-        gaps.before(block, m.seq);
-        if block.msgs == 0 {
-            (block.first, block.first_ts) = (m.seq, m.ts);
-        }
-        (block.last, block.last_ts) = (m.seq, m.ts);
-        block.msgs += 1;
-        block.bytes += u64::from(m.len);
-        let subject = m.subject(plain);
-        Some(if subject.is_empty() {
-            0
-        } else {
-            self.subjects.add_older(m.subject_hash, subject, m.seq)
-        })
-    }
-}
-
-/// Tracks sequences between messages of a block: they are deleted.
-struct Gaps<'a> {
-    erased: &'a [(u64, i64)],
-}
-
-impl<'a> Gaps<'a> {
-    fn new(erased: &'a [(u64, i64)]) -> Self {
-        Self { erased }
-    }
-
-    fn before(&mut self, block: &mut Block, seq: u64) {
-        if block.msgs > 0 && seq > block.last + 1 {
-            block.deleted.insert_range(block.last + 1, seq - 1);
-        }
-    }
-
-    /// Skipped sequences after the last message still belong to the block.
-    fn finish(&mut self, block: &mut Block) {
-        if let Some(&(seq, ts)) = self.erased.last()
-            && seq > block.last
-        {
-            if block.msgs == 0 {
-                (block.last, block.last_ts) = (seq, ts);
-                return;
-            }
-            block.deleted.insert_range(block.last + 1, seq);
-            (block.last, block.last_ts) = (seq, ts);
-        }
     }
 }
 
