@@ -4,7 +4,7 @@
 //! Laws: `id` is unique in the server's life; counters are written by the owner only (plain
 //!       loads and stores), read by monitoring.
 
-use crate::outbox::{Mutex as OutboxMutex, Outbox};
+use crate::outbox::{Lock, Outbox};
 use crate::sub::Sub;
 use hashbrown::HashTable;
 use parking_lot::Mutex;
@@ -107,7 +107,7 @@ pub struct Conn {
     pub start_mono: Mono,
     flags: AtomicU32,
     /// Bytes owed to it.
-    pub outbox: OutboxMutex<Outbox>,
+    pub outbox: Lock<Outbox>,
     /// Its subscriptions by sid.
     pub subs: Mutex<SubTable>,
     /// What monitoring says of it.
@@ -141,7 +141,7 @@ impl Conn {
             start: now.wall,
             start_mono: now.mono,
             flags: AtomicU32::new(0),
-            outbox: OutboxMutex::new(Outbox::new(max_pending)),
+            outbox: Lock::new(Outbox::new(max_pending)),
             subs: Mutex::new(SubTable::default()),
             facts: Mutex::new(Facts::default()),
             replies: Mutex::new(None),

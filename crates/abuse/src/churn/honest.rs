@@ -185,7 +185,7 @@ fn in_order(mut client: Client, publishers: usize) -> u64 {
 
 /// Reads until every publisher is over; each number rises, per publisher.
 fn any_order(mut client: Client) -> u64 {
-    let mut last = vec![None; PUBLISHERS];
+    let mut last = [None; PUBLISHERS];
     let (mut received, mut over) = (0, 0);
     while over < PUBLISHERS {
         let text = client.msg().text();

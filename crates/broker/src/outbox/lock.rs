@@ -1,14 +1,14 @@
 //! The lock around an outbox; loom's own where models run.
 
 #[cfg(not(ironats_loom))]
-pub use parking_lot::Mutex;
+pub use parking_lot::Mutex as Lock;
 
 /// A loom mutex in the shape of parking_lot's.
 #[cfg(ironats_loom)]
-pub struct Mutex<T>(loom::sync::Mutex<T>);
+pub struct Lock<T>(loom::sync::Mutex<T>);
 
 #[cfg(ironats_loom)]
-impl<T> Mutex<T> {
+impl<T> Lock<T> {
     /// A lock around `value`.
     pub fn new(value: T) -> Self {
         Self(loom::sync::Mutex::new(value))

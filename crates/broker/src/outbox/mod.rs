@@ -17,7 +17,7 @@ mod signal;
 pub use chunk::{Chunk, Pool};
 pub(crate) use flush::advance;
 pub use flush::{Flushed, flush, flush_owned};
-pub use lock::Mutex;
+pub use lock::Lock;
 pub use signal::Signal;
 
 use bytes::Bytes;
