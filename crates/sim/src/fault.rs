@@ -74,6 +74,7 @@ impl World {
                 return self.snapshot(server, force);
             }
             Fault::Rivals => return self.first_rival(),
+            Fault::Withdraw => self.withdraw(),
             Fault::Replay => self.replay(),
             Fault::Forge => self.forge(server),
             Fault::Skew => {
@@ -123,7 +124,11 @@ impl World {
             let lost: Vec<usize> =
                 (0..self.hosts.len()).filter(|&s| s == server || hurt(s)).collect();
             // The addition of a guest may be on its way.
-            let guests = lost.iter().filter(|&&s| !known(s) && self.hosts[s].created).count();
+            let guest = |s: usize| {
+                let host = &self.hosts[s];
+                !known(s) && (host.created || host.withdrawn)
+            };
+            let guests = lost.iter().filter(|&&s| guest(s)).count();
             let members = lost.iter().filter(|&&s| known(s)).count();
             let survives = |lost: usize, size: usize| lost <= (size - 1) / 2;
             (!known(server) || survives(members, group.size))
@@ -231,6 +236,7 @@ impl World {
         host.disk = Disk::new(sum, host.told.clone());
         host.disk.snapshot_max = snapshot_max;
         host.created = true;
+        host.withdrawn = false;
         host.joining = true;
         if !self.plan.sync {
             self.schedule(MS, Event::SyncAll { server });
@@ -259,6 +265,23 @@ impl World {
             let _ = node.propose_remove_peer(peer);
             node.poll(now, out);
         })
+    }
+
+    /// The layer above changes its mind about a server that was to join.
+    fn withdraw(&mut self) {
+        let guest = |s: &usize| {
+            let id = self.ids[*s];
+            let counted = |host: &Host| host.created && host.knows().peers.contains(&id);
+            let mut others = (0..self.hosts.len()).filter(|other| other != s);
+            self.hosts[*s].created
+                && !self.assigned.1.contains(&id)
+                && !others.any(|other| counted(&self.hosts[other]))
+        };
+        let found = (0..self.hosts.len()).find(guest);
+        if let Some(server) = found.filter(|&server| self.may_lose(server)) {
+            self.retire(server);
+            self.hosts[server].withdrawn = true;
+        }
     }
 
     /// Ongaro's erratum, first part: a leader is cut off and removes somebody, which only it knows.

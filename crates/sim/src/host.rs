@@ -69,6 +69,8 @@ pub struct Host {
     pub incarnation: u32,
     /// The group was created here.
     pub created: bool,
+    /// Deleted while its addition may have been on its way.
+    pub withdrawn: bool,
     /// Created by an addition: campaign only once the log holds something.
     pub joining: bool,
     /// Its disk was wiped: it is known to have been a member before.
@@ -100,6 +102,7 @@ impl Host {
             process: None,
             incarnation: 0,
             created: false,
+            withdrawn: false,
             joining: false,
             wiped: false,
             suspect: false,

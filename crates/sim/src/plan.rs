@@ -57,6 +57,8 @@ pub enum Fault {
     PauseApply,
     /// Make applying slow for a while.
     SlowApply,
+    /// Delete the replica of a server that is no member yet.
+    Withdraw,
     /// Have two leaders of different terms remove different servers.
     Rivals,
 }
@@ -83,6 +85,7 @@ const ALL: &[(Fault, u64)] = &[
     (Fault::PauseApply, 150),
     (Fault::SlowApply, 200),
     (Fault::Rivals, 250),
+    (Fault::Withdraw, 150),
 ];
 
 /// The plan of one seed.

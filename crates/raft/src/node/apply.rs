@@ -25,6 +25,7 @@ impl<M: Mutation> Node<M> {
         if done.is_empty() {
             return;
         }
+        self.peers_logged |= done.iter().any(|change| matches!(change, Change::Replace(_)));
         self.persist_peers(out);
         let id = self.config.id;
         self.leaving |= done.contains(&Change::Remove(id)) && !self.is_newcomer();

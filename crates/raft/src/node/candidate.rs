@@ -57,6 +57,7 @@ impl<M: Mutation> Node<M> {
     pub(super) fn election_due(&mut self, now: Mono, out: &mut Effects) {
         let quarantine = self.quarantine.as_ref();
         if self.out_of_resources
+            || !self.peers_logged
             || quarantine.is_some_and(|q| q.term_unknown() || (self.changed && q.told.is_none()))
         {
             self.elect_at = self.election_timeout(now);

@@ -12,6 +12,7 @@
 use bytes::Bytes;
 use stdx::time::Mono;
 
+use super::recover::first_peers;
 use super::{FollowerCatchup, Held, Node, Quarantine, Role};
 use crate::codec::append::{AppendEntry, AppendResponse, EntryKind};
 use crate::codec::peers::PeerState;
@@ -19,6 +20,7 @@ use crate::codec::snapshot::Snapshot;
 use crate::codec::subject::{Inbox, ReplySubject};
 use crate::effects::{Apply, Dest, Effects, Notice, Send, Write};
 use crate::id::{LogIndex, PeerId, Position, Term};
+use crate::membership::Membership;
 use crate::mutation::{Bug, Mutation};
 
 /// How a leader's log relates to ours just before an append entry.
@@ -233,6 +235,13 @@ impl<M: Mutation> Node<M> {
         out: &mut Effects,
     ) {
         let at = entry.end();
+        if !self.peers_logged
+            && at.index == LogIndex(1)
+            && let Some(first) = first_peers(&entry)
+        {
+            self.members = Membership::new(first);
+            self.peers_logged = true;
+        }
         self.store_members(&entry, out);
         self.log.push(entry, record.clone(), self.config.limits.cached_entries);
         self.persist(Write::Append { index: at.index, record: record.clone() }, out);
@@ -411,6 +420,7 @@ impl<M: Mutation> Node<M> {
         }
         let belonged = self.members.committed().peers.contains(&self.config.id);
         self.members.restore(peers, now);
+        self.peers_logged = true;
         self.leaving |= belonged && !self.belongs() && !self.is_newcomer();
         self.persist_peers(out);
         self.commit = position.index;

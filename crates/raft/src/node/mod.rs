@@ -116,6 +116,9 @@ pub struct Node<M: Mutation = Sound> {
     /// Our removal is committed, and nobody was told yet.
     leaving: bool,
     members: Membership,
+    /// The members are those of our log. A replica that was created later, or anew, starts with those
+    /// it was told of, which no log may ever have held: it must not count quorums by them.
+    peers_logged: bool,
     commit: LogIndex,
     emitted: LogIndex,
     processed: LogIndex,

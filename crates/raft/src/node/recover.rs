@@ -75,6 +75,8 @@ pub struct Recovery<M: Mutation> {
     log: Log,
     members: Membership,
     peers_known: bool,
+    /// A snapshot or the log told the peers, not only the file.
+    peers_logged: bool,
     commit: LogIndex,
     snapshot: Option<Snapshot>,
     drop_log: bool,
@@ -113,7 +115,7 @@ impl<M: Mutation> Recovery<M> {
         let new = config.recovering && config.changed || config.joining;
         let unknown = unread || guard.is_none() && new;
         let changed = unknown || guard.is_some_and(|g| g.changed);
-        let peers_known = peers.is_some();
+        let (peers_known, peers_logged) = (peers.is_some(), snapshot.is_some());
         Self {
             config,
             mutation,
@@ -124,6 +126,7 @@ impl<M: Mutation> Recovery<M> {
             log: Log::after(base),
             members: Membership::new(peers.unwrap_or_default()),
             peers_known,
+            peers_logged,
             commit: base.index,
             snapshot,
             drop_log,
@@ -166,7 +169,7 @@ impl<M: Mutation> Recovery<M> {
             // Records are checked, the file is not: the first leader's peers are where all later
             // changes start from.
             self.members = Membership::new(first);
-            self.peers_known = true;
+            (self.peers_known, self.peers_logged) = (true, true);
         }
         self.commit = self.commit.max(entry.commit);
         self.changed |= self.members.store(index, &entry);
@@ -269,6 +272,7 @@ impl<M: Mutation> Recovery<M> {
         let vote_inbox = Inbox::from_random(random.next());
         let append_inbox = Inbox::from_random(random.next());
         let base = self.log.base();
+        let told = self.config.joining || (quarantine.is_some() && self.changed);
         Node {
             random,
             role: Role::Follower,
@@ -282,6 +286,7 @@ impl<M: Mutation> Recovery<M> {
             leaving: false,
             log: self.log,
             members: self.members,
+            peers_logged: self.peers_logged || !told,
             commit: self.commit,
             emitted: base.index,
             processed: LogIndex(0),
@@ -321,7 +326,7 @@ impl<M: Mutation> Recovery<M> {
 }
 
 /// The peer set a first record starts with.
-fn first_peers(entry: &AppendEntry) -> Option<PeerState> {
+pub(super) fn first_peers(entry: &AppendEntry) -> Option<PeerState> {
     let set = entry.entries.iter().find(|item| item.kind == EntryKind::PeerState)?;
     PeerState::decode(&set.data).ok()
 }

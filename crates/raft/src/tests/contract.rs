@@ -452,6 +452,27 @@ fn a_newcomer_that_refuses_a_vote_does_not_hurry_to_lead_itself() {
     assert_eq!((cluster.node(3).role(), cluster.node(3).term()), (Role::Follower, Term(50)));
 }
 
+#[test]
+fn a_newcomer_counts_by_the_peers_of_its_log_and_not_by_what_it_was_told() {
+    let mut cluster = Cluster::new(3);
+    // A leader that commits nothing, so that nobody is added and no peer set takes effect.
+    cluster.node(1).set_out_of_resources(true);
+    cluster.node(2).set_out_of_resources(true);
+    cluster.elect(0);
+    let mut config = Config::new(peer(3), 49);
+    config.joining = true;
+    cluster.add(config, PeerState::of(&[peer(0), peer(1), peer(2), peer(3)]));
+    assert_eq!(cluster.node(3).peers().len(), 4);
+    cluster.advance(3 * SECOND);
+    assert_eq!(cluster.servers[3].node.last(), cluster.servers[0].node.last());
+    assert_eq!(cluster.node(3).quarantine(), None);
+    assert_eq!(cluster.node(3).commit(), LogIndex(0));
+    assert_eq!(cluster.node(3).peers(), [peer(0), peer(1), peer(2)]);
+    cluster.isolate(3);
+    cluster.advance(30 * SECOND);
+    assert_eq!(cluster.node(3).role(), Role::Follower, "no group ever counted it");
+}
+
 fn discovering(n: usize, cluster_size: usize) -> PeerState {
     PeerState { cluster_size, ..PeerState::of(&[peer(n)]) }
 }
