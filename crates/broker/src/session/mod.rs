@@ -46,6 +46,10 @@ pub struct Owed {
     pub bytes: usize,
 }
 
+/// Subscriptions an ending session takes out of the interest before others get their turn: a few
+/// milliseconds' worth.
+const LEAVE_AT_ONCE: usize = 4096;
+
 /// Where a session is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
@@ -71,6 +75,8 @@ pub struct Session {
     permissions: Option<Arc<Permissions>>,
     /// Subjects found to be allowed lately.
     allowed: publish::Allowed,
+    /// Subscriptions on their way out.
+    leaving: subscribe::Leaving,
     nonce: String,
     /// What the greeting said about credentials.
     auth_required: bool,
@@ -105,6 +111,7 @@ impl Session {
             phase: Phase::New,
             permissions: None,
             allowed: publish::Allowed::default(),
+            leaving: subscribe::Leaving::default(),
             nonce: if authenticator.needs_nonce() { worker.nonce() } else { String::new() },
             auth_required,
             connect_received: false,
@@ -374,18 +381,28 @@ impl Session {
 
     /// Takes what the session holds out of the server: subscriptions, its place in the tables.
     pub fn end(&mut self, worker: &mut Worker) {
+        while !self.end_some(worker) {}
+    }
+
+    /// Does a part of [`Session::end`] that other connections of the thread can wait for; `true`
+    /// once all is done.
+    pub fn end_some(&mut self, worker: &mut Worker) -> bool {
         let reason = {
             let mut out = self.conn.outbox.lock();
             out.end();
             out.closing().unwrap_or(CloseReason::ClientClosed)
         };
-        let subs = self.drop_subscriptions();
+        if !self.drop_some_subscriptions(LEAVE_AT_ONCE) {
+            return false;
+        }
+        let subs = std::mem::take(&mut self.leaving).subs;
         if self.counted {
             self.account.clients.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
         }
         worker.broker.unregister(&self.conn, reason, subs, worker.now.wall);
         let label = self.conn.label();
         stdx::debug!(worker.broker.log, "{label} - Client connection closed: {}", reason.text());
+        true
     }
 
     fn has(&self, flags: u32) -> bool {

@@ -11,6 +11,13 @@ use auth::SubscribeDecision;
 use std::sync::Arc;
 use wire::error::text;
 
+/// Subscriptions that ended, and how many of them are out of the interest.
+#[derive(Default)]
+pub(super) struct Leaving {
+    pub subs: Vec<Arc<Sub>>,
+    gone: usize,
+}
+
 impl Session {
     pub(super) fn subscribe(
         &mut self,
@@ -119,14 +126,27 @@ impl Session {
         }
     }
 
-    /// Ends every subscription; returns those there were.
-    pub(super) fn drop_subscriptions(&mut self) -> Vec<Arc<Sub>> {
-        let subs: Vec<_> = self.conn.subs.lock().take().into_iter().collect();
-        for sub in &subs {
+    /// Ends every subscription.
+    pub(super) fn drop_subscriptions(&mut self) {
+        while !self.drop_some_subscriptions(usize::MAX) {}
+        self.leaving = Leaving::default();
+    }
+
+    /// Ends every subscription, and takes at most `count` out of the interest; `true` once none is
+    /// left there. `leaving` keeps all there were.
+    pub(super) fn drop_some_subscriptions(&mut self, count: usize) -> bool {
+        let table = self.conn.subs.lock().take();
+        for sub in table {
+            // From here on nothing is delivered, wherever it is still found.
             if sub.close() {
-                self.account.unsubscribe(sub);
+                self.leaving.subs.push(sub);
             }
         }
-        subs
+        let Leaving { subs, gone } = &mut self.leaving;
+        for sub in subs.iter().skip(*gone).take(count) {
+            self.account.unsubscribe(sub);
+        }
+        *gone = subs.len().min(gone.saturating_add(count));
+        *gone == subs.len()
     }
 }

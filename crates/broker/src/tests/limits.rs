@@ -86,3 +86,27 @@ fn a_limit_that_falls_closes_the_latest_clients() {
     next.send(&mut house, "PING\r\n");
     assert_eq!(next.read(), "PONG\n");
 }
+
+#[test]
+fn a_client_with_very_many_subscriptions_ends_in_parts() {
+    let mut house = House::new(&[account("A")]);
+    let (mut holder, mut other) = (house.connect("A"), house.connect("A"));
+    let lines: String = (0..10_000).map(|n| format!("SUB many.{n} {n}\r\n")).collect();
+    holder.send(&mut house, &lines);
+    let interest = house.worker.broker.find_account("A").unwrap();
+    assert_eq!(interest.subscription_count(), 10_000);
+    let mut turns = 0;
+    loop {
+        turns += 1;
+        let ended = holder.session.end_some(&mut house.worker);
+        // From the first turn on nothing is delivered any more.
+        other.send(&mut house, &publish("many.9999", "", "x"));
+        assert_eq!(holder.read(), "");
+        if ended {
+            break;
+        }
+        assert!(interest.subscription_count() > 0);
+    }
+    assert_eq!(turns, 3);
+    assert_eq!(interest.subscription_count(), 0);
+}

@@ -70,6 +70,8 @@ pub(super) struct Driver {
     stalled_until: Option<Mono>,
     /// Until when bytes owed may still leave after a close.
     closing_until: Option<Mono>,
+    /// The session is being ended.
+    finishing: bool,
     pace: Pace,
     /// Kept while reads are paced.
     paced: Option<Paced>,
@@ -96,6 +98,7 @@ impl Driver {
             slow_write: None,
             stalled_until: None,
             closing_until: None,
+            finishing: false,
             pace: Pace::default(),
             paced: None,
         }
@@ -369,11 +372,18 @@ impl Driver {
         self.transport.flush(cx, &self.session.conn, &self.owner, &mut context.worker);
     }
 
-    fn finish(&mut self) {
+    /// Ends the session, many subscriptions in several turns. `Ready` once it has ended.
+    fn finish(&mut self, cx: &mut TaskContext<'_>) -> Poll<()> {
+        self.finishing = true;
         let context = &mut *self.context.borrow_mut();
         context.worker.now = context.clock.now();
-        self.session.end(&mut context.worker);
+        let ended = self.session.end_some(&mut context.worker);
         context.worker.flush_touched();
+        if ended {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 }
 
@@ -382,6 +392,9 @@ impl Future for Driver {
 
     fn poll(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<()> {
         let this = self.get_mut();
+        if this.finishing {
+            return this.finish(cx);
+        }
         this.transport.register(cx.waker());
         if this.poll_timers(cx) {
             let context = this.context.clone();
@@ -393,8 +406,7 @@ impl Future for Driver {
             || this.closing_until.is_some())
             && this.tend_outbox(cx).is_ready()
         {
-            this.finish();
-            return Poll::Ready(());
+            return this.finish(cx);
         }
         if this.stalled_until.is_none()
             && this.login.is_none()
@@ -403,8 +415,7 @@ impl Future for Driver {
         {
             this.flush_last(cx);
             this.session.conn.close(reason);
-            this.finish();
-            return Poll::Ready(());
+            return this.finish(cx);
         }
         if this.login.is_some() {
             // Just handed out: its end must wake this task.
