@@ -273,7 +273,9 @@ impl World {
             let id = self.ids[*s];
             let counted = |host: &Host| host.created && host.knows().peers.contains(&id);
             let mut others = (0..self.hosts.len()).filter(|other| other != s);
+            // Not a seat of a group being discovered, which has no name yet but counts.
             self.hosts[*s].created
+                && self.hosts[*s].joining
                 && !self.assigned.1.contains(&id)
                 && !others.any(|other| counted(&self.hosts[other]))
         };
