@@ -19,6 +19,7 @@ mod expire;
 mod gather;
 mod index_db;
 mod keys;
+mod legacy;
 mod limits;
 mod pending;
 mod purge;
@@ -114,6 +115,8 @@ pub struct FileStore<D: Disk> {
     window: Option<(u32, u64, Bytes)>,
     cursor: Cursor,
     plain: Option<(u32, Bytes)>,
+    /// Counts how often something that was read became outdated.
+    generation: u64,
     recent: Option<crate::message::Message>,
     ttls: Option<Wheel>,
     schedules: Option<Schedules>,
@@ -198,6 +201,7 @@ impl<D: Disk> FileStore<D> {
             window: None,
             cursor: Cursor::default(),
             plain: None,
+            generation: 0,
             recent: None,
             ttls: None,
             schedules: None,
