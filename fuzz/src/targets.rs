@@ -2,6 +2,7 @@
 
 mod configuration;
 mod protocol;
+mod store;
 mod subjects;
 
 use crate::Target;
@@ -16,6 +17,14 @@ pub const ALL: &[Target] = &[
     configuration::NAMES,
     subjects::MAPPING,
     subjects::MATCHING,
+    store::BLOCK,
+    store::INDEX,
+    store::WHEEL,
+    store::SCHEDULES,
+    store::CONSUMER,
+    store::REPLICATED,
+    store::META,
+    store::ARCHIVE,
 ];
 
 /// The target called `name`.

@@ -26,6 +26,8 @@ pub mod disk;
 mod error;
 mod file;
 mod filter;
+#[cfg(feature = "fuzz")]
+pub mod fuzz;
 mod hash;
 mod mem;
 mod message;

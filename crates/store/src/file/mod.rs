@@ -15,11 +15,11 @@
 pub(crate) mod append;
 mod commit;
 mod damage;
-mod expire;
+pub(crate) mod expire;
 mod gather;
-mod index_db;
+pub(crate) mod index_db;
 mod keys;
-mod legacy;
+pub(crate) mod legacy;
 mod limits;
 mod pending;
 mod purge;
@@ -28,7 +28,7 @@ mod read;
 mod recover;
 mod remove;
 mod rewrite;
-mod snapshot;
+pub(crate) mod snapshot;
 mod truncate;
 
 use std::collections::{BTreeSet, VecDeque};

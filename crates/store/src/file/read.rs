@@ -156,7 +156,16 @@ impl<D: Disk> FileStore<D> {
         self.ensure_secret(at)?;
         let (secret, file) = (self.blocks[at].secret.clone(), self.file_of(index)?);
         let (len, generation) = (len as usize, self.generation);
-        Ok(Loaded::Cold(ColdRead { file, secret, block: index, seq, offset, len, whole, generation }))
+        Ok(Loaded::Cold(ColdRead {
+            file,
+            secret,
+            block: index,
+            seq,
+            offset,
+            len,
+            whole,
+            generation,
+        }))
     }
 
     /// Finishes a deferred load.
