@@ -14,7 +14,7 @@ use store::{
 use crate::peer::{Peer, binary, is_old};
 
 #[derive(Clone, Copy, Debug)]
-struct Case {
+pub(crate) struct Case {
     name: &'static str,
     key: Option<(Cipher, &'static str)>,
     /// The key from our turn on, if it changes.
@@ -65,14 +65,14 @@ const MAX_BYTES: u64 = 30_000_000;
 
 /// One message as either side tells it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Told {
+pub(crate) struct Told {
     subject: String,
     header: Vec<u8>,
     payload: Vec<u8>,
     ts: Timestamp,
 }
 
-fn parse_time(text: &str) -> Timestamp {
+pub(crate) fn parse_time(text: &str) -> Timestamp {
     // RFC 3339 with nanoseconds, as the API prints it.
     let (date, rest) = text.split_once('T').unwrap();
     let rest = rest.trim_end_matches('Z');
@@ -87,7 +87,7 @@ fn parse_time(text: &str) -> Timestamp {
     Timestamp((days * 86_400 + c[0] * 3600 + c[1] * 60 + c[2]) * 1_000_000_000 + nanos)
 }
 
-async fn told_by_peer(peer: &Peer) -> (Value, BTreeMap<u64, Told>) {
+pub(crate) async fn told_by_peer(peer: &Peer) -> (Value, BTreeMap<u64, Told>) {
     let info =
         peer.ok("STREAM.INFO.S", &json!({"deleted_details": true, "subjects_filter": ">"})).await;
     let state = info["state"].clone();
@@ -126,7 +126,7 @@ fn told_by_store(store: &mut FileStore<RealDisk>) -> BTreeMap<u64, Told> {
     out
 }
 
-fn compare(
+pub(crate) fn compare(
     store: &mut FileStore<RealDisk>,
     peer_state: &Value,
     messages: &BTreeMap<u64, Told>,
@@ -169,7 +169,7 @@ fn compare(
     assert_eq!(store.deleted_seqs(usize::MAX), deleted, "deleted {context}");
 }
 
-async fn fill(peer: &Peer, case: &Case) {
+pub(crate) async fn fill(peer: &Peer, case: &Case) {
     let mut config = json!({
         "name": "S", "subjects": ["s.>"], "storage": "file", "retention": "limits",
         "max_bytes": MAX_BYTES, "allow_msg_ttl": true, "allow_direct": true,
@@ -353,7 +353,7 @@ fn open(path: &Path, case: &Case) -> (FileStore<RealDisk>, store::Recovery) {
     FileStore::open(RealDisk::new(path), case.settings(), case.options(), b"{}", now).unwrap()
 }
 
-const PLAIN: Case =
+pub(crate) const PLAIN: Case =
     Case { name: "plain", key: None, then: None, compressed: false, abrupt: false, kept: false };
 
 // Contract: FSTORE-001, FSTORE-002, FSTORE-003, FSTORE-004, RET-013, FSTORE-017
