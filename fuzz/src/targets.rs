@@ -3,6 +3,7 @@
 mod configuration;
 mod consensus;
 mod protocol;
+mod store;
 mod subjects;
 
 use crate::Target;
@@ -18,6 +19,7 @@ pub const ALL: &[Target] = &[
     configuration::NAMES,
     subjects::MAPPING,
     subjects::MATCHING,
+<<<<<<< HEAD
     consensus::APPEND_ENTRY,
     consensus::APPEND_RESPONSE,
     consensus::VOTE_REQUEST,
@@ -29,6 +31,16 @@ pub const ALL: &[Target] = &[
     consensus::SNAPSHOT_NAME,
     consensus::RECOVERY,
     consensus::MESSAGES,
+=======
+    store::BLOCK,
+    store::INDEX,
+    store::WHEEL,
+    store::SCHEDULES,
+    store::CONSUMER,
+    store::REPLICATED,
+    store::META,
+    store::ARCHIVE,
+>>>>>>> store3
 ];
 
 /// The target called `name`.

@@ -62,6 +62,10 @@ impl Cipher {
 
     fn open(self, key: &[u8; 32], sealed: &[u8]) -> Option<Vec<u8>> {
         let (nonce, body) = sealed.split_at_checked(self.nonce_len())?;
+        self.open_with(key, nonce, body)
+    }
+
+    fn open_with(self, key: &[u8; 32], nonce: &[u8], body: &[u8]) -> Option<Vec<u8>> {
         match self {
             Self::ChaCha => {
                 let nonce = nonce.try_into().ok()?;
@@ -196,6 +200,11 @@ impl Secret {
     /// The text of sealed metadata; `None` if it was not sealed with this secret.
     pub(crate) fn unseal(&self, sealed: &[u8]) -> Option<Vec<u8>> {
         self.cipher.open(&self.seed, sealed)
+    }
+
+    /// The text of metadata that was sealed with the nonce of the key file and does not repeat it.
+    pub(crate) fn unseal_with_own_nonce(&self, sealed: &[u8]) -> Option<Vec<u8>> {
+        self.cipher.open_with(&self.seed, &self.nonce, sealed)
     }
 }
 

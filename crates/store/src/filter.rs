@@ -23,7 +23,7 @@ impl Filter {
     pub fn parse(text: &[u8]) -> Self {
         if text.is_empty() || text == b">" {
             Self::All
-        } else if has_wildcard(text) {
+        } else if subject::has_wildcard(text) {
             Self::Wildcard(text.into())
         } else {
             Self::Literal(text.into())
@@ -44,41 +44,10 @@ impl Filter {
         match self {
             Self::All => true,
             Self::Literal(text) => **text == *subject,
-            Self::Wildcard(pattern) => pattern_matches(pattern, subject),
+            Self::Wildcard(pattern) => subject::matches(subject, pattern),
             Self::Many(filters) => filters.iter().any(|f| f.matches(subject)),
         }
     }
-}
-
-/// Whether a subject has a token that is `*`, or ends in a token `>`.
-pub fn has_wildcard(subject: &[u8]) -> bool {
-    let tokens = subject.split(|&b| b == b'.');
-    let count = tokens.clone().count();
-    tokens.enumerate().any(|(i, t)| t == b"*" || (t == b">" && i + 1 == count))
-}
-
-/// Whether a literal subject matches a pattern.
-pub fn pattern_matches(pattern: &[u8], subject: &[u8]) -> bool {
-    let (mut p, mut s) = (0, 0);
-    loop {
-        let pt = token(pattern, p);
-        let st = token(subject, s);
-        match (pt, st) {
-            (Some(b">"), Some(_)) if p + 1 == pattern.len() => return true,
-            (Some(pt), Some(st)) if pt == b"*" || pt == st => {
-                p += pt.len() + 1;
-                s += st.len() + 1;
-            }
-            (None, None) => return true,
-            _ => return false,
-        }
-    }
-}
-
-fn token(text: &[u8], from: usize) -> Option<&[u8]> {
-    let rest = text.get(from..)?;
-    let end = memchr::memchr(b'.', rest).unwrap_or(rest.len());
-    rest.get(..end)
 }
 
 /// Whether stored bytes can be a literal subject: no empty token, no blank, no control character.
@@ -110,7 +79,7 @@ mod tests {
         ];
         for (pattern, subject, expected) in cases {
             assert_eq!(
-                pattern_matches(pattern.as_bytes(), subject.as_bytes()),
+                Filter::parse(pattern.as_bytes()).matches(subject.as_bytes()),
                 expected,
                 "{pattern} {subject}"
             );

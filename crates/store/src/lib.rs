@@ -26,6 +26,8 @@ pub mod disk;
 mod error;
 mod file;
 mod filter;
+#[cfg(feature = "fuzz")]
+pub mod fuzz;
 mod hash;
 mod mem;
 mod message;
@@ -48,7 +50,7 @@ pub use file::{
     Appended, ColdRead, Expired, Fetched, FileStore, Loaded, Recovery, Removed, SnapshotFile,
     SyncJob, Synced, Ticket, restore_files,
 };
-pub use filter::{Filter, has_wildcard, pattern_matches};
+pub use filter::Filter;
 pub use mem::MemStore;
 pub use message::{Message, message_ttl};
 pub use record::record_len;

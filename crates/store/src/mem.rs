@@ -11,7 +11,9 @@ use bytes::Bytes;
 use stdx::time::Timestamp;
 
 use crate::error::{Error, Result};
+use crate::file::Expired;
 use crate::file::append::NewMessage;
+use crate::file::expire::Pending;
 use crate::filter::Filter;
 use crate::message::{Message, header_value, message_ttl};
 use crate::record::MAX_RECORD;
@@ -32,6 +34,7 @@ pub struct MemStore {
     last_ts: i64,
     ttls: Wheel,
     schedules: Schedules,
+    pending_markers: Pending,
 }
 
 fn size(m: &Message) -> u64 {
@@ -51,6 +54,7 @@ impl MemStore {
             last_ts: 0,
             ttls: Wheel::default(),
             schedules: Schedules::default(),
+            pending_markers: Pending::default(),
         }
     }
 
@@ -391,10 +395,10 @@ impl MemStore {
         Ok(())
     }
 
-    /// Removes what is over the stream's age or its own time to live; returns the sequences.
-    pub fn expire(&mut self, now: Timestamp) -> Vec<u64> {
+    /// Removes what expired, as `FileStore::expire`. With delete markers, returns it instead.
+    pub fn expire(&mut self, now: Timestamp) -> Vec<Expired> {
         let mut doomed: Vec<u64> = Vec::new();
-        if let Some(age) = self.settings.max_age {
+        if let Some(age) = self.settings.max_age.filter(|age| !age.is_zero()) {
             let floor = now.0.saturating_sub(i64::try_from(age.as_nanos()).unwrap_or(i64::MAX));
             let old = self.messages.values().take_while(|m| m.ts.0 <= floor);
             doomed.extend(
@@ -404,8 +408,42 @@ impl MemStore {
         doomed.extend(self.ttls.due(now.0).into_iter().map(|(seq, _)| seq));
         doomed.sort_unstable();
         doomed.dedup();
-        doomed.retain(|&seq| self.take(seq));
-        doomed
+        if self.settings.subject_delete_marker_ttl.is_none() {
+            for seq in doomed {
+                self.take(seq);
+            }
+            return Vec::new();
+        }
+        let mut out = Vec::new();
+        for m in doomed.iter().filter_map(|seq| self.messages.get(seq)) {
+            let total = self.subjects.get(&m.subject).map_or(0, |seqs| seqs.len() as u64);
+            out.extend(self.pending_markers.propose(m, total, now));
+        }
+        out
+    }
+
+    /// Forgets a proposal that was carried out.
+    pub fn expired(&mut self, seq: u64, subject: &[u8]) {
+        self.pending_markers.done(seq, subject);
+    }
+
+    /// When [`Self::expire`] has something to do next, if ever.
+    pub fn next_expiry(&self) -> Option<Timestamp> {
+        let first = self.messages.first_key_value().map(|(_, m)| m.ts);
+        let by_age = self.settings.max_age.zip(first).map(|(age, ts)| ts + age);
+        by_age.into_iter().chain(self.ttls.next().map(Timestamp)).min()
+    }
+
+    /// Messages with a schedule that the schedules do not know: none, as nothing outlives a restart.
+    pub fn unscheduled(&mut self) -> Vec<Message> {
+        Vec::new()
+    }
+
+    /// Sets when the schedule carried by `seq` fires.
+    pub fn schedule(&mut self, seq: u64, subject: &[u8], at: Timestamp) {
+        if self.settings.allow_schedules {
+            self.schedules.add(seq, subject, at.0);
+        }
     }
 
     /// Schedules whose time has come.
@@ -413,9 +451,24 @@ impl MemStore {
         self.schedules.take_due(now.0)
     }
 
+    /// Lets handed-out schedules fire again (leadership was lost meanwhile).
+    pub fn clear_due_schedules(&mut self) {
+        self.schedules.clear_in_flight();
+    }
+
     /// Moves a repeating schedule to its next time.
     pub fn reschedule(&mut self, subject: &[u8], at: Timestamp) {
         self.schedules.update(subject, at.0);
+    }
+
+    /// Drops a schedule.
+    pub fn unschedule(&mut self, seq: u64) {
+        self.schedules.remove_seq(seq);
+    }
+
+    /// When the next schedule fires.
+    pub fn next_schedule(&self) -> Option<Timestamp> {
+        self.schedules.next().map(Timestamp)
     }
 
     /// Single deleted sequences; at most `limit`.

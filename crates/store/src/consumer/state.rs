@@ -127,7 +127,8 @@ impl ConsumerState {
         for _ in 0..count {
             let seq = r.uvarint()?.checked_add(self.ack_floor.stream)?;
             let consumer_seq = match version {
-                2 => r.uvarint()?.checked_add(self.ack_floor.consumer)?,
+                // Unknown ones, from version 1, are below the floor: they are written wrapped.
+                2 => r.uvarint()?.wrapping_add(self.ack_floor.consumer),
                 _ => 0,
             };
             let delta = r.varint()?;
@@ -263,6 +264,7 @@ mod tests {
         assert_eq!((s.delivered, s.ack_floor), (pair(7, 13), pair(5, 10)));
         assert_eq!(s.pending[&12], Pending { consumer_seq: 0, ts: Timestamp(107 * SECOND) });
         assert_eq!(s.redelivered[&12], 3);
+        assert_eq!(ConsumerState::decode(&s.encode(Timestamp(0))), Some(s), "and written as 2");
     }
 
     // Contract: FSTORE-017

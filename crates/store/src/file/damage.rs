@@ -424,7 +424,8 @@ impl<D: Disk> FileStore<D> {
         let subjects =
             Some(std::mem::replace(&mut self.subjects, crate::subjects::Subjects::new(0)));
         let (last_seq, last_ts) = (self.last_seq, self.last_ts);
-        let prior = Prior { last_seq, last_ts, blocks, subjects, is_current: true };
+        let prior =
+            Prior { last_seq, last_ts, blocks, subjects, is_current: true, is_legacy: false };
         let indices: Vec<u32> = self.blocks.iter().map(|b| b.index).collect();
         for index in &indices {
             self.forget_reads(*index);

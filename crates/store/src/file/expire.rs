@@ -33,12 +33,43 @@ pub struct Expired {
 
 /// Proposals under way, so that the same one is not made every tick.
 #[derive(Debug, Default)]
-pub(super) struct Pending {
+pub(crate) struct Pending {
     by_seq: HashMap<u64, i64>,
     by_subject: HashMap<Bytes, u64>,
 }
 
 const PROPOSE_AGAIN: i64 = 2_000_000_000;
+
+impl Pending {
+    /// What to tell the owner about a message that expired; `total` messages have its subject.
+    pub(crate) fn propose(&mut self, m: &Message, total: u64, now: Timestamp) -> Option<Expired> {
+        let again = self.by_seq.get(&m.seq).copied();
+        if again.is_some_and(|at| now.0 - at < PROPOSE_AGAIN) {
+            return None;
+        }
+        self.by_seq.insert(m.seq, now.0);
+        let pending = self.by_subject.entry(m.subject.clone()).or_default();
+        if again.is_none() {
+            *pending += 1;
+        }
+        let last = total == *pending;
+        let is_marker = header_value(&m.header, b"Nats-Marker-Reason").is_some()
+            || header_value(&m.header, b"KV-Operation").is_some_and(|op| op == b"PURGE");
+        Some(Expired { seq: m.seq, subject: m.subject.clone(), marker: last && !is_marker })
+    }
+
+    /// Forgets a proposal that was carried out.
+    pub(crate) fn done(&mut self, seq: u64, subject: &[u8]) {
+        if self.by_seq.remove(&seq).is_some()
+            && let Some(pending) = self.by_subject.get_mut(subject)
+        {
+            *pending -= 1;
+            if *pending == 0 {
+                self.by_subject.remove(subject);
+            }
+        }
+    }
+}
 
 impl<D: Disk> FileStore<D> {
     /// Removes what expired. With delete markers, returns it instead of removing it.
@@ -82,32 +113,13 @@ impl<D: Disk> FileStore<D> {
     }
 
     fn propose(&mut self, m: &Message, now: Timestamp) -> Option<Expired> {
-        let again = self.pending_markers.by_seq.get(&m.seq).copied();
-        if again.is_some_and(|at| now.0 - at < PROPOSE_AGAIN) {
-            return None;
-        }
-        self.pending_markers.by_seq.insert(m.seq, now.0);
         let total = self.subjects.find(&m.subject).map_or(0, |id| self.subjects.totals(id).total);
-        let pending = self.pending_markers.by_subject.entry(m.subject.clone()).or_default();
-        if again.is_none() {
-            *pending += 1;
-        }
-        let last = total == *pending;
-        let is_marker = header_value(&m.header, b"Nats-Marker-Reason").is_some()
-            || header_value(&m.header, b"KV-Operation").is_some_and(|op| op == b"PURGE");
-        Some(Expired { seq: m.seq, subject: m.subject.clone(), marker: last && !is_marker })
+        self.pending_markers.propose(m, total, now)
     }
 
     /// Forgets a proposal that was carried out.
     pub fn expired(&mut self, seq: u64, subject: &[u8]) {
-        if self.pending_markers.by_seq.remove(&seq).is_some()
-            && let Some(pending) = self.pending_markers.by_subject.get_mut(subject)
-        {
-            *pending -= 1;
-            if *pending == 0 {
-                self.pending_markers.by_subject.remove(subject);
-            }
-        }
+        self.pending_markers.done(seq, subject);
     }
 
     pub(super) fn expire_aged(&mut self, now: Timestamp) -> Result<()> {

@@ -39,6 +39,8 @@ pub(super) struct Gathered {
     pub(super) blocks: Vec<Block>,
     pub(super) damages: Vec<Damage>,
     pub(super) tombstones: SeqSet,
+    /// Removed according to a server that wrote no tombstones.
+    pub(super) unmarked: SeqSet,
     /// Highest sequence that any record proves, and its time.
     pub(super) last: (u64, i64),
 }
@@ -65,6 +67,7 @@ struct Spare {
 /// What must be taken in newest first.
 struct Order {
     tombstones: SeqSet,
+    unmarked: SeqSet,
     last: (u64, i64),
     /// First sequence of the block admitted last: earlier blocks end before it.
     ceiling: u64,
@@ -102,6 +105,7 @@ impl<D: Disk> FileStore<D> {
         let filling = Filling::new(subjects, indices.len());
         let order = Mutex::new(Order {
             tombstones: SeqSet::default(),
+            unmarked: SeqSet::default(),
             last: (0, 0),
             ceiling: u64::MAX,
             column_budget: self.options.column_budget,
@@ -120,7 +124,7 @@ impl<D: Disk> FileStore<D> {
                 while order.next != i {
                     order = turn.wait(order).unwrap_or_else(PoisonError::into_inner);
                 }
-                let verdict = outcome.as_ref().ok().map(|o| order.admit(o, &prior.blocks));
+                let verdict = outcome.as_ref().ok().map(|o| order.admit(o, prior));
                 order.next += 1;
                 turn.notify_all();
                 verdict
@@ -140,6 +144,7 @@ impl<D: Disk> FileStore<D> {
             blocks: Vec::with_capacity(indices.len()),
             damages: Vec::new(),
             tombstones: order.tombstones,
+            unmarked: order.unmarked,
             last: order.last,
         };
         for product in products {
@@ -175,7 +180,7 @@ impl<D: Disk> FileStore<D> {
 
 impl Order {
     /// Takes in a block's tombstones and bounds; later blocks were taken in before.
-    fn admit(&mut self, outcome: &Outcome, known: &[IndexBlock]) -> Verdict {
+    fn admit(&mut self, outcome: &Outcome, prior: &Prior) -> Verdict {
         let scan = &outcome.scan;
         for &(seq, ts) in &scan.tombstones {
             self.tombstones.insert(seq);
@@ -197,8 +202,13 @@ impl Order {
         if keep_column {
             self.column_budget -= budget;
         }
-        let verdict =
-            Verdict { gone: self.gone(outcome, known), ceiling: self.ceiling, keep_column };
+        let gone = self.gone(outcome, &prior.blocks);
+        if prior.is_legacy {
+            for seq in gone.iter().filter(|&seq| !self.tombstones.contains(seq)) {
+                self.unmarked.insert(seq);
+            }
+        }
+        let verdict = Verdict { gone, ceiling: self.ceiling, keep_column };
         let first = scan.messages.iter().find(|m| !verdict.takes(m.seq));
         if let Some(first) = first {
             self.ceiling = first.seq;

@@ -15,10 +15,11 @@
 pub(crate) mod append;
 mod commit;
 mod damage;
-mod expire;
+pub(crate) mod expire;
 mod gather;
-mod index_db;
+pub(crate) mod index_db;
 mod keys;
+pub(crate) mod legacy;
 mod limits;
 mod pending;
 mod purge;
@@ -27,7 +28,7 @@ mod read;
 mod recover;
 mod remove;
 mod rewrite;
-mod snapshot;
+pub(crate) mod snapshot;
 mod truncate;
 
 use std::collections::{BTreeSet, VecDeque};
@@ -114,6 +115,8 @@ pub struct FileStore<D: Disk> {
     window: Option<(u32, u64, Bytes)>,
     cursor: Cursor,
     plain: Option<(u32, Bytes)>,
+    /// Counts how often something that was read became outdated.
+    generation: u64,
     recent: Option<crate::message::Message>,
     ttls: Option<Wheel>,
     schedules: Option<Schedules>,
@@ -198,6 +201,7 @@ impl<D: Disk> FileStore<D> {
             window: None,
             cursor: Cursor::default(),
             plain: None,
+            generation: 0,
             recent: None,
             ttls: None,
             schedules: None,

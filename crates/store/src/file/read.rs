@@ -38,7 +38,8 @@ pub enum Loaded<D: Disk> {
     Cold(ColdRead<D>),
 }
 
-/// One positioned read, without the store.
+/// One read, without the store: of the records around a message, or of a whole block that is
+/// compressed or not indexed yet.
 pub struct ColdRead<D: Disk> {
     file: Arc<D::File>,
     secret: Option<Secret>,
@@ -46,6 +47,8 @@ pub struct ColdRead<D: Disk> {
     seq: u64,
     offset: u64,
     len: usize,
+    whole: bool,
+    generation: u64,
 }
 
 /// What a [`ColdRead`] read.
@@ -53,7 +56,9 @@ pub struct Fetched {
     block: u32,
     seq: u64,
     offset: u64,
-    bytes: io::Result<Vec<u8>>,
+    whole: bool,
+    generation: u64,
+    bytes: Result<Vec<u8>>,
 }
 
 impl<D: Disk> ColdRead<D> {
@@ -62,17 +67,30 @@ impl<D: Disk> ColdRead<D> {
         self.len
     }
 
-    /// Reads. Blocks for as long as the device takes.
+    /// Reads, and decrypts and decompresses. Blocks for as long as the device takes.
     pub fn run(self) -> Fetched {
+        let path = block_path(self.block);
+        let bytes = if self.whole {
+            read_block(&*self.file, self.secret.as_ref(), &path).and_then(|(plain, _)| {
+                // What could only be read in part is healed by the store, not here.
+                let whole = (!plain.salvaged).then_some(plain.bytes);
+                whole.ok_or_else(|| Error::corrupt(&path, "compressed block is damaged"))
+            })
+        } else {
+            self.read_span().map_err(|e| Error::io("read", &path, e))
+        };
+        let Self { block, seq, offset, whole, generation, .. } = self;
+        Fetched { block, seq, offset, whole, generation, bytes }
+    }
+
+    fn read_span(&self) -> io::Result<Vec<u8>> {
         let mut bytes = vec![0; self.len];
-        let read = self.file.read_at(&mut bytes, self.offset).map(|n| {
-            bytes.truncate(n);
-            if let Some(secret) = &self.secret {
-                secret.apply(self.offset, &mut bytes);
-            }
-            bytes
-        });
-        Fetched { block: self.block, seq: self.seq, offset: self.offset, bytes: read }
+        let n = self.file.read_at(&mut bytes, self.offset)?;
+        bytes.truncate(n);
+        if let Some(secret) = &self.secret {
+            secret.apply(self.offset, &mut bytes);
+        }
+        Ok(bytes)
     }
 }
 
@@ -124,34 +142,52 @@ impl<D: Disk> FileStore<D> {
     pub fn load_or_defer(&mut self, seq: u64) -> Result<Loaded<D>> {
         let at = self.locate(seq)?;
         let block = &self.blocks[at];
-        let ready = self.in_memory(block, seq)
-            || block.form != Form::Plain
-            || block.marks.is_none()
-            || (Some(block.index) == self.tail_index() && self.tail.file.is_none());
-        if ready {
+        let index = block.index;
+        let is_tail = Some(index) == self.tail_index();
+        let whole = block.form != Form::Plain || block.marks.is_none();
+        let held = whole && self.plain.as_ref().is_some_and(|(i, _)| *i == index);
+        if self.in_memory(block, seq) || held || (is_tail && (whole || self.tail.file.is_none())) {
             return self.load(seq).map(Loaded::Ready);
         }
-        let (offset, len) = self.bounds(block, seq);
-        if Some(block.index) == self.tail_index() && offset >= self.tail.start {
+        let (offset, len) = if whole { (0, block.len) } else { self.bounds(block, seq) };
+        if is_tail && offset >= self.tail.start {
             return self.load(seq).map(Loaded::Ready);
         }
-        let (index, secret) = (block.index, block.secret.clone());
-        let file = self.file_of(index)?;
-        Ok(Loaded::Cold(ColdRead { file, secret, block: index, seq, offset, len: len as usize }))
+        self.ensure_secret(at)?;
+        let (secret, file) = (self.blocks[at].secret.clone(), self.file_of(index)?);
+        let (len, generation) = (len as usize, self.generation);
+        Ok(Loaded::Cold(ColdRead {
+            file,
+            secret,
+            block: index,
+            seq,
+            offset,
+            len,
+            whole,
+            generation,
+        }))
     }
 
     /// Finishes a deferred load.
     pub fn complete_read(&mut self, fetched: Fetched) -> Result<Message> {
-        let at = self.locate(fetched.seq)?;
-        let bytes = fetched.bytes.map_err(|e| Error::io("read", &block_path(fetched.block), e))?;
-        if self.blocks[at].index != fetched.block {
-            return self.load(fetched.seq);
+        let Fetched { block, seq, offset, whole, generation, bytes } = fetched;
+        let at = self.locate(seq)?;
+        if self.blocks[at].index != block || generation != self.generation {
+            // Files were written anew meanwhile.
+            return self.load(seq);
         }
-        let span = Bytes::from(bytes);
-        self.window = Some((fetched.block, fetched.offset, span.clone()));
-        match self.pick(at, fetched.seq, &span, fetched.offset) {
+        if whole {
+            if let Ok(bytes) = bytes {
+                self.plain = Some((block, Bytes::from(bytes)));
+            }
+            // Damage is found again there, and healed.
+            return self.load(seq);
+        }
+        let span = Bytes::from(bytes?);
+        self.window = Some((block, offset, span.clone()));
+        match self.pick(at, seq, &span, offset) {
             Some(m) => Ok(m),
-            None => self.load(fetched.seq),
+            None => self.load(seq),
         }
     }
 
@@ -486,6 +522,7 @@ impl<D: Disk> FileStore<D> {
 
     /// Forgets everything read from a block whose file changed.
     pub(super) fn forget_reads(&mut self, index: u32) {
+        self.generation += 1;
         self.files.retain(|(i, _)| *i != index);
         if self.plain.as_ref().is_some_and(|(i, _)| *i == index) {
             self.plain = None;

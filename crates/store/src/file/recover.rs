@@ -37,6 +37,8 @@ pub(super) struct Prior {
     pub(super) subjects: Option<Subjects>,
     /// Nothing was stored after this was noted.
     pub(super) is_current: bool,
+    /// It comes from a server before 2.10: no tombstones say what it calls removed.
+    pub(super) is_legacy: bool,
 }
 
 impl Prior {
@@ -91,7 +93,7 @@ impl<D: Disk> FileStore<D> {
     pub(super) fn recover(&mut self, now: Timestamp) -> Result<Recovery> {
         self.finish_purge()?;
         self.read_lost();
-        let indices = self.list_blocks()?;
+        let (indices, legacy) = self.list_blocks()?;
         self.next_index = indices.last().map_or(1, |i| i + 1);
         self.index_on_disk = exists(&self.disk, INDEX).unwrap_or(true);
         let index = self.read_index_file()?;
@@ -102,7 +104,10 @@ impl<D: Disk> FileStore<D> {
                 recovery.from_index = true;
             }
             other => {
-                let prior = other.map(|i| self.prior_of(i)).unwrap_or_default();
+                let prior = other
+                    .map(|i| self.prior_of(i))
+                    .or_else(|| self.read_legacy(&indices))
+                    .unwrap_or_default();
                 if !indices.is_empty() {
                     notice!(
                         self.options.log,
@@ -117,6 +122,9 @@ impl<D: Disk> FileStore<D> {
         self.open_tail()?;
         self.recover_wheels()?;
         self.enforce_on_open(now)?;
+        if !legacy.is_empty() {
+            self.retire_legacy(&legacy)?;
+        }
         recovery.blocks = self.blocks.len();
         Ok(recovery)
     }
@@ -144,14 +152,15 @@ impl<D: Disk> FileStore<D> {
         self.disk.create_dir_all(MSGS).map_err(|e| Error::io("create", MSGS, e))
     }
 
-    /// Block numbers, ascending. Staging files, of which the named one is whole, are removed.
-    fn list_blocks(&mut self) -> Result<Vec<u32>> {
+    /// Block numbers, ascending, and names of files that servers before 2.10 left. Staging files, of
+    /// which the named one is whole, are removed.
+    fn list_blocks(&mut self) -> Result<(Vec<u32>, Vec<String>)> {
         let entries = match self.disk.list(MSGS) {
             Ok(entries) => entries,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => Vec::new(),
             Err(e) => return Err(Error::io("list", MSGS, e)),
         };
-        let mut indices = Vec::new();
+        let (mut indices, mut legacy) = (Vec::new(), Vec::new());
         for entry in &entries {
             let name = &entry.name;
             let path = format!("{MSGS}/{name}");
@@ -162,8 +171,7 @@ impl<D: Disk> FileStore<D> {
             } else if name.ends_with(".tmp") || number(name, ".new").is_some() {
                 let _ = self.disk.remove_file(&path);
             } else if number(name, ".idx").is_some() || number(name, ".fss").is_some() {
-                // Servers before 2.10 kept these; blocks say the same.
-                let _ = self.disk.remove_file(&path);
+                legacy.push(name.clone());
             }
         }
         indices.sort_unstable();
@@ -173,7 +181,7 @@ impl<D: Disk> FileStore<D> {
                 let _ = self.disk.remove_file(&shape_path(index));
             }
         }
-        Ok(indices)
+        Ok((indices, legacy))
     }
 
     /// A crash between the renames of a block and of its key leaves the block under the new one.
@@ -272,6 +280,7 @@ impl<D: Disk> FileStore<D> {
             blocks: index.blocks,
             subjects: Some(index.subjects),
             is_current,
+            is_legacy: false,
         }
     }
 
@@ -292,8 +301,11 @@ impl<D: Disk> FileStore<D> {
 
     /// Takes over what the blocks said together. Returns torn bytes set aside.
     pub(super) fn adopt_scan(&mut self, gathered: Gathered, prior: &Prior) -> Result<u64> {
-        let Gathered { subjects, blocks, damages, tombstones, last } = gathered;
+        let Gathered { subjects, blocks, damages, tombstones, unmarked, last } = gathered;
         self.subjects = subjects;
+        for seq in unmarked.iter() {
+            self.unmarked.insert(seq);
+        }
         self.columns = blocks.iter().filter(|b| b.column.is_some()).map(|b| b.index).collect();
         (self.last_seq, self.last_ts) = last;
         self.blocks = blocks.into();

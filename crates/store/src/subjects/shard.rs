@@ -48,12 +48,12 @@ struct Arena {
 
 impl Arena {
     fn at(&self, id: SubjectId) -> Option<&[u8]> {
-        let page = self.pages.get((id / UNITS_PER_PAGE >> self.bits) as usize)?;
+        let page = self.pages.get(((id / UNITS_PER_PAGE) >> self.bits) as usize)?;
         page.get((id % UNITS_PER_PAGE) as usize * UNIT..)
     }
 
     fn at_mut(&mut self, id: SubjectId) -> Option<&mut [u8]> {
-        let page = self.pages.get_mut((id / UNITS_PER_PAGE >> self.bits) as usize)?;
+        let page = self.pages.get_mut(((id / UNITS_PER_PAGE) >> self.bits) as usize)?;
         page.get_mut((id % UNITS_PER_PAGE) as usize * UNIT..)
     }
 

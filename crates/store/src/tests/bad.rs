@@ -229,6 +229,39 @@ fn cold_reads_are_handed_out_and_come_back() {
 }
 
 #[test]
+fn whole_blocks_are_read_by_jobs_too() {
+    let sealed = encrypted("one", Cipher::Aes, None).encryption;
+    for encryption in [None, sealed] {
+        let disk = SimDisk::new(1);
+        let options = Options {
+            block_size: Some(2000),
+            compression: crate::Compression::S2,
+            encryption,
+            ..Options::default()
+        };
+        let mut store = open(&disk, options.clone()).unwrap();
+        put(&mut store, 60);
+        store.close().unwrap();
+        drop(store);
+        // From its index: no block was looked at yet.
+        let mut store = open(&disk, options).unwrap();
+        let Loaded::Cold(read) = store.load_or_defer(5).unwrap() else { panic!("5 is cold") };
+        let message = store.complete_read(read.run()).unwrap();
+        assert_eq!((message.seq, message.payload.len()), (5, 100));
+        assert!(matches!(store.load_or_defer(6).unwrap(), Loaded::Ready(_)), "the same block");
+        // The block is written anew while the job reads.
+        let Loaded::Cold(read) = store.load_or_defer(30).unwrap() else { panic!("30 is cold") };
+        let fetched = read.run();
+        for seq in 27..40 {
+            assert!(seq == 30 || store.remove(seq).unwrap());
+        }
+        while store.maintain().unwrap() > 0 {}
+        assert_eq!(store.complete_read(fetched).unwrap().seq, 30);
+        assert_eq!((store.rescans(), store.lost().len()), (0, 0));
+    }
+}
+
+#[test]
 fn one_message_costs_one_small_read() {
     let disk = SimDisk::new(1);
     let mut store = open(&disk, Options::default()).unwrap();

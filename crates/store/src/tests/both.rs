@@ -109,6 +109,49 @@ fn discard_new_refuses() {
     }
 }
 
+// Contract: PUB-012
+#[test]
+fn delete_markers_are_proposed_alike() {
+    let settings = Settings {
+        name: "S".into(),
+        allow_msg_ttl: true,
+        max_age: Some(std::time::Duration::from_secs(5)),
+        subject_delete_marker_ttl: Some(std::time::Duration::from_secs(60)),
+        ..Settings::default()
+    };
+    let second = |n: i64| Timestamp(n * 1_000_000_000);
+    let (mut file, mut mem) = stores(&settings);
+    let ttl = |subject, ttl| NewMessage {
+        ttl,
+        ..NewMessage::new(subject, b"NATS/1.0\r\nNats-TTL: 2\r\n\r\n", b"")
+    };
+    for s in [&mut file as &mut dyn MessageStore, &mut mem] {
+        for (m, ts) in [
+            (NewMessage::new(b"a", b"", b""), 1),
+            (ttl(b"a", 2), 2),
+            (ttl(b"b", 2), 2),
+            (NewMessage::new(b"c", b"NATS/1.0\r\nNats-Marker-Reason: MaxAge\r\n\r\n", b""), 3),
+        ] {
+            s.append(&m, second(ts)).unwrap();
+        }
+    }
+    let told = |all: &[crate::Expired]| -> Vec<(u64, bool)> {
+        all.iter().map(|e| (e.seq, e.marker)).collect()
+    };
+    for (at, want) in [
+        (3, vec![]),
+        (4, vec![(2, false), (3, true)]),
+        (5, vec![]),
+        (6, vec![(1, true), (2, true), (3, true)]),
+        (9, vec![(1, true), (2, true), (3, true), (4, false)]),
+    ] {
+        assert_eq!(file.next_expiry(), mem.next_expiry());
+        assert_eq!(told(&file.expire(second(at)).unwrap()), want, "file at {at}");
+        assert_eq!(told(&mem.expire(second(at))), want, "memory at {at}");
+    }
+    assert_eq!((file.state().msgs, mem.state().msgs), (4, 4), "the owner removes them");
+}
+
 #[test]
 fn records_over_32_mib_are_refused() {
     let (mut file, mut mem) = stores(&Settings { name: "S".into(), ..Settings::default() });

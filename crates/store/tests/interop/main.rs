@@ -5,5 +5,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests may unwrap")]
 
+mod backup;
 mod peer;
 mod swap;
+mod times;

@@ -1,0 +1,116 @@
+//! Every decoder of bytes from a disk, as one function each: what the fuzzer calls.
+//!
+//! Each returns a number that says what kind of thing was found, and asserts what must hold of it.
+//! Not here: the targets and their corpora (the fuzz crate).
+
+use foldhash::fast::FixedState;
+use stdx::time::Timestamp;
+
+use crate::block::scan::scan;
+use crate::block::shape::doubts;
+use crate::file::index_db::Index;
+use crate::file::legacy;
+use crate::file::snapshot::unpack;
+use crate::hash::{HashKey, hex};
+use crate::schedule::Schedules;
+use crate::seqset::SeqSet;
+use crate::state::ReplicatedState;
+use crate::wheel::Wheel;
+use crate::{Cipher, ConsumerState, Encryption};
+
+/// Seed of every hash: runs are the same.
+const SEED: u64 = 7;
+
+/// A block file of stream `S`, compressed or not: records and holes.
+pub fn block(bytes: &[u8]) -> usize {
+    let key = HashKey::new("S-1");
+    let plain = if crate::compress::is_compressed(bytes) {
+        crate::compress::decompress_block(bytes, "fuzz")
+            .unwrap_or_else(|_| crate::compress::salvage_block(bytes))
+    } else {
+        bytes.to_vec()
+    };
+    let found = scan(&plain, &key, &FixedState::with_seed(SEED));
+    for pair in found.messages.windows(2) {
+        assert!(pair[0].seq < pair[1].seq, "sequences ascend");
+        assert!(pair[0].offset + pair[0].len <= pair[1].offset, "records do not overlap");
+    }
+    for hole in &found.holes {
+        assert!(hole.len > 0 && hole.offset + hole.len <= plain.len() as u64, "holes lie within");
+    }
+    let _ = doubts(&plain, bytes, &key);
+    found.messages.len() * 4 + found.holes.len().min(3) + found.tombstones.len() * 64
+}
+
+/// The body of `index.db`, and an `.idx` file.
+pub fn index(bytes: &[u8]) -> usize {
+    let old = legacy::decode(bytes, 1).map_or(0, |b| 1 + usize::from(!b.deleted.is_empty()));
+    let new = Index::decode(bytes, SEED);
+    old + 3 * new.map_or(0, |i| 1 + usize::from(i.is_consistent()) + 2 * i.blocks.len().min(4))
+}
+
+/// `thw.db`: what decodes encodes to the same entries.
+pub fn wheel(bytes: &[u8]) -> usize {
+    let Some((wheel, high)) = Wheel::decode(bytes) else { return 0 };
+    let due = wheel.due(i64::MAX);
+    let again = Wheel::decode(&wheel.encode(high));
+    assert!(again.is_some(), "own bytes");
+    let (again, also_high) = again.unwrap_or_default();
+    assert_eq!((again.due(i64::MAX), also_high), (due.clone(), high));
+    1 + due.len()
+}
+
+/// `sched.db`: what decodes encodes to the same times.
+pub fn schedules(bytes: &[u8]) -> usize {
+    let Some((mut schedules, high)) = Schedules::decode(bytes) else { return 0 };
+    let again = Schedules::decode(&schedules.encode(high));
+    assert!(again.is_some(), "own bytes");
+    let (again, also_high) = again.unwrap_or_default();
+    assert_eq!((again.next(), also_high), (schedules.next(), high));
+    1 + schedules.take_due(i64::MAX).len()
+}
+
+/// `o.dat`: what decodes encodes to the same state.
+pub fn consumer(bytes: &[u8]) -> usize {
+    let Some(state) = ConsumerState::decode(bytes) else { return 0 };
+    let valid = state.validate().is_ok();
+    if valid {
+        let again = ConsumerState::decode(&state.encode(Timestamp(0)));
+        assert_eq!(again.as_ref(), Some(&state));
+    }
+    1 + usize::from(valid) + 2 * state.pending.len().min(4) + 8 * state.redelivered.len().min(4)
+}
+
+/// The state replicas exchange, and the sets in it.
+pub fn replicated(bytes: &[u8]) -> usize {
+    let set = SeqSet::decode(bytes).map_or(0, |(set, used)| {
+        assert!(used <= bytes.len());
+        1 + usize::from(set.len() > 1)
+    });
+    set + 3 * ReplicatedState::decode(bytes).map_or(0, |s| 1 + s.deleted.len().min(6))
+}
+
+/// `meta.sum` (16 bytes), `meta.key` (80 bytes), `meta.inf` (the rest).
+pub fn meta(bytes: &[u8]) -> usize {
+    let (sum, rest) = bytes.split_at(bytes.len().min(16));
+    let (key, text) = rest.split_at(rest.len().min(80));
+    let matches = hex(&HashKey::new("S").hash(&[text])).as_bytes() == sum;
+    let mut found = usize::from(matches);
+    for cipher in [Cipher::ChaCha, Cipher::Aes] {
+        let encryption =
+            Encryption { cipher, key: b"key".to_vec(), previous: None, info: "$G".into() };
+        if let Ok(opened) = encryption.open("S", key, "meta.key") {
+            found += 2 + usize::from(opened.secret.unseal(text).is_some());
+        }
+    }
+    found
+}
+
+/// A snapshot archive: at most a mebibyte is unpacked.
+pub fn archive(bytes: &[u8]) -> usize {
+    let Ok(files) = unpack(bytes, 1 << 20) else { return 0 };
+    for file in &files {
+        assert!(!file.path.starts_with('/') && !file.path.contains(".."), "{}", file.path);
+    }
+    1 + files.len()
+}
