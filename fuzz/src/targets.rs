@@ -19,7 +19,6 @@ pub const ALL: &[Target] = &[
     configuration::NAMES,
     subjects::MAPPING,
     subjects::MATCHING,
-<<<<<<< HEAD
     consensus::APPEND_ENTRY,
     consensus::APPEND_RESPONSE,
     consensus::VOTE_REQUEST,
@@ -31,7 +30,6 @@ pub const ALL: &[Target] = &[
     consensus::SNAPSHOT_NAME,
     consensus::RECOVERY,
     consensus::MESSAGES,
-=======
     store::BLOCK,
     store::INDEX,
     store::WHEEL,
@@ -40,7 +38,6 @@ pub const ALL: &[Target] = &[
     store::REPLICATED,
     store::META,
     store::ARCHIVE,
->>>>>>> store3
 ];
 
 /// The target called `name`.

@@ -93,8 +93,8 @@ fn a_client_with_very_many_subscriptions_ends_in_parts() {
     let (mut holder, mut other) = (house.connect("A"), house.connect("A"));
     let lines: String = (0..10_000).map(|n| format!("SUB many.{n} {n}\r\n")).collect();
     holder.send(&mut house, &lines);
-    let interest = house.worker.broker.find_account("A").unwrap();
-    assert_eq!(interest.subscription_count(), 10_000);
+    let interest = house.worker.broker.account("A").unwrap();
+    assert_eq!(interest.subscriptions(), 10_000);
     let mut turns = 0;
     loop {
         turns += 1;
@@ -105,8 +105,8 @@ fn a_client_with_very_many_subscriptions_ends_in_parts() {
         if ended {
             break;
         }
-        assert!(interest.subscription_count() > 0);
+        assert!(interest.subscriptions() > 0);
     }
     assert_eq!(turns, 3);
-    assert_eq!(interest.subscription_count(), 0);
+    assert_eq!(interest.subscriptions(), 0);
 }
