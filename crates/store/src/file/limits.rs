@@ -143,6 +143,9 @@ impl<D: Disk> FileStore<D> {
     /// Takes over new settings; lowered limits apply at once.
     pub fn update(&mut self, settings: Settings, now: Timestamp) -> Result<()> {
         self.check_open()?;
+        // What the old limits removed must not come back under the new ones.
+        self.mark_limits()?;
+        self.sync()?;
         let old = std::mem::replace(&mut self.settings, settings);
         self.settings.name = old.name;
         if self.settings.allow_msg_ttl != old.allow_msg_ttl

@@ -6,7 +6,10 @@ use stdx::time::Timestamp;
 
 use super::oracle::{Oracle, Stored};
 use crate::disk::sim::SimDisk;
-use crate::{Cipher, Compression, Encryption, FileStore, Filter, NewMessage, Options, Settings};
+use crate::{
+    Cipher, Compression, Deleted, Encryption, FileStore, Filter, NewMessage, Options, SeqSet,
+    Settings,
+};
 
 pub(super) struct Rng(pub(super) u64);
 
@@ -90,100 +93,149 @@ impl Run {
 
     /// One random operation on store and oracle.
     pub(super) fn step(&mut self) -> String {
-        let store = self.store.as_mut().unwrap();
-        let (rng, oracle) = (&mut self.rng, &mut self.oracle);
+        let (rng, oracle) = (&mut self.rng, &self.oracle);
         self.now += 1 + rng.below(5) as i64;
         let somewhere = oracle.first_seq()
             + rng.below(oracle.last_seq + 2 - oracle.first_seq().min(oracle.last_seq + 1));
+        match rng.below(44) {
+            0..=21 => self.append(),
+            22 | 23 => self.skip(),
+            24..=28 => self.remove(somewhere),
+            29 => self.purge(somewhere),
+            30 | 31 => self.cut(somewhere),
+            n @ 32..=36 => self.tend(n),
+            n @ 37..=39 => self.reopen(n),
+            40 | 41 => self.replicate(somewhere),
+            _ => self.update(),
+        }
+    }
+
+    fn parts(&mut self) -> (&mut FileStore<SimDisk>, &mut Rng, &mut Oracle) {
+        (self.store.as_mut().unwrap(), &mut self.rng, &mut self.oracle)
+    }
+
+    fn append(&mut self) -> String {
+        let now = self.now;
+        let (store, rng, oracle) = self.parts();
+        let m = message(rng, now);
+        store.append(&NewMessage::new(&m.subject, &m.header, &m.payload), Timestamp(m.ts)).unwrap();
+        oracle.append(m);
+        "append".into()
+    }
+
+    fn skip(&mut self) -> String {
+        let now = Timestamp(self.now);
+        let (store, rng, oracle) = self.parts();
+        let n = rng.below(31);
+        if n == 0 {
+            store.skip(0, now, false).unwrap();
+            oracle.last_seq += 1;
+            return "skip".into();
+        }
+        store.skip_many(0, n, now).unwrap();
+        oracle.last_seq += n;
+        format!("skip {n}")
+    }
+
+    fn remove(&mut self, seq: u64) -> String {
+        let (store, rng, oracle) = self.parts();
+        let got = if rng.below(2) == 0 { store.remove(seq) } else { store.erase(seq) };
+        assert_eq!(got.unwrap_or(false), oracle.messages.remove(&seq).is_some());
+        format!("remove {seq}")
+    }
+
+    fn purge(&mut self, somewhere: u64) -> String {
+        let (store, rng, oracle) = self.parts();
         let filter = rng.pick(&[
             Filter::All,
             Filter::parse(b"a.1"),
             Filter::parse(b"a.*"),
             Filter::parse(b"b.>"),
         ]);
-        match rng.below(40) {
-            0..=21 => {
-                let m = message(rng, self.now);
-                store
-                    .append(&NewMessage::new(&m.subject, &m.header, &m.payload), Timestamp(m.ts))
-                    .unwrap();
-                oracle.append(m);
-                "append".into()
-            }
-            22 => {
-                store.skip(0, Timestamp(self.now), false).unwrap();
-                oracle.last_seq += 1;
-                "skip".into()
-            }
-            23 => {
-                let n = 1 + rng.below(30);
-                store.skip_many(0, n, Timestamp(self.now)).unwrap();
-                oracle.last_seq += n;
-                format!("skip {n}")
-            }
-            24..=28 => {
-                let got = if rng.below(2) == 0 {
-                    store.remove(somewhere)
-                } else {
-                    store.erase(somewhere)
-                };
-                assert_eq!(got.unwrap_or(false), oracle.messages.remove(&somewhere).is_some());
-                format!("remove {somewhere}")
-            }
-            29 => {
-                let (seq, keep) = (rng.pick(&[0, 0, somewhere]), rng.pick(&[0, 0, 2]));
-                let keep = if seq > 0 { 0 } else { keep };
-                let got = store.purge_filtered(&filter, seq, keep).unwrap();
-                assert_eq!(got, oracle.purge(&filter, seq, keep), "purge {filter:?} {seq} {keep}");
-                format!("purge {filter:?} {seq} {keep}")
-            }
-            30 => {
-                let seq = somewhere + rng.pick(&[0, 0, 5]);
-                assert_eq!(store.compact(seq).unwrap(), oracle.compact(seq), "compact {seq}");
-                format!("compact {seq}")
-            }
-            31 => {
-                let seq = somewhere.min(oracle.last_seq);
-                if seq >= oracle.first_seq() && seq > 0 {
-                    store.truncate(seq).unwrap();
-                    oracle.truncate(seq);
-                }
-                format!("truncate {seq}")
-            }
-            32 => {
-                store.maintain().unwrap();
-                "maintain".into()
-            }
-            33 | 34 => {
-                store.sync().unwrap();
-                "sync".into()
-            }
-            35 => {
-                store.checkpoint().unwrap();
-                "checkpoint".into()
-            }
-            36 => {
-                store.close().unwrap();
-                self.open();
-                "reopen".into()
-            }
-            37 => {
-                store.close().unwrap();
-                self.store = None;
-                self.disk.delete("msgs/index.db");
-                self.open();
-                "reopen without index".into()
-            }
-            38 => {
-                store.flush().unwrap();
-                self.open();
-                "kill".into()
-            }
-            _ => {
-                store.flush().unwrap();
-                "flush".into()
-            }
+        let (seq, keep) = (rng.pick(&[0, 0, somewhere]), rng.pick(&[0, 0, 2]));
+        let keep = if seq > 0 { 0 } else { keep };
+        let got = store.purge_filtered(&filter, seq, keep).unwrap();
+        assert_eq!(got, oracle.purge(&filter, seq, keep), "purge {filter:?} {seq} {keep}");
+        format!("purge {filter:?} {seq} {keep}")
+    }
+
+    /// Cuts the beginning or the end off.
+    fn cut(&mut self, somewhere: u64) -> String {
+        let (store, rng, oracle) = self.parts();
+        if rng.below(2) == 0 {
+            let seq = somewhere + rng.pick(&[0, 0, 5]);
+            assert_eq!(store.compact(seq).unwrap(), oracle.compact(seq), "compact {seq}");
+            return format!("compact {seq}");
         }
+        let seq = somewhere.min(oracle.last_seq);
+        if seq >= oracle.first_seq() && seq > 0 {
+            store.truncate(seq).unwrap();
+            oracle.truncate(seq);
+        }
+        format!("truncate {seq}")
+    }
+
+    fn tend(&mut self, which: u64) -> String {
+        let (store, ..) = self.parts();
+        match which {
+            32 => store.maintain().map(|_| "maintain"),
+            33 | 34 => store.sync().map(|()| "sync"),
+            35 => store.checkpoint().map(|()| "checkpoint"),
+            _ => store.flush().map(|()| "flush"),
+        }
+        .unwrap()
+        .into()
+    }
+
+    fn reopen(&mut self, which: u64) -> String {
+        let (store, ..) = self.parts();
+        if which == 37 {
+            store.flush().unwrap();
+            self.open();
+            return "kill".into();
+        }
+        store.close().unwrap();
+        self.store = None;
+        if which == 38 {
+            self.disk.delete("msgs/index.db");
+        }
+        self.open();
+        format!("reopen {which}")
+    }
+
+    /// What a follower does: messages with their sequences, and what its leader says is deleted.
+    fn replicate(&mut self, somewhere: u64) -> String {
+        let now = self.now;
+        let (store, rng, oracle) = self.parts();
+        if rng.below(2) == 0 {
+            let m = message(rng, now);
+            let new = NewMessage::new(&m.subject, &m.header, &m.payload);
+            let next = oracle.last_seq + 1;
+            assert!(store.append_at(&new, next + 1, Timestamp(m.ts), false).is_err());
+            store.append_at(&new, next, Timestamp(m.ts), false).unwrap();
+            oracle.append(m);
+            return format!("append at {next}");
+        }
+        let num = 1 + rng.below(4);
+        let set = SeqSet::from_iter([somewhere + num, somewhere + num + 2]);
+        let gone: Vec<u64> = (somewhere..somewhere + num).chain(set.iter()).collect();
+        store.sync_deleted(&[Deleted::Run { first: somewhere, num }, Deleted::Set(set)]).unwrap();
+        for seq in &gone {
+            oracle.messages.remove(seq);
+        }
+        format!("deleted {gone:?}")
+    }
+
+    /// New limits.
+    fn update(&mut self) -> String {
+        let now = Timestamp(self.now);
+        let settings = settings(&mut self.rng);
+        self.settings = settings.clone();
+        let (store, _, oracle) = self.parts();
+        let said = format!("update {settings:?}");
+        oracle.update(&settings);
+        store.update(settings, now).unwrap();
+        said
     }
 }
 

@@ -58,11 +58,34 @@ impl Oracle {
                 self.messages.remove(seq);
             }
         }
+        self.enforce_totals();
+    }
+
+    fn enforce_totals(&mut self) {
         while self.max_msgs.is_some_and(|max| self.messages.len() as u64 > max)
             || self.max_bytes.is_some_and(|max| self.bytes() > max)
         {
             self.messages.pop_first();
         }
+    }
+
+    /// New limits: subjects first, then totals.
+    pub(super) fn update(&mut self, settings: &Settings) {
+        self.max_msgs = settings.max_msgs;
+        self.max_bytes = settings.max_bytes;
+        self.max_per = settings.max_msgs_per_subject;
+        if let Some(max) = self.max_per {
+            let mut seen: BTreeMap<Vec<u8>, u64> = BTreeMap::new();
+            let newest_first: Vec<u64> = self.messages.keys().rev().copied().collect();
+            for seq in newest_first {
+                let count = seen.entry(self.messages[&seq].subject.clone()).or_default();
+                *count += 1;
+                if *count > max {
+                    self.messages.remove(&seq);
+                }
+            }
+        }
+        self.enforce_totals();
     }
 
     pub(super) fn seqs(&self, pick: impl Fn(&Stored) -> bool) -> Vec<u64> {
