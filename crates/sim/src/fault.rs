@@ -110,8 +110,8 @@ impl World {
     /// Whether losing what `server` acknowledged leaves a majority that has not lost anything, in
     /// every group that anybody, running or not, may still count by.
     pub fn may_lose(&self, server: usize) -> bool {
-        let assigned = &self.assigned.1;
-        let agreed = Left { peers: assigned.clone(), size: assigned.len(), quarantined: false };
+        let PeerState { peers, cluster_size, .. } = &self.assigned.1;
+        let agreed = Left { peers: peers.to_vec(), size: *cluster_size, quarantined: false };
         let known = self.hosts.iter().filter(|host| host.created).map(Host::knows);
         known.chain([agreed]).filter(|group| group.size > 0).all(|group| {
             let known =
@@ -276,7 +276,7 @@ impl World {
             // Not a seat of a group being discovered, which has no name yet but counts.
             self.hosts[*s].created
                 && self.hosts[*s].joining
-                && !self.assigned.1.contains(&id)
+                && !self.assigned.1.peers.contains(&id)
                 && !others.any(|other| counted(&self.hosts[other]))
         };
         let found = (0..self.hosts.len()).find(guest);

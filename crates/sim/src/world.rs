@@ -77,7 +77,7 @@ pub struct World {
     pub(crate) next_op: u64,
     /// Who belongs to the group by the furthest commit anybody ever had: what the layer above, which
     /// agrees on it elsewhere, knows.
-    pub(crate) assigned: (LogIndex, Vec<PeerId>),
+    pub(crate) assigned: (LogIndex, PeerState),
     /// A leader that removed a peer while it was cut off: the next one will remove another.
     pub(crate) rivals: Option<usize>,
     /// Members came or went.
@@ -129,7 +129,7 @@ impl World {
             effects: Effects::default(),
             old: Vec::new(),
             next_op: 0,
-            assigned: (LogIndex(0), Vec::new()),
+            assigned: (LogIndex(0), PeerState::default()),
             rivals: None,
             changed: false,
             active: true,
@@ -249,7 +249,14 @@ impl World {
         }
         let mut found = host.disk.files();
         if host.joining || host.disk.is_empty() {
-            found.peers = Some(host.told.clone());
+            // As it is now: what was told when the replica was created may long be wrong.
+            let mut now = self.assigned.1.clone();
+            if !now.peers.contains(&host.id) {
+                now.peers.push(host.id);
+                now.cluster_size = now.cluster_size.max(now.peers.len());
+            }
+            let known = self.assigned.0 > LogIndex(0);
+            found.peers = Some(if known { now.encode().into() } else { host.told.clone() });
         }
         let planted = Planted { bug: self.bug, add_at_once: self.plan.add_at_once };
         let mut recovery = Recovery::new(config, planted, &self.sum, &found);
@@ -362,7 +369,11 @@ impl World {
             self.check.led(server, node)?;
         }
         if to > self.assigned.0 {
-            self.assigned = (to, node.committed_peers().to_vec());
+            let mut state = PeerState::of(node.committed_peers());
+            if node.peers().len() < node.cluster_size() {
+                state.cluster_size = node.cluster_size();
+            }
+            self.assigned = (to, state);
         }
         if to > from {
             let hosts = &self.hosts;
@@ -462,7 +473,7 @@ impl World {
         let id = self.ids[server];
         let mut nodes = self.hosts.iter().filter_map(Host::node);
         if self.hosts[server].created
-            && !self.assigned.1.contains(&id)
+            && !self.assigned.1.peers.contains(&id)
             && nodes.all(|node| !node.peers().contains(&id))
         {
             self.retire(server);

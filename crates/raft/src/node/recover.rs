@@ -34,7 +34,8 @@ pub struct Found {
     pub vote_guard: Option<Bytes>,
     /// `peers.idx`, which has no checksum: it counts only where neither a snapshot nor the first
     /// log record knows better. For an empty log, and for every replica that is `joining`, pass what
-    /// the layer above knows instead.
+    /// the layer above knows at this moment instead: all members, but for a change under way. By these
+    /// such a replica learns what it may have forgotten; a list from its creation is not safe.
     pub peers: Option<Bytes>,
     /// The newest file in `snapshots`, by name.
     pub snapshot: Option<Bytes>,
