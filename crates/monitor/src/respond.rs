@@ -15,6 +15,7 @@ use crate::documents::gatewayz::{GatewayzOptions, gatewayz};
 use crate::documents::healthz::{HealthzOptions, healthz};
 use crate::documents::jsz::{JszOptions, jsz};
 use crate::documents::leafz::{LeafzOptions, leafz};
+use crate::documents::metrics;
 use crate::documents::queuez::{QueuezOptions, queuez};
 use crate::documents::routez::{RoutezOptions, routez};
 use crate::documents::subsz::{SubszOptions, subsz};
@@ -102,6 +103,9 @@ pub fn respond(
         return Response::redirect(&to);
     }
     let base = normalize_base(base_path);
+    if source.metrics_enabled() && path.strip_prefix(base.trim_end_matches('/')) == Some("/metrics") {
+        return Response::plain(200, metrics::CONTENT_TYPE, metrics::page(source));
+    }
     let Some(endpoint) = endpoint(&path, &base) else { return Response::not_found() };
     answer(endpoint, &Query::parse(query), source, &base, now).unwrap_or_else(Response::from)
 }

@@ -96,6 +96,11 @@ pub trait Source {
     /// Listeners that are configured but not accepting; empty when the server is ready.
     fn listener_faults(&self) -> Vec<ListenerFault>;
 
+    /// Whether `/metrics` is served.
+    fn metrics_enabled(&self) -> bool {
+        true
+    }
+
     /// Internal queues for `/ipqueuesz`, by name.
     fn queues(&self) -> Vec<QueueFacts>;
 

@@ -263,6 +263,10 @@ impl Source for Node {
         vec![ListenerFault { name: "server", error: None }]
     }
 
+    fn metrics_enabled(&self) -> bool {
+        self.options().monitoring.metrics != Some(false)
+    }
+
     fn queues(&self) -> Vec<QueueFacts> {
         Vec::new()
     }

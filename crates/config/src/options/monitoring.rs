@@ -15,6 +15,8 @@ pub struct MonitoringOptions {
     pub https_port: Option<i64>,
     /// `http_base_path`, as written; see `Options::http_base_path`.
     pub base_path: Option<String>,
+    /// `http_metrics`: whether `/metrics` is served; `None` means it is.
+    pub metrics: Option<bool>,
     /// `prof_port`.
     pub prof_port: Option<i64>,
     /// `prof_block_rate`.
@@ -29,6 +31,7 @@ impl MonitoringOptions {
         "monitor_port",
         "https_port",
         "http_base_path",
+        "http_metrics",
         "prof_port",
         "prof_block_rate",
     ];
@@ -47,6 +50,7 @@ impl MonitoringOptions {
             "http_port" | "monitor_port" => r.put(token, &mut self.http_port),
             "https_port" => r.put(token, &mut self.https_port),
             "http_base_path" => r.put(token, &mut self.base_path),
+            "http_metrics" => r.put(token, &mut self.metrics),
             "prof_port" => r.put(token, &mut self.prof_port),
             "prof_block_rate" => r.put(token, &mut self.prof_block_rate),
             _ => return false,

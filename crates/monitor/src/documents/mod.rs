@@ -7,6 +7,7 @@ pub(crate) mod gatewayz;
 pub(crate) mod healthz;
 pub(crate) mod jsz;
 pub(crate) mod leafz;
+pub(crate) mod metrics;
 pub(crate) mod queuez;
 pub(crate) mod root;
 pub(crate) mod routez;

@@ -27,6 +27,7 @@ pub(super) struct Fake {
     pub(super) closed: Vec<Arc<ClosedConnFacts>>,
     pub(super) subs: Vec<SubFacts>,
     pub(super) listeners: Vec<ListenerFault>,
+    pub(super) metrics: bool,
     pub(super) jetstream: JetStreamHealth,
     pub(super) routes: Vec<RouteFacts>,
     pub(super) gateway: Option<GatewayFacts>,
@@ -40,6 +41,7 @@ impl Default for Fake {
             log: Log::discard(),
             counts: RequestCounts::default(),
             open: Vec::new(),
+            metrics: true,
             closed: Vec::new(),
             subs: Vec::new(),
             listeners: Vec::new(),
@@ -130,6 +132,9 @@ pub(super) fn server() -> Fake {
 }
 
 impl Source for Fake {
+    fn metrics_enabled(&self) -> bool {
+        self.metrics
+    }
     fn server_id(&self) -> String {
         "NC65TXTSZMMSW5W7IJ26MD5ZDFZCCNETJM4MVSRSBZBIZXFDEGVWGL2B".into()
     }

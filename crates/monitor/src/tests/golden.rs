@@ -244,3 +244,34 @@ fn the_index_links_below_its_base_path() {
     let based = String::from_utf8(page("mon/", "/mon").body).unwrap();
     assert!(based.contains("href=\"./mon/debug/vars\""), "{based}");
 }
+
+#[test]
+fn metrics_are_openmetrics_text() {
+    let source = server();
+    get(&source, "/varz", "");
+    let response = get(&source, "/metrics", "");
+    assert_eq!(response.status, 200);
+    assert!(response.content_type.starts_with("application/openmetrics-text; version=1.0.0"));
+    let text = String::from_utf8(response.body).unwrap();
+    // Every sample belongs to a family that was declared, and no family is declared twice.
+    let mut family = "";
+    let mut seen = std::collections::BTreeSet::new();
+    for line in text.lines() {
+        if let Some(declared) = line.strip_prefix("# TYPE ") {
+            family = declared.split(' ').next().unwrap();
+            assert!(seen.insert(family), "{family} twice");
+        } else if !line.starts_with('#') {
+            let name = line.split(['{', ' ']).next().unwrap();
+            let rest = name.strip_prefix(family).unwrap_or_else(|| panic!("{line} in {family}"));
+            assert!(["", "_total", "_info"].contains(&rest), "{line}");
+            line.rsplit(' ').next().unwrap().parse::<f64>().unwrap();
+        }
+    }
+    golden!("metrics.txt").assert_eq(&text);
+    let below = respond("/base/metrics", "", &source, "/base", now());
+    assert_eq!(below.status, 200);
+    // Requests for metrics are no part of `/varz`, whose keys are the reference's.
+    let varz = String::from_utf8(get(&source, "/varz", "").body).unwrap();
+    assert!(!varz.contains("metrics"));
+    assert_eq!(respond("/metrics", "", &Fake { metrics: false, ..server() }, "", now()).status, 404);
+}

@@ -1,0 +1,157 @@
+//! `/metrics`: the server's counters for Prometheus, as OpenMetrics text.
+//!
+//! Not here: per-connection and per-subject figures: a label takes only values that are known when
+//! the server is built, so that a scrape stays small whatever clients do.
+//! Laws: base units (seconds, bytes); a counter never goes back while the server lives; the text
+//!       ends with `# EOF`.
+//! Source: the OpenMetrics 1.0 text format; Prometheus' rules for names and units.
+
+use crate::source::Source;
+use std::fmt::{Display, Write};
+
+/// The text's content type.
+pub(crate) const CONTENT_TYPE: &str =
+    "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// What a family's samples are.
+#[derive(Clone, Copy)]
+enum Kind {
+    Counter,
+    Gauge,
+    Info,
+}
+
+/// The text being written.
+struct Page(String);
+
+impl Page {
+    /// A family: its name without suffix, what it is, its unit (or ""), and its samples as labels
+    /// (`name="value"`, or "") and value.
+    fn family<V: Display>(
+        &mut self,
+        name: &str,
+        kind: Kind,
+        unit: &str,
+        help: &str,
+        samples: &[(String, V)],
+    ) {
+        let (word, suffix) = match kind {
+            Kind::Counter => ("counter", "_total"),
+            Kind::Gauge => ("gauge", ""),
+            Kind::Info => ("info", "_info"),
+        };
+        // Writing to a String does not fail.
+        let _ = writeln!(self.0, "# TYPE {name} {word}");
+        if !unit.is_empty() {
+            let _ = writeln!(self.0, "# UNIT {name} {unit}");
+        }
+        let _ = writeln!(self.0, "# HELP {name} {help}");
+        for (labels, value) in samples {
+            let _ = if labels.is_empty() {
+                writeln!(self.0, "{name}{suffix} {value}")
+            } else {
+                writeln!(self.0, "{name}{suffix}{{{labels}}} {value}")
+            };
+        }
+    }
+
+    fn counter(&mut self, name: &str, help: &str, value: u64) {
+        self.family(name, Kind::Counter, "", help, &[(String::new(), value)]);
+    }
+
+    fn gauge<V: Display>(&mut self, name: &str, unit: &str, help: &str, value: V) {
+        self.family(name, Kind::Gauge, unit, help, &[(String::new(), value)]);
+    }
+}
+
+/// A label, its value escaped.
+fn label(name: &str, value: &str) -> String {
+    let value = value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+    format!("{name}=\"{value}\"")
+}
+
+/// The page.
+pub(crate) fn page(source: &dyn Source) -> String {
+    let varz = source.varz();
+    let process = source.process();
+    let mut page = Page(String::with_capacity(8 * 1024));
+    let mut who = vec![
+        label("server_id", &varz.server_id),
+        label("server_name", &varz.server_name),
+        label("version", &varz.version),
+    ];
+    if !varz.cluster.name.is_empty() {
+        who.push(label("cluster", &varz.cluster.name));
+    }
+    let help = "Which server this is.";
+    page.family("nats_server", Kind::Info, "", help, &[(who.join(","), 1)]);
+    let ready = u8::from(source.listener_faults().is_empty());
+    page.gauge("nats_server_ready", "", "Whether every listener accepts (1) or not (0).", ready);
+    let start = varz.start.0 as f64 / 1e9;
+    let help = "When the server started, since the Unix epoch.";
+    page.gauge("nats_server_start_time_seconds", "seconds", help, start);
+    let help = "When its configuration was last read, since the Unix epoch.";
+    let loaded = varz.config_load_time.0 as f64 / 1e9;
+    page.gauge("nats_server_config_load_time_seconds", "seconds", help, loaded);
+    let help = "Resident memory of the process.";
+    page.gauge("nats_server_resident_memory_bytes", "bytes", help, process.mem);
+    let help = "Cores in use, over the last second.";
+    page.gauge("nats_server_cpu_cores", "", help, process.cpu / 100.0);
+    page.gauge("nats_server_cores", "", "Cores of the machine.", process.cores);
+    traffic(&mut page, &varz);
+    connections(&mut page, &varz);
+    let accounts = source.account_names().len();
+    page.gauge("nats_server_accounts", "", "Accounts that are known.", accounts);
+    page.gauge("nats_server_subscriptions", "", "Open subscriptions.", varz.subscriptions);
+    let requests: Vec<_> = source
+        .request_counts()
+        .snapshot()
+        .into_iter()
+        .map(|(path, count)| (label("path", path), count))
+        .collect();
+    let help = "Requests to the monitoring endpoints.";
+    page.family("nats_server_http_requests", Kind::Counter, "", help, &requests);
+    page.0.push_str("# EOF\n");
+    page.0
+}
+
+fn traffic(page: &mut Page, varz: &super::varz::Varz) {
+    let directions = |received, sent| {
+        [(label("direction", "in"), received), (label("direction", "out"), sent)]
+    };
+    let help = "Messages received and sent.";
+    let samples = directions(varz.in_msgs, varz.out_msgs);
+    page.family("nats_server_messages", Kind::Counter, "", help, &samples);
+    let help = "Bytes of messages received and sent.";
+    let samples = directions(varz.in_bytes, varz.out_bytes);
+    page.family("nats_server_message_bytes", Kind::Counter, "bytes", help, &samples);
+    let help = "Largest message allowed.";
+    page.gauge("nats_server_max_payload_bytes", "bytes", help, varz.max_payload);
+}
+
+fn connections(page: &mut Page, varz: &super::varz::Varz) {
+    page.gauge("nats_server_connections", "", "Open client connections.", varz.connections);
+    let help = "Client connections allowed at a time; -1 for any number.";
+    page.gauge("nats_server_max_connections", "", help, varz.max_connections);
+    let help = "Client connections accepted.";
+    page.counter("nats_server_accepted_connections", help, varz.total_connections);
+    page.gauge("nats_server_routes", "", "Open route connections.", varz.routes);
+    page.gauge("nats_server_remotes", "", "Servers reached by routes.", varz.remotes);
+    page.gauge("nats_server_leafnodes", "", "Open leafnode connections.", varz.leafnodes);
+    let help = "Times a publisher was held back for a subscriber that is far behind.";
+    page.counter("nats_server_stalled_clients", help, varz.stalled_clients);
+    let kinds = |counts: super::varz::KindCounts| {
+        [
+            (label("kind", "client"), counts.clients),
+            (label("kind", "route"), counts.routes),
+            (label("kind", "gateway"), counts.gateways),
+            (label("kind", "leafnode"), counts.leafs),
+        ]
+    };
+    let help = "Connections that took their messages too slowly.";
+    let slow = kinds(varz.slow_consumer_stats);
+    page.family("nats_server_slow_consumers", Kind::Counter, "", help, &slow);
+    let help = "Connections closed for not answering pings.";
+    let stale = kinds(varz.stale_connection_stats);
+    page.family("nats_server_stale_connections", Kind::Counter, "", help, &stale);
+}
