@@ -63,6 +63,9 @@ impl Disk for Counted {
     fn lock(&self, dir: &str) -> io::Result<Self::Lock> {
         self.disk.lock(dir)
     }
+    fn check_writable(&self, dir: &str) -> io::Result<()> {
+        self.disk.check_writable(dir)
+    }
     fn random(&self, out: &mut [u8]) -> io::Result<()> {
         self.disk.random(out)
     }

@@ -53,6 +53,8 @@ pub trait Disk: Clone + Send + Sync + 'static {
     fn sync_dir(&self, dir: &str) -> io::Result<()>;
     /// Takes the directory for this process; `WouldBlock` if another one has it.
     fn lock(&self, dir: &str) -> io::Result<Self::Lock>;
+    /// Whether names in a directory may be created and removed; the error says why not.
+    fn check_writable(&self, dir: &str) -> io::Result<()>;
     /// Fills `out` with bytes fit for keys.
     fn random(&self, out: &mut [u8]) -> io::Result<()>;
     /// Runs `job(0)`..`job(n - 1)`, several at a time where that helps, started in that order.

@@ -70,7 +70,9 @@ pub enum Error {
     #[error("encrypted store, no encryption key found: configure the jetstream encryption key")]
     NoKey,
     /// No configured key opens this key file.
-    #[error("{0}: no configured key opens it; set the key it was written with as the previous key")]
+    #[error(
+        "{0}: no configured key opens it, nor a cipher this server knows; set the key it was written with as the previous key"
+    )]
     WrongKey(String),
     /// A key file too short to hold a key.
     #[error("{0}: encryption key file is truncated")]
@@ -95,7 +97,9 @@ pub enum Error {
         file: String,
     },
     /// Writing is not permitted.
-    #[error("{file}: read-only or permission denied: {source}")]
+    #[error(
+        "{file}: read-only or permission denied ({source}); make the store writable for this user"
+    )]
     ReadOnly {
         /// File, relative to the store's directory.
         file: String,

@@ -9,7 +9,7 @@ use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{Access, AtFlags, CWD, FlockOperation, accessat, flock};
 use rustix::rand::{GetRandomFlags, getrandom};
 
 use super::{Disk, DiskFile, Entry, Open};
@@ -87,6 +87,10 @@ impl Disk for RealDisk {
         let handle = File::open(self.path(dir))?;
         flock(&handle, FlockOperation::NonBlockingLockExclusive)?;
         Ok(handle)
+    }
+
+    fn check_writable(&self, dir: &str) -> io::Result<()> {
+        Ok(accessat(CWD, self.path(dir), Access::WRITE_OK, AtFlags::EACCESS)?)
     }
 
     fn random(&self, out: &mut [u8]) -> io::Result<()> {

@@ -380,6 +380,10 @@ impl Disk for SimDisk {
         Ok(SimLock(Arc::clone(&self.inner)))
     }
 
+    fn check_writable(&self, _: &str) -> io::Result<()> {
+        self.state().lit()
+    }
+
     fn random(&self, out: &mut [u8]) -> io::Result<()> {
         let mut state = self.state();
         for b in out {

@@ -94,7 +94,12 @@ impl<D: Disk> FileStore<D> {
     pub(super) fn scan_all(&mut self, indices: &[u32], prior: &Prior) -> Result<u64> {
         let mut seed = [0; 8];
         self.disk.random(&mut seed).map_err(|e| Error::io("random", "seed", e))?;
-        let gathered = self.gather(indices, prior, u64::from_le_bytes(seed));
+        let mut gathered = self.gather(indices, prior, u64::from_le_bytes(seed));
+        if let Some(at) = gathered.damages.iter().position(Damage::is_no_damage)
+            && let Some(why) = gathered.damages.swap_remove(at).why
+        {
+            return Err(why);
+        }
         self.adopt_scan(gathered, prior)
     }
 

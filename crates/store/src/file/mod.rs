@@ -168,6 +168,10 @@ impl<D: Disk> FileStore<D> {
             std::io::ErrorKind::WouldBlock => Error::Locked(settings.name.clone()),
             _ => Error::io("lock", "", e),
         })?;
+        // Found out at the first new block, this would be an hour into the publishing.
+        for (dir, name) in [("", settings.name.as_str()), (MSGS, MSGS)] {
+            disk.check_writable(dir).map_err(|e| Error::io("open", name, e))?;
+        }
         let mut store = Self::bare(disk, settings, options, lock)?;
         store.open_meta(meta)?;
         let recovery = store.recover(now)?;

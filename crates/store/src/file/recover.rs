@@ -89,6 +89,18 @@ pub(super) struct Damage {
     pub(super) salvaged: bool,
 }
 
+impl Damage {
+    /// Whether the block may be whole and only this process cannot read it: it is not permitted to,
+    /// lacks what it takes to open a file, or does not know the form. Such a block stays in place.
+    pub(super) fn is_no_damage(&self) -> bool {
+        match &self.why {
+            Some(Error::Unknown { .. } | Error::ReadOnly { .. } | Error::DiskFull { .. }) => true,
+            Some(e @ Error::Io { op, .. }) => *op == "open" && !e.is_missing(),
+            _ => false,
+        }
+    }
+}
+
 impl<D: Disk> FileStore<D> {
     pub(super) fn recover(&mut self, now: Timestamp) -> Result<Recovery> {
         self.finish_purge()?;

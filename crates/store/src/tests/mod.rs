@@ -6,3 +6,4 @@ mod corrupt;
 mod crash;
 mod model;
 mod oracle;
+mod refused;
