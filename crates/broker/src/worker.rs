@@ -39,6 +39,8 @@ pub struct Worker {
     pub(crate) prefix: Vec<u8>,
     pub(crate) sizes: Vec<u8>,
     pub(crate) picks: Vec<u32>,
+    /// Scratch for the addresses of a result's connections.
+    pub(crate) targets: Vec<usize>,
     pub(crate) run: Vec<crate::dispatch::RunMsg>,
     /// Finished runs, in the same order.
     pub(crate) waiting: Vec<crate::session::Waiting>,
@@ -90,6 +92,7 @@ impl Worker {
             prefix: Vec::with_capacity(256),
             sizes: Vec::with_capacity(64),
             picks: Vec::new(),
+            targets: Vec::new(),
             run: Vec::new(),
             waiting: Vec::new(),
             expired: Vec::new(),

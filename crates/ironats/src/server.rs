@@ -116,6 +116,9 @@ impl Server {
             server.start_tls(Arc::new(tls));
         }
         server.workers.set_proxy_protocol(server.node.options().client.proxy_protocol);
+        if server.node.options().client.proxy_protocol {
+            stdx::notice!(server.log(), "PROXY protocol enabled for client connections");
+        }
         server.keep_time(process);
         server.open_monitoring(zero)?;
         server.open_clients()?;
@@ -280,6 +283,7 @@ impl Server {
     /// Enters lame duck mode and returns when every client is gone; then shut down.
     pub async fn lame_duck(&self) {
         self.stop_accepting.send_replace(true);
+        self.node.accepting.store(false, Ordering::Release);
         lame_duck::run(&self.node).await;
     }
 
@@ -334,8 +338,13 @@ fn announce(options: &Options, host: &Host, log: &Log) {
 }
 
 fn listen(host: &str, port: i64) -> Result<(TcpListener, SocketAddr), ServerError> {
-    let port = u16::try_from(port).unwrap_or(0);
     let refused = |cause| ServerError::Listen { address: format!("{host}:{port}"), cause };
+    // -1 asks the system for one.
+    let asked = if port == -1 { 0 } else { port };
+    let Ok(port) = u16::try_from(asked) else {
+        let why = format!("address {asked}: invalid port (0 to 65535, or -1 for any)");
+        return Err(refused(std::io::Error::new(std::io::ErrorKind::InvalidInput, why)));
+    };
     monitoring::bind(host, port).map_err(refused)
 }
 

@@ -103,7 +103,8 @@ pub fn respond(
         return Response::redirect(&to);
     }
     let base = normalize_base(base_path);
-    if source.metrics_enabled() && path.strip_prefix(base.trim_end_matches('/')) == Some("/metrics") {
+    if source.metrics_enabled() && path.strip_prefix(base.trim_end_matches('/')) == Some("/metrics")
+    {
         return Response::plain(200, metrics::CONTENT_TYPE, metrics::page(source));
     }
     let Some(endpoint) = endpoint(&path, &base) else { return Response::not_found() };

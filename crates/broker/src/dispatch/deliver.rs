@@ -13,6 +13,7 @@ use crate::stats::Traffic;
 use crate::sub::{InternalMessage, Shadow, Sub, Target};
 use crate::worker::Worker;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use wire::encode;
 use wire::error::CloseReason;
 
@@ -149,6 +150,7 @@ impl Worker {
         if got.msgs == 0 {
             return got;
         }
+        conn.last_activity.store(self.now.wall.0 as u64, Ordering::Relaxed);
         out.msgs += got.msgs;
         out.bytes += got.bytes;
         let total = counted.count(got.msgs);

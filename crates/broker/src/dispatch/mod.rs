@@ -162,6 +162,45 @@ impl Worker {
         matched: &Matched<Handle>,
         run: &Run<'_>,
     ) -> Traffic {
+        if run.msgs.len() < 2 || matched.fanout() < 2 || !self.meets_again(matched) {
+            return self.deliver_each(account, matched, run);
+        }
+        // Somebody has several subscriptions here, and sees the publisher's order across them.
+        let mut sent = Traffic::default();
+        for msg in run.msgs {
+            let one = Run { msgs: std::slice::from_ref(msg), ..*run };
+            let got = self.deliver_each(account, matched, &one);
+            sent.add(got.msgs, got.bytes);
+        }
+        sent
+    }
+
+    /// Whether a connection may be reached by more than one of the subscriptions.
+    fn meets_again(&mut self, matched: &Matched<Handle>) -> bool {
+        let mut seen = std::mem::take(&mut self.targets);
+        seen.clear();
+        let mut unsure = false;
+        for handle in matched.all() {
+            match handle.0.conn() {
+                Some(conn) => seen.push(Arc::as_ptr(conn).addr()),
+                // Through another account a message may come to anybody.
+                None => unsure = true,
+            }
+        }
+        let found = unsure || {
+            seen.sort_unstable();
+            seen.windows(2).any(|pair| pair.first() == pair.last())
+        };
+        self.targets = seen;
+        found
+    }
+
+    fn deliver_each(
+        &mut self,
+        account: &Arc<Account>,
+        matched: &Matched<Handle>,
+        run: &Run<'_>,
+    ) -> Traffic {
         let mut sent = Traffic::default();
         for handle in matched.plain() {
             let got = self.deliver_run(&handle.0, account, run, |_| true);

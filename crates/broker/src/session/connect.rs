@@ -86,13 +86,16 @@ impl Session {
     }
 
     pub(super) fn connect(&mut self, json: &[u8], worker: &mut Worker) {
-        let mut connect = Connect::default();
+        // What an earlier CONNECT said holds until this one says otherwise (CORE-018).
+        let mut connect = self.said.as_deref().cloned().unwrap_or_default();
         if let Err(error) = connect.update(json) {
             stdx::error!(worker.broker.log, "{} - {error}", self.conn.label());
             self.close(CloseReason::ProtocolViolation);
             return;
         }
         self.connect_received = true;
+        self.said = Some(Box::new(connect.clone()));
+        self.introduce(&connect, worker);
         self.auth_deadline = None;
         if self.phase == Phase::Ready {
             // A second CONNECT may change the account: subscriptions made so far go (CORE-018).
@@ -208,7 +211,7 @@ impl Session {
         self.conn.set(flag::HEADERS, headers);
         self.limits.headers = headers;
         self.conn.set(flag::NO_ECHO, !connect.echo);
-        self.describe(connect, identity, worker);
+        self.describe(connect, identity);
         self.restart_pings(worker);
         if !(0..=1).contains(&connect.protocol) {
             self.send_error(text::BAD_CLIENT_PROTOCOL, worker);
@@ -238,8 +241,17 @@ impl Session {
         self.close(CloseReason::AuthenticationViolation);
     }
 
-    /// Writes down what the client says of itself, for the log and monitoring (CORE-053).
-    fn describe(&self, connect: &Connect, identity: &Identity, worker: &Worker) {
+    /// Writes down what the client says of itself for monitoring, whether or not it may come in.
+    fn introduce(&self, connect: &Connect, worker: &Worker) {
+        let mut facts = self.conn.facts.lock();
+        facts.rtt = Some(worker.now.mono.since(self.conn.start_mono));
+        facts.name.clone_from(&connect.name);
+        facts.lang.clone_from(&connect.lang);
+        facts.version.clone_from(&connect.version);
+    }
+
+    /// Writes down what the client says of itself for the log (CORE-053).
+    fn describe(&self, connect: &Connect, identity: &Identity) {
         let mut client = String::new();
         if !connect.version.is_empty() {
             client = format!("v{}", connect.version);
@@ -254,10 +266,6 @@ impl Session {
         }
         let user = identity.who.label();
         let mut facts = self.conn.facts.lock();
-        facts.rtt = Some(worker.now.mono.since(self.conn.start_mono));
-        facts.name.clone_from(&connect.name);
-        facts.lang.clone_from(&connect.lang);
-        facts.version.clone_from(&connect.version);
         facts.label.clear();
         for part in
             [client, if user.is_empty() { user } else { format!("{}/{user}", self.account.name) }]

@@ -81,6 +81,8 @@ pub struct Session {
     /// What the greeting said about credentials.
     auth_required: bool,
     connect_received: bool,
+    /// What the last CONNECT said, with what those before it had said.
+    said: Option<Box<Connect>>,
     auth_deadline: Option<Mono>,
     slow_login: Option<Box<SlowLogin>>,
     certificate: Option<Arc<CertificateFacts>>,
@@ -115,6 +117,7 @@ impl Session {
             nonce: if authenticator.needs_nonce() { worker.nonce() } else { String::new() },
             auth_required,
             connect_received: false,
+            said: None,
             auth_deadline: auth_required.then(|| worker.now.mono + settings.auth_timeout),
             slow_login: None,
             certificate: None,

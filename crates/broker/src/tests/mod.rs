@@ -3,6 +3,7 @@
 mod harness;
 mod limits;
 mod mapping;
+mod order;
 mod reload;
 mod service;
 mod stream;

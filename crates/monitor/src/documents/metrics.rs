@@ -10,8 +10,7 @@ use crate::source::Source;
 use std::fmt::{Display, Write};
 
 /// The text's content type.
-pub(crate) const CONTENT_TYPE: &str =
-    "application/openmetrics-text; version=1.0.0; charset=utf-8";
+pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// What a family's samples are.
 #[derive(Clone, Copy)]
@@ -116,9 +115,8 @@ pub(crate) fn page(source: &dyn Source) -> String {
 }
 
 fn traffic(page: &mut Page, varz: &super::varz::Varz) {
-    let directions = |received, sent| {
-        [(label("direction", "in"), received), (label("direction", "out"), sent)]
-    };
+    let directions =
+        |received, sent| [(label("direction", "in"), received), (label("direction", "out"), sent)];
     let help = "Messages received and sent.";
     let samples = directions(varz.in_msgs, varz.out_msgs);
     page.family("nats_server_messages", Kind::Counter, "", help, &samples);

@@ -273,5 +273,8 @@ fn metrics_are_openmetrics_text() {
     // Requests for metrics are no part of `/varz`, whose keys are the reference's.
     let varz = String::from_utf8(get(&source, "/varz", "").body).unwrap();
     assert!(!varz.contains("metrics"));
-    assert_eq!(respond("/metrics", "", &Fake { metrics: false, ..server() }, "", now()).status, 404);
+    assert_eq!(
+        respond("/metrics", "", &Fake { metrics: false, ..server() }, "", now()).status,
+        404
+    );
 }

@@ -15,6 +15,7 @@ use broker::session::{LoginResult, Owed};
 use bytes::{Bytes, BytesMut};
 use std::cell::RefCell;
 use std::future::Future;
+use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -182,7 +183,7 @@ impl Driver {
 
     /// Whether the peer took nothing for as long as a write may take. Where writes are tried again,
     /// one that goes on, but takes longer, is spoken of.
-    fn write_failed(&mut self, now: Mono) -> bool {
+    fn write_failed(&mut self, now: Mono, cx: &mut TaskContext<'_>) -> bool {
         let deadline = self.session.write_deadline();
         let Some(write) = &mut self.slow_write else {
             return self.blocked_since.is_some_and(|since| now.since(since) >= deadline);
@@ -191,12 +192,23 @@ impl Driver {
             return false;
         }
         write.due = now;
-        if !std::mem::take(&mut write.progress) {
+        let progress = std::mem::take(&mut write.progress);
+        if !progress && !self.takes_anything(cx) {
             return true;
         }
+        let Some(write) = &mut self.slow_write else { return false };
         let worker = &self.context.borrow().worker;
         write.told = Some(self.session.on_slow_write(write.told.is_some(), worker));
         false
+    }
+
+    /// Tries to write, without waiting for the poller's word.
+    fn takes_anything(&mut self, cx: &mut TaskContext<'_>) -> bool {
+        let context = self.context.clone();
+        let worker = &mut context.borrow_mut().worker;
+        let before = self.session.conn.outbox.lock().pending();
+        self.transport.flush_anyway(cx, &self.session.conn, &self.owner, worker);
+        self.session.conn.outbox.lock().pending() < before
     }
 
     fn now(&self) -> Mono {
@@ -225,6 +237,10 @@ impl Driver {
             let read = match self.transport.poll_read(cx, buf) {
                 Poll::Ready(Ok(0)) => return Poll::Ready(CloseReason::ClientClosed),
                 Poll::Ready(Ok(n)) => n,
+                // A peer may end without the layer's own farewell.
+                Poll::Ready(Err(e)) if e.kind() == io::ErrorKind::UnexpectedEof => {
+                    return Poll::Ready(CloseReason::ClientClosed);
+                }
                 Poll::Ready(Err(_)) => return Poll::Ready(CloseReason::ReadError),
                 Poll::Pending => {
                     if !own && !context.buf.is_empty() {
@@ -330,7 +346,7 @@ impl Driver {
             if self.stalled_until.is_some_and(|until| now >= until) {
                 self.stalled_until = None;
             }
-            if self.write_failed(now) {
+            if self.write_failed(now, cx) {
                 return true;
             }
             let next = self.next_deadline().unwrap_or(now + Duration::from_secs(60));
@@ -370,6 +386,7 @@ impl Driver {
         let context = &mut *context.borrow_mut();
         context.worker.flush_touched();
         self.transport.flush(cx, &self.session.conn, &self.owner, &mut context.worker);
+        self.transport.farewell(cx);
     }
 
     /// Ends the session, many subscriptions in several turns. `Ready` once it has ended.

@@ -11,6 +11,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context as TaskContext, Poll, Waker};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -20,6 +21,8 @@ use wire::error::CloseReason;
 pub(super) struct TcpSink {
     write: OwnedWriteHalf,
     signal: Signal,
+    /// Writes are tried even where the poller has not said that there is room.
+    insist: AtomicBool,
 }
 
 impl Sink for TcpSink {
@@ -28,6 +31,10 @@ impl Sink for TcpSink {
     }
 
     fn try_write(&self, slices: &[io::IoSlice<'_>]) -> io::Result<usize> {
+        if self.insist.load(Ordering::Relaxed) {
+            let socket: &tokio::net::TcpStream = self.write.as_ref();
+            return socket2::SockRef::from(socket).send_vectored(slices);
+        }
         match slices {
             [one] => self.write.try_write(one),
             many => self.write.try_write_vectored(many),
@@ -79,7 +86,14 @@ pub(super) enum Transport {
 impl Transport {
     pub(super) fn tcp(stream: tokio::net::TcpStream) -> Self {
         let (read, write) = stream.into_split();
-        Self::Tcp { read, sink: Arc::new(TcpSink { write, signal: Signal::default() }) }
+        Self::Tcp {
+            read,
+            sink: Arc::new(TcpSink {
+                write,
+                signal: Signal::default(),
+                insist: AtomicBool::new(false),
+            }),
+        }
     }
 
     pub(super) fn layered(stream: Box<dyn Stream>) -> Self {
@@ -131,6 +145,32 @@ impl Transport {
             Self::Layered(layered) => {
                 tokio_util::io::poll_read_buf(Pin::new(&mut layered.stream), cx, buf)
             }
+        }
+    }
+
+    /// As `flush`, whatever the poller says: it speaks of room only once a good part of the
+    /// socket's buffer is free.
+    pub(super) fn flush_anyway(
+        &mut self,
+        cx: &mut TaskContext<'_>,
+        conn: &Conn,
+        owner: &Arc<dyn Sink>,
+        worker: &mut Worker,
+    ) {
+        if let Self::Tcp { sink, .. } = self {
+            sink.insist.store(true, Ordering::Relaxed);
+        }
+        self.flush(cx, conn, owner, worker);
+        if let Self::Tcp { sink, .. } = self {
+            sink.insist.store(false, Ordering::Relaxed);
+        }
+    }
+
+    /// Tells the peer of a layered stream that nothing more comes.
+    pub(super) fn farewell(&mut self, cx: &mut TaskContext<'_>) {
+        if let Self::Layered(layered) = self {
+            // The peer may be gone already.
+            let _ = Pin::new(&mut layered.stream).poll_shutdown(cx);
         }
     }
 

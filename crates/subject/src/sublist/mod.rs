@@ -135,7 +135,7 @@ impl<E: Entry> Sublist<E> {
                 None => {}
             }
         }
-        if !self.wildcards.is_empty() {
+        if !self.wildcards.is_empty() && !has_empty_token(subject) {
             self.wildcards.matches(subject, out);
         }
         out.finish();
@@ -253,6 +253,11 @@ pub(crate) fn has_wildcard(filter: &[u8]) -> bool {
         return false;
     }
     filter.split(|b| *b == b'.').any(|token| matches!(token, b"*" | b">"))
+}
+
+/// Such a subject is nobody's: no filter has an empty token, and a wildcard stands for none.
+fn has_empty_token(subject: &[u8]) -> bool {
+    subject.split(|b| *b == b'.').any(<[u8]>::is_empty)
 }
 
 #[cfg(test)]
