@@ -166,12 +166,6 @@ const UNBUILT: &[Entry] = &[
         },
     },
     Entry {
-        key: "prof_port",
-        aliases: &[],
-        feature: "profiling endpoints",
-        is_set: |o| o.monitoring.prof_port.is_some_and(|port| port != 0),
-    },
-    Entry {
         key: "prof_block_rate",
         aliases: &[],
         feature: "profiling endpoints",

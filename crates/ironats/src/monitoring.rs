@@ -1,6 +1,6 @@
-//! The monitoring listeners.
+//! The monitoring listeners, and the profiling one.
 //!
-//! Contract: MON-001, MON-002, MON-021.
+//! Contract: MON-001, MON-002, MON-021, MON-028, CLI-015.
 
 use net::http;
 use node::Node;
@@ -9,9 +9,17 @@ use std::sync::Arc;
 use stdx::time::Now;
 use tokio::sync::watch;
 
-/// Serves the monitoring endpoints of `node` until `stop` says so.
+/// What a listener serves.
+#[derive(Clone, Copy)]
+pub(crate) enum Documents {
+    Monitoring,
+    Profiling,
+}
+
+/// Serves documents of `node` until `stop` says so.
 pub(crate) async fn serve(
     listener: TcpListener,
+    documents: Documents,
     tls: Option<Arc<http::Tls>>,
     node: Arc<Node>,
     clock: impl Fn() -> Now + Send + Sync + 'static,
@@ -20,7 +28,11 @@ pub(crate) async fn serve(
     let log = node.log().clone();
     let base_path = node.options().http_base_path();
     let handler = move |request: http::Request| {
-        let answer = monitor::respond(&request.path, &request.query, &*node, &base_path, clock());
+        let (path, query) = (&request.path, &request.query);
+        let answer = match documents {
+            Documents::Monitoring => monitor::respond(path, query, &*node, &base_path, clock()),
+            Documents::Profiling => monitor::respond_profiling(path, &*node),
+        };
         http::Response {
             status: answer.status,
             content_type: answer.content_type,

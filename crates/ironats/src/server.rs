@@ -5,8 +5,9 @@
 
 use crate::control::Control;
 use crate::facts::ThisProcess;
+use crate::lame_duck;
+use crate::monitoring::{self, Documents};
 use crate::ports::{self, Ports};
-use crate::{lame_duck, monitoring};
 use config::Options;
 use config::options::HandshakeFirst as First;
 use net::clock::Clock;
@@ -71,6 +72,7 @@ pub struct Server {
     client: Option<SocketAddr>,
     http: Option<SocketAddr>,
     https: Option<SocketAddr>,
+    profiling: Option<SocketAddr>,
 }
 
 impl Server {
@@ -111,6 +113,7 @@ impl Server {
             client: None,
             http: None,
             https: None,
+            profiling: None,
         };
         if let Some(tls) = tls {
             server.start_tls(Arc::new(tls));
@@ -182,7 +185,7 @@ impl Server {
         if let Some(port) = options.monitoring.http_port.filter(|port| *port != 0) {
             let (listener, local) = listen(&host, port)?;
             stdx::notice!(self.log(), "Starting http monitor on {local}");
-            self.serve_monitoring(listener, None, zero);
+            self.serve(listener, Documents::Monitoring, None, zero);
             self.http = Some(local);
         }
         if let Some(port) = options.monitoring.https_port.filter(|port| *port != 0) {
@@ -190,15 +193,23 @@ impl Server {
             let config = tls.server().without_client_certificates()?;
             let (listener, local) = listen(&host, port)?;
             stdx::notice!(self.log(), "Starting https monitor on {local}");
-            self.serve_monitoring(listener, Some(Arc::new(move || config.clone())), zero);
+            let tls: Arc<net::http::Tls> = Arc::new(move || config.clone());
+            self.serve(listener, Documents::Monitoring, Some(tls), zero);
             self.https = Some(local);
+        }
+        if let Some(port) = options.monitoring.prof_port.filter(|port| *port != 0) {
+            let (listener, local) = listen(options.client_host(), port)?;
+            stdx::notice!(self.log(), "profiling port: {}", local.port());
+            self.serve(listener, Documents::Profiling, None, zero);
+            self.profiling = Some(local);
         }
         Ok(())
     }
 
-    fn serve_monitoring(
+    fn serve(
         &self,
         listener: TcpListener,
+        documents: Documents,
         tls: Option<Arc<net::http::Tls>>,
         zero: Instant,
     ) {
@@ -206,7 +217,8 @@ impl Server {
         let log = self.log().clone();
         let clock = move || -> Now { Clock::new(zero).now() };
         self.spawn(async move {
-            if let Err(error) = monitoring::serve(listener, tls, node, clock, stop).await {
+            if let Err(error) = monitoring::serve(listener, documents, tls, node, clock, stop).await
+            {
                 stdx::error!(log, "monitoring: {error}");
             }
         });
@@ -276,6 +288,7 @@ impl Server {
         Ports {
             nats: urls(if tls { "tls" } else { "nats" }, self.client),
             monitoring,
+            profile: urls("http", self.profiling),
             ..Ports::default()
         }
     }

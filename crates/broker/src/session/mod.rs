@@ -337,15 +337,16 @@ impl Session {
         self.restart_pings(worker);
     }
 
-    /// The peer took nothing for as long as a write may take: count it, say so, close it.
-    pub fn on_write_deadline(&mut self, worker: &Worker) {
+    /// The peer took nothing for as long as a write may take: count it, say so (`again`, if it was
+    /// said to be slow before), close it.
+    pub fn on_write_deadline(&mut self, again: bool, worker: &Worker) {
         let (closed, owed) = {
             let mut out = self.conn.outbox.lock();
             let owed = Owed { chunks: out.chunk_count(), bytes: out.pending() };
             (out.close(CloseReason::SlowConsumerWriteDeadline), owed)
         };
         if closed {
-            worker.broker.missed_deadline(&self.conn, &self.account, false, owed);
+            worker.broker.missed_deadline(&self.conn, &self.account, again, owed);
         }
     }
 

@@ -118,7 +118,6 @@ fn a_key_whose_feature_is_missing_is_named_with_its_place() {
         ("ocsp_cache: true", "ocsp_cache"),
         ("tls { ocsp_peer: true }", "tls.ocsp_peer"),
         ("tls { cert_match: x }", "tls.cert_match"),
-        ("prof_port: 1", "prof_port"),
     ];
     for (text, key) in cases {
         let found = unbuilt(&options(&format!("port: 1\n{text}\n")));

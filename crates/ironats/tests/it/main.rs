@@ -121,3 +121,34 @@ async fn the_official_client_requests_across_accounts_and_queues() {
     let refused = within(requester.request("nobody", "".into())).await.unwrap_err();
     assert_eq!(refused.kind(), async_nats::RequestErrorKind::NoResponders);
 }
+
+// Contract: CLI-015, MON-028
+#[tokio::test]
+async fn the_profiling_port_answers() {
+    let server = server("prof_port: -1");
+    let [url] = server.ports().profile.try_into().unwrap();
+    let address = url.strip_prefix("http://").unwrap().to_owned();
+    let get = async |path: &str| {
+        let mut stream = tokio::net::TcpStream::connect(&address).await.unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        within(stream.read_to_string(&mut answer)).await.unwrap();
+        answer
+    };
+    assert!(get("/debug/pprof/cmdline").await.starts_with("HTTP/1.1 200"));
+    assert!(get("/debug/pprof/profile").await.starts_with("HTTP/1.1 501"));
+    assert!(get("/varz").await.starts_with("HTTP/1.1 404"));
+}
+
+/// A port that cannot be is refused, not replaced by another.
+#[test]
+fn an_impossible_port_is_refused() {
+    for port in ["99999", "-5"] {
+        let mut options = Options::default();
+        options.client.listen.host = Some("127.0.0.1".into());
+        options.client.listen.port = Some(port.parse().unwrap());
+        let error = Server::start(options, Log::discard()).err().unwrap().to_string();
+        assert!(error.contains("invalid port"), "{error}");
+    }
+}

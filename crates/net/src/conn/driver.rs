@@ -415,7 +415,8 @@ impl Future for Driver {
         this.transport.register(cx.waker());
         if this.poll_timers(cx) {
             let context = this.context.clone();
-            this.session.on_write_deadline(&context.borrow().worker);
+            let again = this.slow_write.as_ref().is_some_and(|write| write.told.is_some());
+            this.session.on_write_deadline(again, &context.borrow().worker);
         }
         this.poll_login(cx);
         if (this.transport.take_signal()
