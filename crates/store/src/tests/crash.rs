@@ -11,7 +11,7 @@ use stdx::time::Timestamp;
 
 use super::model::{Rng, Run, message};
 use super::oracle::{Oracle, Stored};
-use crate::{FileStore, Filter, NewMessage, Ticket};
+use crate::{FileStore, Filter, Ticket};
 
 struct Cut {
     run: Run,
@@ -52,10 +52,10 @@ impl Cut {
         let what;
         let result = match rng.below(20) {
             0..=9 => {
-                let m = message(rng, self.run.now);
+                let m = message(rng, self.run.now, &self.run.settings);
                 what = format!("append {}", next.last_seq + 1);
                 self.stored.entry(next.last_seq + 1).or_default().push(m.clone());
-                let r = store.append(&NewMessage::new(&m.subject, &m.header, &m.payload), now);
+                let r = store.append(&m.as_new(), now);
                 next.append(m);
                 r.map(|_| ())
             }
