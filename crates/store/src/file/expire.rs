@@ -199,9 +199,14 @@ impl<D: Disk> FileStore<D> {
     /// Loads the wheels, and what was stored after they were written.
     pub(super) fn recover_wheels(&mut self) -> Result<()> {
         self.schedules_valid_to = u64::MAX;
+        let wheels = [self.read_wheel().map(|w| w.1), self.read_schedules().map(|s| s.1)];
+        if wheels.into_iter().flatten().any(|high| high > self.last_seq + 1) {
+            // They would be taken for true once their sequences were given again.
+            self.remove_wheel_files()?;
+        }
         if self.settings.allow_schedules {
             if self.schedules.is_none() {
-                let known = self.read_schedules().filter(|&(_, high)| high <= self.last_seq + 1);
+                let known = self.read_schedules();
                 let (mut schedules, high) = known.unwrap_or_default();
                 self.drop_outdated(&mut schedules, high)?;
                 self.schedules = Some(schedules);
@@ -217,7 +222,7 @@ impl<D: Disk> FileStore<D> {
         if self.ttls.is_some() {
             return Ok(());
         }
-        let known = self.read_wheel().filter(|&(_, high)| high <= self.last_seq + 1);
+        let known = self.read_wheel();
         let (wheel, high) = known.unwrap_or_default();
         self.ttls = Some(wheel);
         let late = self.with_header_since(high, b"Nats-TTL", |b| b.ttls)?;
@@ -234,7 +239,14 @@ impl<D: Disk> FileStore<D> {
     /// Drops schedules whose message went, or whose subject moved on, after their file was written.
     fn drop_outdated(&mut self, schedules: &mut Schedules, high: u64) -> Result<()> {
         for (subject, seq) in schedules.places() {
-            let gone = self.locate(seq).is_err();
+            // The file has no checksum, and a cut truncation gives sequences again: ask the message.
+            let gone = match self.load(seq) {
+                Ok(m) => {
+                    m.subject != *subject || header_value(&m.header, b"Nats-Schedule").is_none()
+                }
+                Err(Error::NotFound | Error::Eof | Error::Damaged { .. }) => true,
+                Err(e) => return Err(e),
+            };
             if gone || (high <= self.last_seq && self.is_superseded(&subject, high.max(seq + 1))?) {
                 schedules.remove_subject(&subject);
             }
