@@ -38,6 +38,11 @@ impl Schedules {
         self.by_time.insert((at, seq));
     }
 
+    /// Each schedule's subject, and the sequence of its message.
+    pub(crate) fn places(&self) -> Vec<(Box<[u8]>, u64)> {
+        self.by_subject.iter().map(|(subject, &(seq, _))| (subject.clone(), seq)).collect()
+    }
+
     /// Moves a schedule to its next time.
     pub(crate) fn update(&mut self, subject: &[u8], at: i64) {
         if let Some((seq, old)) = self.by_subject.get_mut(subject) {

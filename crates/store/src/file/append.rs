@@ -107,7 +107,8 @@ impl<D: Disk> FileStore<D> {
         block.msgs += 1;
         block.bytes += len;
         if !m.header.is_empty() {
-            block.ttls += u64::from(m.ttl > 0);
+            // Never expiring counts too: it keeps the block from going as a whole.
+            block.ttls += u64::from(m.ttl != 0);
             block.schedules += u64::from(m.schedule.is_some());
         }
         let id = if m.subject.is_empty() { 0 } else { self.subjects.add(m.subject, seq) };

@@ -13,8 +13,9 @@ use stdx::time::Timestamp;
 
 use crate::disk::Disk;
 use crate::error::{Error, Result};
-use crate::file::FileStore;
+use crate::file::index_db::{SCHEDULES, WHEEL};
 use crate::file::remove::Why;
+use crate::file::{FileStore, MSGS};
 use crate::filter::Filter;
 use crate::message::{Message, header_value, message_ttl};
 use crate::schedule::{Due, Schedules};
@@ -69,6 +70,12 @@ impl Pending {
             }
         }
     }
+}
+
+/// When a message's own time to live ends, if it has one.
+fn deadline(m: &Message) -> Option<i64> {
+    let ttl = message_ttl(&m.header);
+    (ttl > 0).then(|| m.ts.0.saturating_add(ttl.saturating_mul(1_000_000_000)))
 }
 
 impl<D: Disk> FileStore<D> {
@@ -126,10 +133,9 @@ impl<D: Disk> FileStore<D> {
         let Some(floor) = self.age_floor(now) else { return Ok(()) };
         // Whole blocks first: nothing in them needs to be looked at but times to live.
         while let Some(at) = self.blocks.iter().position(|b| b.msgs > 0) {
-            if self.blocks[at].last_ts > floor
-                || self.blocks[at].ttls > 0
-                || at + 1 == self.blocks.len()
-            {
+            // Counts in an index of the reference leave out messages that never expire.
+            let may_outlive = self.blocks[at].ttls > 0 || self.ttls.is_some();
+            if self.blocks[at].last_ts > floor || may_outlive || at + 1 == self.blocks.len() {
                 break;
             }
             self.again(|s| s.drop_whole(at))?;
@@ -172,8 +178,16 @@ impl<D: Disk> FileStore<D> {
     fn expire_by_ttl(&mut self, now: Timestamp) -> Result<()> {
         let due = self.ttls.as_ref().map(|w| w.due(now.0)).unwrap_or_default();
         for (seq, at) in due {
-            // A tombstone is written: times to live are not applied at open.
-            self.again(|s| s.take(seq, Why::Asked))?;
+            // The file of the wheel has no checksum: only the message itself says when it goes.
+            let is_over = match self.load(seq) {
+                Ok(m) => deadline(&m) == Some(at),
+                Err(Error::NotFound | Error::Eof | Error::Damaged { .. }) => false,
+                Err(e) => return Err(e),
+            };
+            if is_over {
+                // A tombstone is written: times to live are not applied at open.
+                self.again(|s| s.take(seq, Why::Asked))?;
+            }
             if let Some(wheel) = &mut self.ttls {
                 wheel.remove(seq, at);
             }
@@ -185,9 +199,16 @@ impl<D: Disk> FileStore<D> {
     /// Loads the wheels, and what was stored after they were written.
     pub(super) fn recover_wheels(&mut self) -> Result<()> {
         self.schedules_valid_to = u64::MAX;
+        let wheels = [self.read_wheel().map(|w| w.1), self.read_schedules().map(|s| s.1)];
+        if wheels.into_iter().flatten().any(|high| high > self.last_seq + 1) {
+            // They would be taken for true once their sequences were given again.
+            self.remove_wheel_files()?;
+        }
         if self.settings.allow_schedules {
             if self.schedules.is_none() {
-                let (schedules, high) = self.read_schedules().unwrap_or_default();
+                let known = self.read_schedules();
+                let (mut schedules, high) = known.unwrap_or_default();
+                self.drop_outdated(&mut schedules, high)?;
                 self.schedules = Some(schedules);
                 self.schedules_valid_to = high;
             }
@@ -201,17 +222,63 @@ impl<D: Disk> FileStore<D> {
         if self.ttls.is_some() {
             return Ok(());
         }
-        let (wheel, high) = self.read_wheel().unwrap_or_default();
+        let known = self.read_wheel();
+        let (wheel, high) = known.unwrap_or_default();
         self.ttls = Some(wheel);
         let late = self.with_header_since(high, b"Nats-TTL", |b| b.ttls)?;
         for m in late {
-            let ttl = message_ttl(&m.header);
-            if ttl > 0
+            if let Some(at) = deadline(&m)
                 && let Some(wheel) = &mut self.ttls
             {
-                wheel.add(m.seq, m.ts.0.saturating_add(ttl.saturating_mul(1_000_000_000)));
+                wheel.add(m.seq, at);
             }
         }
+        Ok(())
+    }
+
+    /// Drops schedules whose message went, or whose subject moved on, after their file was written.
+    fn drop_outdated(&mut self, schedules: &mut Schedules, high: u64) -> Result<()> {
+        for (subject, seq) in schedules.places() {
+            // The file has no checksum, and a cut truncation gives sequences again: ask the message.
+            let gone = match self.load(seq) {
+                Ok(m) => {
+                    m.subject != *subject || header_value(&m.header, b"Nats-Schedule").is_none()
+                }
+                Err(Error::NotFound | Error::Eof | Error::Damaged { .. }) => true,
+                Err(e) => return Err(e),
+            };
+            if gone || (high <= self.last_seq && self.is_superseded(&subject, high.max(seq + 1))?) {
+                schedules.remove_subject(&subject);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a message from `from` on took the place of its subject's schedule; what the schedule
+    /// itself sent there does not.
+    fn is_superseded(&mut self, subject: &[u8], from: u64) -> Result<bool> {
+        let filter = Filter::Literal(subject.into());
+        let mut from = from;
+        while let Some(m) = self.next(&filter, from)? {
+            if header_value(&m.header, b"Nats-Scheduler").is_none() {
+                return Ok(true);
+            }
+            from = m.seq + 1;
+        }
+        Ok(false)
+    }
+
+    /// Wheels on disk that were true until now are no more, and sequences will be given again.
+    pub(super) fn remove_wheel_files(&mut self) -> Result<()> {
+        for path in [WHEEL, SCHEDULES] {
+            match self.disk.remove_file(path) {
+                Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(Error::io("remove", path, e));
+                }
+                _ => {}
+            }
+        }
+        self.commit.touch_dir(MSGS);
         Ok(())
     }
 
@@ -247,7 +314,13 @@ impl<D: Disk> FileStore<D> {
         if self.schedules.is_none() || from > self.last_seq {
             return Ok(Vec::new());
         }
-        self.with_header_since(from, b"Nats-Schedule", |b| b.schedules)
+        let mut out = Vec::new();
+        for m in self.with_header_since(from, b"Nats-Schedule", |b| b.schedules)? {
+            if !self.is_superseded(&m.subject, m.seq + 1)? {
+                out.push(m);
+            }
+        }
+        Ok(out)
     }
 
     /// Sets when the schedule carried by `seq` fires.

@@ -361,6 +361,7 @@ fn finish_skips(block: &mut Block, erased: &[(u64, i64)]) {
         if block.msgs > 0 {
             block.deleted.insert_range(block.last + 1, seq);
         }
-        (block.last, block.last_ts) = (seq, ts);
+        // An erased record has no time, and must not make the messages before it look old.
+        (block.last, block.last_ts) = (seq, ts.max(block.last_ts));
     }
 }

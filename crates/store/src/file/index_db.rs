@@ -29,8 +29,8 @@ const VERSION: u8 = 4;
 const LARGE: usize = 100_000;
 const MAX_INDEX: u64 = 16 << 30;
 pub(super) const INDEX: &str = "msgs/index.db";
-const WHEEL: &str = "msgs/thw.db";
-const SCHEDULES: &str = "msgs/sched.db";
+pub(super) const WHEEL: &str = "msgs/thw.db";
+pub(super) const SCHEDULES: &str = "msgs/sched.db";
 
 /// One block as the index lists it.
 #[derive(Clone, Debug)]

@@ -98,7 +98,7 @@ impl<D: Disk> FileStore<D> {
         }
         let unmarked = std::mem::take(&mut self.unmarked);
         let ts = self.last_ts;
-        for seq in unmarked.iter().filter(|&seq| seq < self.last_seq).collect::<Vec<_>>() {
+        for seq in unmarked.iter().filter(|&seq| seq <= self.last_seq).collect::<Vec<_>>() {
             self.write_tombstone(seq, ts)?;
         }
         Ok(())

@@ -23,6 +23,7 @@ impl<D: Disk> FileStore<D> {
         self.mark_limits()?;
         self.sync()?;
         self.invalidate_index()?;
+        self.remove_wheel_files()?;
         let ts = self.time_at(seq)?;
         let tombstones = self.tombstones_before(seq)?;
         let dropped = self.forget_after(seq)?;
@@ -148,6 +149,7 @@ impl<D: Disk> FileStore<D> {
     fn reset(&mut self) -> Result<()> {
         self.purge()?;
         self.invalidate_index()?;
+        self.remove_wheel_files()?;
         let index = self.tail_index();
         self.tail.file = None;
         self.tail.buf.clear();

@@ -56,7 +56,7 @@ fn both_stores_tell_the_same() {
         let (mut file, mut mem) = stores(&settings);
         for step in 0..80 {
             let now = Timestamp(10 + step * 10);
-            let m = message(&mut rng, now.0);
+            let m = message(&mut rng, now.0, &settings);
             let seq = rng.below(file.state().last_seq + 2);
             let filter = rng.pick(&[Filter::parse(b"a.*"), Filter::parse(b"b.1"), Filter::All]);
             let (op, keep) = (rng.below(14), rng.below(3));

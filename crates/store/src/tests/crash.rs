@@ -9,9 +9,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use stdx::time::Timestamp;
 
-use super::model::{Rng, Run, message};
-use super::oracle::{Oracle, Stored};
-use crate::{FileStore, Filter, NewMessage, Ticket};
+use super::model::{Rng, Run, message, settings};
+use super::oracle::{Oracle, Stored, fires};
+use crate::{FileStore, Filter, Settings, Ticket};
 
 struct Cut {
     run: Run,
@@ -23,6 +23,19 @@ struct Cut {
     /// Sequences users removed, with the ticket that makes it durable.
     gone: BTreeMap<u64, Ticket>,
     trace: Vec<String>,
+    /// The lowest sequence truncated to since the last cut: those after it may be given again.
+    floor: u64,
+    /// A limit was in force since the last cut.
+    limited: bool,
+    /// Messages whose schedule another message of their subject replaced, wherever that is now.
+    moved_on: BTreeSet<u64>,
+}
+
+fn is_limited(s: &Settings) -> bool {
+    s.max_age.is_some()
+        || s.max_msgs.is_some()
+        || s.max_bytes.is_some()
+        || s.max_msgs_per_subject.is_some()
 }
 
 impl Cut {
@@ -37,6 +50,9 @@ impl Cut {
             stored: BTreeMap::new(),
             gone: BTreeMap::new(),
             trace,
+            floor: u64::MAX,
+            limited: true,
+            moved_on: BTreeSet::new(),
         }
     }
 
@@ -50,12 +66,13 @@ impl Cut {
         let span = next.last_seq + 2 - next.first_seq().min(next.last_seq + 1);
         let seq = next.first_seq() + rng.below(span);
         let what;
-        let result = match rng.below(20) {
+        let result = match rng.below(28) {
             0..=9 => {
-                let m = message(rng, self.run.now);
+                let m = message(rng, self.run.now, &self.run.settings);
                 what = format!("append {}", next.last_seq + 1);
                 self.stored.entry(next.last_seq + 1).or_default().push(m.clone());
-                let r = store.append(&NewMessage::new(&m.subject, &m.header, &m.payload), now);
+                let r = store.append(&m.as_new(), now);
+                self.moved_on.extend(next.schedules.get(&m.subject).map(|s| s.0));
                 next.append(m);
                 r.map(|_| ())
             }
@@ -84,6 +101,59 @@ impl Cut {
                 what = "maintain".into();
                 store.maintain().map(|_| ())
             }
+            20 => {
+                let to = seq.clamp(next.first_seq(), next.last_seq.max(next.first_seq()));
+                what = format!("truncate {to}");
+                if to == 0 || to > next.last_seq {
+                    Ok(())
+                } else {
+                    next.truncate(to);
+                    self.floor = self.floor.min(to);
+                    store.truncate(to)
+                }
+            }
+            21 => {
+                let settings = Settings {
+                    allow_msg_ttl: self.run.settings.allow_msg_ttl,
+                    allow_schedules: self.run.settings.allow_schedules,
+                    ..settings(rng)
+                };
+                what = format!("update {settings:?}");
+                next.update(&settings);
+                next.age(now.0);
+                self.limited |= is_limited(&settings);
+                self.run.settings = settings.clone();
+                store.update(settings, now)
+            }
+            22 | 23 => {
+                let m = message(rng, self.run.now, &self.run.settings);
+                let at = next.last_seq + 1;
+                what = format!("append at {at}");
+                self.stored.entry(at).or_default().push(m.clone());
+                let r = store.append_at(&m.as_new(), at, now, false);
+                self.moved_on.extend(next.schedules.get(&m.subject).map(|s| s.0));
+                next.append(m);
+                r.map(|_| ())
+            }
+            24 | 25 => {
+                self.run.now += rng.below(2_500_000_000) as i64;
+                what = format!("expire at {}", self.run.now);
+                next.age(self.run.now);
+                next.expire(self.run.now);
+                store.expire(Timestamp(self.run.now)).map(|_| ())
+            }
+            26 | 27 => {
+                let due = store.due_schedules(now);
+                what = format!("fire {due:?}");
+                next.fire(now.0);
+                for d in &due {
+                    let at = now.0 + 1_000_000_000;
+                    store.reschedule(&d.subject, Timestamp(at));
+                    next.schedules.insert(d.subject.to_vec(), (d.seq, at));
+                    next.in_flight.remove(&*d.subject);
+                }
+                Ok(())
+            }
             16 => {
                 what = "checkpoint".into();
                 store.checkpoint()
@@ -103,8 +173,16 @@ impl Cut {
         if result.is_ok() {
             self.durable = self.durable.max(store.durable());
         }
-        if !what_appends(&self.trace) {
-            for seq in self.run.oracle.messages.keys().filter(|s| !next.messages.contains_key(s)) {
+        if self.trace.last().is_some_and(|w| w.starts_with("truncate")) {
+            // Sequences after it are given again.
+            self.gone.retain(|&seq, _| seq <= next.last_seq);
+        } else if !what_limits(&self.trace) {
+            for (seq, m) in &self.run.oracle.messages {
+                // What is over the age limit comes back when an update lifted it and was cut off.
+                let aged = next.max_age.is_some_and(|age| m.ts <= self.run.now - age);
+                if aged || next.messages.contains_key(seq) {
+                    continue;
+                }
                 self.gone.entry(*seq).or_insert(ticket);
             }
         }
@@ -159,7 +237,8 @@ impl Cut {
             let kept = later.iter().all(|(_, o)| o.messages.get(seq) == Some(m));
             let lost = store.lost();
             // Appends that survived may have pushed it out while the removal that made room did not.
-            let there = found.contains_key(seq) || self.pushed_out(*seq, m, &found);
+            let old = self.run.oracle.max_age.is_some_and(|age| m.ts <= self.run.now - age);
+            let there = found.contains_key(seq) || old || self.pushed_out(*seq, m, &found);
             assert!(
                 !kept || there,
                 "{context}: {seq} was durable and is gone, lost {lost:?}, found {:?}",
@@ -171,16 +250,16 @@ impl Cut {
         for seq in found.keys() {
             // A limit may find room again when what it made room for is cut off; what users removed
             // must stay away.
-            let limited = self.run.settings.max_msgs.is_some()
-                || self.run.settings.max_bytes.is_some()
-                || self.run.settings.max_msgs_per_subject.is_some();
             let asked = self.gone.get(seq).is_some_and(|t| *t <= self.durable);
-            let back = asked || (!limited && !ever.contains(seq));
+            let back = asked || (!self.limited && !ever.contains(seq));
+            // Known: a cut in the middle of a truncation may leave a block and take the later one
+            // that held its tombstones; only what the truncation was to remove can come back so.
+            let back = back && *seq <= self.floor;
             assert!(!back, "{context}: {seq} was removed for good and is back");
         }
         let last = store.state().last_seq;
         assert!(
-            last >= later[0].1.last_seq,
+            last >= later[0].1.last_seq.min(self.floor),
             "{context}: sequences run backwards to {last}, lost {:?} {:?}",
             store.lost(),
             self.run.disk.paths()
@@ -188,6 +267,8 @@ impl Cut {
         self.run.oracle.messages = found;
         self.run.oracle.last_seq = last;
         self.run.oracle.compare(&mut store, context);
+        self.floor = u64::MAX;
+        self.limited = is_limited(&self.run.settings);
         self.gone.clear();
         self.durable = store.durable();
         self.states = vec![(store.ticket(), self.run.oracle.clone())];
@@ -196,11 +277,29 @@ impl Cut {
             *all = vec![m.clone()];
         }
         self.run.store = Some(store);
+        self.require_schedules();
+        self.run.take_up_schedules();
+    }
+
+    /// A schedule is there if its message is and nothing ever came after it on its subject.
+    fn require_schedules(&mut self) {
+        let (oracle, stored) = (&mut self.run.oracle, &self.stored);
+        oracle.schedules.clear();
+        for (&seq, m) in &oracle.messages {
+            let after = stored.range(seq + 1..).flat_map(|(_, all)| all);
+            if let Some(at) = fires(&m.header)
+                && !self.moved_on.contains(&seq)
+                && after.into_iter().all(|later| later.subject != m.subject)
+            {
+                oracle.schedules.insert(m.subject.clone(), (seq, at));
+            }
+        }
     }
 }
 
-fn what_appends(trace: &[String]) -> bool {
-    trace.last().is_some_and(|w| w.starts_with("append"))
+/// Whether the last operation removes only what limits ask for.
+fn what_limits(trace: &[String]) -> bool {
+    trace.last().is_some_and(|w| w.starts_with("append") || w.starts_with("update"))
 }
 
 fn cuts() -> u64 {

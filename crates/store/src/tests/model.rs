@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use stdx::time::Timestamp;
 
-use super::oracle::{Oracle, Stored};
+use super::oracle::{Oracle, Stored, fires};
 use crate::disk::sim::SimDisk;
 use crate::{
     Cipher, Compression, Deleted, Encryption, FileStore, Filter, NewMessage, Options, SeqSet,
@@ -32,6 +32,9 @@ pub(super) fn settings(rng: &mut Rng) -> Settings {
         max_msgs: rng.pick(&[None, None, Some(20)]),
         max_bytes: rng.pick(&[None, None, Some(3000)]),
         max_msgs_per_subject: rng.pick(&[None, None, Some(1), Some(3)]),
+        max_age: rng.pick(&[None, None, Some(Duration::from_secs(3))]),
+        allow_msg_ttl: rng.below(2) == 0,
+        allow_schedules: rng.below(2) == 0,
         ..Settings::default()
     }
 }
@@ -48,10 +51,22 @@ pub(super) fn options(rng: &mut Rng) -> Options {
     }
 }
 
-pub(super) fn message(rng: &mut Rng, now: i64) -> Stored {
+/// A message; with a time to live or a schedule only where the settings allow them.
+pub(super) fn message(rng: &mut Rng, now: i64, settings: &Settings) -> Stored {
     let tree = rng.pick(&["a", "a", "b"]);
     let subject = format!("{tree}.{}", rng.below(6)).into_bytes();
-    let header = if rng.below(4) == 0 { b"NATS/1.0\r\nK: v\r\n\r\n".to_vec() } else { vec![] };
+    let line = match rng.below(16) {
+        0..=3 => "K: v".into(),
+        4..=6 if settings.allow_msg_ttl => format!("Nats-TTL: {}", 1 + rng.below(5)),
+        7 if settings.allow_msg_ttl => "Nats-TTL: never".into(),
+        8 | 9 if settings.allow_schedules => {
+            format!("Nats-Schedule: {}", now + rng.below(6_000_000_000) as i64)
+        }
+        10 if settings.allow_schedules => "Nats-Scheduler: a.1".into(),
+        _ => String::new(),
+    };
+    let header =
+        if line.is_empty() { vec![] } else { format!("NATS/1.0\r\n{line}\r\n\r\n").into_bytes() };
     let payload = (0..rng.below(60)).map(|_| rng.below(256) as u8).collect();
     Stored { ts: now, subject, header, payload }
 }
@@ -89,6 +104,18 @@ impl Run {
         )
         .unwrap();
         self.store = Some(store);
+        self.oracle.age(self.now);
+        self.take_up_schedules();
+    }
+
+    /// What the owner does after an open: parses what the store could not.
+    pub(super) fn take_up_schedules(&mut self) {
+        let (store, _, oracle) = self.parts();
+        for m in store.unscheduled().unwrap() {
+            let at = fires(&m.header).unwrap();
+            store.schedule(m.seq, &m.subject, Timestamp(at));
+        }
+        oracle.take_over_schedules(store);
     }
 
     /// One random operation on store and oracle.
@@ -97,7 +124,7 @@ impl Run {
         self.now += 1 + rng.below(5) as i64;
         let somewhere = oracle.first_seq()
             + rng.below(oracle.last_seq + 2 - oracle.first_seq().min(oracle.last_seq + 1));
-        match rng.below(44) {
+        match rng.below(54) {
             0..=21 => self.append(),
             22 | 23 => self.skip(),
             24..=28 => self.remove(somewhere),
@@ -106,6 +133,8 @@ impl Run {
             n @ 32..=36 => self.tend(n),
             n @ 37..=39 => self.reopen(n),
             40 | 41 => self.replicate(somewhere),
+            42..=46 => self.wait(),
+            47..=51 => self.fire(),
             _ => self.update(),
         }
     }
@@ -116,11 +145,12 @@ impl Run {
 
     fn append(&mut self) -> String {
         let now = self.now;
-        let (store, rng, oracle) = self.parts();
-        let m = message(rng, now);
-        store.append(&NewMessage::new(&m.subject, &m.header, &m.payload), Timestamp(m.ts)).unwrap();
+        let m = message(&mut self.rng, now, &self.settings);
+        let (store, _, oracle) = self.parts();
+        store.append(&m.as_new(), Timestamp(m.ts)).unwrap();
+        let said = format!("append {}", String::from_utf8_lossy(&m.header).trim_end());
         oracle.append(m);
-        "append".into()
+        said
     }
 
     fn skip(&mut self) -> String {
@@ -141,6 +171,7 @@ impl Run {
         let (store, rng, oracle) = self.parts();
         let got = if rng.below(2) == 0 { store.remove(seq) } else { store.erase(seq) };
         assert_eq!(got.unwrap_or(false), oracle.messages.remove(&seq).is_some());
+        oracle.prune();
         format!("remove {seq}")
     }
 
@@ -208,8 +239,9 @@ impl Run {
         let now = self.now;
         let (store, rng, oracle) = self.parts();
         if rng.below(2) == 0 {
-            let m = message(rng, now);
-            let new = NewMessage::new(&m.subject, &m.header, &m.payload);
+            let m = message(&mut self.rng, now, &self.settings);
+            let (store, _, oracle) = self.parts();
+            let new = m.as_new();
             let next = oracle.last_seq + 1;
             assert!(store.append_at(&new, next + 1, Timestamp(m.ts), false).is_err());
             store.append_at(&new, next, Timestamp(m.ts), false).unwrap();
@@ -223,18 +255,71 @@ impl Run {
         for seq in &gone {
             oracle.messages.remove(seq);
         }
+        oracle.prune();
         format!("deleted {gone:?}")
     }
 
-    /// New limits.
+    /// Time passes, and what it took goes.
+    fn wait(&mut self) -> String {
+        self.now += self.rng.below(2_500_000_000) as i64;
+        let now = self.now;
+        let (store, _, oracle) = self.parts();
+        let (due, want) = (store.next_expiry(), oracle.next_expiry());
+        // Early is allowed: what was removed since the wheel was written is dropped when it is due.
+        let in_time = want.is_none_or(|want| due.is_some_and(|due| due.0 <= want));
+        assert!(in_time, "next expiry {due:?}, not {want:?}");
+        assert!(store.expire(Timestamp(now)).unwrap().is_empty(), "no markers are configured");
+        oracle.age(now);
+        oracle.expire(now);
+        format!("wait to {now}")
+    }
+
+    /// Schedules fire; some are moved, some done with, some wait for a new leader.
+    fn fire(&mut self) -> String {
+        let now = self.now;
+        let (store, rng, oracle) = self.parts();
+        let due = store.due_schedules(Timestamp(now));
+        let got: Vec<_> = due.iter().map(|d| (d.seq, d.subject.to_vec(), d.at)).collect();
+        assert_eq!(got, oracle.fire(now), "due at {now}");
+        for d in &due {
+            match rng.below(3) {
+                0 => {
+                    let next = now + rng.below(3_000_000_000) as i64;
+                    store.reschedule(&d.subject, Timestamp(next));
+                    oracle.schedules.insert(d.subject.to_vec(), (d.seq, next));
+                    oracle.in_flight.remove(&*d.subject);
+                }
+                1 => {
+                    store.unschedule(d.seq);
+                    assert!(store.remove(d.seq).unwrap());
+                    oracle.messages.remove(&d.seq);
+                    oracle.prune();
+                }
+                _ => {}
+            }
+        }
+        if rng.below(4) == 0 {
+            store.clear_due_schedules();
+            oracle.in_flight.clear();
+        }
+        format!("fired {got:?}")
+    }
+
+    /// New limits; what is allowed stays allowed.
     fn update(&mut self) -> String {
         let now = Timestamp(self.now);
-        let settings = settings(&mut self.rng);
+        let settings = Settings {
+            allow_msg_ttl: self.settings.allow_msg_ttl || self.rng.below(4) == 0,
+            allow_schedules: self.settings.allow_schedules || self.rng.below(4) == 0,
+            ..settings(&mut self.rng)
+        };
         self.settings = settings.clone();
         let (store, _, oracle) = self.parts();
         let said = format!("update {settings:?}");
         oracle.update(&settings);
         store.update(settings, now).unwrap();
+        oracle.age(now.0);
+        self.take_up_schedules();
         said
     }
 }
@@ -308,4 +393,52 @@ fn ages_expire_oldest_first() {
     store.expire(Timestamp(1000)).unwrap();
     let state = store.state();
     assert_eq!((state.msgs, state.first_seq, state.last_seq), (0, 21, 20));
+}
+
+#[test]
+fn an_erased_end_of_a_block_does_not_age_the_rest() {
+    let settings = Settings {
+        name: "S".into(),
+        max_age: Some(Duration::from_secs(100)),
+        ..Settings::default()
+    };
+    let disk = SimDisk::new(1);
+    let second = |n: i64| Timestamp(n * 1_000_000_000);
+    let open = |now| {
+        let options = Options { block_size: Some(200), ..Options::default() };
+        FileStore::open(disk.clone(), settings.clone(), options, b"{}", now).unwrap().0
+    };
+    let mut store = open(second(1));
+    for at in 1000..1020 {
+        store.append(&NewMessage::new(b"s", b"", b"0123456789"), second(at)).unwrap();
+    }
+    for seq in 1..=10 {
+        store.erase(seq * 2).unwrap();
+        store.erase(seq * 2 - seq % 2).unwrap();
+    }
+    let left = store.state().msgs;
+    store.close().unwrap();
+    drop(store);
+    disk.delete("msgs/index.db");
+    assert_eq!(open(second(1020)).state().msgs, left);
+}
+
+#[test]
+fn messages_that_never_expire_outlive_their_block() {
+    let settings = Settings {
+        name: "S".into(),
+        max_age: Some(Duration::from_secs(1)),
+        allow_msg_ttl: true,
+        ..Settings::default()
+    };
+    let options = Options { block_size: Some(200), ..Options::default() };
+    let (mut store, _) =
+        FileStore::open(SimDisk::new(1), settings, options, b"{}", Timestamp(0)).unwrap();
+    for seq in 1..=20 {
+        let header: &[u8] = if seq == 3 { b"NATS/1.0\r\nNats-TTL: never\r\n\r\n" } else { b"" };
+        let m = NewMessage { ttl: -i64::from(seq == 3), ..NewMessage::new(b"s", header, b"0123") };
+        store.append(&m, Timestamp(seq)).unwrap();
+    }
+    store.expire(Timestamp(2_000_000_000)).unwrap();
+    assert_eq!((store.state().msgs, store.state().first_seq), (1, 3));
 }

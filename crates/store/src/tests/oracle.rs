@@ -1,11 +1,12 @@
 //! A stream as a map: what the store must agree with.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use stdx::time::Timestamp;
 
 use crate::disk::Disk;
-use crate::{FileStore, Filter, Settings, record_len};
+use crate::message::{header_value, message_ttl};
+use crate::{FileStore, Filter, NewMessage, Settings, record_len};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Stored {
@@ -16,9 +17,33 @@ pub(super) struct Stored {
 }
 
 impl Stored {
+    /// As the stream hands it over.
+    pub(super) fn as_new(&self) -> NewMessage<'_> {
+        NewMessage {
+            ttl: message_ttl(&self.header),
+            schedule: fires(&self.header).map(Timestamp),
+            ..NewMessage::new(&self.subject, &self.header, &self.payload)
+        }
+    }
+
+    /// When its own time to live ends.
+    pub(super) fn expires(&self) -> Option<i64> {
+        let ttl = message_ttl(&self.header);
+        (ttl > 0).then_some(self.ts + ttl * 1_000_000_000)
+    }
+
+    fn is_scheduled_by_another(&self) -> bool {
+        header_value(&self.header, b"Nats-Scheduler").is_some()
+    }
+
     pub(super) fn len(&self) -> u64 {
         record_len(self.subject.len(), self.header.len(), self.payload.len())
     }
+}
+
+/// When the schedule in these headers fires; written as a number in these tests.
+pub(super) fn fires(header: &[u8]) -> Option<i64> {
+    std::str::from_utf8(header_value(header, b"Nats-Schedule")?).ok()?.parse().ok()
 }
 
 #[derive(Clone, Debug, Default)]
@@ -28,6 +53,11 @@ pub(super) struct Oracle {
     pub(super) max_msgs: Option<u64>,
     pub(super) max_bytes: Option<u64>,
     pub(super) max_per: Option<u64>,
+    pub(super) max_age: Option<i64>,
+    /// By subject, the sequence and when it fires.
+    pub(super) schedules: BTreeMap<Vec<u8>, (u64, i64)>,
+    pub(super) in_flight: BTreeSet<Vec<u8>>,
+    with_schedules: bool,
 }
 
 impl Oracle {
@@ -36,6 +66,8 @@ impl Oracle {
             max_msgs: settings.max_msgs,
             max_bytes: settings.max_bytes,
             max_per: settings.max_msgs_per_subject,
+            max_age: settings.max_age.map(|age| age.as_nanos() as i64),
+            with_schedules: settings.allow_schedules,
             ..Self::default()
         }
     }
@@ -51,6 +83,13 @@ impl Oracle {
     pub(super) fn append(&mut self, m: Stored) {
         self.last_seq += 1;
         let subject = m.subject.clone();
+        if self.with_schedules && !m.is_scheduled_by_another() {
+            self.schedules.remove(&subject);
+            self.in_flight.remove(&subject);
+            if let Some(at) = fires(&m.header) {
+                self.schedules.insert(subject.clone(), (self.last_seq, at));
+            }
+        }
         self.messages.insert(self.last_seq, m);
         if let Some(max) = self.max_per {
             let seqs: Vec<u64> = self.seqs(|m| m.subject == subject);
@@ -67,6 +106,74 @@ impl Oracle {
         {
             self.messages.pop_first();
         }
+        self.prune();
+    }
+
+    /// A schedule goes with its message.
+    pub(super) fn prune(&mut self) {
+        let messages = &self.messages;
+        self.schedules.retain(|subject, (seq, _)| {
+            messages.get(seq).is_some_and(|m| m.subject == *subject && fires(&m.header).is_some())
+        });
+        self.in_flight.retain(|subject| self.schedules.contains_key(subject));
+    }
+
+    /// What is over the age limit goes, but for what never expires.
+    pub(super) fn age(&mut self, now: i64) {
+        if let Some(age) = self.max_age {
+            self.messages.retain(|_, m| m.ts > now - age || message_ttl(&m.header) < 0);
+        }
+        self.prune();
+    }
+
+    /// What outlived its own time goes.
+    pub(super) fn expire(&mut self, now: i64) {
+        self.messages.retain(|_, m| m.expires().is_none_or(|at| at > now));
+        self.prune();
+    }
+
+    pub(super) fn next_expiry(&self) -> Option<i64> {
+        let oldest = self.messages.values().next().map(|m| m.ts);
+        let by_age = self.max_age.and_then(|age| oldest.map(|ts| ts + age));
+        by_age.into_iter().chain(self.messages.values().filter_map(Stored::expires)).min()
+    }
+
+    /// Schedules due, by sequence, which are then in flight.
+    pub(super) fn fire(&mut self, now: i64) -> Vec<(u64, Vec<u8>, i64)> {
+        let mut due: Vec<_> = self
+            .schedules
+            .iter()
+            .filter(|(subject, (_, at))| *at <= now && !self.in_flight.contains(*subject))
+            .map(|(subject, &(seq, at))| (seq, subject.clone(), at))
+            .collect();
+        due.sort_unstable();
+        self.in_flight.extend(due.iter().map(|d| d.1.clone()));
+        due
+    }
+
+    /// After an open: every schedule is there still, and none that its subject has moved past; when
+    /// it fires may be what its message says again.
+    pub(super) fn take_over_schedules<D: Disk>(&mut self, store: &mut FileStore<D>) {
+        self.with_schedules = store.settings().allow_schedules;
+        store.clear_due_schedules();
+        let found = store.due_schedules(Timestamp(i64::MAX));
+        store.clear_due_schedules();
+        self.in_flight.clear();
+        let mut left = std::mem::take(&mut self.schedules);
+        for d in found {
+            let subject = d.subject.to_vec();
+            let m = &self.messages.get(&d.seq);
+            let own = m.and_then(|m| fires(&m.header).filter(|_| m.subject == subject));
+            assert!(own.is_some(), "schedule {d:?} without its message");
+            let superseded = self
+                .messages
+                .range(d.seq + 1..)
+                .any(|(_, m)| m.subject == subject && !m.is_scheduled_by_another());
+            assert!(!superseded, "schedule {d:?} was superseded");
+            left.remove(&subject);
+            self.schedules.insert(subject, (d.seq, d.at));
+        }
+        assert!(left.is_empty() || !self.with_schedules, "schedules lost: {left:?}");
     }
 
     /// New limits: subjects first, then totals.
@@ -74,6 +181,7 @@ impl Oracle {
         self.max_msgs = settings.max_msgs;
         self.max_bytes = settings.max_bytes;
         self.max_per = settings.max_msgs_per_subject;
+        self.max_age = settings.max_age.map(|age| age.as_nanos() as i64);
         if let Some(max) = self.max_per {
             let mut seen: BTreeMap<Vec<u8>, u64> = BTreeMap::new();
             let newest_first: Vec<u64> = self.messages.keys().rev().copied().collect();
@@ -110,6 +218,7 @@ impl Oracle {
                 self.messages.remove(&s);
             }
         }
+        self.prune();
         (before - self.messages.len()) as u64
     }
 
@@ -121,12 +230,14 @@ impl Oracle {
         } else {
             self.messages.retain(|&s, _| s >= seq);
         }
+        self.prune();
         (before - self.messages.len()) as u64
     }
 
     pub(super) fn truncate(&mut self, seq: u64) {
         self.messages.retain(|&s, _| s <= seq);
         self.last_seq = seq;
+        self.prune();
     }
 
     /// Everything the store can be asked, asked.
