@@ -13,8 +13,9 @@
 use stdx::time::Timestamp;
 use stdx::{notice, warning};
 
-use crate::block::scan::{Found, Hole, Scan};
+use crate::block::scan::{Found, Hole, Scan, scan};
 use crate::block::{Block, Form};
+use crate::crypt::Secret;
 use crate::disk::{Disk, DiskFile, Open, exists};
 use crate::error::{Error, Result};
 use crate::file::gather::Gathered;
@@ -22,6 +23,7 @@ use crate::file::index_db::{INDEX, Index, IndexBlock};
 use crate::file::read::read_block;
 use crate::file::{FileStore, MSGS, Recovery, block_path, key_path, shape_path};
 use crate::hash::HashKey;
+use crate::record::EMPTY;
 use crate::subjects::Subjects;
 
 pub(super) const NEW_MSGS: &str = "__new_msgs__";
@@ -256,11 +258,39 @@ impl<D: Disk> FileStore<D> {
         let mut checksum = [0; 8];
         if size >= 8 {
             file.read_at(&mut checksum, size - 8).map_err(|e| Error::io("read", &path, e))?;
-            if let Some(secret) = secret {
+            if let Some(secret) = &secret {
                 secret.apply(size - 8, &mut checksum);
             }
         }
-        Ok(checksum == index.checksum)
+        if checksum != index.checksum {
+            return Ok(false);
+        }
+        let mut end = [0; EMPTY];
+        if size < EMPTY as u64 || file.read_at(&mut end, size - EMPTY as u64).is_err() {
+            return Ok(true);
+        }
+        if let Some(secret) = &secret {
+            secret.apply(size - EMPTY as u64, &mut end);
+        }
+        // Only a message's record is written once: a removal can be noted again, word for word.
+        let is_message = u32::from_le_bytes([end[0], end[1], end[2], end[3]]) != EMPTY as u32;
+        Ok(is_message || self.index_covers(index, &file, secret.as_ref()))
+    }
+
+    /// Whether everything that the last block says is in the index.
+    fn index_covers(&self, index: &Index, file: &D::File, secret: Option<&Secret>) -> bool {
+        let path = block_path(index.last_block);
+        let Ok((plain, _)) = read_block(file, secret, &path) else { return false };
+        let key = HashKey::new(&format!("{}-{}", self.settings.name, index.last_block));
+        let found = scan(&plain.bytes, &key, &index.subjects.hasher());
+        let last = found.messages.last().map(|m| m.seq).max(found.erased.last().map(|e| e.0));
+        let is_there = |seq: u64| {
+            let at = index.blocks.partition_point(|b| b.last < seq);
+            let block = index.blocks.get(at);
+            block.is_some_and(|b| b.msgs() > 0 && b.first <= seq && !b.deleted.contains(seq))
+        };
+        last.is_none_or(|last| last <= index.last_seq)
+            && !found.tombstones.iter().any(|&(seq, _)| is_there(seq))
     }
 
     fn adopt_index(&mut self, index: Index) {

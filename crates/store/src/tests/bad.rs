@@ -134,6 +134,25 @@ fn an_unknown_cipher_is_refused_and_nothing_is_touched() {
 }
 
 #[test]
+fn an_index_is_not_believed_for_a_removal_noted_twice() {
+    let disk = SimDisk::new(1);
+    let mut store = open(&disk, Options::default()).unwrap();
+    put(&mut store, 3);
+    store.remove(1).unwrap();
+    store.checkpoint().unwrap();
+    let (index, tail) = (disk.content("msgs/index.db"), disk.content("msgs/1.blk"));
+    put(&mut store, 2);
+    store.sync().unwrap();
+    drop(store);
+    // The removal is noted again, as when blocks go, and the power goes before the index does.
+    let note = &tail[tail.len() - crate::record::EMPTY..];
+    disk.put("msgs/1.blk", &[&disk.content("msgs/1.blk"), note].concat());
+    disk.put("msgs/index.db", &index);
+    let store = open(&disk, Options::default()).unwrap();
+    assert_eq!((store.state().msgs, store.state().last_seq), (4, 5));
+}
+
+#[test]
 fn an_unknown_compression_is_refused_and_nothing_is_touched() {
     let disk = SimDisk::new(1);
     let mut store = open(&disk, Options { block_size: Some(400), ..Options::default() }).unwrap();
