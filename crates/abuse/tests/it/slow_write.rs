@@ -14,9 +14,8 @@ const MESSAGES: usize = 600;
 const PACE: usize = 40_000;
 const SIZE: usize = 64 * 1024;
 
-// Contract: CORE-039
-#[test]
-fn a_slow_reader_is_kept_and_spoken_of() {
+/// A server, a reader that is owed more than sockets hold, and who published it.
+fn flooded() -> (Server, Client, Client) {
     let server = Server::builder(Which::Ours).config(CONFIG).monitoring().start();
     let mut reader = server.client();
     socket2::SockRef::from(reader.tcp()).set_recv_buffer_size(16 * 1024).unwrap();
@@ -27,6 +26,13 @@ fn a_slow_reader_is_kept_and_spoken_of() {
         publisher.publish("big", vec![b'x'; SIZE]);
     }
     publisher.flush();
+    (server, reader, publisher)
+}
+
+// Contract: CORE-039
+#[test]
+fn a_slow_reader_is_kept_and_spoken_of() {
+    let (server, mut reader, _publisher) = flooded();
     // Some bytes now and then, never all of them, until the server has said so twice.
     let mut taken = 0;
     let whole = MESSAGES * (SIZE + format!("MSG big 1 {SIZE}\r\n\r\n").len());
@@ -54,16 +60,7 @@ fn a_slow_reader_is_kept_and_spoken_of() {
 // Contract: CORE-039
 #[test]
 fn a_reader_that_takes_nothing_is_closed() {
-    let server = Server::builder(Which::Ours).config(CONFIG).monitoring().start();
-    let mut reader = server.client();
-    socket2::SockRef::from(reader.tcp()).set_recv_buffer_size(16 * 1024).unwrap();
-    reader.sub("big", 1);
-    reader.flush();
-    let mut publisher = server.client();
-    for _ in 0..MESSAGES {
-        publisher.publish("big", vec![b'x'; SIZE]);
-    }
-    publisher.flush();
+    let (server, _reader, mut publisher) = flooded();
     server.wait_log("Slow Consumer Detected: WriteDeadline of 150ms exceeded with");
     testkit::wait::eventually(Duration::from_secs(10), "the reader is closed", || {
         let closed = server.json("/connz?state=closed");

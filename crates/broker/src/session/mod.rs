@@ -16,6 +16,7 @@ pub(crate) use publish::Waiting;
 
 use crate::account::Account;
 use crate::conn::{Conn, flag};
+use crate::outbox::Outbox;
 use crate::settings::Settings;
 use crate::worker::Worker;
 use auth::{CertificateFacts, Permissions};
@@ -44,6 +45,12 @@ pub struct Owed {
     pub chunks: usize,
     /// Bytes.
     pub bytes: usize,
+}
+
+impl Owed {
+    fn of(out: &Outbox) -> Self {
+        Self { chunks: out.chunk_count(), bytes: out.pending() }
+    }
 }
 
 /// Subscriptions an ending session takes out of the interest before others get their turn: a few
@@ -342,7 +349,7 @@ impl Session {
     pub fn on_write_deadline(&mut self, again: bool, worker: &Worker) {
         let (closed, owed) = {
             let mut out = self.conn.outbox.lock();
-            let owed = Owed { chunks: out.chunk_count(), bytes: out.pending() };
+            let owed = Owed::of(&out);
             (out.close(CloseReason::SlowConsumerWriteDeadline), owed)
         };
         if closed {
@@ -358,10 +365,7 @@ impl Session {
 
     /// A write takes longer than it may, and is left to go on; `again` if that was said before.
     pub fn on_slow_write(&self, again: bool, worker: &Worker) -> Owed {
-        let owed = {
-            let out = self.conn.outbox.lock();
-            Owed { chunks: out.chunk_count(), bytes: out.pending() }
-        };
+        let owed = Owed::of(&self.conn.outbox.lock());
         worker.broker.missed_deadline(&self.conn, &self.account, again, owed);
         owed
     }

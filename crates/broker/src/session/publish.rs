@@ -116,9 +116,12 @@ impl Session {
     /// Whether a message on `subject` may go out with nothing to say or to note about it.
     #[inline]
     fn permits_quickly(&mut self, subject: &[u8]) -> bool {
-        if self.verbose || self.pedantic || subject.starts_with(b"_GR_.") || is_raft(subject) {
-            return false;
-        }
+        !self.verbose && !self.pedantic && !is_servers_own(subject) && self.allows(subject)
+    }
+
+    /// Whether the user's permissions allow publishing to `subject`, at any time.
+    #[inline]
+    fn allows(&mut self, subject: &[u8]) -> bool {
         let Some(permissions) = &self.permissions else { return true };
         if self.allowed.has(subject) {
             return true;
@@ -204,7 +207,7 @@ impl Session {
             self.refuse_message(&publish_to(subject), p, worker);
             return Permit::No;
         }
-        if subject.starts_with(b"_GR_.") || is_raft(subject) {
+        if is_servers_own(subject) {
             self.refuse_message(&publish_to(subject), p, worker);
             return Permit::No;
         }
@@ -224,12 +227,7 @@ impl Session {
     /// Whether the user may publish to `subject`, now.
     #[inline]
     fn permit(&mut self, subject: &[u8], worker: &Worker) -> Permit {
-        let Some(permissions) = &self.permissions else { return Permit::Yes };
-        if self.allowed.has(subject) {
-            return Permit::Yes;
-        }
-        if permissions.can_publish(subject) {
-            self.allowed.remember(subject);
+        if self.allows(subject) {
             return Permit::Yes;
         }
         let now = worker.now.mono;
@@ -416,8 +414,9 @@ fn publish_to(subject: &[u8]) -> String {
     format!("Publish to \"{}\"", String::from_utf8_lossy(subject))
 }
 
-fn is_raft(subject: &[u8]) -> bool {
-    subject.starts_with(b"$NRG.")
+/// Subjects that only servers publish to.
+fn is_servers_own(subject: &[u8]) -> bool {
+    subject.starts_with(b"_GR_.") || subject.starts_with(b"$NRG.")
 }
 
 /// Replies that belong to the server (CORE-029).
