@@ -2,7 +2,8 @@
 //!
 //! Not here: what a schedule says (`Nats-Schedule` is parsed by the stream), or what it sends.
 //! Wire: `0x01 | u64 count | u64 high | count * (u16 len | subject | sv fires | uv seq)`.
-//! Laws: a subject has at most one schedule; an in-flight schedule does not fire again.
+//! Laws: a subject has at most one schedule, and so has a message; an in-flight schedule does not
+//! fire again.
 //! Reference: scheduler.go MsgScheduling.   Parity: SCHED-011, FSTORE-007.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,6 +34,7 @@ pub(crate) struct Schedules {
 impl Schedules {
     pub(crate) fn add(&mut self, seq: u64, subject: &[u8], at: i64) {
         self.remove_subject(subject);
+        self.remove_seq(seq);
         self.by_subject.insert(subject.into(), (seq, at));
         self.by_seq.insert(seq, subject.into());
         self.by_time.insert((at, seq));
@@ -117,6 +119,7 @@ impl Schedules {
         out
     }
 
+    /// Nothing where the bytes break a law: the caller then reads the messages instead.
     pub(crate) fn decode(bytes: &[u8]) -> Option<(Self, u64)> {
         let mut r = Reader::new(bytes);
         if r.u8()? != VERSION {
@@ -128,7 +131,11 @@ impl Schedules {
             let len = r.u16()?;
             let subject = r.take(usize::from(len))?;
             let at = r.varint()?;
-            schedules.add(r.uvarint()?, subject, at);
+            let seq = r.uvarint()?;
+            if schedules.by_subject.contains_key(subject) || schedules.by_seq.contains_key(&seq) {
+                return None;
+            }
+            schedules.add(seq, subject, at);
         }
         (r.remaining() == 0).then_some((schedules, high))
     }
@@ -159,6 +166,25 @@ mod tests {
         let mut expected = vec![1, 1, 0, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0];
         expected.extend_from_slice(&[2, 0, b'a', b'b', 0x80, 1, 3]);
         assert_eq!(one.encode(4), expected);
+    }
+
+    #[test]
+    fn two_schedules_of_one_message_are_refused() {
+        let mut bytes = vec![VERSION, 2, 0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0];
+        for subject in [b'a', b'b'] {
+            bytes.extend_from_slice(&[1, 0, subject, 2, 3]);
+        }
+        assert!(Schedules::decode(&bytes).is_none());
+        let last = bytes.len() - 1;
+        bytes[last] = 4;
+        assert_eq!(Schedules::decode(&bytes).unwrap().0.len(), 2);
+        bytes[last - 2] = b'a';
+        assert!(Schedules::decode(&bytes).is_none(), "one subject");
+
+        let mut added = Schedules::default();
+        added.add(3, b"a", 107);
+        added.add(3, b"b", 0);
+        assert_eq!((added.len(), added.next()), (1, Some(0)));
     }
 
     proptest! {
