@@ -133,10 +133,12 @@ impl Worker {
                 let mut matched = std::mem::take(&mut self.scratch);
                 account.matches(run.subject, &mut matched);
                 account.note_fanout(matched.fanout());
-                if (miss.admit || run.msgs.len() > 1) && self.cache_matches {
-                    self.cache.put(miss, account, run.subject, &matched);
+                let keep = (miss.admit || run.msgs.len() > 1) && self.cache_matches;
+                let meets_again = (keep || run.msgs.len() > 1) && self.meets_again(&matched);
+                if keep {
+                    self.cache.put(miss, account, run.subject, &matched, meets_again);
                 }
-                let sent = self.deliver_all(account, &matched, run);
+                let sent = self.deliver_all(account, &matched, meets_again, run);
                 matched.clear();
                 self.scratch = matched;
                 sent
@@ -152,7 +154,7 @@ impl Worker {
     fn deliver_hit(&mut self, account: &Arc<Account>, hit: &Hit, run: &Run<'_>) -> Traffic {
         match hit {
             Hit::One(sub) => self.deliver_run(sub, account, run, |_| true),
-            Hit::Many(matched) => self.deliver_all(account, matched, run),
+            Hit::Many(found) => self.deliver_all(account, &found.matched, found.meets_again, run),
         }
     }
 
@@ -160,9 +162,10 @@ impl Worker {
         &mut self,
         account: &Arc<Account>,
         matched: &Matched<Handle>,
+        meets_again: bool,
         run: &Run<'_>,
     ) -> Traffic {
-        if run.msgs.len() < 2 || matched.fanout() < 2 || !self.meets_again(matched) {
+        if run.msgs.len() < 2 || !meets_again {
             return self.deliver_each(account, matched, run);
         }
         // Somebody has several subscriptions here, and sees the publisher's order across them.
@@ -177,6 +180,9 @@ impl Worker {
 
     /// Whether a connection may be reached by more than one of the subscriptions.
     fn meets_again(&mut self, matched: &Matched<Handle>) -> bool {
+        if matched.fanout() < 2 {
+            return false;
+        }
         let mut seen = std::mem::take(&mut self.targets);
         seen.clear();
         let mut unsure = false;
