@@ -39,14 +39,16 @@ impl Worker {
                 for (_, msg) in run.msgs.iter().enumerate().filter(|(at, _)| select(*at)) {
                     let (header, payload) =
                         msg.body(run.data).split_at(msg.header_len().unwrap_or(0));
-                    internal.deliver(&InternalMessage {
+                    let taken = internal.deliver(&InternalMessage {
                         subject: run.subject,
                         reply: run.reply(msg),
                         header,
                         payload,
                         origin: run.origin,
                     });
-                    got.add(1, msg.len() as u64);
+                    if taken {
+                        got.add(1, msg.len() as u64);
+                    }
                 }
                 // The reference does not count what stays inside the server as sent.
                 self.uncounted.add(got.msgs, got.bytes);
