@@ -52,7 +52,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "stdx",
         ],
     ),
-    ("ironats", &["node", "net", "config", "broker", "monitor", "auth", "wire", "subject", "stdx"]),
+    ("ironats", &["node", "jetstream", "net", "config", "broker", "monitor", "auth", "wire", "subject", "stdx"]),
     ("sim", &["node", "raft", "store", "jetstream-core", "jetstream-meta", "subject", "stdx"]),
     ("testkit", &[]),
     ("conformance", &["testkit"]),
