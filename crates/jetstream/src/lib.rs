@@ -22,6 +22,9 @@ mod recover;
 mod shard;
 mod shared;
 
+/// The version of the Go server that answers name.
+pub(crate) const VERSION: &str = "2.14.5";
+
 pub use account::JsAccount;
 pub use driver::Clock;
 pub use engine::{Engine, Host, Member, StartError};

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use jetstream_api::{StorageType, StreamConfig};
 use jetstream_core::stream::{Limits, Storage, Stream};
@@ -36,6 +37,8 @@ pub(crate) struct Place {
     pub(crate) sync_at: Option<Mono>,
     /// Bytes of the store that the account knows of.
     counted: u64,
+    /// Bytes the server promised it.
+    promised: i64,
 }
 
 impl Place {
@@ -51,6 +54,7 @@ impl Place {
             touched: false,
             sync_at: None,
             counted: 0,
+            promised: 0,
         };
         this.count_bytes();
         this
@@ -76,6 +80,19 @@ impl Place {
             self.account.count_bytes(self.storage(), delta);
             self.counted = bytes;
         }
+    }
+
+    /// Keeps the server's sum of promises: what the configuration limits the stream to.
+    pub(crate) fn promise(&mut self, shared: &Shared) {
+        let bytes = self.config().max_bytes.max(0);
+        let before = std::mem::replace(&mut self.promised, bytes);
+        shared.promised(self.storage()).fetch_add(bytes - before, Ordering::Relaxed);
+    }
+
+    /// Gives the promise back.
+    pub(crate) fn unpromise(&mut self, shared: &Shared) {
+        let before = std::mem::take(&mut self.promised);
+        shared.promised(self.storage()).fetch_sub(before, Ordering::Relaxed);
     }
 
     /// Takes the stream out of the account's sum.

@@ -40,6 +40,7 @@ impl Shard {
         let at = self.settle_in(|generation| Place::new(stream, account.clone(), generation));
         let (shared, queue, index) = (self.shared.clone(), self.queue.clone(), self.index);
         if let Some(place) = self.place(at) {
+            place.promise(&shared);
             place.listen(&shared, &queue, at);
         }
         let mut streams = account.streams();
@@ -47,7 +48,6 @@ impl Shard {
             shard: index,
             place: None,
             config: config.clone(),
-            created,
             consumers: Arc::default(),
         });
         entry.place = Some(at);

@@ -14,6 +14,7 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use jetstream_api::response::{Body, Response};
+use jetstream_api::subject::Request;
 use jetstream_api::{ApiError, Document, Unknown, json};
 use jetstream_core::{Out, Outgoing};
 
@@ -22,36 +23,45 @@ use crate::shard::Shard;
 
 pub(crate) use stream::info as stream_info;
 
-/// The level of the API this server speaks.
-pub(crate) const LEVEL: i64 = 4;
-
 /// What a request came to.
 pub(crate) type Outcome<B> = Result<B, ApiError>;
 
-impl ApiRequest {
-    /// What stands after the prefix, by token.
-    fn verb(&self) -> Vec<&str> {
-        let rest = self.subject.get(self.prefix..).unwrap_or_default();
-        std::str::from_utf8(rest).map(|text| text.split('.').collect()).unwrap_or_default()
-    }
-}
-
 /// The stream a request is about, if it names one: it decides who handles it.
 pub(crate) fn stream_of(rest: &[u8]) -> Option<&str> {
-    let mut tokens = std::str::from_utf8(rest).ok()?.split('.');
-    match (tokens.next()?, tokens.next()?) {
-        ("STREAM", "MSG" | "LEADER" | "PEER") => {
-            tokens.next();
-            tokens.next()
-        }
-        ("STREAM", "NAMES" | "LIST") => None,
-        ("STREAM", _) => tokens.next(),
-        ("CONSUMER", "DURABLE" | "MSG" | "LEADER") => {
-            tokens.next();
-            tokens.next()
-        }
-        ("CONSUMER", _) => tokens.next(),
-        _ => None,
+    match Request::parse(rest)? {
+        Request::StreamCreate { stream }
+        | Request::StreamUpdate { stream }
+        | Request::StreamInfo { stream }
+        | Request::StreamDelete { stream }
+        | Request::StreamPurge { stream }
+        | Request::StreamSnapshot { stream }
+        | Request::StreamRestore { stream }
+        | Request::MsgDelete { stream }
+        | Request::MsgGet { stream }
+        | Request::StreamRemovePeer { stream }
+        | Request::StreamLeaderStepDown { stream }
+        | Request::ConsumerCreateEphemeral { stream }
+        | Request::ConsumerCreate { stream, .. }
+        | Request::ConsumerCreateDurable { stream, .. }
+        | Request::ConsumerNames { stream }
+        | Request::ConsumerList { stream }
+        | Request::ConsumerInfo { stream, .. }
+        | Request::ConsumerDelete { stream, .. }
+        | Request::ConsumerPause { stream, .. }
+        | Request::ConsumerUnpin { stream, .. }
+        | Request::ConsumerReset { stream, .. }
+        | Request::ConsumerNext { stream, .. }
+        | Request::ConsumerLeaderStepDown { stream, .. }
+        | Request::DirectGet { stream }
+        | Request::DirectGetLast { stream, .. } => Some(stream),
+        Request::AccountInfo
+        | Request::StreamNames
+        | Request::StreamList
+        | Request::MetaLeaderStepDown
+        | Request::ServerRemove
+        | Request::AccountPurge { .. }
+        | Request::StreamMove { .. }
+        | Request::StreamCancelMove { .. } => None,
     }
 }
 
@@ -60,19 +70,21 @@ impl Shard {
         // Everything published before it counts.
         self.settle();
         request.account.inflight().fetch_sub(1, Ordering::Relaxed);
-        let verb = request.verb();
-        match verb.as_slice() {
-            ["INFO"] => self.account_info(&request),
-            ["STREAM", "CREATE", name] => self.stream_create(&request, name),
-            ["STREAM", "UPDATE", name] => self.stream_update(&request, name),
-            ["STREAM", "NAMES"] => self.stream_names(&request),
-            ["STREAM", "LIST"] => self.stream_list(&request),
-            ["STREAM", "INFO", name] => self.stream_info(&request, name),
-            ["STREAM", "DELETE", name] => self.stream_delete(&request, name),
-            ["STREAM", "PURGE", name] => self.stream_purge(&request, name),
-            ["STREAM", "MSG", "GET", name] => self.message_get(&request, name),
-            ["STREAM", "MSG", "DELETE", name] => self.message_delete(&request, name),
-            // Compat(API-034): nobody answers what nobody knows.
+        let subject = request.subject.clone();
+        let rest = subject.get(request.prefix..).unwrap_or_default();
+        // Compat(API-034): nobody answers what nobody knows.
+        let Some(asked) = Request::parse(rest) else { return };
+        match asked {
+            Request::AccountInfo => self.account_info(&request),
+            Request::StreamCreate { stream } => self.stream_create(&request, stream),
+            Request::StreamUpdate { stream } => self.stream_update(&request, stream),
+            Request::StreamNames => self.stream_names(&request),
+            Request::StreamList => self.stream_list(&request),
+            Request::StreamInfo { stream } => self.stream_info(&request, stream),
+            Request::StreamDelete { stream } => self.stream_delete(&request, stream),
+            Request::StreamPurge { stream } => self.stream_purge(&request, stream),
+            Request::MsgGet { stream } => self.message_get(&request, stream),
+            Request::MsgDelete { stream } => self.message_delete(&request, stream),
             _ => {}
         }
     }

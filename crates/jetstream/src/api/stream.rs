@@ -2,21 +2,22 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 
 use jetstream_api::request::{StreamInfoRequest, StreamPurgeRequest, is_document, is_empty};
 use jetstream_api::response::{
     Paged, SUBJECTS_LIMIT, StreamCreate, StreamDelete, StreamInfoBody, StreamPurge, StreamUpdate,
 };
+use jetstream_api::validate::stream::{self as validate, Created};
+use jetstream_api::validate::{AccountLimits, ServerLimits};
 use jetstream_api::{
-    ApiError, LostStreamData, StreamConfig, StreamConfigRequest, StreamInfo, StreamState,
+    ApiError, LostStreamData, StreamConfig, StreamConfigRequest, StreamInfo, StreamState, level,
 };
 use jetstream_core::stream::{Storage, settings};
 use stdx::time::Timestamp;
 use store::{Filter, MessageStore};
 
 use super::Outcome;
-use crate::account::Entry;
+use crate::account::{Entry, Known};
 use crate::event::ApiRequest;
 use crate::place::Place;
 use crate::shard::Shard;
@@ -25,10 +26,15 @@ use crate::shard::Shard;
 pub(crate) fn info(place: &mut Place, details: bool, now: Option<Timestamp>) -> StreamInfo {
     let config = place.config().clone();
     let created = Some(place.stream.created());
+    let mut shown = (*config).clone();
+    if now.is_some() {
+        // Compat(API-006): lists show what is stored.
+        shown.metadata = level::shown(&config.metadata, crate::VERSION);
+    }
     let domain = place.stream.facts().domain.clone().unwrap_or_default();
     StreamInfo {
         state: state(place, details),
-        config: (*config).clone(),
+        config: shown,
         created,
         domain,
         ts: now,
@@ -47,7 +53,8 @@ fn state(place: &mut Place, details: bool) -> StreamState {
     StreamState {
         messages: s.msgs,
         bytes: s.bytes,
-        first_seq: s.first_seq,
+        // Compat: a stream that never held anything begins at 0.
+        first_seq: if s.last_seq == 0 { 0 } else { s.first_seq },
         first_ts: s.first_ts,
         last_seq: s.last_seq,
         last_ts: s.last_ts,
@@ -60,6 +67,24 @@ fn state(place: &mut Place, details: bool) -> StreamState {
     }
 }
 
+/// Refuses what this server cannot do yet, by name: it is never silently ignored.
+fn unbuilt(config: &StreamConfig) -> Outcome<()> {
+    let missing = [
+        (config.mirror.is_some(), "mirrors"),
+        (!config.sources.is_empty(), "sources"),
+        (config.allow_msg_counter, "message counters"),
+        (config.allow_atomic, "atomic batches"),
+        (config.allow_batched, "fast batches"),
+        (config.allow_msg_schedules, "message schedules"),
+    ];
+    match missing.iter().find(|(set, _)| *set) {
+        None => Ok(()),
+        Some((_, what)) => {
+            Err(ApiError::stream_invalid_config(format!("this server does not support {what} yet")))
+        }
+    }
+}
+
 impl Shard {
     pub(super) fn stream_create(&mut self, request: &ApiRequest, name: &str) {
         let outcome = self.created(request, name);
@@ -68,81 +93,62 @@ impl Shard {
 
     fn created(&mut self, request: &ApiRequest, name: &str) -> Outcome<StreamCreate> {
         let asked: StreamConfigRequest = self.decode(&request.payload)?;
-        if asked.config.name != name {
-            return Err(ApiError::stream_mismatch());
-        }
-        let config = self.checked(request, asked)?;
-        if let Ok(at) = self.find(request, name) {
-            let now = self.now.wall;
-            let place = self.place(at).ok_or_else(ApiError::stream_not_found)?;
-            if **place.config() != config {
-                return Err(ApiError::stream_name_exist());
-            }
-            return Ok(StreamCreate {
-                info: Some(info(place, false, Some(now))),
-                did_create: true,
-            });
-        }
-        let config = Arc::new(config);
-        self.enter(request, &config)?;
-        let at = match self.open_stream(&request.account, &config, self.now.wall, true) {
-            Ok(at) => at,
-            Err(error) => {
-                request.account.streams().remove(name);
-                return Err(error);
-            }
+        unbuilt(&asked.config)?;
+        let config = match self.enter(request, name, &asked)? {
+            Created::Same(_) => None,
+            Created::New(config) => Some(Arc::new(config)),
+        };
+        let at = match config {
+            None => self.find(request, name)?,
+            Some(config) => self
+                .open_stream(&request.account, &config, self.now.wall, true)
+                .inspect_err(|_| {
+                    request.account.streams().remove(name);
+                })?,
         };
         let now = self.now.wall;
         let place = self.place(at).ok_or_else(ApiError::stream_not_found)?;
         Ok(StreamCreate { info: Some(info(place, false, Some(now))), did_create: true })
     }
 
-    /// Checks a configuration and fills in what it leaves open.
-    fn checked(&self, _request: &ApiRequest, asked: StreamConfigRequest) -> Outcome<StreamConfig> {
-        let mut config = asked.config;
-        if config.subjects.is_empty() && config.mirror.is_none() && config.sources.is_empty() {
-            config.subjects.push(config.name.clone());
+    /// Decides about a create; a new stream's name and subjects are its own from then on.
+    fn enter(
+        &self,
+        request: &ApiRequest,
+        name: &str,
+        asked: &StreamConfigRequest,
+    ) -> Outcome<Created> {
+        let mut streams = request.account.streams();
+        let created = {
+            let known = Known(&streams);
+            let (server, account) = (self.shared.server_limits(), request.account.api_limits());
+            validate::create(name, asked, &self.context(&server, &account, &known))?
+        };
+        if let Created::New(config) = &created {
+            let entry = Entry {
+                shard: self.index,
+                place: None,
+                config: Arc::new(config.clone()),
+                consumers: Arc::default(),
+            };
+            streams.insert(config.name.clone(), entry);
         }
-        for n in [
-            &mut config.max_msgs,
-            &mut config.max_bytes,
-            &mut config.max_msgs_per_subject,
-            &mut config.max_consumers,
-        ] {
-            if *n <= 0 {
-                *n = -1;
-            }
-        }
-        if config.max_msg_size <= 0 {
-            config.max_msg_size = -1;
-        }
-        config.num_replicas = config.num_replicas.max(1);
-        if config.duplicate_window.0 == 0 {
-            config.duplicate_window = jetstream_api::Nanos::from_secs(120);
-        }
-        Ok(config)
+        Ok(created)
     }
 
-    /// Takes the name and the subjects for a new stream.
-    fn enter(&self, request: &ApiRequest, config: &Arc<StreamConfig>) -> Outcome<()> {
-        let mut streams = request.account.streams();
-        let overlaps = |other: &StreamConfig| {
-            config.subjects.iter().any(|a| {
-                other.subjects.iter().any(|b| subject::collides(a.as_bytes(), b.as_bytes()))
-            })
-        };
-        if streams.values().any(|e| overlaps(&e.config)) {
-            return Err(ApiError::stream_subject_overlap());
+    fn context<'a>(
+        &self,
+        server: &'a ServerLimits,
+        account: &'a AccountLimits,
+        streams: &'a Known<'_>,
+    ) -> validate::Context<'a> {
+        validate::Context {
+            server,
+            used: self.shared.reserved(),
+            account,
+            streams,
+            clustered: false,
         }
-        let entry = Entry {
-            shard: self.index,
-            place: None,
-            config: config.clone(),
-            created: self.now.wall,
-            consumers: Arc::new(AtomicUsize::new(0)),
-        };
-        streams.insert(config.name.clone(), entry);
-        Ok(())
     }
 
     pub(super) fn stream_update(&mut self, request: &ApiRequest, name: &str) {
@@ -152,10 +158,14 @@ impl Shard {
 
     fn updated(&mut self, request: &ApiRequest, name: &str) -> Outcome<StreamUpdate> {
         let asked: StreamConfigRequest = self.decode(&request.payload)?;
-        if asked.config.name != name {
-            return Err(ApiError::stream_mismatch());
-        }
-        let config = Arc::new(self.checked(request, asked)?);
+        unbuilt(&asked.config)?;
+        let config = {
+            let streams = request.account.streams();
+            let known = Known(&streams);
+            let (server, account) = (self.shared.server_limits(), request.account.api_limits());
+            let context = self.context(&server, &account, &known);
+            Arc::new(validate::update(name, &asked, std::iter::empty(), &context)?)
+        };
         let at = self.find(request, name)?;
         let (now, shared, queue) = (self.now.wall, self.shared.clone(), self.queue.clone());
         let place = self.place(at).ok_or_else(ApiError::stream_not_found)?;
@@ -164,6 +174,7 @@ impl Shard {
         store.write_meta(&document).map_err(ApiError::stream_update)?;
         store.update(settings(&config), now).map_err(ApiError::stream_update)?;
         place.stream.configure(config.clone());
+        place.promise(&shared);
         place.listen(&shared, &queue, at);
         if let Some(entry) = request.account.streams().get_mut(name) {
             entry.config = config;
@@ -219,6 +230,7 @@ impl Shard {
         let mut place = self.remove(at).ok_or_else(ApiError::stream_not_found)?;
         place.deafen();
         place.uncount_bytes();
+        place.unpromise(&self.shared);
         if let Storage::File(store) = place.stream.store() {
             // Nothing of it will be read again: an error closing it changes nothing.
             let _ = store.close();
