@@ -30,6 +30,16 @@ impl<'a> Outgoing<'a> {
 
 /// The world around a machine; a shard in production, a recorder in tests.
 pub trait Out {
+    /// Answers a request once everything stored so far is as safe as configured.
+    fn answer(&mut self, reply: &[u8], body: &[u8]) {
+        self.send(Outgoing::new(reply, b"", body));
+    }
+    /// A buffer to write something in.
+    fn scratch(&mut self) -> Vec<u8> {
+        Vec::new()
+    }
+    /// Takes the buffer back, for the next one.
+    fn give_back(&mut self, _buffer: Vec<u8>) {}
     /// Sends inside the stream's account. `false` if nobody got it.
     fn send(&mut self, message: Outgoing<'_>) -> bool;
     /// Whether somebody subscribes to `subject` (literal) now.

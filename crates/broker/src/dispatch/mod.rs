@@ -11,9 +11,11 @@
 
 pub(crate) mod cache;
 mod deliver;
+mod inside;
 mod queue;
 mod service;
 
+pub use self::inside::Inside;
 pub(crate) use self::service::Hop;
 
 use self::cache::Hit;
@@ -51,6 +53,33 @@ pub(crate) struct Run<'a> {
     pub origin: Option<&'a Arc<Conn>>,
     /// The service import they came through, if they crossed accounts.
     pub via: Option<&'a Hop<'a>>,
+    /// Of messages made inside the server: what differs from what `data` says.
+    pub inside: Option<&'a Shown<'a>>,
+}
+
+/// What receivers of a message made inside the server see.
+pub(crate) struct Shown<'a> {
+    /// The subject, where it is not the one it was sent to; it stays across accounts.
+    pub subject: Option<&'a [u8]>,
+    /// The reply subject.
+    pub reply: Option<&'a [u8]>,
+}
+
+impl<'a> Run<'a> {
+    /// The reply subject of one of its messages.
+    #[inline]
+    pub(crate) fn reply(&self, msg: &RunMsg) -> Option<&'a [u8]> {
+        match self.inside {
+            None => msg.reply(self.data),
+            Some(shown) => shown.reply,
+        }
+    }
+
+    /// The subject receivers see.
+    #[inline]
+    pub(crate) fn shown(&self) -> &'a [u8] {
+        self.inside.and_then(|shown| shown.subject).unwrap_or(self.subject)
+    }
 }
 
 fn range_in(data: &[u8], slice: &[u8]) -> Range<u32> {
@@ -68,6 +97,18 @@ impl RunMsg {
             header_len: p.header_len.unwrap_or(0),
             has_reply: p.reply.is_some(),
             has_header: p.header_len.is_some(),
+        }
+    }
+
+    /// The message whose header block and payload are `body` of some bytes.
+    pub(crate) fn part(body: Range<u32>, header_len: u32) -> Self {
+        Self {
+            reply: 0..0,
+            body,
+            tail: 0..0,
+            header_len,
+            has_reply: false,
+            has_header: header_len > 0,
         }
     }
 

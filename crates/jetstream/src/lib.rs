@@ -1,0 +1,20 @@
+//! One server's JetStream: shards that own streams and their consumers, the API, recovery.
+//!
+//! Not here: the machines themselves (`jetstream_core`), documents and rules (`jetstream_api`),
+//! files (`store`), who hears what (`broker`).
+
+#![forbid(unsafe_code)]
+
+mod account;
+mod answers;
+mod event;
+mod ingress;
+mod io;
+mod out;
+mod queue;
+mod random;
+mod shard;
+mod shared;
+
+pub use account::JsAccount;
+pub use shared::{Config, Keys, Shared};
