@@ -6,7 +6,7 @@
 //! | `STREAM.CREATE.*`, `STREAM.UPDATE.*` | [`StreamConfigRequest`] | [`response::StreamCreate`], [`response::StreamUpdate`] |
 //! | `STREAM.NAMES`, `STREAM.LIST`, `STREAM.INFO.*` | [`request`] | [`response`] |
 //! | `CONSUMER.CREATE.>` | [`CreateConsumerRequest`] | [`response::ConsumerCreate`] |
-//! | `CONSUMER.MSG.NEXT.*.*` | [`pull`] | messages |
+//! | `CONSUMER.MSG.NEXT.*.*` | pull requests | messages |
 //!
 //! Not here: what a request does (the engine), streams and consumers themselves.
 //! Laws: bytes out are the reference's; nothing that comes in can panic.
@@ -18,11 +18,13 @@ pub mod consumer_config;
 pub mod consumer_info;
 pub mod error;
 pub mod json;
+pub mod level;
 pub mod pub_ack;
 pub mod request;
 pub mod response;
 pub mod stream_config;
 pub mod stream_info;
+pub mod subject;
 pub mod time;
 
 pub use account_info::{AccountInfo, ApiStats, JetStreamAccountLimits, JetStreamTier};
