@@ -154,14 +154,6 @@ impl Progress {
         }
     }
 
-    /// A message is delivered no more: it was delivered too often. It keeps its count, which
-    /// marks it for streams that keep what nobody acknowledged.
-    pub fn apply_given_up(&mut self, at: SequencePair, count: u64) {
-        self.dirty = true;
-        self.pending.remove(at);
-        self.redelivered.insert(at.stream, count);
-    }
-
     /// A message left the stream while it waited.
     pub fn apply_gone(&mut self, at: SequencePair) {
         if let Some(found) = self.pending.remove(at) {
@@ -181,6 +173,26 @@ impl Progress {
         }
     }
 
+    /// The stream lost what came after `last`: nothing behind it was delivered.
+    pub fn apply_rollback(&mut self, last: u64) {
+        self.dirty = true;
+        if self.floor.stream > last {
+            self.floor = SequencePair { consumer: self.delivered.consumer, stream: last };
+            self.pending.clear();
+        }
+        let kept: Vec<Waiting> = self.pending.iter().filter(|w| w.seq <= last).copied().collect();
+        self.pending.clear();
+        let mut delivered = self.floor;
+        for w in kept {
+            let at = SequencePair { consumer: w.consumer_seq, stream: w.seq };
+            self.pending.note(at, w.ts);
+            delivered.stream = w.seq;
+            delivered.consumer = delivered.consumer.max(w.consumer_seq);
+        }
+        self.redelivered.retain(|&seq, _| seq <= last);
+        self.delivered = delivered;
+    }
+
     /// Begins anew: the next message is the first at or after `next`, with consumer sequence 1.
     pub fn apply_reset(&mut self, next: u64) {
         let before = SequencePair { consumer: 0, stream: next.saturating_sub(1) };
@@ -192,6 +204,19 @@ impl Progress {
             dirty: true,
             ..Self::default()
         };
+    }
+
+    /// Forgets counts of messages that left the stream.
+    pub fn forget_redelivered_before(&mut self, seq: u64) {
+        if self.redelivered.first_key_value().is_some_and(|(&first, _)| first < seq) {
+            self.redelivered = self.redelivered.split_off(&seq);
+            self.dirty = true;
+        }
+    }
+
+    /// A message that waits for its acknowledgement.
+    pub fn find(&self, seq: u64) -> Option<Waiting> {
+        self.pending.get(SequencePair { consumer: 0, stream: seq }).copied()
     }
 
     /// Deliveries of a message, as advisories count them.

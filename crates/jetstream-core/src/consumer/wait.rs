@@ -74,6 +74,11 @@ impl WaitQueue {
         self.requests.is_empty()
     }
 
+    /// All, in order.
+    pub fn iter(&self) -> impl Iterator<Item = &Request> {
+        self.requests.iter()
+    }
+
     /// When a request expires or is owed a sign of life, at the earliest.
     pub fn deadline(&self) -> Option<Mono> {
         self.deadline
@@ -134,34 +139,32 @@ impl WaitQueue {
         Some(request)
     }
 
-    /// Notes that the head got a message of `size` bytes; `true` if it is done, and gone.
-    pub fn served(&mut self, size: i64, now: Mono, by_priority: bool) -> bool {
-        let Some(head) = self.requests.front_mut() else { return false };
+    /// Notes that the head got a message of `size` bytes; the request, if it is done.
+    pub fn served(&mut self, size: i64, now: Mono, by_priority: bool) -> Option<Request> {
+        let head = self.requests.front_mut()?;
         if head.max_bytes > 0 {
             head.max_bytes -= size;
             if head.max_bytes == 0 {
                 head.batch = 1;
             }
         }
-        head.batch -= 1;
+        head.batch = head.batch.saturating_sub(1);
         head.delivered += 1;
         if head.batch <= 0 {
-            self.remove_head();
-            return true;
+            return self.remove_head();
         }
         if head.next_heartbeat.is_some() {
             head.next_heartbeat = Some(now + head.heartbeat);
         }
         if self.requests.len() > 1 {
             if by_priority {
-                if let Some(request) = self.requests.pop_front() {
-                    self.insert(request, true);
-                }
+                let head = self.requests.pop_front()?;
+                self.insert(head, true);
             } else {
                 self.requests.rotate_left(1);
             }
         }
-        false
+        None
     }
 
     /// Looks at every request in order; takes out those `keep` refuses.
