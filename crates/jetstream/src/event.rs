@@ -43,3 +43,18 @@ pub(crate) enum Event {
     /// Something that another shard or the control thread needs from this one.
     Run(Task),
 }
+
+impl ApiRequest {
+    /// The same request, for an answer that comes later.
+    pub(crate) fn again(&self) -> Self {
+        Self {
+            account: self.account.clone(),
+            subject: self.subject.clone(),
+            prefix: self.prefix,
+            reply: self.reply.clone(),
+            header: self.header.clone(),
+            payload: self.payload.clone(),
+            client: self.client.clone(),
+        }
+    }
+}

@@ -7,14 +7,22 @@
 
 mod account;
 mod answers;
+mod api;
+mod driver;
+mod engine;
 mod event;
 mod ingress;
 mod io;
+mod meta;
 mod out;
+mod place;
 mod queue;
 mod random;
+mod recover;
 mod shard;
 mod shared;
 
 pub use account::JsAccount;
+pub use driver::Clock;
+pub use engine::{Engine, Host, Member, StartError};
 pub use shared::{Config, Keys, Shared};

@@ -22,7 +22,9 @@ impl Random {
     /// `len` characters.
     pub(crate) fn text(&mut self, len: usize) -> String {
         (0..len)
-            .map(|_| char::from(DIGITS.get((self.next() >> 32) as usize % 62).copied().unwrap_or(b'0')))
+            .map(|_| {
+                char::from(DIGITS.get((self.next() >> 32) as usize % 62).copied().unwrap_or(b'0'))
+            })
             .collect()
     }
 

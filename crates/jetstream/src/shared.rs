@@ -130,6 +130,11 @@ impl Shared {
         self.accounts.read().get(name).cloned()
     }
 
+    /// Bytes that all accounts use.
+    pub fn used(&self, storage: jetstream_api::StorageType) -> u64 {
+        self.accounts.read().values().map(|a| a.used(storage)).sum()
+    }
+
     /// All accounts that have JetStream, by name.
     pub fn accounts(&self) -> Vec<Arc<JsAccount>> {
         let mut all: Vec<_> = self.accounts.read().values().cloned().collect();

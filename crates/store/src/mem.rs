@@ -11,7 +11,7 @@ use bytes::Bytes;
 use stdx::time::Timestamp;
 
 use crate::error::{Error, Result};
-use crate::file::Expired;
+use crate::file::{Expired, Removed};
 use crate::file::append::NewMessage;
 use crate::file::expire::Pending;
 use crate::filter::Filter;

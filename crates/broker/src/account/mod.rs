@@ -30,6 +30,7 @@ pub use draft::check;
 pub use error::AccountError;
 pub use import::ServiceImport;
 pub use limits::Limits;
+pub use request_info::client_info;
 
 use crate::stats::Counters;
 use crate::sub::{Handle, Sub};

@@ -33,9 +33,9 @@ impl Dedupe {
     pub(crate) fn find(&mut self, id: &[u8], window: Duration, now: Timestamp) -> Option<u64> {
         self.expire(window, now);
         let (gone, entries) = (self.gone, &self.entries);
-        let at = self
-            .table
-            .find(self.hasher.hash_one(id), |at| entry(entries, gone, *at).is_some_and(|e| *e.id == *id))?;
+        let at = self.table.find(self.hasher.hash_one(id), |at| {
+            entry(entries, gone, *at).is_some_and(|e| *e.id == *id)
+        })?;
         entry(&self.entries, self.gone, *at).map(|e| e.seq)
     }
 

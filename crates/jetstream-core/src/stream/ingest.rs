@@ -253,7 +253,11 @@ impl<D: Disk> Stream<D> {
         Ok(())
     }
 
-    fn check_rollup(&self, fields: &Fields<'_>, admitted: &mut Admitted<'_>) -> Result<(), Refusal> {
+    fn check_rollup(
+        &self,
+        fields: &Fields<'_>,
+        admitted: &mut Admitted<'_>,
+    ) -> Result<(), Refusal> {
         let Some(rollup) = fields.rollup.filter(|r| !r.is_empty()) else { return Ok(()) };
         if !self.config.allow_rollup_hdrs || self.config.deny_purge {
             return Err(ApiError::stream_rollup_failed("rollup not permitted").into());

@@ -23,6 +23,7 @@ use store::disk::Disk;
 use subject::Transform;
 
 pub use ingest::{Incoming, Limits};
+pub use pub_ack::refusal;
 pub use settings::settings;
 pub use storage::Storage;
 

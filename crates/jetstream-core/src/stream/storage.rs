@@ -20,10 +20,10 @@ pub enum Storage<D: Disk> {
 }
 
 macro_rules! either {
-    ($self:expr, $store:ident => $file:expr, $memory:expr) => {
+    ($self:expr, $store:pat => $file:expr, $other:pat => $memory:expr) => {
         match $self {
             Self::File($store) => $file,
-            Self::Memory($store) => $memory,
+            Self::Memory($other) => $memory,
         }
     };
 }
