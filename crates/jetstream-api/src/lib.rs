@@ -26,6 +26,7 @@ pub mod stream_config;
 pub mod stream_info;
 pub mod subject;
 pub mod time;
+pub mod validate;
 
 pub use account_info::{AccountInfo, ApiStats, JetStreamAccountLimits, JetStreamTier};
 pub use consumer_config::{
