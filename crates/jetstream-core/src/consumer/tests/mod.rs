@@ -1,0 +1,1 @@
+//! Conversations with a consumer, and a model of it.
