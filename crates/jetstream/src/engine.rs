@@ -221,7 +221,7 @@ impl Drop for Engine {
     }
 }
 
-fn directories(dir: &Path) -> Vec<String> {
+pub(crate) fn directories(dir: &Path) -> Vec<String> {
     let Ok(entries) = std::fs::read_dir(dir) else { return Vec::new() };
     let mut names: Vec<String> = entries
         .flatten()

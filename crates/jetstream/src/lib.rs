@@ -13,6 +13,8 @@ mod engine;
 mod event;
 mod ingress;
 mod io;
+mod member;
+mod members;
 mod meta;
 mod out;
 mod place;

@@ -1,8 +1,8 @@
 //! A stream on its shard: the machine, its subscriptions, and what waits for the disk.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use jetstream_api::{StorageType, StreamConfig};
 use jetstream_core::stream::{Limits, Storage, Stream};
@@ -13,6 +13,7 @@ use store::{MessageStore, Ticket};
 use crate::account::JsAccount;
 use crate::answers::Answers;
 use crate::ingress::{Backlog, Listening};
+use crate::member::Member;
 use crate::queue::{Kind, Queue, Tag};
 use crate::shared::Shared;
 
@@ -27,6 +28,13 @@ pub(crate) struct Place {
     pub(crate) generation: u32,
     /// What clients may still send before they are refused.
     pub(crate) backlog: Arc<Backlog>,
+    /// Its consumers by number, and the numbers by name.
+    pub(crate) members: BTreeMap<u32, Box<Member>>,
+    pub(crate) names: BTreeMap<String, u32>,
+    /// When something of it expires.
+    pub(crate) deadline: Option<Mono>,
+    /// How many consumers it has, for the account.
+    pub(crate) consumers: Arc<AtomicUsize>,
     publishes: Vec<Listening>,
     directs: Vec<Listening>,
     /// Answers that wait for a change to be durable.
@@ -48,6 +56,10 @@ impl Place {
             account,
             generation,
             backlog: Arc::default(),
+            members: BTreeMap::new(),
+            names: BTreeMap::new(),
+            deadline: None,
+            consumers: Arc::default(),
             publishes: Vec::new(),
             directs: Vec::new(),
             held: VecDeque::new(),

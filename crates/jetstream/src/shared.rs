@@ -136,7 +136,7 @@ impl Shared {
 
     /// What the server's configuration allows.
     pub(crate) fn server_limits(&self) -> ServerLimits {
-        let bytes = |n: Option<u64>| n.map_or(0, |n| i64::try_from(n).unwrap_or(i64::MAX));
+        let bytes = |n: Option<u64>| n.map_or(i64::MAX, |n| i64::try_from(n).unwrap_or(i64::MAX));
         ServerLimits {
             duplicate_window: self.config.max_duplicate_window.map_or(Nanos::ZERO, Nanos::from),
             max_ack_pending: self.config.max_ack_pending.unwrap_or(0),

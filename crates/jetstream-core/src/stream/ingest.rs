@@ -345,12 +345,12 @@ impl<D: Disk> Stream<D> {
         Ok(seq)
     }
 
-    fn note_stored(&mut self, seq: u64, subject: &[u8]) {
+    pub(super) fn note_stored(&mut self, seq: u64, subject: &[u8]) {
         self.last_seq = seq;
-        if self.stored.first == 0 {
-            self.stored.first = seq;
+        match self.stored.runs.last_mut() {
+            Some(run) if run.1 + 1 == seq => run.1 = seq,
+            _ => self.stored.runs.push((seq, seq)),
         }
-        self.stored.last = seq;
         if self.wants_subjects {
             self.stored.subjects.push((seq, subject.into()));
         }

@@ -5,6 +5,7 @@
 //! Reference: jetstream_api.go.   Parity: API-*.
 
 mod account;
+mod consumer;
 mod direct;
 mod list;
 mod message;
@@ -85,6 +86,26 @@ impl Shard {
             Request::StreamPurge { stream } => self.stream_purge(&request, stream),
             Request::MsgGet { stream } => self.message_get(&request, stream),
             Request::MsgDelete { stream } => self.message_delete(&request, stream),
+            Request::ConsumerCreateEphemeral { .. }
+            | Request::ConsumerCreate { .. }
+            | Request::ConsumerCreateDurable { .. } => self.consumer_create(&request, &asked),
+            Request::ConsumerNames { stream } => self.consumer_names(&request, stream),
+            Request::ConsumerList { stream } => self.consumer_list(&request, stream),
+            Request::ConsumerInfo { stream, consumer } => {
+                self.consumer_info(&request, stream, consumer);
+            }
+            Request::ConsumerDelete { stream, consumer } => {
+                self.consumer_delete(&request, stream, consumer);
+            }
+            Request::ConsumerPause { stream, consumer } => {
+                self.consumer_pause(&request, stream, consumer);
+            }
+            Request::ConsumerUnpin { stream, consumer } => {
+                self.consumer_unpin(&request, stream, consumer);
+            }
+            Request::ConsumerReset { stream, consumer } => {
+                self.consumer_reset(&request, stream, consumer);
+            }
             _ => {}
         }
     }
@@ -112,6 +133,12 @@ impl Shard {
     fn decode<T: Document>(&self, body: &Bytes) -> Outcome<T> {
         let unknown = if self.shared.config.strict { Unknown::Refused } else { Unknown::Ignored };
         json::request(body, unknown).map_err(ApiError::invalid_json)
+    }
+
+    /// Where a stream is on this shard, with the account's table at hand.
+    fn find_in(&self, streams: &crate::account::Streams, name: &str) -> Outcome<u32> {
+        let entry = streams.get(name).filter(|e| e.shard == self.index);
+        entry.and_then(|e| e.place).ok_or_else(ApiError::stream_not_found)
     }
 
     /// Where a stream is on this shard.

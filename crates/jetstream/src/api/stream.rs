@@ -63,7 +63,7 @@ fn state(place: &mut Place, details: bool) -> StreamState {
         num_deleted: s.num_deleted as i64,
         deleted: if details { store.deleted_seqs(usize::MAX) } else { Vec::new() },
         lost,
-        consumer_count: 0,
+        consumer_count: place.members.len() as i64,
     }
 }
 
@@ -164,7 +164,11 @@ impl Shard {
             let known = Known(&streams);
             let (server, account) = (self.shared.server_limits(), request.account.api_limits());
             let context = self.context(&server, &account, &known);
-            Arc::new(validate::update(name, &asked, std::iter::empty(), &context)?)
+            let at = self.find_in(&streams, name)?;
+            let consumers = self.places.get(at as usize).and_then(Option::as_deref);
+            let consumers = consumers.into_iter().flat_map(|p| p.members.values());
+            let consumers = consumers.map(|m| (m.consumer.name(), m.consumer.config()));
+            Arc::new(validate::update(name, &asked, consumers, &context)?)
         };
         let at = self.find(request, name)?;
         let (now, shared, queue) = (self.now.wall, self.shared.clone(), self.queue.clone());
@@ -227,6 +231,7 @@ impl Shard {
             return Err(ApiError::not_empty_request());
         }
         let at = self.find(request, name)?;
+        self.end_consumers(at);
         let mut place = self.remove(at).ok_or_else(ApiError::stream_not_found)?;
         place.deafen();
         place.uncount_bytes();
@@ -270,6 +275,14 @@ impl Shard {
             .purge(&filter, asked.seq, asked.keep)
             .map_err(ApiError::stream_general)?;
         place.stream.refresh();
+        let _ = place.stream.store().take_removals();
+        for id in self.member_ids(at) {
+            let filter = asked.filter.as_bytes();
+            if let Some(Err(error)) = self.with(at, id, |c, cx| c.handle_purge(filter, cx)) {
+                return Err(ApiError::stream_general(error));
+            }
+            self.make_ready(at, id);
+        }
         self.touch(at);
         Ok(StreamPurge { success: true, purged })
     }
