@@ -123,9 +123,9 @@ impl Consumer {
     }
 
     fn acknowledge_through<S: MessageStore, O: Out>(&mut self, of: AckOf, cx: &mut Cx<'_, S, O>) {
-        let covered = self.progress.pending.iter().map(|w| w.seq).take_while(|&seq| seq <= of.seq);
         if cx.counts_acks() {
-            cx.done.extend(covered.filter(|&seq| seq < of.seq));
+            let waiting = self.progress.pending.iter().map(|w| w.seq);
+            cx.done.extend(waiting.take_while(|&seq| seq < of.seq));
             cx.done.push(of.seq);
         }
         self.redeliver.retain(|seq| seq > of.seq);

@@ -148,29 +148,29 @@ impl Consumer {
 
     fn push<S: MessageStore, O: Out>(
         &mut self,
-        mut outgoing: Outgoing<'_>,
+        outgoing: Outgoing<'_>,
         body: usize,
         cx: &mut Cx<'_, S, O>,
     ) -> Result<(), Stop> {
+        let now = cx.now.mono;
         let to = self.config.deliver_subject.as_bytes();
         let Mode::Push(push) = &mut self.mode else { return Err(Stop::Idle) };
         let rated = outgoing.subject.len() + body;
-        if let Some(Err(due)) = push.rate.as_mut().map(|r| r.take(rated, cx.now.mono)) {
+        if let Some(Err(due)) = push.rate.as_mut().map(|r| r.take(rated, now)) {
             return Err(self.close_until(due));
         }
-        outgoing.to = to;
-        if !cx.out.send(outgoing) {
-            if let Some(rate) = &mut push.rate {
-                rate.give_back(rated);
-            }
-            // If somebody subscribes after all, nobody will say so: try again.
-            if cx.out.has_interest(to) {
-                return Err(self.close_until(cx.now.mono + RETRY));
-            }
-            self.set_active(false, cx.now.mono);
-            return Err(Stop::Idle);
+        if cx.out.send(Outgoing { to, ..outgoing }) {
+            return Ok(());
         }
-        Ok(())
+        if let Some(rate) = &mut push.rate {
+            rate.give_back(rated);
+        }
+        // If somebody subscribes after all, nobody will say so: try again.
+        if cx.out.has_interest(to) {
+            return Err(self.close_until(now + RETRY));
+        }
+        self.set_active(false, now);
+        Err(Stop::Idle)
     }
 
     fn close_until(&mut self, due: Mono) -> Stop {

@@ -16,7 +16,7 @@ const REQUEST: &[u8] = b"NATS/1.0 100 FlowControl Request\r\n\r\n";
 
 /// What was sent and not confirmed.
 #[derive(Clone, Debug)]
-pub(crate) struct Flow {
+pub(super) struct Flow {
     /// Bytes that may be on their way.
     window: i64,
     /// Bytes that are.
@@ -35,12 +35,12 @@ impl Default for Flow {
 
 impl Flow {
     /// Whether nothing more may be sent.
-    pub fn is_closed(&self) -> bool {
+    pub(super) fn is_closed(&self) -> bool {
         self.outstanding > self.window
     }
 
     /// The open request's subject.
-    pub fn stalled(&self) -> Option<&str> {
+    pub(super) fn stalled(&self) -> Option<&str> {
         Some(self.id.as_str()).filter(|id| !id.is_empty())
     }
 

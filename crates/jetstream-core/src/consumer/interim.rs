@@ -3,22 +3,22 @@
 use jetstream_api::Nanos;
 
 #[derive(Debug, Default)]
-pub struct PriorityGroup {
-    pub group: String,
-    pub min_pending: i64,
-    pub min_ack_pending: i64,
-    pub id: String,
-    pub priority: i64,
+pub(super) struct PriorityGroup {
+    pub(super) group: String,
+    pub(super) min_pending: i64,
+    pub(super) min_ack_pending: i64,
+    pub(super) id: String,
+    pub(super) priority: i64,
 }
 
 #[derive(Debug, Default)]
-pub struct PullRequest {
-    pub expires: Nanos,
-    pub batch: i64,
-    pub max_bytes: i64,
-    pub no_wait: bool,
-    pub heartbeat: Nanos,
-    pub group: Option<PriorityGroup>,
+pub(super) struct PullRequest {
+    pub(super) expires: Nanos,
+    pub(super) batch: i64,
+    pub(super) max_bytes: i64,
+    pub(super) no_wait: bool,
+    pub(super) heartbeat: Nanos,
+    pub(super) group: Option<PriorityGroup>,
 }
 
 fn field<'a>(text: &'a str, key: &str) -> Option<&'a str> {
@@ -31,7 +31,7 @@ fn field<'a>(text: &'a str, key: &str) -> Option<&'a str> {
 }
 
 impl PullRequest {
-    pub fn parse(body: &[u8]) -> Result<Self, String> {
+    pub(super) fn parse(body: &[u8]) -> Result<Self, String> {
         let text = std::str::from_utf8(body).unwrap_or("").trim();
         if !text.starts_with('{') {
             let batch = text.parse().unwrap_or(1);
@@ -60,13 +60,13 @@ impl PullRequest {
     }
 }
 
-pub enum NakDelay<'a> {
+pub(super) enum NakDelay<'a> {
     None,
     Bad(&'a [u8]),
     After(Nanos),
 }
 
-pub enum Ack<'a> {
+pub(super) enum Ack<'a> {
     Ack,
     Next(&'a [u8]),
     Nak(NakDelay<'a>),
@@ -75,7 +75,7 @@ pub enum Ack<'a> {
 }
 
 impl<'a> Ack<'a> {
-    pub fn parse(body: &'a [u8]) -> Option<Self> {
+    pub(super) fn parse(body: &'a [u8]) -> Option<Self> {
         Some(match body {
             b"" | b"+ACK" | b"+OK" => Self::Ack,
             b"+WPI" => Self::Progress,

@@ -9,7 +9,7 @@ use stdx::time::{Mono, Timestamp};
 
 /// A bucket of bytes that fills at a rate.
 #[derive(Clone, Debug)]
-pub(crate) struct Bucket {
+pub(super) struct Bucket {
     bytes_per_sec: f64,
     capacity: f64,
     level: f64,
@@ -18,7 +18,7 @@ pub(crate) struct Bucket {
 
 impl Bucket {
     /// A bucket for `bits` a second; `None` without a limit. It holds the largest message.
-    pub fn new(bits: u64, max_msg_size: i32, max_payload: u64, now: Mono) -> Option<Self> {
+    pub(super) fn new(bits: u64, max_msg_size: i32, max_payload: u64, now: Mono) -> Option<Self> {
         let capacity = match u64::try_from(max_msg_size) {
             Ok(max) if max > 0 => max,
             _ => max_payload.max(1),
@@ -28,7 +28,7 @@ impl Bucket {
     }
 
     /// Takes `size` bytes; when to come back if they are not there yet.
-    pub fn take(&mut self, size: usize, now: Mono) -> Result<(), Mono> {
+    pub(super) fn take(&mut self, size: usize, now: Mono) -> Result<(), Mono> {
         let filled = now.since(self.at).as_secs_f64() * self.bytes_per_sec;
         self.level = (self.level + filled).min(self.capacity);
         self.at = now;
@@ -43,14 +43,14 @@ impl Bucket {
     }
 
     /// Gives back what was taken for a message that nobody got.
-    pub fn give_back(&mut self, size: usize) {
+    pub(super) fn give_back(&mut self, size: usize) {
         self.level += size as f64;
     }
 }
 
 /// Messages stored before the consumer began keep their distance in time.
 #[derive(Clone, Debug)]
-pub(crate) struct Replay {
+pub(super) struct Replay {
     /// Over once this was looked at.
     until: u64,
     /// When the last message was stored, and when it was sent.
@@ -58,24 +58,24 @@ pub(crate) struct Replay {
 }
 
 impl Replay {
-    pub fn until(seq: u64) -> Self {
+    pub(super) fn until(seq: u64) -> Self {
         Self { until: seq, last: None }
     }
 
     /// Whether the stream's part that has a pace is behind `next`.
-    pub fn is_over(&self, next: u64) -> bool {
+    pub(super) fn is_over(&self, next: u64) -> bool {
         next > self.until
     }
 
     /// When a message stored at `ts` may go, if not now. Up to a millisecond is no wait.
-    pub fn due(&self, ts: Timestamp, now: Mono) -> Option<Mono> {
+    pub(super) fn due(&self, ts: Timestamp, now: Mono) -> Option<Mono> {
         let (stored, sent) = self.last?;
         let distance = Duration::from_nanos(u64::try_from(ts.0.saturating_sub(stored.0)).unwrap_or(0));
         let due = sent + distance;
         (distance > Duration::from_millis(1) && due > now).then_some(due)
     }
 
-    pub fn sent(&mut self, ts: Timestamp, now: Mono) {
+    pub(super) fn sent(&mut self, ts: Timestamp, now: Mono) {
         self.last = Some((ts, now));
     }
 }

@@ -17,13 +17,13 @@ use stdx::time::Timestamp;
 
 /// One message that waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Waiting {
+pub(super) struct Waiting {
     /// Stream sequence.
-    pub seq: u64,
+    pub(super) seq: u64,
     /// Consumer sequence of its first delivery; 0 if it is not known.
-    pub consumer_seq: u64,
+    pub(super) consumer_seq: u64,
     /// When its time to be acknowledged began.
-    pub ts: Timestamp,
+    pub(super) ts: Timestamp,
 }
 
 impl Waiting {
@@ -37,7 +37,7 @@ impl Waiting {
 
 /// All that wait, by stream sequence.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Pending {
+pub(super) struct Pending {
     entries: VecDeque<Waiting>,
     holes: usize,
     /// Times were changed since the queue was empty: they need not ascend.
@@ -49,42 +49,37 @@ const SPARE: usize = 64;
 
 impl Pending {
     /// Number of messages that wait.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.entries.len() - self.holes
     }
 
     /// Whether none waits.
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
     /// The lowest.
-    pub fn first(&self) -> Option<&Waiting> {
+    pub(super) fn first(&self) -> Option<&Waiting> {
         self.entries.front()
     }
 
-    /// The highest.
-    pub fn last(&self) -> Option<&Waiting> {
-        self.entries.back()
-    }
-
     /// All, ascending.
-    pub fn iter(&self) -> impl Iterator<Item = &Waiting> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Waiting> {
         self.entries.iter().filter(|w| !w.is_hole())
     }
 
     /// Whether times ascend with the sequences, so that the first that is not due ends a search.
-    pub fn is_ordered(&self) -> bool {
+    pub(super) fn is_ordered(&self) -> bool {
         !self.mixed
     }
 
     /// The message of `at.stream`; `at.consumer` is a hint.
-    pub fn get(&self, at: SequencePair) -> Option<&Waiting> {
+    pub(super) fn get(&self, at: SequencePair) -> Option<&Waiting> {
         self.find(at).and_then(|i| self.entries.get(i))
     }
 
     /// Notes a delivery: the time of a message that waits already begins anew.
-    pub fn note(&mut self, at: SequencePair, ts: Timestamp) {
+    pub(super) fn note(&mut self, at: SequencePair, ts: Timestamp) {
         let entry = Waiting { seq: at.stream, consumer_seq: at.consumer, ts };
         match self.entries.back() {
             Some(last) if last.seq < at.stream => {
@@ -117,7 +112,7 @@ impl Pending {
     }
 
     /// Sets when the time of a message that waits began; `false` if it does not wait.
-    pub fn set_time(&mut self, at: SequencePair, ts: Timestamp) -> bool {
+    pub(super) fn set_time(&mut self, at: SequencePair, ts: Timestamp) -> bool {
         let Some(found) = self.find(at) else { return false };
         self.mixed = true;
         if let Some(w) = self.entries.get_mut(found) {
@@ -127,7 +122,7 @@ impl Pending {
     }
 
     /// Takes out one; `None` if it does not wait.
-    pub fn remove(&mut self, at: SequencePair) -> Option<Waiting> {
+    pub(super) fn remove(&mut self, at: SequencePair) -> Option<Waiting> {
         let found = self.find(at)?;
         let entry = self.entries.get_mut(found)?;
         let old = *entry;
@@ -138,7 +133,7 @@ impl Pending {
     }
 
     /// Takes out the lowest if it is not above `seq`.
-    pub fn pop_through(&mut self, seq: u64) -> Option<Waiting> {
+    pub(super) fn pop_through(&mut self, seq: u64) -> Option<Waiting> {
         let first = *self.entries.front()?;
         if first.seq > seq {
             return None;
@@ -149,7 +144,7 @@ impl Pending {
     }
 
     /// Takes out all.
-    pub fn clear(&mut self) {
+    pub(super) fn clear(&mut self) {
         *self = Self::default();
     }
 
@@ -227,7 +222,6 @@ mod tests {
                 prop_assert_eq!(pending.len(), plain.len());
                 prop_assert_eq!(pending.is_empty(), plain.is_empty());
                 prop_assert_eq!(pending.first().map(|w| w.seq), plain.keys().next().copied());
-                prop_assert_eq!(pending.last().map(|w| w.seq), plain.keys().next_back().copied());
                 let all: Vec<_> = pending.iter().map(|w| (w.seq, (w.consumer_seq, w.ts))).collect();
                 prop_assert_eq!(all.clone(), plain.iter().map(|(&s, &e)| (s, e)).collect::<Vec<_>>());
                 if pending.is_ordered() {

@@ -9,19 +9,19 @@ use crate::out::Out;
 
 /// The pinned client.
 #[derive(Clone, Debug)]
-pub(crate) struct Pin {
+pub(super) struct Pin {
     /// What its requests carry.
-    pub id: String,
-    pub group: String,
-    pub since: Timestamp,
+    pub(super) id: String,
+    pub(super) group: String,
+    pub(super) since: Timestamp,
     /// When it is unpinned unless it asks again.
-    pub until: Mono,
+    pub(super) until: Mono,
 }
 
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
 /// Base 62 digits of a random number.
-pub(crate) fn digits<const N: usize>(mut random: u64) -> [u8; N] {
+pub(super) fn digits<const N: usize>(mut random: u64) -> [u8; N] {
     std::array::from_fn(|_| {
         let digit = ALPHABET.get((random % 62) as usize).copied().unwrap_or(b'0');
         random /= 62;
@@ -30,7 +30,7 @@ pub(crate) fn digits<const N: usize>(mut random: u64) -> [u8; N] {
 }
 
 /// A new identifier in the form of a NUID.
-pub(crate) fn nuid(out: &mut impl Out) -> String {
+pub(super) fn nuid(out: &mut impl Out) -> String {
     let mut text = String::with_capacity(22);
     for _ in 0..2 {
         text.extend(digits::<11>(out.random()).map(char::from));

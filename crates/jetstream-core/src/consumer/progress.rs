@@ -17,7 +17,7 @@ use super::pending::{Pending, Waiting};
 
 /// How acknowledgements are understood.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Acks {
+pub(super) enum Acks {
     /// There are none: delivery is enough.
     None,
     /// One covers all before it.
@@ -29,24 +29,24 @@ pub(crate) enum Acks {
 
 /// Delivered, acknowledged, waiting, delivered again.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Progress {
-    pub acks: Acks,
+pub(super) struct Progress {
+    pub(super) acks: Acks,
     /// Deliveries after which a message is given up; 0 is never.
-    pub max_deliver: u64,
+    pub(super) max_deliver: u64,
     /// Last consumer sequence used and highest stream sequence delivered.
-    pub delivered: SequencePair,
+    pub(super) delivered: SequencePair,
     /// Everything up to here is acknowledged.
-    pub floor: SequencePair,
-    pub pending: Pending,
+    pub(super) floor: SequencePair,
+    pub(super) pending: Pending,
     /// Deliveries after the first, by stream sequence; also of messages that were given up.
-    pub redelivered: BTreeMap<u64, u64>,
+    pub(super) redelivered: BTreeMap<u64, u64>,
     /// Changed since it was last taken for keeping.
-    pub dirty: bool,
+    pub(super) dirty: bool,
 }
 
 impl Progress {
     /// As it was kept. Parts that contradict each other are dropped.
-    pub fn restore(acks: Acks, max_deliver: u64, state: &ConsumerState) -> Self {
+    pub(super) fn restore(acks: Acks, max_deliver: u64, state: &ConsumerState) -> Self {
         let mut progress = Self { acks, max_deliver, ..Self::default() };
         progress.delivered = state.delivered;
         progress.floor = SequencePair {
@@ -65,7 +65,7 @@ impl Progress {
     }
 
     /// As it is kept.
-    pub fn state(&self) -> ConsumerState {
+    pub(super) fn state(&self) -> ConsumerState {
         let pending = self.pending.iter().map(|w| {
             (w.seq, store::Pending { consumer_seq: w.consumer_seq, ts: w.ts })
         });
@@ -79,7 +79,7 @@ impl Progress {
 
     /// The delivery of a message for the `count`th time. `at.consumer` is a new consumer sequence,
     /// or, when only the time it waits since changes, the one of its first delivery.
-    pub fn apply_delivered(&mut self, at: SequencePair, count: u64, ts: Timestamp) {
+    pub(super) fn apply_delivered(&mut self, at: SequencePair, count: u64, ts: Timestamp) {
         // A replayed log may tell of what is acknowledged already.
         if at.consumer <= self.floor.consumer {
             return;
@@ -108,7 +108,7 @@ impl Progress {
 
     /// The acknowledgement of a message, or of all up to it. Nothing changes if it does not wait,
     /// except that it counts as delivered once.
-    pub fn apply_ack(&mut self, at: SequencePair) {
+    pub(super) fn apply_ack(&mut self, at: SequencePair) {
         if !self.redelivered.is_empty() && self.redelivered.remove(&at.stream).is_some() {
             self.dirty = true;
         }
@@ -155,7 +155,7 @@ impl Progress {
     }
 
     /// A message left the stream while it waited.
-    pub fn apply_gone(&mut self, at: SequencePair) {
+    pub(super) fn apply_gone(&mut self, at: SequencePair) {
         if let Some(found) = self.pending.remove(at) {
             self.dirty = true;
             self.redelivered.remove(&at.stream);
@@ -164,7 +164,7 @@ impl Progress {
     }
 
     /// Nothing up to `seq` will be delivered, and nothing there waits.
-    pub fn apply_skip(&mut self, seq: u64) {
+    pub(super) fn apply_skip(&mut self, seq: u64) {
         self.dirty = true;
         self.floor.stream = self.floor.stream.max(seq);
         self.delivered.stream = self.delivered.stream.max(seq);
@@ -174,7 +174,7 @@ impl Progress {
     }
 
     /// The stream lost what came after `last`: nothing behind it was delivered.
-    pub fn apply_rollback(&mut self, last: u64) {
+    pub(super) fn apply_rollback(&mut self, last: u64) {
         self.dirty = true;
         if self.floor.stream > last {
             self.floor = SequencePair { consumer: self.delivered.consumer, stream: last };
@@ -194,7 +194,7 @@ impl Progress {
     }
 
     /// Begins anew: the next message is the first at or after `next`, with consumer sequence 1.
-    pub fn apply_reset(&mut self, next: u64) {
+    pub(super) fn apply_reset(&mut self, next: u64) {
         let before = SequencePair { consumer: 0, stream: next.saturating_sub(1) };
         *self = Self {
             acks: self.acks,
@@ -207,7 +207,7 @@ impl Progress {
     }
 
     /// Forgets counts of messages that left the stream.
-    pub fn forget_redelivered_before(&mut self, seq: u64) {
+    pub(super) fn forget_redelivered_before(&mut self, seq: u64) {
         if self.redelivered.first_key_value().is_some_and(|(&first, _)| first < seq) {
             self.redelivered = self.redelivered.split_off(&seq);
             self.dirty = true;
@@ -215,12 +215,12 @@ impl Progress {
     }
 
     /// A message that waits for its acknowledgement.
-    pub fn find(&self, seq: u64) -> Option<Waiting> {
+    pub(super) fn find(&self, seq: u64) -> Option<Waiting> {
         self.pending.get(SequencePair { consumer: 0, stream: seq }).copied()
     }
 
     /// Deliveries of a message, as advisories count them.
-    pub fn deliveries(&self, seq: u64) -> u64 {
+    pub(super) fn deliveries(&self, seq: u64) -> u64 {
         if self.redelivered.is_empty() {
             return 1;
         }

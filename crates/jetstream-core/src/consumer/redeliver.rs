@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 /// The queue and what is in it.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Redeliver {
+pub(super) struct Redeliver {
     /// Sequence and ticket; an entry whose ticket is not the sequence's was taken out.
     queue: VecDeque<(u64, u64)>,
     tickets: BTreeMap<u64, u64>,
@@ -16,22 +16,22 @@ pub(crate) struct Redeliver {
 
 impl Redeliver {
     /// Number of messages queued.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.tickets.len()
     }
 
     /// Whether nothing is queued.
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.tickets.is_empty()
     }
 
     /// Whether a message is queued.
-    pub fn contains(&self, seq: u64) -> bool {
+    pub(super) fn contains(&self, seq: u64) -> bool {
         self.tickets.contains_key(&seq)
     }
 
     /// Queues a message unless it is.
-    pub fn push(&mut self, seq: u64) {
+    pub(super) fn push(&mut self, seq: u64) {
         if self.contains(seq) {
             return;
         }
@@ -45,7 +45,7 @@ impl Redeliver {
     }
 
     /// The next one, left in its place.
-    pub fn peek(&mut self) -> Option<u64> {
+    pub(super) fn peek(&mut self) -> Option<u64> {
         while let Some((seq, ticket)) = self.queue.front() {
             if self.tickets.get(seq) == Some(ticket) {
                 return Some(*seq);
@@ -56,14 +56,14 @@ impl Redeliver {
     }
 
     /// Takes out a message, wherever it is.
-    pub fn remove(&mut self, seq: u64) {
+    pub(super) fn remove(&mut self, seq: u64) {
         if !self.tickets.is_empty() && self.tickets.remove(&seq).is_some() && self.is_empty() {
             self.clear();
         }
     }
 
     /// Takes out what does not hold.
-    pub fn retain(&mut self, mut keep: impl FnMut(u64) -> bool) {
+    pub(super) fn retain(&mut self, mut keep: impl FnMut(u64) -> bool) {
         self.tickets.retain(|&seq, _| keep(seq));
         if self.is_empty() {
             self.clear();
@@ -71,7 +71,7 @@ impl Redeliver {
     }
 
     /// Takes out all.
-    pub fn clear(&mut self) {
+    pub(super) fn clear(&mut self) {
         *self = Self::default();
     }
 }

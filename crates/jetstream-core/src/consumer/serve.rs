@@ -109,7 +109,7 @@ impl Consumer {
     /// Sends; `None` if nobody listens.
     fn hand_to_head<S, O: Out>(
         &mut self,
-        mut message: Outgoing<'_>,
+        message: Outgoing<'_>,
         size: i64,
         pins: bool,
         cx: &mut Cx<'_, S, O>,
@@ -121,13 +121,13 @@ impl Consumer {
         let Pull { waiting, pin, .. } = self.pull_mut()?;
         let head = waiting.head()?;
         let mut header = Vec::new();
-        message.to = &head.reply;
+        let mut sent = Outgoing { to: &head.reply, ..message };
         if let Some(pin) = pin {
             status::put_field(&mut header, message.header, "Nats-Pin-Id", pin.id.as_bytes());
-            message.header = &header;
-            message.shared = None;
+            sent.header = &header;
+            sent.shared = None;
         }
-        if !cx.out.send(message) {
+        if !cx.out.send(sent) {
             return is_young(head, cx).then_some(Served::Later);
         }
         if let Some(done) = waiting.served(size, cx.now.mono, by_priority)

@@ -13,21 +13,21 @@ use super::Cx;
 
 /// The last message of each subject, which a consumer delivers before it goes on.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct SkipList {
+pub(super) struct SkipList {
     /// Ascending; never empty.
-    pub seqs: VecDeque<u64>,
+    pub(super) seqs: VecDeque<u64>,
     /// The stream's last sequence when the list was made.
-    pub resume: u64,
+    pub(super) resume: u64,
 }
 
 /// Where to begin.
-pub(crate) struct Start {
-    pub next: u64,
-    pub skip: Option<Box<SkipList>>,
+pub(super) struct Start {
+    pub(super) next: u64,
+    pub(super) skip: Option<Box<SkipList>>,
 }
 
 /// Chooses the first sequence to look at.
-pub(crate) fn select<S: MessageStore, O>(
+pub(super) fn select<S: MessageStore, O>(
     config: &ConsumerConfig,
     filter: &Filter,
     cx: &mut Cx<'_, S, O>,

@@ -6,12 +6,12 @@
 use std::fmt::Display;
 
 /// The request ends because of how it was asked, or of the consumer.
-pub(crate) fn plain(text: impl Display) -> Vec<u8> {
+pub(super) fn plain(text: impl Display) -> Vec<u8> {
     format!("NATS/1.0 {text}\r\n\r\n").into_bytes()
 }
 
 /// The request ends with something left: messages and bytes it did not get.
-pub(crate) fn with_rest(text: &str, messages: i64, bytes: i64) -> Vec<u8> {
+pub(super) fn with_rest(text: &str, messages: i64, bytes: i64) -> Vec<u8> {
     format!(
         "NATS/1.0 {text}\r\nNats-Pending-Messages: {messages}\r\nNats-Pending-Bytes: {bytes}\r\n\r\n"
     )
@@ -19,7 +19,7 @@ pub(crate) fn with_rest(text: &str, messages: i64, bytes: i64) -> Vec<u8> {
 }
 
 /// Nothing to deliver, but the consumer is there; `stalled` is the flow control subject it waits on.
-pub(crate) fn heartbeat(consumer_seq: u64, stream_seq: u64, stalled: Option<&str>) -> Vec<u8> {
+pub(super) fn heartbeat(consumer_seq: u64, stream_seq: u64, stalled: Option<&str>) -> Vec<u8> {
     let mut text = format!(
         "NATS/1.0 100 Idle Heartbeat\r\nNats-Last-Consumer: {consumer_seq}\r\nNats-Last-Stream: {stream_seq}\r\n"
     );
@@ -33,7 +33,7 @@ pub(crate) fn heartbeat(consumer_seq: u64, stream_seq: u64, stalled: Option<&str
 }
 
 /// Puts a field behind the others of a header block, which may be empty.
-pub(crate) fn put_field(out: &mut Vec<u8>, header: &[u8], name: &str, value: &[u8]) {
+pub(super) fn put_field(out: &mut Vec<u8>, header: &[u8], name: &str, value: &[u8]) {
     out.clear();
     match header.strip_suffix(b"\r\n") {
         Some(lines) if !lines.is_empty() => out.extend_from_slice(lines),

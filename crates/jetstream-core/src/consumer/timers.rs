@@ -11,7 +11,7 @@ use store::{MessageStore, SequencePair};
 
 use super::pending::Waiting;
 use super::progress::Acks;
-use super::{Consumer, Cx, Mode, Pull};
+use super::{Consumer, Cx, Mode};
 use crate::out::Out;
 
 /// What is to be done after a tick.
@@ -272,7 +272,7 @@ impl Consumer {
         if due <= now {
             self.sweep(true, cx);
             due = match &self.mode {
-                Mode::Pull(Pull { waiting, .. }) if !waiting.is_empty() => now + self.threshold,
+                Mode::Pull(pull) if !pull.waiting.is_empty() => now + self.threshold,
                 _ => self.last_ack_due(cx.now) + self.threshold,
             };
         }

@@ -12,31 +12,31 @@ use stdx::time::Mono;
 
 /// One request.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Request {
-    pub reply: Box<[u8]>,
+pub(super) struct Request {
+    pub(super) reply: Box<[u8]>,
     /// Messages it still wants; one that asked for none gets one.
-    pub batch: i64,
+    pub(super) batch: i64,
     /// Messages it got.
-    pub delivered: u64,
+    pub(super) delivered: u64,
     /// Bytes it still takes; 0 is any number.
-    pub max_bytes: i64,
-    pub expires: Option<Mono>,
-    pub received: Mono,
-    pub heartbeat: Duration,
-    pub next_heartbeat: Option<Mono>,
-    pub no_wait: bool,
-    pub group: Option<Box<Group>>,
+    pub(super) max_bytes: i64,
+    pub(super) expires: Option<Mono>,
+    pub(super) received: Mono,
+    pub(super) heartbeat: Duration,
+    pub(super) next_heartbeat: Option<Mono>,
+    pub(super) no_wait: bool,
+    pub(super) group: Option<Box<Group>>,
 }
 
 /// What a request says about its priority group.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Group {
-    pub name: String,
-    pub min_pending: i64,
-    pub min_ack_pending: i64,
+pub(super) struct Group {
+    pub(super) name: String,
+    pub(super) min_pending: i64,
+    pub(super) min_ack_pending: i64,
     /// The pin it holds.
-    pub id: String,
-    pub priority: i64,
+    pub(super) id: String,
+    pub(super) priority: i64,
 }
 
 impl Request {
@@ -45,7 +45,7 @@ impl Request {
     }
 
     /// Whether its time is over.
-    pub fn is_expired(&self, now: Mono) -> bool {
+    pub(super) fn is_expired(&self, now: Mono) -> bool {
         self.expires.is_some_and(|at| now > at)
     }
 
@@ -57,7 +57,7 @@ impl Request {
 
 /// All requests of a consumer.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct WaitQueue {
+pub(super) struct WaitQueue {
     requests: VecDeque<Request>,
     /// How many must not wait.
     no_wait: usize,
@@ -66,41 +66,41 @@ pub(crate) struct WaitQueue {
 }
 
 impl WaitQueue {
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.requests.len()
     }
 
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.requests.is_empty()
     }
 
     /// All, in order.
-    pub fn iter(&self) -> impl Iterator<Item = &Request> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Request> {
         self.requests.iter()
     }
 
     /// When a request expires or is owed a sign of life, at the earliest.
-    pub fn deadline(&self) -> Option<Mono> {
+    pub(super) fn deadline(&self) -> Option<Mono> {
         self.deadline
     }
 
     /// Whether a request must not wait once there is nothing to deliver.
-    pub fn has_no_wait(&self) -> bool {
+    pub(super) fn has_no_wait(&self) -> bool {
         self.no_wait > 0
     }
 
     /// Whether somebody must look: a deadline passed.
-    pub fn is_due(&self, now: Mono) -> bool {
+    pub(super) fn is_due(&self, now: Mono) -> bool {
         self.deadline.is_some_and(|at| now >= at)
     }
 
     /// Messages all requests want together.
-    pub fn wanted(&self) -> i64 {
+    pub(super) fn wanted(&self) -> i64 {
         self.requests.iter().map(|r| r.batch).fold(0, i64::saturating_add)
     }
 
     /// Adds a request behind the others, or behind those of its priority.
-    pub fn add(&mut self, request: Request, by_priority: bool) {
+    pub(super) fn add(&mut self, request: Request, by_priority: bool) {
         self.no_wait += usize::from(request.no_wait);
         self.deadline = self.deadline.into_iter().chain(request.deadline()).min();
         self.insert(request, by_priority);
@@ -116,31 +116,31 @@ impl WaitQueue {
     }
 
     /// The one whose turn it is.
-    pub fn head(&self) -> Option<&Request> {
+    pub(super) fn head(&self) -> Option<&Request> {
         self.requests.front()
     }
 
     /// The one whose turn it is.
-    pub fn head_mut(&mut self) -> Option<&mut Request> {
+    pub(super) fn head_mut(&mut self) -> Option<&mut Request> {
         self.requests.front_mut()
     }
 
     /// Lets the head wait for its next turn.
-    pub fn cycle(&mut self) {
+    pub(super) fn cycle(&mut self) {
         if self.requests.len() > 1 {
             self.requests.rotate_left(1);
         }
     }
 
     /// Takes the head out.
-    pub fn remove_head(&mut self) -> Option<Request> {
+    pub(super) fn remove_head(&mut self) -> Option<Request> {
         let request = self.requests.pop_front()?;
         self.forget(&request);
         Some(request)
     }
 
     /// Notes that the head got a message of `size` bytes; the request, if it is done.
-    pub fn served(&mut self, size: i64, now: Mono, by_priority: bool) -> Option<Request> {
+    pub(super) fn served(&mut self, size: i64, now: Mono, by_priority: bool) -> Option<Request> {
         let head = self.requests.front_mut()?;
         if head.max_bytes > 0 {
             head.max_bytes -= size;
@@ -168,7 +168,7 @@ impl WaitQueue {
     }
 
     /// Looks at every request in order; takes out those `keep` refuses.
-    pub fn retain(&mut self, mut keep: impl FnMut(&mut Request) -> bool) {
+    pub(super) fn retain(&mut self, mut keep: impl FnMut(&mut Request) -> bool) {
         self.requests.retain_mut(&mut keep);
         self.no_wait = self.requests.iter().filter(|r| r.no_wait).count();
         self.deadline = self.requests.iter().filter_map(Request::deadline).min();
@@ -176,7 +176,7 @@ impl WaitQueue {
     }
 
     /// Takes all out, in order.
-    pub fn drain(&mut self) -> Vec<Request> {
+    pub(super) fn drain(&mut self) -> Vec<Request> {
         std::mem::take(self).requests.into()
     }
 
