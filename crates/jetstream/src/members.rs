@@ -4,6 +4,11 @@
 //!       seen to; messages leave a stream when no consumer needs them any more.
 //! Hot path: acknowledgements, pulls, deliveries.
 
+#![expect(
+    clippy::redundant_closure_for_method_calls,
+    reason = "a path is less general in its lifetimes than the closure"
+)]
+
 use std::time::Duration;
 
 use jetstream_api::RetentionPolicy;

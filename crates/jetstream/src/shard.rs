@@ -34,7 +34,7 @@ const EXPIRE_EVERY: Duration = Duration::from_millis(50);
 const SETTLE_EVERY: usize = 1024;
 
 /// Streams that share a thread.
-pub struct Shard {
+pub(crate) struct Shard {
     pub(crate) index: usize,
     pub(crate) shared: Arc<Shared>,
     pub(crate) queue: Arc<Queue>,
@@ -189,7 +189,7 @@ impl Shard {
     fn handle_event(&mut self, event: Event) {
         match event {
             Event::Stop => self.stopping = true,
-            Event::Api(request) => self.handle_api(*request),
+            Event::Api(request) => self.handle_api(&request),
             Event::Synced { stream, generation, synced } => {
                 self.handle_synced(stream, generation, synced);
             }

@@ -45,6 +45,8 @@ const EDGES: &[(&str, &[&str])] = &[
             "mesh",
             "mqtt",
             "jetstream",
+            "jetstream-api",
+            "store",
             "monitor",
             "auth",
             "wire",

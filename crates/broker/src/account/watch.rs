@@ -15,11 +15,13 @@ pub trait Watcher: Send + Sync {
     fn changed(&self);
 }
 
+type BySubject = HashMap<Box<[u8]>, Vec<Arc<dyn Watcher>>>;
+
 /// The watched subjects of an account.
 #[derive(Default)]
 pub(crate) struct Watches {
     count: AtomicUsize,
-    by_subject: Mutex<HashMap<Box<[u8]>, Vec<Arc<dyn Watcher>>>>,
+    by_subject: Mutex<BySubject>,
 }
 
 impl Watches {

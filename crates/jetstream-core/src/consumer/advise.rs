@@ -38,18 +38,29 @@ impl Consumer {
 
     pub(super) fn advise_refused<S, O: Out>(&self, of: AckOf, cx: &mut Cx<'_, S, O>) {
         let event = Event::MsgNaked { stream: &cx.stream.name, consumer: &self.name };
-        let rest = format!(",\"consumer_seq\":{},\"stream_seq\":{},\"deliveries\":{}", of.consumer_seq, of.seq, of.deliveries);
+        let rest = format!(
+            ",\"consumer_seq\":{},\"stream_seq\":{},\"deliveries\":{}",
+            of.consumer_seq, of.seq, of.deliveries
+        );
         self.advise(event, "advisory.v1.nak", &rest, cx);
     }
 
     pub(super) fn advise_terminated<S, O: Out>(&self, of: AckOf, why: &str, cx: &mut Cx<'_, S, O>) {
         let event = Event::MsgTerminated { stream: &cx.stream.name, consumer: &self.name };
         let why = if why.is_empty() { String::new() } else { format!(",\"reason\":\"{why}\"") };
-        let rest = format!(",\"consumer_seq\":{},\"stream_seq\":{},\"deliveries\":{}{why}", of.consumer_seq, of.seq, of.deliveries);
+        let rest = format!(
+            ",\"consumer_seq\":{},\"stream_seq\":{},\"deliveries\":{}{why}",
+            of.consumer_seq, of.seq, of.deliveries
+        );
         self.advise(event, "advisory.v1.terminated", &rest, cx);
     }
 
-    pub(super) fn advise_exceeded<S, O: Out>(&self, seq: u64, deliveries: u64, cx: &mut Cx<'_, S, O>) {
+    pub(super) fn advise_exceeded<S, O: Out>(
+        &self,
+        seq: u64,
+        deliveries: u64,
+        cx: &mut Cx<'_, S, O>,
+    ) {
         let event = Event::MaxDeliveries { stream: &cx.stream.name, consumer: &self.name };
         let rest = format!(",\"stream_seq\":{seq},\"deliveries\":{deliveries}");
         self.advise(event, "advisory.v1.max_deliver", &rest, cx);
@@ -58,7 +69,11 @@ impl Consumer {
     pub(super) fn advise_pause<S, O: Out>(&self, cx: &mut Cx<'_, S, O>) {
         let event = Event::ConsumerPause { stream: &cx.stream.name, consumer: &self.name };
         let until = self.config.pause_until.unwrap_or(jetstream_api::time::ZERO);
-        let rest = format!(",\"paused\":{},\"pause_until\":\"{}\"", self.is_paused(cx.now), jetstream_api::time::rfc3339(until));
+        let rest = format!(
+            ",\"paused\":{},\"pause_until\":\"{}\"",
+            self.is_paused(cx.now),
+            jetstream_api::time::rfc3339(until)
+        );
         self.advise(event, "advisory.v1.consumer_pause", &rest, cx);
     }
 
@@ -94,7 +109,10 @@ impl Consumer {
         }
         let event = Event::AckMetric { stream: &cx.stream.name, consumer: &self.name };
         let took = cx.now.wall.0.saturating_sub(since.0);
-        let rest = format!(",\"consumer_seq\":{},\"stream_seq\":{},\"ack_time\":{took},\"deliveries\":{}", of.consumer_seq, of.seq, of.deliveries);
+        let rest = format!(
+            ",\"consumer_seq\":{},\"stream_seq\":{},\"ack_time\":{took},\"deliveries\":{}",
+            of.consumer_seq, of.seq, of.deliveries
+        );
         self.advise(event, "metric.v1.consumer_ack", &rest, cx);
     }
 }

@@ -7,8 +7,8 @@
 
 use std::time::Duration;
 
-use jetstream_api::{PriorityPolicy, level};
 use super::interim::PullRequest;
+use jetstream_api::{PriorityPolicy, level};
 use stdx::time::Mono;
 use store::MessageStore;
 
@@ -86,7 +86,9 @@ impl Consumer {
         let Some(group) = &asked.group else { return Ok(()) };
         let policy = self.config.priority_policy;
         let bad = |why: &str| Err(format!("400 Bad Request - {why}"));
-        if (group.min_pending != 0 || group.min_ack_pending != 0) && policy != PriorityPolicy::Overflow {
+        if (group.min_pending != 0 || group.min_ack_pending != 0)
+            && policy != PriorityPolicy::Overflow
+        {
             return bad("Not a Overflow Priority consumer");
         }
         if !group.id.is_empty() && policy != PriorityPolicy::PinnedClient {
@@ -181,7 +183,11 @@ impl Consumer {
 
     /// Looks through all requests: those that are over end, those that nobody listens for are
     /// dropped, heartbeats are sent. `exhausted`: there is nothing to deliver now.
-    pub(super) fn sweep<S: MessageStore, O: Out>(&mut self, exhausted: bool, cx: &mut Cx<'_, S, O>) {
+    pub(super) fn sweep<S: MessageStore, O: Out>(
+        &mut self,
+        exhausted: bool,
+        cx: &mut Cx<'_, S, O>,
+    ) {
         self.look_through(exhausted, true, cx);
     }
 

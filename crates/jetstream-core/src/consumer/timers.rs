@@ -166,7 +166,11 @@ impl Consumer {
     }
 
     /// Queues what waited too long, unless it was delivered often enough.
-    pub(super) fn queue_again<S, O: Out>(&mut self, mut expired: Vec<Waiting>, cx: &mut Cx<'_, S, O>) -> bool {
+    pub(super) fn queue_again<S, O: Out>(
+        &mut self,
+        mut expired: Vec<Waiting>,
+        cx: &mut Cx<'_, S, O>,
+    ) -> bool {
         let max = self.progress.max_deliver;
         if max > 0 {
             expired.retain(|waits| {
@@ -208,10 +212,11 @@ impl Consumer {
 
     /// Sets when the pause ends, if there is one.
     pub(super) fn set_pause(&mut self, now: Now) {
-        self.pause_deadline = self.config.pause_until.filter(|until| now.wall < *until).map(|until| {
-            let left = until.0.saturating_sub(now.wall.0);
-            now.mono + Duration::from_nanos(left.unsigned_abs())
-        });
+        self.pause_deadline =
+            self.config.pause_until.filter(|until| now.wall < *until).map(|until| {
+                let left = until.0.saturating_sub(now.wall.0);
+                now.mono + Duration::from_nanos(left.unsigned_abs())
+            });
     }
 
     /// Sets how long the consumer lives without a client, and begins to count.
@@ -286,7 +291,8 @@ impl Consumer {
     /// When the last acknowledgement of all is due: until then a client may be at work.
     fn last_ack_due(&self, now: Now) -> Mono {
         let waits = self.progress.pending.iter().map(|w| {
-            let wait = i64::try_from((self.ack_wait(w.seq) + ACK_SLACK).as_nanos()).unwrap_or(i64::MAX);
+            let wait =
+                i64::try_from((self.ack_wait(w.seq) + ACK_SLACK).as_nanos()).unwrap_or(i64::MAX);
             w.ts.0.saturating_add(wait).saturating_sub(now.wall.0)
         });
         let left = waits.max().unwrap_or(0);

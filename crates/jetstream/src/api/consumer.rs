@@ -2,6 +2,11 @@
 //!
 //! Reference: jetstream_api.go jsConsumer*Request; consumer.go addConsumerWithAssignment.
 
+#![expect(
+    clippy::redundant_closure_for_method_calls,
+    reason = "a path is less general in its lifetimes than the closure"
+)]
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

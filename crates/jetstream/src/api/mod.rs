@@ -67,7 +67,7 @@ pub(crate) fn stream_of(rest: &[u8]) -> Option<&str> {
 }
 
 impl Shard {
-    pub(crate) fn handle_api(&mut self, request: ApiRequest) {
+    pub(crate) fn handle_api(&mut self, request: &ApiRequest) {
         // Everything published before it counts.
         self.settle();
         request.account.inflight().fetch_sub(1, Ordering::Relaxed);
@@ -76,35 +76,35 @@ impl Shard {
         // Compat(API-034): nobody answers what nobody knows.
         let Some(asked) = Request::parse(rest) else { return };
         match asked {
-            Request::AccountInfo => self.account_info(&request),
-            Request::StreamCreate { stream } => self.stream_create(&request, stream),
-            Request::StreamUpdate { stream } => self.stream_update(&request, stream),
-            Request::StreamNames => self.stream_names(&request),
-            Request::StreamList => self.stream_list(&request),
-            Request::StreamInfo { stream } => self.stream_info(&request, stream),
-            Request::StreamDelete { stream } => self.stream_delete(&request, stream),
-            Request::StreamPurge { stream } => self.stream_purge(&request, stream),
-            Request::MsgGet { stream } => self.message_get(&request, stream),
-            Request::MsgDelete { stream } => self.message_delete(&request, stream),
+            Request::AccountInfo => self.account_info(request),
+            Request::StreamCreate { stream } => self.stream_create(request, stream),
+            Request::StreamUpdate { stream } => self.stream_update(request, stream),
+            Request::StreamNames => self.stream_names(request),
+            Request::StreamList => self.stream_list(request),
+            Request::StreamInfo { stream } => self.stream_info(request, stream),
+            Request::StreamDelete { stream } => self.stream_delete(request, stream),
+            Request::StreamPurge { stream } => self.stream_purge(request, stream),
+            Request::MsgGet { stream } => self.message_get(request, stream),
+            Request::MsgDelete { stream } => self.message_delete(request, stream),
             Request::ConsumerCreateEphemeral { .. }
             | Request::ConsumerCreate { .. }
-            | Request::ConsumerCreateDurable { .. } => self.consumer_create(&request, &asked),
-            Request::ConsumerNames { stream } => self.consumer_names(&request, stream),
-            Request::ConsumerList { stream } => self.consumer_list(&request, stream),
+            | Request::ConsumerCreateDurable { .. } => self.consumer_create(request, &asked),
+            Request::ConsumerNames { stream } => self.consumer_names(request, stream),
+            Request::ConsumerList { stream } => self.consumer_list(request, stream),
             Request::ConsumerInfo { stream, consumer } => {
-                self.consumer_info(&request, stream, consumer);
+                self.consumer_info(request, stream, consumer);
             }
             Request::ConsumerDelete { stream, consumer } => {
-                self.consumer_delete(&request, stream, consumer);
+                self.consumer_delete(request, stream, consumer);
             }
             Request::ConsumerPause { stream, consumer } => {
-                self.consumer_pause(&request, stream, consumer);
+                self.consumer_pause(request, stream, consumer);
             }
             Request::ConsumerUnpin { stream, consumer } => {
-                self.consumer_unpin(&request, stream, consumer);
+                self.consumer_unpin(request, stream, consumer);
             }
             Request::ConsumerReset { stream, consumer } => {
-                self.consumer_reset(&request, stream, consumer);
+                self.consumer_reset(request, stream, consumer);
             }
             _ => {}
         }
