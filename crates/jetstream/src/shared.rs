@@ -56,6 +56,8 @@ pub struct Config {
     pub server_id: String,
     /// The largest message a client may send.
     pub max_payload: usize,
+    /// Bytes that may wait for one client: what bounds a batch that says nothing itself.
+    pub max_pending: usize,
 }
 
 /// Keys of encryption at rest.

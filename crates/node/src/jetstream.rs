@@ -77,6 +77,7 @@ fn config(options: &Options, name: &str, id: &str) -> Config {
         max_request_batch: positive(js.limits.max_request_batch),
         server_name: name.to_owned(),
         server_id: id.to_owned(),
+        max_pending: usize::try_from(options.max_pending()).unwrap_or(usize::MAX),
         max_payload: usize::try_from(options.max_payload()).unwrap_or(usize::MAX),
     }
 }

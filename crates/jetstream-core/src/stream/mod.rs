@@ -6,6 +6,7 @@
 //!       given to `Out::answer`, never sent before what it promises is as safe as configured.
 
 mod dedupe;
+mod direct;
 mod expire;
 pub(crate) mod header;
 mod ingest;

@@ -14,9 +14,13 @@ mod stream;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
-use jetstream_api::response::{Body, Response};
+use jetstream_api::response::{
+    AccountInfoBody, Body, ConsumerCreate, ConsumerDelete, ConsumerInfoBody, ConsumerList,
+    ConsumerNames, ConsumerPause, ConsumerReset, ConsumerUnpin, MsgDelete, MsgGet, Response,
+    StreamCreate, StreamDelete, StreamInfoBody, StreamList, StreamNames, StreamPurge, StreamUpdate,
+};
 use jetstream_api::subject::Request;
-use jetstream_api::{ApiError, Document, Unknown, json};
+use jetstream_api::{ApiError, Document, Unknown, json, level};
 use jetstream_core::{Out, Outgoing};
 
 use crate::event::ApiRequest;
@@ -75,6 +79,10 @@ impl Shard {
         let rest = subject.get(request.prefix..).unwrap_or_default();
         // Compat(API-034): nobody answers what nobody knows.
         let Some(asked) = Request::parse(rest) else { return };
+        let level = wire::header::get(&request.header, level::REQUIRED_HEADER.as_bytes());
+        if level::refuses(level) {
+            return self.refuse_level(request, &asked);
+        }
         match asked {
             Request::AccountInfo => self.account_info(request),
             Request::StreamCreate { stream } => self.stream_create(request, stream),
@@ -110,6 +118,40 @@ impl Shard {
         }
     }
 
+    /// The request needs a newer server (API-037).
+    fn refuse_level(&mut self, request: &ApiRequest, asked: &Request<'_>) {
+        let error = ApiError::required_api_level();
+        match asked {
+            Request::AccountInfo => self.refuse::<AccountInfoBody>(request, error),
+            Request::StreamCreate { .. } => self.refuse::<StreamCreate>(request, error),
+            Request::StreamUpdate { .. } => self.refuse::<StreamUpdate>(request, error),
+            Request::StreamNames => self.refuse::<StreamNames>(request, error),
+            Request::StreamList => self.refuse::<StreamList>(request, error),
+            Request::StreamInfo { .. } => self.refuse::<StreamInfoBody>(request, error),
+            Request::StreamDelete { .. } => self.refuse::<StreamDelete>(request, error),
+            Request::StreamPurge { .. } => self.refuse::<StreamPurge>(request, error),
+            Request::MsgGet { .. } => self.refuse::<MsgGet>(request, error),
+            Request::MsgDelete { .. } => self.refuse::<MsgDelete>(request, error),
+            Request::ConsumerCreateEphemeral { .. }
+            | Request::ConsumerCreate { .. }
+            | Request::ConsumerCreateDurable { .. } => {
+                self.refuse::<ConsumerCreate>(request, error);
+            }
+            Request::ConsumerNames { .. } => self.refuse::<ConsumerNames>(request, error),
+            Request::ConsumerList { .. } => self.refuse::<ConsumerList>(request, error),
+            Request::ConsumerInfo { .. } => self.refuse::<ConsumerInfoBody>(request, error),
+            Request::ConsumerDelete { .. } => self.refuse::<ConsumerDelete>(request, error),
+            Request::ConsumerPause { .. } => self.refuse::<ConsumerPause>(request, error),
+            Request::ConsumerUnpin { .. } => self.refuse::<ConsumerUnpin>(request, error),
+            Request::ConsumerReset { .. } => self.refuse::<ConsumerReset>(request, error),
+            _ => {}
+        }
+    }
+
+    fn refuse<B: Body>(&mut self, request: &ApiRequest, error: ApiError) {
+        self.respond::<B>(request, Err(error));
+    }
+
     /// Answers, and counts the request.
     fn respond<B: Body>(&mut self, request: &ApiRequest, outcome: Outcome<B>) {
         let failed = outcome.is_err();
@@ -118,15 +160,17 @@ impl Shard {
         if failed {
             self.shared.api_errors.fetch_add(1, Ordering::Relaxed);
         }
-        self.reply(request, outcome);
+        let body = self.reply(request, outcome);
+        self.audit(request, &body);
     }
 
     /// Answers a request that is not counted.
-    fn reply<B: Body>(&mut self, request: &ApiRequest, outcome: Outcome<B>) {
-        let Some(reply) = request.reply.clone() else { return };
+    fn reply<B: Body>(&mut self, request: &ApiRequest, outcome: Outcome<B>) -> Vec<u8> {
         let body = json::to_json(&Response::from(outcome));
+        let Some(reply) = request.reply.clone() else { return body };
         let account = request.account.account.clone();
         self.out(u32::MAX, &account).send(Outgoing::new(&reply, b"", &body));
+        body
     }
 
     /// Decodes a body as strictly as the configuration wants it.

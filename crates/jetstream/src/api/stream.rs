@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use jetstream_api::advisory::Action;
 use jetstream_api::request::{StreamInfoRequest, StreamPurgeRequest, is_document, is_empty};
 use jetstream_api::response::{
     Paged, SUBJECTS_LIMIT, StreamCreate, StreamDelete, StreamInfoBody, StreamPurge, StreamUpdate,
@@ -100,11 +101,14 @@ impl Shard {
         };
         let at = match config {
             None => self.find(request, name)?,
-            Some(config) => self
-                .open_stream(&request.account, &config, self.now.wall, true)
-                .inspect_err(|_| {
+            Some(config) => {
+                let opened = self.open_stream(&request.account, &config, self.now.wall, true);
+                let at = opened.inspect_err(|_| {
                     request.account.streams().remove(name);
-                })?,
+                })?;
+                self.advise_stream(&request.account, name, Action::Create);
+                at
+            }
         };
         let now = self.now.wall;
         let place = self.place(at).ok_or_else(ApiError::stream_not_found)?;
@@ -183,7 +187,9 @@ impl Shard {
         if let Some(entry) = request.account.streams().get_mut(name) {
             entry.config = config;
         }
-        Ok(StreamUpdate { info: Some(info(place, false, Some(now))) })
+        let info = Some(info(place, false, Some(now)));
+        self.advise_stream(&request.account, name, Action::Modify);
+        Ok(StreamUpdate { info })
     }
 
     pub(super) fn stream_info(&mut self, request: &ApiRequest, name: &str) {
@@ -243,6 +249,7 @@ impl Shard {
             std::fs::remove_dir_all(&dir).map_err(ApiError::stream_delete)?;
         }
         request.account.streams().remove(name);
+        self.advise_stream(&request.account, name, Action::Delete);
         Ok(StreamDelete { success: true })
     }
 
