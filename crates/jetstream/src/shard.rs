@@ -228,6 +228,13 @@ impl Shard {
         self.worker.flush_touched();
     }
 
+    /// Sees to it that what was published before counts, without letting the clients have it yet.
+    pub(crate) fn catch_up(&mut self) {
+        if !self.touched.is_empty() {
+            self.settle();
+        }
+    }
+
     fn release(&mut self) {
         let places = &self.places;
         self.answers.release(&mut self.worker, |at| {

@@ -8,7 +8,7 @@ const PREFIX: usize = "$JS.API.DIRECT.GET.".len();
 impl Shard {
     pub(crate) fn handle_direct(&mut self, frame: &Frame<'_>) {
         let Some(reply) = frame.reply.filter(|r| !r.is_empty()) else { return };
-        self.settle();
+        self.catch_up();
         let at = frame.tag.stream;
         let max_bytes = self.shared.config.max_pending;
         let Some(place) = self.places.get_mut(at as usize).and_then(Option::as_deref_mut) else {
