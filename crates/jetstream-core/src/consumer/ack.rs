@@ -6,6 +6,7 @@
 
 use jetstream_api::AckPolicy;
 use super::interim::{Ack, NakDelay};
+use stdx::time::Timestamp;
 use store::{MessageStore, SequencePair};
 
 use super::progress::Acks;
@@ -59,11 +60,7 @@ impl Consumer {
             }
             Some(Ack::Nak(delay)) => self.refuse(of, delay, cx),
             Some(Ack::Progress) => {
-                let ts = cx.now.wall;
-                if let Some(waits) = self.progress.find(of.seq) {
-                    let at = SequencePair { consumer: waits.consumer_seq, stream: waits.seq };
-                    self.progress.apply_delivered(at, 1, ts);
-                }
+                self.progress.apply_touched(of.at(), cx.now.wall);
             }
             Some(Ack::Term(reason)) => {
                 confirm = self.acknowledge(of, false, cx);
@@ -139,7 +136,9 @@ impl Consumer {
         if of.consumer_seq <= floor.consumer || of.consumer_seq > delivered.consumer + 1 {
             return;
         }
-        let Some(waits) = self.progress.pending.get(of.at()).copied() else { return };
+        if self.progress.pending.get(of.at()).is_none() {
+            return;
+        }
         self.advise_refused(of, cx);
         match delay {
             NakDelay::None => {}
@@ -152,8 +151,7 @@ impl Consumer {
                 // What waited for all its time is due now: the delay counts from there.
                 let wait = self.config.ack_wait.0;
                 let ts = cx.now.wall.0.saturating_sub(wait).saturating_add(delay.0);
-                let at = SequencePair { consumer: waits.consumer_seq, stream: waits.seq };
-                self.progress.apply_delivered(at, 1, stdx::time::Timestamp(ts));
+                self.progress.apply_touched(of.at(), Timestamp(ts));
                 self.watch_acks_within(cx.now.mono, super::timers::SOON);
                 return;
             }

@@ -117,12 +117,14 @@ impl Consumer {
         }
     }
 
-    /// Looks for messages that waited too long; `true` if one is to be delivered again.
+    /// Looks for messages that waited too long; `true` if messages may go: one again, or a new one
+    /// in the place of one that was given up.
     fn check_acks<S: MessageStore, O: Out>(&mut self, cx: &mut Cx<'_, S, O>) -> bool {
         self.ack_deadline = None;
         if !self.redelivers() {
             return false;
         }
+        let was_full = self.is_full();
         self.drop_trimmed(cx);
         let (expired, next) = self.expired(cx.now.wall);
         let again = self.queue_again(expired, cx);
@@ -131,7 +133,7 @@ impl Consumer {
         } else {
             self.watch_acks_within(cx.now.mono, next.max(ACK_SLACK));
         }
-        again
+        again || was_full && !self.is_full()
     }
 
     /// Messages that waited too long, and when to look again.
