@@ -6,7 +6,7 @@
 //! | `STREAM.CREATE.*`, `STREAM.UPDATE.*` | [`StreamConfigRequest`] | [`response::StreamCreate`], [`response::StreamUpdate`] |
 //! | `STREAM.NAMES`, `STREAM.LIST`, `STREAM.INFO.*` | [`request`] | [`response`] |
 //! | `CONSUMER.CREATE.>` | [`CreateConsumerRequest`] | [`response::ConsumerCreate`] |
-//! | `CONSUMER.MSG.NEXT.*.*` | pull requests | messages |
+//! | `CONSUMER.MSG.NEXT.*.*` | [`pull::NextRequest`] | messages |
 //!
 //! Not here: what a request does (the engine), streams and consumers themselves.
 //! Laws: bytes out are the reference's; nothing that comes in can panic.
@@ -14,14 +14,20 @@
 #![forbid(unsafe_code)]
 
 pub mod account_info;
+pub mod ack_body;
 pub mod consumer_config;
 pub mod consumer_info;
+pub mod duration;
 pub mod error;
+pub mod fast_batch;
 pub mod json;
 pub mod level;
+pub mod message_ttl;
 pub mod pub_ack;
+pub mod pull;
 pub mod request;
 pub mod response;
+pub mod source_header;
 pub mod stream_config;
 pub mod stream_info;
 pub mod subject;

@@ -10,8 +10,8 @@ use stdx::go_text::quote;
 use stdx::time::Timestamp;
 
 use crate::json::{
-    Bool, Codec, DecodeError, Decoder, Duration, Embed, Int, Int32, Int64, List, Map, Some_,
-    Struct, Text, Time, Uint64, Writer, document, text_enum, unmarshal_as,
+    Bool, Codec, DecodeError, Decoder, Document, Duration, Embed, Int, Int32, Int64, Key, Kind,
+    List, Map, Some_, Struct, Text, Time, Uint64, Writer, document, text_enum,
 };
 use crate::time::Nanos;
 
@@ -144,17 +144,30 @@ pub struct StreamConfigRequest {
     pub config: StreamConfig,
     /// Refuse rather than adjust.
     pub pedantic: bool,
+    /// The body says which storage; not part of the document. The first look at what is left counts
+    /// nothing where it does not.
+    pub storage_given: bool,
 }
 
-document!(StreamConfigRequest as "StreamConfigRequest" {
-    config: Embed;
-    pedantic: Bool, omit;
-});
+impl Document for StreamConfigRequest {
+    const GO: &'static str = "StreamConfigRequest";
+
+    fn write_members(&self, out: &mut Writer) {
+        self.config.write_members(out);
+        Bool::write_member(&self.pedantic, "pedantic", true, out);
+    }
+
+    fn read_member(&mut self, key: &Key<'_>, from: &mut Decoder<'_>) -> Result<bool, DecodeError> {
+        self.storage_given |= key.is("storage");
+        Ok(Embed::read_member(&mut self.config, "", key, from)?
+            || Bool::read_member(&mut self.pedantic, "pedantic", key, from)?)
+    }
+}
 
 /// An element that Go holds by a pointer, which only its type's name in complaints shows.
 pub(crate) struct Pointed;
 
-impl<T: crate::json::Document> Codec<T> for Pointed {
+impl<T: Document> Codec<T> for Pointed {
     fn go() -> String {
         format!("*server.{}", T::GO)
     }
@@ -289,8 +302,11 @@ impl Codec<Self> for Compression {
         out.string(value.as_str());
     }
     fn read(into: &mut Self, from: &mut Decoder<'_>) -> Result<(), DecodeError> {
+        if !matches!(from.kind(), Kind::String | Kind::Null) {
+            return Err(from.mismatch_error("string"));
+        }
         let mut text = String::new();
-        unmarshal_as::<String, Text>(from.raw(), &mut text)?;
+        Text::read(&mut text, from)?;
         *into = match text.as_str() {
             "none" => Self::None,
             "s2" => Self::S2,

@@ -88,17 +88,24 @@ impl<'a> Decoder<'a> {
         }
     }
 
+    /// [`Self::mismatch`] for types that end the decoding.
+    pub(crate) fn mismatch_error(&mut self, go: &str) -> DecodeError {
+        let kind = self.kind();
+        DecodeError::new(self.complaint(kind.name(), go))
+    }
+
     /// Remembers that `what` cannot become a `go`.
     pub(crate) fn complain(&mut self, what: &str, go: &str) {
-        let text = if self.inside.is_empty() {
-            format!("json: cannot unmarshal {what} into Go value of type {go}")
-        } else {
-            let (inside, path) = (self.inside, self.path.join("."));
-            format!(
-                "json: cannot unmarshal {what} into Go struct field {inside}.{path} of type {go}"
-            )
-        };
+        let text = self.complaint(what, go);
         self.remember(text);
+    }
+
+    fn complaint(&self, what: &str, go: &str) -> String {
+        if self.inside.is_empty() {
+            return format!("json: cannot unmarshal {what} into Go value of type {go}");
+        }
+        let (inside, path) = (self.inside, self.path.join("."));
+        format!("json: cannot unmarshal {what} into Go struct field {inside}.{path} of type {go}")
     }
 
     /// Remembers a complaint if it is the first one.

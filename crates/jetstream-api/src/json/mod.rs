@@ -13,6 +13,7 @@ pub(crate) use codec::{
     Base64, Bool, Codec, Duration, Embed, EmbedSome, Int, Int32, Int64, List, Map, Some_, Struct,
     Text, Time, Uint16, Uint64, text_enum,
 };
+pub(crate) use decoder::Kind;
 pub use decoder::{Decoder, Key};
 pub use writer::Writer;
 

@@ -5,14 +5,14 @@
 
 use super::Consumers;
 use super::limits::{AccountLimits, ServerLimits};
-use super::name::{MAX_NAME, is_asset_name};
+use super::name::MAX_NAME;
 use crate::account_info::JetStreamAccountLimits;
 use crate::consumer_config::{
     AckPolicy, ConsumerAction, ConsumerConfig, CreateConsumerRequest, DeliverPolicy, PriorityPolicy,
 };
 use crate::error::ApiError;
 use crate::level;
-use crate::stream_config::{RetentionPolicy, StreamConfig};
+use crate::stream_config::{RetentionPolicy, StorageType, StreamConfig};
 use crate::subject::Request;
 use crate::time::Nanos;
 
@@ -29,6 +29,8 @@ pub const ACK_WAIT: Nanos = Nanos::from_secs(30);
 pub const MAX_ACK_PENDING: i64 = 1000;
 /// How long a pinned client may be silent if nothing is said.
 pub const PINNED_TTL: Nanos = Nanos::from_secs(120);
+/// How long an ephemeral may be idle if nothing is said.
+pub const INACTIVE_THRESHOLD: Nanos = Nanos::from_secs(5);
 /// The heartbeat of every consumer that a stream draws from.
 pub const SOURCE_HEARTBEAT: Nanos = Nanos::from_secs(1);
 
@@ -140,7 +142,8 @@ pub fn create(
         check_count(context, limits)?;
     }
     check_work_queue(config, context)?;
-    let name = name_of(config, &mut random_name)?;
+    let name = name_of(config, context.stream, &mut random_name)?;
+    set_inactive_threshold(config);
     Ok(Created::New(name, Box::new(std::mem::take(config))))
 }
 
@@ -318,7 +321,17 @@ fn change_existing(
         return Err(ApiError::consumer_wq_consumer_not_unique());
     }
     change(&there, config, context.consumers)?;
+    if config.inactive_threshold != there.inactive_threshold {
+        set_inactive_threshold(config);
+    }
     Ok(Some(Created::Changed(name, Box::new(std::mem::take(config)))))
+}
+
+/// An ephemeral that nobody uses goes after a while.
+fn set_inactive_threshold(config: &mut ConsumerConfig) {
+    if !config.is_durable() && config.inactive_threshold == Nanos::ZERO {
+        config.inactive_threshold = INACTIVE_THRESHOLD;
+    }
 }
 
 /// Refuses what an update cannot change.
@@ -402,8 +415,10 @@ fn check_work_queue(config: &ConsumerConfig, context: &Context<'_>) -> Result<()
     Ok(())
 }
 
+/// The name of a new consumer. One that the server thinks of does not show in the configuration.
 fn name_of(
-    config: &mut ConsumerConfig,
+    config: &ConsumerConfig,
+    stream: &StreamConfig,
     random_name: &mut impl FnMut() -> String,
 ) -> Result<String, ApiError> {
     if config.is_durable() {
@@ -412,11 +427,10 @@ fn name_of(
         }
         return Ok(config.durable_name.clone());
     }
-    if config.name.is_empty() {
-        config.name = random_name();
+    // The reference finds out when it cannot make the directory.
+    let on_disk = stream.storage == StorageType::File && !config.mem_storage && !config.direct;
+    if config.name.len() > MAX_NAME && on_disk {
+        return Err(ApiError::consumer_create("error creating store for consumer"));
     }
-    if !is_asset_name(&config.name) {
-        return Err(ApiError::consumer_bad_durable_name());
-    }
-    Ok(config.name.clone())
+    Ok(if config.name.is_empty() { random_name() } else { config.name.clone() })
 }

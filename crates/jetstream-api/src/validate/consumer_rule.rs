@@ -281,7 +281,7 @@ pub fn sampling(text: &str) -> Result<i64, ApiError> {
     match digits.parse::<i64>() {
         Ok(percent) if percent >= 0 => Ok(percent),
         // The reference prints an error that is not there.
-        Ok(_) => Err(ApiError::consumer_invalid_sampling("%!s(<nil>)")),
+        Ok(_) => Err(ApiError::consumer_invalid_sampling("<nil>")),
         Err(e) => {
             use std::num::IntErrorKind::{NegOverflow, PosOverflow};
             let why = match e.kind() {

@@ -10,6 +10,8 @@ mod name;
 pub mod stream;
 mod stream_source;
 mod stream_subject;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -72,7 +72,10 @@ pub fn create(
         return Err(invalid("stream has no mirror but does have mirror direct"));
     }
     if !context.clustered {
-        check_account(&config, context)?;
+        check_count(&config, context)?;
+        if request.storage_given {
+            check_reservation(&config, context)?;
+        }
     }
     let mut config = check(&config, context, request.pedantic)?;
     if !context.clustered && config.num_replicas > 1 {
@@ -94,8 +97,8 @@ pub fn create(
     Ok(Created::New(config))
 }
 
-/// How many streams an account may have, and what they may reserve.
-fn check_account(config: &StreamConfig, context: &Context<'_>) -> Result<(), ApiError> {
+/// How many streams an account may have.
+fn check_count(config: &StreamConfig, context: &Context<'_>) -> Result<(), ApiError> {
     let (limits, tier) =
         context.account.select(config.num_replicas).ok_or_else(ApiError::no_limits)?;
     if limits.max_streams > 0 {
@@ -104,7 +107,7 @@ fn check_account(config: &StreamConfig, context: &Context<'_>) -> Result<(), Api
             return Err(ApiError::maximum_streams_limit());
         }
     }
-    check_reservation(config, context)
+    Ok(())
 }
 
 fn check_reservation(config: &StreamConfig, context: &Context<'_>) -> Result<(), ApiError> {
