@@ -5,7 +5,7 @@
 //! Reference: consumer.go processAck, processAckMsg, processNak, processTerm, progressUpdate.
 
 use jetstream_api::AckPolicy;
-use super::interim::{Ack, NakDelay};
+use jetstream_api::ack_body::{AckBody, NakDelay};
 use stdx::time::Timestamp;
 use store::{MessageStore, SequencePair};
 
@@ -51,23 +51,23 @@ impl Consumer {
         self.postpone_deletion(cx.now.mono);
         let was_full = self.is_full();
         let mut confirm = true;
-        match Ack::parse(body) {
-            Some(Ack::Ack) => confirm = self.acknowledge(of, true, cx),
-            Some(Ack::Next(request)) => {
+        match AckBody::parse(body) {
+            AckBody::Ack => confirm = self.acknowledge(of, true, cx),
+            AckBody::Next(request) => {
                 self.acknowledge(of, true, cx);
                 let pulled = self.handle_pull(b"", request, reply, cx);
                 return pulled || was_full && self.is_wanted();
             }
-            Some(Ack::Nak(delay)) => self.refuse(of, delay, cx),
-            Some(Ack::Progress) => {
+            AckBody::Nak(delay) => self.refuse(of, delay, cx),
+            AckBody::Progress => {
                 self.progress.apply_touched(of.at(), cx.now.wall);
             }
-            Some(Ack::Term(reason)) => {
+            AckBody::Term(reason) => {
                 confirm = self.acknowledge(of, false, cx);
-                self.advise_terminated(of, reason, cx);
+                self.advise_terminated(of, &reason, cx);
             }
             // Not an acknowledgement, but its sender may wait for an answer.
-            None => {}
+            AckBody::Unknown => {}
         }
         if confirm && !reply.is_empty() {
             cx.out.answer(reply, b"");
@@ -142,7 +142,7 @@ impl Consumer {
         self.advise_refused(of, cx);
         match delay {
             NakDelay::None => {}
-            NakDelay::Bad(text) => {
+            NakDelay::Unreadable(text) => {
                 let text = String::from_utf8_lossy(text);
                 self.warn(cx, format_args!("bad NAK delay value: {text:?}"));
             }

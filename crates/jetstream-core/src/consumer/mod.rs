@@ -36,7 +36,6 @@ mod change;
 mod deliver;
 mod flow;
 mod info;
-mod interim;
 mod pace;
 mod pending;
 mod pin;

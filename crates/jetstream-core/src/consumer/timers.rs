@@ -275,7 +275,7 @@ impl Consumer {
             self.sweep(true, cx);
             due = match &self.mode {
                 Mode::Pull(pull) if !pull.waiting.is_empty() => now + self.threshold,
-                _ => self.last_ack_due(cx.now) + self.threshold,
+                _ => self.last_ack_due(cx.now).map_or(now, |at| at + self.threshold),
             };
         }
         if due <= now {
@@ -286,15 +286,15 @@ impl Consumer {
     }
 
     /// When the last acknowledgement of all is due: until then a client may be at work.
-    fn last_ack_due(&self, now: Now) -> Mono {
-        let waits = self.progress.pending.iter().map(|w| {
-            let wait = i64::try_from((self.ack_wait(w.seq) + ACK_SLACK).as_nanos()).unwrap_or(i64::MAX);
-            w.ts.0.saturating_add(wait).saturating_sub(now.wall.0)
+    fn last_ack_due(&self, now: Now) -> Option<Mono> {
+        let due = self.progress.pending.iter().map(|w| {
+            let wait = i64::try_from((self.ack_wait(w.seq) + ACK_SLACK).as_nanos());
+            w.ts.0.saturating_add(wait.unwrap_or(i64::MAX))
         });
-        let left = waits.max().unwrap_or(0);
-        match u64::try_from(left) {
+        let left = due.max()?.saturating_sub(now.wall.0);
+        Some(match u64::try_from(left) {
             Ok(left) => now.mono + Duration::from_nanos(left),
             Err(_) => Mono(now.mono.0.saturating_sub(left.unsigned_abs())),
-        }
+        })
     }
 }

@@ -9,7 +9,7 @@ use super::world::{MS, Sent, World, pull};
 use crate::consumer::Consumer;
 
 /// Seeds of one run of the test.
-const SEEDS: u64 = 3_000;
+const SEEDS: u64 = 1_000;
 const STEPS: usize = 60;
 /// Everything happens on a grid; what is due lies between its points.
 const GRID: u64 = 100 * MS;
