@@ -101,8 +101,16 @@ impl Consumer {
                 self.acknowledge_through(of, cx);
             }
         }
-        self.last_acked = Some(cx.now.wall);
+        self.note_acked(cx.now.wall);
         true
+    }
+
+    /// Once nothing waits, what was looked at and not selected is acknowledged, too.
+    pub(super) fn note_acked(&mut self, now: Timestamp) {
+        self.last_acked = Some(now);
+        if self.progress.pending.is_empty() {
+            self.settled = self.next - 1;
+        }
     }
 
     fn acknowledge_one<S: MessageStore, O: Out>(&mut self, of: AckOf, sample: bool, cx: &mut Cx<'_, S, O>) {

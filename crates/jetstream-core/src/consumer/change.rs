@@ -106,7 +106,7 @@ impl Consumer {
         let of = AckOf { seq: waits.seq, consumer_seq: waits.consumer_seq, deliveries };
         self.progress.apply_gone(of.at());
         self.redeliver.remove(waits.seq);
-        self.last_acked = Some(cx.now.wall);
+        self.note_acked(cx.now.wall);
         self.advise_terminated(of, why, cx);
     }
 
@@ -173,13 +173,9 @@ impl Consumer {
         let waiting: Vec<Waiting> = self.progress.pending.iter().copied().collect();
         for waits in waiting {
             if waits.seq < start || is_missing(cx.store, waits.seq) {
-                let deliveries = self.progress.deliveries(waits.seq);
-                let of = AckOf { seq: waits.seq, consumer_seq: waits.consumer_seq, deliveries };
-                self.progress.apply_gone(of.at());
+                let at = SequencePair { consumer: waits.consumer_seq, stream: waits.seq };
+                self.progress.apply_gone(at);
                 self.redeliver.remove(waits.seq);
-                if !subject.is_empty() {
-                    self.advise_terminated(of, GONE, cx);
-                }
             }
         }
         self.progress.redelivered.retain(|&seq, _| seq >= start && !is_missing(cx.store, seq));
@@ -269,7 +265,7 @@ impl Consumer {
             Err(refused) => return Ok(Err(refused)),
         };
         self.progress.apply_reset(next);
-        self.next = next;
+        (self.next, self.settled) = (next, 0);
         self.skip = None;
         self.redeliver.clear();
         self.ack_deadline = None;
@@ -284,9 +280,7 @@ impl Consumer {
         cx: &mut Cx<'_, S, O>,
     ) -> store::Result<Result<u64, ResetError>> {
         if seq == 0 {
-            // What was looked at and not selected is acknowledged, too, once nothing waits.
-            let idle = self.progress.pending.is_empty() && self.last_acked.is_some();
-            return Ok(Ok(if idle { self.next } else { self.progress.floor.stream + 1 }));
+            return Ok(Ok(self.progress.floor.stream.max(self.settled) + 1));
         }
         let allowed = match self.config.deliver_policy {
             DeliverPolicy::All => Ok(seq),

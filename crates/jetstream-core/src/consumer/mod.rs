@@ -109,6 +109,8 @@ pub struct Consumer {
     progress: Progress,
     /// The lowest stream sequence that was not looked at yet.
     next: u64,
+    /// Nothing up to here waited when an acknowledgement last came.
+    settled: u64,
     /// Messages it will deliver for the first time, of those stored.
     num_pending: u64,
     /// Begins with the last message of each subject.
@@ -234,6 +236,7 @@ impl Consumer {
             },
             progress: Progress::default(),
             next: 1,
+            settled: 0,
             num_pending: 0,
             skip: None,
             redeliver: Redeliver::default(),
