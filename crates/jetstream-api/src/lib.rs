@@ -15,6 +15,8 @@
 
 pub mod account_info;
 pub mod ack_body;
+pub mod advisory;
+pub mod client_info;
 pub mod consumer_config;
 pub mod consumer_info;
 pub mod duration;
@@ -23,10 +25,12 @@ pub mod fast_batch;
 pub mod json;
 pub mod level;
 pub mod message_ttl;
+pub mod metric;
 pub mod pub_ack;
 pub mod pull;
 pub mod request;
 pub mod response;
+pub mod schedule;
 pub mod source_header;
 pub mod stream_config;
 pub mod stream_info;
