@@ -4,8 +4,9 @@
 //!       confirmed again.
 //! Reference: consumer.go processAck, processAckMsg, processNak, processTerm, progressUpdate.
 
-use super::interim::{Ack, NakDelay};
 use jetstream_api::AckPolicy;
+use jetstream_api::ack_body::{AckBody, NakDelay};
+use stdx::time::Timestamp;
 use store::{MessageStore, SequencePair};
 
 use super::progress::Acks;
@@ -44,34 +45,29 @@ impl Consumer {
         reply: &[u8],
         cx: &mut Cx<'_, S, O>,
     ) -> bool {
-        if matches!(self.config.ack_policy, AckPolicy::None | AckPolicy::FlowControl) || of.seq == 0
-        {
+        if matches!(self.config.ack_policy, AckPolicy::None | AckPolicy::FlowControl) || of.seq == 0 {
             return false;
         }
         self.postpone_deletion(cx.now.mono);
         let was_full = self.is_full();
         let mut confirm = true;
-        match Ack::parse(body) {
-            Some(Ack::Ack) => confirm = self.acknowledge(of, true, cx),
-            Some(Ack::Next(request)) => {
+        match AckBody::parse(body) {
+            AckBody::Ack => confirm = self.acknowledge(of, true, cx),
+            AckBody::Next(request) => {
                 self.acknowledge(of, true, cx);
                 let pulled = self.handle_pull(b"", request, reply, cx);
                 return pulled || was_full && self.is_wanted();
             }
-            Some(Ack::Nak(delay)) => self.refuse(of, delay, cx),
-            Some(Ack::Progress) => {
-                let ts = cx.now.wall;
-                if let Some(waits) = self.progress.find(of.seq) {
-                    let at = SequencePair { consumer: waits.consumer_seq, stream: waits.seq };
-                    self.progress.apply_delivered(at, 1, ts);
-                }
+            AckBody::Nak(delay) => self.refuse(of, delay, cx),
+            AckBody::Progress => {
+                self.progress.apply_touched(of.at(), cx.now.wall);
             }
-            Some(Ack::Term(reason)) => {
+            AckBody::Term(reason) => {
                 confirm = self.acknowledge(of, false, cx);
-                self.advise_terminated(of, reason, cx);
+                self.advise_terminated(of, &reason, cx);
             }
             // Not an acknowledgement, but its sender may wait for an answer.
-            None => {}
+            AckBody::Unknown => {}
         }
         if confirm && !reply.is_empty() {
             cx.out.answer(reply, b"");
@@ -90,10 +86,7 @@ impl Consumer {
             let last = cx.store.state().last_seq;
             if of.seq > last {
                 let seq = of.seq;
-                self.warn(
-                    cx,
-                    format_args!("ACK sequence {seq} past last stream sequence of {last}"),
-                );
+                self.warn(cx, format_args!("ACK sequence {seq} past last stream sequence of {last}"));
             }
             return false;
         }
@@ -108,16 +101,19 @@ impl Consumer {
                 self.acknowledge_through(of, cx);
             }
         }
-        self.last_acked = Some(cx.now.wall);
+        self.note_acked(cx.now.wall);
         true
     }
 
-    fn acknowledge_one<S: MessageStore, O: Out>(
-        &mut self,
-        of: AckOf,
-        sample: bool,
-        cx: &mut Cx<'_, S, O>,
-    ) {
+    /// Once nothing waits, what was looked at and not selected is acknowledged, too.
+    pub(super) fn note_acked(&mut self, now: Timestamp) {
+        self.last_acked = Some(now);
+        if self.progress.pending.is_empty() {
+            self.settled = self.next - 1;
+        }
+    }
+
+    fn acknowledge_one<S: MessageStore, O: Out>(&mut self, of: AckOf, sample: bool, cx: &mut Cx<'_, S, O>) {
         if sample
             && !self.config.sample_freq.is_empty()
             && let Some(waits) = self.progress.pending.get(of.at()).copied()
@@ -142,22 +138,19 @@ impl Consumer {
     }
 
     /// A client does not want a message now.
-    fn refuse<S: MessageStore, O: Out>(
-        &mut self,
-        of: AckOf,
-        delay: NakDelay<'_>,
-        cx: &mut Cx<'_, S, O>,
-    ) {
+    fn refuse<S: MessageStore, O: Out>(&mut self, of: AckOf, delay: NakDelay<'_>, cx: &mut Cx<'_, S, O>) {
         let (floor, delivered) = (self.progress.floor, self.progress.delivered);
         // The reference bears with the sequence that comes next, too.
         if of.consumer_seq <= floor.consumer || of.consumer_seq > delivered.consumer + 1 {
             return;
         }
-        let Some(waits) = self.progress.pending.get(of.at()).copied() else { return };
+        if self.progress.pending.get(of.at()).is_none() {
+            return;
+        }
         self.advise_refused(of, cx);
         match delay {
             NakDelay::None => {}
-            NakDelay::Bad(text) => {
+            NakDelay::Unreadable(text) => {
                 let text = String::from_utf8_lossy(text);
                 self.warn(cx, format_args!("bad NAK delay value: {text:?}"));
             }
@@ -166,8 +159,7 @@ impl Consumer {
                 // What waited for all its time is due now: the delay counts from there.
                 let wait = self.config.ack_wait.0;
                 let ts = cx.now.wall.0.saturating_sub(wait).saturating_add(delay.0);
-                let at = SequencePair { consumer: waits.consumer_seq, stream: waits.seq };
-                self.progress.apply_delivered(at, 1, stdx::time::Timestamp(ts));
+                self.progress.apply_touched(of.at(), Timestamp(ts));
                 self.watch_acks_within(cx.now.mono, super::timers::SOON);
                 return;
             }

@@ -48,8 +48,7 @@ impl Consumer {
         let new = match &self.filter {
             Filter::All => last - from + 1,
             filter => {
-                let new =
-                    (first..).zip(subjects).filter(|(seq, s)| *seq >= from && filter.matches(s));
+                let new = (first..).zip(subjects).filter(|(seq, s)| *seq >= from && filter.matches(s));
                 new.count() as u64
             }
         };
@@ -57,24 +56,25 @@ impl Consumer {
         new > 0 && self.is_wanted()
     }
 
-    /// A message left the stream, for whatever reason but a purge.
+    /// A message left the stream, for whatever reason but a purge. `true` if messages may go.
     pub fn handle_removed<S: MessageStore, O: Out>(
         &mut self,
         seq: u64,
         subject: &[u8],
         cx: &mut Cx<'_, S, O>,
-    ) {
+    ) -> bool {
+        let was_full = self.is_full();
         if self.will_deliver(seq) && self.filter.matches(subject) {
             self.num_pending = self.num_pending.saturating_sub(1);
         }
         match self.progress.find(seq) {
             Some(waits) => self.message_gone(waits, cx),
             None if !self.progress.redelivered.is_empty() => {
-                let at = SequencePair { consumer: 0, stream: seq };
-                self.progress.apply_ack(at);
+                self.progress.apply_gone(SequencePair { consumer: 0, stream: seq });
             }
             None => {}
         }
+        was_full && !self.is_full() && self.is_wanted()
     }
 
     /// Whether a message, if it matches, is yet to be delivered for the first time.
@@ -104,24 +104,18 @@ impl Consumer {
     fn terminate<S, O: Out>(&mut self, waits: Waiting, why: &str, cx: &mut Cx<'_, S, O>) {
         let deliveries = self.progress.deliveries(waits.seq);
         let of = AckOf { seq: waits.seq, consumer_seq: waits.consumer_seq, deliveries };
-        match self.progress.acks {
-            // What lies before it still waits.
-            super::progress::Acks::All => self.progress.apply_gone(of.at()),
-            _ => self.progress.apply_ack(of.at()),
-        }
+        self.progress.apply_gone(of.at());
         self.redeliver.remove(waits.seq);
-        self.last_acked = Some(cx.now.wall);
+        self.note_acked(cx.now.wall);
         self.advise_terminated(of, why, cx);
     }
 
-    /// The stream's first sequence moved, and nobody named the messages that went.
+    /// The stream's first sequence moved, and nobody named the messages that went. `true` if
+    /// messages may go.
     ///
     /// # Errors
     /// The store could not be read.
-    pub fn handle_trimmed<S: MessageStore, O: Out>(
-        &mut self,
-        cx: &mut Cx<'_, S, O>,
-    ) -> store::Result<()> {
+    pub fn handle_trimmed<S: MessageStore, O: Out>(&mut self, cx: &mut Cx<'_, S, O>) -> store::Result<bool> {
         self.drop_trimmed(cx);
         let first = cx.store.state().first_seq;
         if let Some(skip) = &mut self.skip {
@@ -132,7 +126,8 @@ impl Consumer {
             }
         }
         self.next = self.next.max(first);
-        self.count_pending(cx)
+        self.count_pending(cx)?;
+        Ok(self.is_wanted())
     }
 
     pub(super) fn drop_trimmed<S: MessageStore, O: Out>(&mut self, cx: &mut Cx<'_, S, O>) {
@@ -143,7 +138,8 @@ impl Consumer {
         self.progress.forget_redelivered_before(first);
     }
 
-    /// The stream was purged; of what `subject` matches, unless that is empty.
+    /// The stream was purged; of what `subject` matches, unless that is empty. `true` if messages
+    /// may go.
     ///
     /// # Errors
     /// The store could not be read.
@@ -151,7 +147,7 @@ impl Consumer {
         &mut self,
         subject: &[u8],
         cx: &mut Cx<'_, S, O>,
-    ) -> store::Result<()> {
+    ) -> store::Result<bool> {
         let state = cx.store.state();
         let filters = self.config.filters();
         let covered = !subject.is_empty()
@@ -177,13 +173,9 @@ impl Consumer {
         let waiting: Vec<Waiting> = self.progress.pending.iter().copied().collect();
         for waits in waiting {
             if waits.seq < start || is_missing(cx.store, waits.seq) {
-                let deliveries = self.progress.deliveries(waits.seq);
-                let of = AckOf { seq: waits.seq, consumer_seq: waits.consumer_seq, deliveries };
-                self.progress.apply_gone(of.at());
+                let at = SequencePair { consumer: waits.consumer_seq, stream: waits.seq };
+                self.progress.apply_gone(at);
                 self.redeliver.remove(waits.seq);
-                if !subject.is_empty() {
-                    self.advise_terminated(of, GONE, cx);
-                }
             }
         }
         self.progress.redelivered.retain(|&seq, _| seq >= start && !is_missing(cx.store, seq));
@@ -191,7 +183,8 @@ impl Consumer {
             let skipped = if self.progress.pending.is_empty() { self.next } else { start };
             self.progress.apply_skip(skipped - 1);
         }
-        self.count_pending(cx)
+        self.count_pending(cx)?;
+        Ok(self.is_wanted())
     }
 
     /// Takes over a configuration that was checked against the old one. `true` if messages may go.
@@ -272,7 +265,7 @@ impl Consumer {
             Err(refused) => return Ok(Err(refused)),
         };
         self.progress.apply_reset(next);
-        self.next = next;
+        (self.next, self.settled) = (next, 0);
         self.skip = None;
         self.redeliver.clear();
         self.ack_deadline = None;
@@ -287,9 +280,7 @@ impl Consumer {
         cx: &mut Cx<'_, S, O>,
     ) -> store::Result<Result<u64, ResetError>> {
         if seq == 0 {
-            // What was looked at and not selected is acknowledged, too, once nothing waits.
-            let idle = self.progress.pending.is_empty() && self.last_acked.is_some();
-            return Ok(Ok(if idle { self.next } else { self.progress.floor.stream + 1 }));
+            return Ok(Ok(self.progress.floor.stream.max(self.settled) + 1));
         }
         let allowed = match self.config.deliver_policy {
             DeliverPolicy::All => Ok(seq),

@@ -36,7 +36,6 @@ mod change;
 mod deliver;
 mod flow;
 mod info;
-mod interim;
 mod pace;
 mod pending;
 mod pin;
@@ -110,6 +109,8 @@ pub struct Consumer {
     progress: Progress,
     /// The lowest stream sequence that was not looked at yet.
     next: u64,
+    /// Nothing up to here waited when an acknowledgement last came.
+    settled: u64,
     /// Messages it will deliver for the first time, of those stored.
     num_pending: u64,
     /// Begins with the last message of each subject.
@@ -238,6 +239,7 @@ impl Consumer {
             },
             progress: Progress::default(),
             next: 1,
+            settled: 0,
             num_pending: 0,
             skip: None,
             redeliver: Redeliver::default(),

@@ -66,10 +66,9 @@ impl Progress {
 
     /// As it is kept.
     pub(super) fn state(&self) -> ConsumerState {
-        let pending = self
-            .pending
-            .iter()
-            .map(|w| (w.seq, store::Pending { consumer_seq: w.consumer_seq, ts: w.ts }));
+        let pending = self.pending.iter().map(|w| {
+            (w.seq, store::Pending { consumer_seq: w.consumer_seq, ts: w.ts })
+        });
         ConsumerState {
             delivered: self.delivered,
             ack_floor: self.floor,
@@ -82,7 +81,7 @@ impl Progress {
     /// or, when only the time it waits since changes, the one of its first delivery.
     pub(super) fn apply_delivered(&mut self, at: SequencePair, count: u64, ts: Timestamp) {
         // A replayed log may tell of what is acknowledged already.
-        if at.consumer <= self.floor.consumer {
+        if at.consumer <= self.floor.consumer && self.pending.get(at).is_none() {
             return;
         }
         self.dirty = true;
@@ -107,21 +106,18 @@ impl Progress {
         }
     }
 
-    /// The acknowledgement of a message, or of all up to it. Nothing changes if it does not wait,
-    /// except that it counts as delivered once.
+    /// The time of a message that waits begins anew.
+    pub(super) fn apply_touched(&mut self, at: SequencePair, ts: Timestamp) {
+        self.dirty |= self.pending.set_time(at, ts);
+    }
+
+    /// The acknowledgement of a message, or of all up to it. One that does not wait any more is
+    /// forgotten to have been given up.
     pub(super) fn apply_ack(&mut self, at: SequencePair) {
-        if !self.redelivered.is_empty() && self.redelivered.remove(&at.stream).is_some() {
-            self.dirty = true;
-        }
         match self.acks {
             Acks::None => {}
             Acks::All => self.ack_through(at),
-            Acks::Explicit => {
-                if let Some(found) = self.pending.remove(at) {
-                    self.dirty = true;
-                    self.raise_floor(found);
-                }
-            }
+            Acks::Explicit => self.apply_gone(at),
         }
     }
 
@@ -150,18 +146,22 @@ impl Progress {
         if first.consumer_seq > next || acked.consumer_seq == next && acked.seq < first.seq {
             self.floor = match first.consumer_seq {
                 0 => SequencePair { consumer: acked.consumer_seq, stream: acked.seq },
-                known => SequencePair { consumer: known - 1, stream: first.seq - 1 },
+                known => SequencePair {
+                    consumer: self.floor.consumer.max(known - 1),
+                    stream: first.seq - 1,
+                },
             };
         }
     }
 
-    /// A message left the stream while it waited.
+    /// A message left the stream; what lies before it may still wait.
     pub(super) fn apply_gone(&mut self, at: SequencePair) {
+        if !self.redelivered.is_empty() && self.redelivered.remove(&at.stream).is_some() {
+            self.dirty = true;
+        }
         if let Some(found) = self.pending.remove(at) {
             self.dirty = true;
-            self.redelivered.remove(&at.stream);
-            self.floor.consumer =
-                self.floor.consumer.max(found.consumer_seq.min(self.delivered.consumer));
+            self.raise_floor(found);
         }
     }
 

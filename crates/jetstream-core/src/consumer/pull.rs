@@ -7,12 +7,12 @@
 
 use std::time::Duration;
 
-use super::interim::PullRequest;
 use jetstream_api::{PriorityPolicy, level};
+use jetstream_api::pull::NextRequest;
 use stdx::time::Mono;
 use store::MessageStore;
 
-use super::wait::{Group, Request};
+use super::wait::Request;
 use super::{Consumer, Cx, Mode, status};
 use crate::out::{Out, Outgoing};
 
@@ -58,61 +58,24 @@ impl Consumer {
         if level::refuses(wire::header::get(header, level::REQUIRED_HEADER.as_bytes())) {
             return Err("412 Required Api Level".into());
         }
-        let asked = PullRequest::parse(body).map_err(|e| format!("400 Bad Request - {e}"))?;
-        self.check_limits(&asked)?;
-        self.check_group(&asked, cx.now.mono)?;
-        let is_pinned = self.config.priority_policy == PriorityPolicy::PinnedClient;
-        let request = request(asked, is_pinned, reply, cx.now.mono);
+        let asked = NextRequest::parse(body).map_err(|e| format!("400 Bad Request - {e}"))?;
+        asked.check(&self.config).map_err(|refused| format!("{} {}", refused.code, refused.text))?;
+        self.check_pin(&asked, cx.now.mono)?;
+        let request = request(asked, reply, cx.now.mono);
         self.make_room(cx);
         self.check_haste(&request, cx)?;
         self.enqueue(request, cx.now.mono)
     }
 
-    fn check_limits(&self, asked: &PullRequest) -> Result<(), Refusal> {
-        let config = &self.config;
-        if config.max_batch > 0 && asked.batch > config.max_batch {
-            return Err(format!("409 Exceeded MaxRequestBatch of {}", config.max_batch));
-        }
-        if config.max_expires.0 > 0 && asked.expires > config.max_expires {
-            return Err(format!("409 Exceeded MaxRequestExpires of {}", config.max_expires));
-        }
-        if asked.max_bytes > 0 && config.max_bytes > 0 && asked.max_bytes > config.max_bytes {
-            return Err(format!("409 Exceeded MaxRequestMaxBytes of {}", config.max_bytes));
-        }
-        Ok(())
-    }
-
-    fn check_group(&mut self, asked: &PullRequest, now: Mono) -> Result<(), Refusal> {
-        let Some(group) = &asked.group else { return Ok(()) };
-        let policy = self.config.priority_policy;
-        let bad = |why: &str| Err(format!("400 Bad Request - {why}"));
-        if (group.min_pending != 0 || group.min_ack_pending != 0)
-            && policy != PriorityPolicy::Overflow
-        {
-            return bad("Not a Overflow Priority consumer");
-        }
-        if !group.id.is_empty() && policy != PriorityPolicy::PinnedClient {
-            return bad("Not a Pinned Client Priority consumer");
-        }
-        if !(0..=9).contains(&group.priority) {
-            return bad("Priority must be between 0 and 9");
-        }
-        if policy == PriorityPolicy::None {
-            return Ok(());
-        }
-        if group.group.is_empty() {
-            return bad("Priority Group missing");
-        }
-        if !self.config.priority_groups.contains(&group.group) {
-            return bad("Invalid Priority Group");
-        }
+    /// A client that thinks it is pinned, and is not, is told; the one that is stays so.
+    fn check_pin(&mut self, asked: &NextRequest, now: Mono) -> Result<(), Refusal> {
         let pinned = match &self.mode {
-            Mode::Pull(pull) => pull.pin.as_ref().map(|pin| pin.id == group.id),
+            Mode::Pull(pull) => pull.pin.as_ref().map(|pin| pin.id == asked.group.id),
             Mode::Push(_) => None,
         };
         match pinned {
             Some(true) => self.keep_pin(now),
-            Some(false) if !group.id.is_empty() => return Err("423 Nats-Pin-Id mismatch".into()),
+            Some(false) if !asked.group.id.is_empty() => return Err("423 Nats-Pin-Id mismatch".into()),
             _ => {}
         }
         Ok(())
@@ -183,11 +146,7 @@ impl Consumer {
 
     /// Looks through all requests: those that are over end, those that nobody listens for are
     /// dropped, heartbeats are sent. `exhausted`: there is nothing to deliver now.
-    pub(super) fn sweep<S: MessageStore, O: Out>(
-        &mut self,
-        exhausted: bool,
-        cx: &mut Cx<'_, S, O>,
-    ) {
+    pub(super) fn sweep<S: MessageStore, O: Out>(&mut self, exhausted: bool, cx: &mut Cx<'_, S, O>) {
         self.look_through(exhausted, true, cx);
     }
 
@@ -255,18 +214,9 @@ pub(super) fn send_status(to: &[u8], header: &[u8], out: &mut impl Out) {
     out.send(Outgoing::new(to, header, b""));
 }
 
-fn request(asked: PullRequest, is_pinned: bool, reply: &[u8], now: Mono) -> Request {
-    let heartbeat = asked.heartbeat.as_duration();
-    let group = asked.group.map(|g| {
-        Box::new(Group {
-            // Only a pin's advisories name the group.
-            name: if is_pinned { g.group } else { String::new() },
-            min_pending: g.min_pending,
-            min_ack_pending: g.min_ack_pending,
-            id: g.id,
-            priority: g.priority,
-        })
-    });
+fn request(asked: NextRequest, reply: &[u8], now: Mono) -> Request {
+    let heartbeat = asked.idle_heartbeat.as_duration();
+    let group = asked.formal.then(|| Box::new(asked.group)).filter(|g| !g.group.is_empty());
     Request {
         reply: reply.into(),
         batch: asked.batch,

@@ -145,7 +145,7 @@ impl Consumer {
             .pull_mut()
             .and_then(|p| p.waiting.head())
             .and_then(|r| r.group.as_ref())
-            .map(|g| g.name.clone());
+            .map(|g| g.group.clone());
         let Some(group) = group.filter(|g| !g.is_empty()) else { return };
         self.pin(group, cx);
         if let Some(Pull { waiting, pin: Some(pin), .. }) = self.pull_mut()

@@ -117,12 +117,14 @@ impl Consumer {
         }
     }
 
-    /// Looks for messages that waited too long; `true` if one is to be delivered again.
+    /// Looks for messages that waited too long; `true` if messages may go: one again, or a new one
+    /// in the place of one that was given up.
     fn check_acks<S: MessageStore, O: Out>(&mut self, cx: &mut Cx<'_, S, O>) -> bool {
         self.ack_deadline = None;
         if !self.redelivers() {
             return false;
         }
+        let was_full = self.is_full();
         self.drop_trimmed(cx);
         let (expired, next) = self.expired(cx.now.wall);
         let again = self.queue_again(expired, cx);
@@ -131,7 +133,7 @@ impl Consumer {
         } else {
             self.watch_acks_within(cx.now.mono, next.max(ACK_SLACK));
         }
-        again
+        again || was_full && !self.is_full()
     }
 
     /// Messages that waited too long, and when to look again.
@@ -166,11 +168,7 @@ impl Consumer {
     }
 
     /// Queues what waited too long, unless it was delivered often enough.
-    pub(super) fn queue_again<S, O: Out>(
-        &mut self,
-        mut expired: Vec<Waiting>,
-        cx: &mut Cx<'_, S, O>,
-    ) -> bool {
+    pub(super) fn queue_again<S, O: Out>(&mut self, mut expired: Vec<Waiting>, cx: &mut Cx<'_, S, O>) -> bool {
         let max = self.progress.max_deliver;
         if max > 0 {
             expired.retain(|waits| {
@@ -212,11 +210,10 @@ impl Consumer {
 
     /// Sets when the pause ends, if there is one.
     pub(super) fn set_pause(&mut self, now: Now) {
-        self.pause_deadline =
-            self.config.pause_until.filter(|until| now.wall < *until).map(|until| {
-                let left = until.0.saturating_sub(now.wall.0);
-                now.mono + Duration::from_nanos(left.unsigned_abs())
-            });
+        self.pause_deadline = self.config.pause_until.filter(|until| now.wall < *until).map(|until| {
+            let left = until.0.saturating_sub(now.wall.0);
+            now.mono + Duration::from_nanos(left.unsigned_abs())
+        });
     }
 
     /// Sets how long the consumer lives without a client, and begins to count.
@@ -278,7 +275,7 @@ impl Consumer {
             self.sweep(true, cx);
             due = match &self.mode {
                 Mode::Pull(pull) if !pull.waiting.is_empty() => now + self.threshold,
-                _ => self.last_ack_due(cx.now) + self.threshold,
+                _ => self.last_ack_due(cx.now).map_or(now, |at| at + self.threshold),
             };
         }
         if due <= now {
@@ -289,16 +286,15 @@ impl Consumer {
     }
 
     /// When the last acknowledgement of all is due: until then a client may be at work.
-    fn last_ack_due(&self, now: Now) -> Mono {
-        let waits = self.progress.pending.iter().map(|w| {
-            let wait =
-                i64::try_from((self.ack_wait(w.seq) + ACK_SLACK).as_nanos()).unwrap_or(i64::MAX);
-            w.ts.0.saturating_add(wait).saturating_sub(now.wall.0)
+    fn last_ack_due(&self, now: Now) -> Option<Mono> {
+        let due = self.progress.pending.iter().map(|w| {
+            let wait = i64::try_from((self.ack_wait(w.seq) + ACK_SLACK).as_nanos());
+            w.ts.0.saturating_add(wait.unwrap_or(i64::MAX))
         });
-        let left = waits.max().unwrap_or(0);
-        match u64::try_from(left) {
+        let left = due.max()?.saturating_sub(now.wall.0);
+        Some(match u64::try_from(left) {
             Ok(left) => now.mono + Duration::from_nanos(left),
             Err(_) => Mono(now.mono.0.saturating_sub(left.unsigned_abs())),
-        }
+        })
     }
 }

@@ -8,6 +8,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use jetstream_api::pull::PriorityGroup;
 use stdx::time::Mono;
 
 /// One request.
@@ -25,18 +26,8 @@ pub(super) struct Request {
     pub(super) heartbeat: Duration,
     pub(super) next_heartbeat: Option<Mono>,
     pub(super) no_wait: bool,
-    pub(super) group: Option<Box<Group>>,
-}
-
-/// What a request says about its priority group.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Group {
-    pub(super) name: String,
-    pub(super) min_pending: i64,
-    pub(super) min_ack_pending: i64,
-    /// The pin it holds.
-    pub(super) id: String,
-    pub(super) priority: i64,
+    /// Where it stands in its priority group, if its consumer has any.
+    pub(super) group: Option<Box<PriorityGroup>>,
 }
 
 impl Request {
@@ -201,7 +192,7 @@ mod tests {
     use super::*;
 
     fn request(name: &str, batch: i64, priority: Option<i64>) -> Request {
-        let group = priority.map(|priority| Box::new(Group { priority, ..Group::default() }));
+        let group = priority.map(|priority| Box::new(PriorityGroup { priority, ..PriorityGroup::default() }));
         Request { reply: name.as_bytes().into(), batch, group, ..Request::default() }
     }
 

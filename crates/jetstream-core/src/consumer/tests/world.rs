@@ -199,8 +199,9 @@ impl World {
     pub(super) fn remove(&mut self, seq: u64) {
         let Ok(message) = MessageStore::load(&mut self.store, seq) else { return };
         MessageStore::remove(&mut self.store, seq, false).unwrap();
-        self.with(|c, cx| c.handle_removed(seq, &message.subject, cx));
-        self.deliver();
+        if self.with(|c, cx| c.handle_removed(seq, &message.subject, cx)) {
+            self.deliver();
+        }
     }
 
     pub(super) fn pull(&mut self, reply: &str, request: &str) {
@@ -286,7 +287,7 @@ impl Sent {
         self.token(8)
     }
 
-    fn token(&self, n: usize) -> u64 {
+    pub(super) fn token(&self, n: usize) -> u64 {
         self.reply.split('.').nth(n).and_then(|t| t.parse().ok()).unwrap_or(0)
     }
 
