@@ -90,7 +90,7 @@ impl Played {
         let request: StreamConfigRequest =
             json::request(body.as_bytes(), Unknown::Refused).map_err(ApiError::invalid_json)?;
         let config = match stream::create(name, &request, &self.context())? {
-            stream::Created::New(config) => Arc::new(config),
+            stream::Created::New(config) => Arc::from(config),
             stream::Created::Same(config) => config,
         };
         self.streams.insert(name.to_owned(), Arc::clone(&config));
