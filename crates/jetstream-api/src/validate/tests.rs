@@ -90,7 +90,7 @@ impl Played {
         let request: StreamConfigRequest =
             json::request(body.as_bytes(), Unknown::Refused).map_err(ApiError::invalid_json)?;
         let config = match stream::create(name, &request, &self.context())? {
-            stream::Created::New(config) => Arc::new(config),
+            stream::Created::New(config) => Arc::from(config),
             stream::Created::Same(config) => config,
         };
         self.streams.insert(name.to_owned(), Arc::clone(&config));
@@ -209,8 +209,8 @@ fn streams_get_the_configuration_or_the_error_of_the_reference() {
     assert!(compared > 500, "{compared}");
 }
 
-// Contract: API-021, API-022, API-023, API-024, API-025, CONS-001, CONS-005, CONS-006, CONS-010
-// Contract: CONS-023, CONS-024, CONS-031
+// Contract: API-021, API-022, API-024, API-025, CONS-001, CONS-005, CONS-006, CONS-010
+// Contract: CONS-031
 #[test]
 fn consumers_get_the_configuration_or_the_error_of_the_reference() {
     let played = Played::new(plain_server(), AccountLimits::unlimited());
