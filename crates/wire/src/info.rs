@@ -16,7 +16,7 @@ pub struct Info {
     pub git_commit: String,
     pub go: String,
     pub host: String,
-    pub port: u16,
+    pub port: i64,
     pub headers: bool,
     #[serde(skip_serializing_if = "is_false")]
     pub auth_required: bool,

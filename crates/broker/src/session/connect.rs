@@ -70,7 +70,10 @@ impl Session {
             info.client_ip = self.conn.peer().map_or_else(String::new, |p| p.ip().to_string());
         }
         info.max_payload = self.limits.max_payload;
-        info.nonce.clone_from(&self.nonce);
+        // Later INFOs have none: it was good for one login.
+        if first {
+            info.nonce.clone_from(&self.nonce);
+        }
         if let Some((required, available, verify)) = self.tls_flags {
             (info.tls_required, info.tls_available, info.tls_verify) =
                 (required, available, verify);

@@ -320,7 +320,8 @@ impl Session {
     }
 
     fn send_error(&self, message: &str, worker: &mut Worker) {
-        if worker.trace {
+        // Not only while reading: deadlines pass between reads.
+        if worker.broker.log.trace_enabled() {
             self.trace_out(&format!("-ERR {message}"), worker);
         }
         worker.send(&self.conn, &encode::error_line(message));
