@@ -316,6 +316,10 @@ impl Runner<'_> {
             "HUP" => Signal::HUP,
             "USR1" => Signal::USR1,
             "USR2" => Signal::USR2,
+            "QUIT" => Signal::QUIT,
+            "ABRT" => Signal::ABORT,
+            "ALRM" => Signal::ALARM,
+            "PWR" => Signal::POWER,
             _ => return Err("unknown signal".into()),
         };
         self.server()?.signal(signal);

@@ -186,6 +186,11 @@ async fn until_stopped(server: &Server, log: &Log, control: &LogControl) -> std:
                      server to apply a new configuration"
                 );
             }
+            Action::Dump => {
+                control.flush(Duration::from_secs(2));
+                eprintln!("{}\n\n{}", received.name(), ironats::process::threads());
+                std::process::exit(2);
+            }
             Action::LameDuck | Action::Ignore => {}
         }
     }
