@@ -7,9 +7,8 @@ pub struct System;
 
 impl Source for System {
     fn read(&self, path: &str) -> Result<Vec<u8>, SourceError> {
-        std::fs::read(path).map_err(|error| {
-            SourceError(format!("open {path}: {}", stdx::os_text::reason(&error)))
-        })
+        std::fs::read(path)
+            .map_err(|error| SourceError(format!("open {path}: {}", stdx::os_text::reason(&error))))
     }
 
     fn check_key_pair(&self, cert: &[u8], key: &[u8]) -> Result<(), SourceError> {

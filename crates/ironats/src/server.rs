@@ -244,10 +244,8 @@ impl Server {
         }
         let host = options.client_host().to_owned();
         let port = options.client_port();
-        let (listener, local) = listen(&host, port).map_err(|cause| ServerError::Listen {
-            address: format!("{host}:{port}"),
-            cause,
-        })?;
+        let (listener, local) = listen(&host, port)
+            .map_err(|cause| ServerError::Listen { address: format!("{host}:{port}"), cause })?;
         let mut info = (*self.node.broker.info()).clone();
         if info.port == 0 {
             info.port = local.port().into();

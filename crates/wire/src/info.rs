@@ -86,18 +86,18 @@ const NUMBERS: &str = "proto port max_payload client_id api_lvl route_pool_size 
     gossip_mode gateway_cmd";
 const LISTS: &str = "connect_urls ws_connect_urls gateway_urls leafnode_urls";
 
+/// Whether a value is of a kind.
+type Fits = fn(&str) -> bool;
+
 /// Whether an INFO that a client sent can be read; nothing in it matters.
 pub fn check(info: &[u8]) -> Result<(), InfoError> {
     let text = String::from_utf8_lossy(info);
-    let is_string = |value: &str| value.starts_with('"');
-    let is_flag = |value: &str| matches!(value, "true" | "false");
-    let is_number = |value: &str| value.parse::<i64>().is_ok();
     json::members(&text, |name, value| {
-        let kinds: [(&'static str, &dyn Fn(&str) -> bool); 4] = [
-            (FLAGS, &is_flag),
-            (TEXTS, &is_string),
-            (NUMBERS, &is_number),
-            (LISTS, &json::is_strings),
+        let kinds: [(&'static str, Fits); 4] = [
+            (FLAGS, |value| matches!(value, "true" | "false")),
+            (TEXTS, |value| value.starts_with('"')),
+            (NUMBERS, |value| value.parse::<i64>().is_ok()),
+            (LISTS, json::is_strings),
         ];
         for (names, fits) in kinds {
             let field = names.split_ascii_whitespace().find(|field| json::same_name(name, field));

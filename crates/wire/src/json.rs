@@ -62,7 +62,7 @@ pub fn string(raw: &str) -> Option<String> {
     Some(out)
 }
 
-/// The character of `uXXXX`, or of `uXXXX\uXXXX` where two halves make one, and its length.
+/// The character of `u` and four digits, or of two of these where two halves make one, and its length.
 fn unicode(code: &str) -> Option<(char, usize)> {
     let unit = |code: &str| u32::from_str_radix(code.get(1..5)?, 16).ok();
     let first = unit(code)?;

@@ -93,8 +93,7 @@ pub fn host_and_port(address: &str) -> Result<(&str, Option<&str>), String> {
         },
     };
     let parts = [host, port.unwrap_or_default()];
-    for (bracket, what) in
-        [('[', "unexpected '[' in address"), (']', "unexpected ']' in address")]
+    for (bracket, what) in [('[', "unexpected '[' in address"), (']', "unexpected ']' in address")]
     {
         if parts.iter().any(|part| part.contains(bracket)) {
             return refused(what);

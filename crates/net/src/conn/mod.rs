@@ -9,6 +9,7 @@ mod open;
 mod pace;
 mod proxy;
 mod sink;
+mod writing;
 
 pub use open::ClientTls;
 
