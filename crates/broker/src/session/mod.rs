@@ -182,6 +182,8 @@ impl Session {
         let mut pos = 0;
         let mut need = None;
         let mut run = publish::Open::default();
+        // Compat(MON-013): PING, PONG and halves of frames are no activity.
+        let mut active = false;
         self.ping.heard(worker.now.mono);
         worker.trace = worker.broker.log.trace_enabled();
         while !matches!(self.phase, Phase::Closing | Phase::Verifying) {
@@ -196,6 +198,7 @@ impl Session {
             }
             if let Some(consumed) = self.continue_run(data, rest, &run, worker) {
                 pos += consumed;
+                active = true;
                 continue;
             }
             match parser::parse(rest, &self.limits) {
@@ -205,11 +208,13 @@ impl Session {
                         self.trace_written(rest, worker);
                     }
                     pos += consumed;
+                    active = true;
                     self.publish(data, &publish, &mut run, worker);
                 }
                 Step::Frame(frame, consumed) => {
                     self.end_run(data, &mut run, worker);
                     pos += consumed;
+                    active |= is_activity(&frame);
                     self.frame(frame, rest, worker);
                 }
                 Step::More { total } => {
@@ -223,9 +228,10 @@ impl Session {
             }
         }
         self.end_run(data, &mut run, worker);
-        self.conn
-            .last_activity
-            .store(worker.now.wall.0 as u64, std::sync::atomic::Ordering::Relaxed);
+        if active {
+            let now = worker.now.wall.0 as u64;
+            self.conn.last_activity.store(now, std::sync::atomic::Ordering::Relaxed);
+        }
         Progress { consumed: pos, need }
     }
 
@@ -446,4 +452,9 @@ impl Session {
     fn headers(&self) -> bool {
         self.has(flag::HEADERS)
     }
+}
+
+/// Whether monitoring counts the peer as active for it; messages always do.
+fn is_activity(frame: &Frame<'_>) -> bool {
+    matches!(frame, Frame::Connect(_) | Frame::Subscribe { .. } | Frame::Unsubscribe { .. })
 }

@@ -263,6 +263,7 @@ impl Future for Driver {
         if (this.peer.transport.take_signal() || this.writing.waits())
             && this.writing.tend(&mut this.peer, cx).is_ready()
         {
+            this.peer.transport.farewell(cx);
             return this.finish(cx);
         }
         if this.stalled_until.is_none()
