@@ -229,7 +229,7 @@ impl Account {
     }
 
     /// Whether anybody wants `subject`.
-    fn is_wanted(&self, subject: &[u8]) -> bool {
+    pub fn is_wanted(&self, subject: &[u8]) -> bool {
         let mut matched = Matched::default();
         self.interest.read().matches(subject, &mut matched);
         !matched.is_empty()
