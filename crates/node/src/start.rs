@@ -49,7 +49,7 @@ impl Node {
         broker
             .define_accounts(&accounts::definitions(&options))
             .map_err(|errors| StartError::accounts(&errors))?;
-        if options.system_account().is_none() {
+        if options.system_account() == Some(broker::account::SYSTEM) {
             stdx::debug!(log, "Created system account: \"{}\"", broker::account::SYSTEM);
         }
         Ok(Self {
