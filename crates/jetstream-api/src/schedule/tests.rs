@@ -1,3 +1,5 @@
+//! Schedules and the times they give.
+
 use super::*;
 
 fn at(text: &str) -> Timestamp {

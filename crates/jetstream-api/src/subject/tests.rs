@@ -1,3 +1,5 @@
+//! Subjects, read and written.
+
 use super::*;
 
 #[test]
