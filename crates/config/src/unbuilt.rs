@@ -69,6 +69,12 @@ const UNBUILT: &[Entry] = &[
     },
     Entry { key: "mqtt", aliases: &[], feature: "MQTT", is_set: |o| o.mqtt.listen.is_set() },
     Entry {
+        key: "jetstream.tpm",
+        aliases: &["jetstream"],
+        feature: "keys in a TPM",
+        is_set: |o| o.jetstream.tpm.is_some(),
+    },
+    Entry {
         key: "default_js_domain",
         aliases: &[],
         feature: "JetStream",

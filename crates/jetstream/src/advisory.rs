@@ -4,9 +4,9 @@
 //! Parity: ADV-001, API-041.
 
 use jetstream_api::advisory::{Action, Advisory, ApiAudit, Fact, StreamAction};
-use jetstream_api::subject::Event;
 use jetstream_api::client_info::ClientInfo;
 use jetstream_api::json;
+use jetstream_api::subject::Event;
 use jetstream_core::{Out, Outgoing};
 
 use crate::account::JsAccount;

@@ -48,7 +48,8 @@ impl Consumer {
         let new = match &self.filter {
             Filter::All => last - from + 1,
             filter => {
-                let new = (first..).zip(subjects).filter(|(seq, s)| *seq >= from && filter.matches(s));
+                let new =
+                    (first..).zip(subjects).filter(|(seq, s)| *seq >= from && filter.matches(s));
                 new.count() as u64
             }
         };
@@ -115,7 +116,10 @@ impl Consumer {
     ///
     /// # Errors
     /// The store could not be read.
-    pub fn handle_trimmed<S: MessageStore, O: Out>(&mut self, cx: &mut Cx<'_, S, O>) -> store::Result<bool> {
+    pub fn handle_trimmed<S: MessageStore, O: Out>(
+        &mut self,
+        cx: &mut Cx<'_, S, O>,
+    ) -> store::Result<bool> {
         self.drop_trimmed(cx);
         let first = cx.store.state().first_seq;
         if let Some(skip) = &mut self.skip {

@@ -192,7 +192,8 @@ mod tests {
     use super::*;
 
     fn request(name: &str, batch: i64, priority: Option<i64>) -> Request {
-        let group = priority.map(|priority| Box::new(PriorityGroup { priority, ..PriorityGroup::default() }));
+        let group = priority
+            .map(|priority| Box::new(PriorityGroup { priority, ..PriorityGroup::default() }));
         Request { reply: name.as_bytes().into(), batch, group, ..Request::default() }
     }
 
