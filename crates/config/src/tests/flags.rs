@@ -201,7 +201,8 @@ fn tls_flags_need_certificate_and_key() {
     );
     assert_eq!(apply("tls { timeout: 5 }", "--tls=false --tlscert c").tls, None);
     let pem = "-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n";
-    let source = Memory { files: [("c", pem), ("k", pem)].into(), ..Memory::default() };
+    let key = "-----BEGIN PRIVATE KEY-----\n-----END PRIVATE KEY-----\n";
+    let source = Memory { files: [("c", pem), ("k", key)].into(), ..Memory::default() };
     let mut options = options("tls { timeout: 5, handshake_first: true }");
     options.apply_flags(&run("--tlsverify --tlscert c --tlskey k").flags, &source).unwrap();
     let tls = options.tls.unwrap();
