@@ -97,7 +97,7 @@ impl Shard {
         unbuilt(&asked.config)?;
         let config = match self.enter(request, name, &asked)? {
             Created::Same(_) => None,
-            Created::New(config) => Some(Arc::new(config)),
+            Created::New(config) => Some(Arc::new(*config)),
         };
         let at = match config {
             None => self.find(request, name)?,
@@ -132,7 +132,7 @@ impl Shard {
             let entry = Entry {
                 shard: self.index,
                 place: None,
-                config: Arc::new(config.clone()),
+                config: Arc::new((**config).clone()),
                 consumers: Arc::default(),
             };
             streams.insert(config.name.clone(), entry);
