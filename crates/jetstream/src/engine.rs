@@ -16,7 +16,7 @@ use broker::worker::Entropy;
 use hashbrown::HashMap;
 use jetstream_api::JetStreamAccountLimits;
 use jetstream_core::Facts;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use stdx::time::Now;
 
 use crate::account::JsAccount;
@@ -138,6 +138,7 @@ impl Engine {
             queues: (0..shards).map(|_| Arc::<Queue>::default()).collect(),
             io,
             started: host.now.wall,
+            broken: Mutex::default(),
             promised_memory: AtomicI64::new(0),
             promised_file: AtomicI64::new(0),
             api_total: AtomicU64::new(0),

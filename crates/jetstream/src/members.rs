@@ -213,6 +213,12 @@ impl Shard {
         }
     }
 
+    /// What a consumer says of itself, as JSON.
+    pub(crate) fn consumer_document(&mut self, at: u32, id: u32) -> Option<Vec<u8>> {
+        let info = self.with(at, id, |consumer, cx| consumer.info(cx))?;
+        Some(jetstream_api::json::to_json(&info))
+    }
+
     /// The consumers of a stream.
     pub(crate) fn member_ids(&mut self, at: u32) -> Vec<u32> {
         self.place(at).map(|p| p.members.keys().copied().collect()).unwrap_or_default()

@@ -98,6 +98,7 @@ impl Shard {
             Ok(text) => text,
             Err(error) => {
                 stdx::warning!(log, "  Error recovering stream '{owner} > {name}': {error}");
+                self.shared.broken.lock().push((owner, name.to_owned(), error.to_string()));
                 return false;
             }
         };
@@ -105,6 +106,7 @@ impl Shard {
             Ok(read) => read,
             Err(error) => {
                 stdx::warning!(log, "  Error unmarshalling stream metafile '{name}': {error}");
+                self.shared.broken.lock().push((owner, name.to_owned(), error.to_string()));
                 return false;
             }
         };
@@ -113,7 +115,10 @@ impl Shard {
                 self.recover_consumers(at, &owner, name);
                 true
             }
-            Err(_) => false,
+            Err(error) => {
+                self.shared.broken.lock().push((owner, name.to_owned(), error.to_string()));
+                false
+            }
         }
     }
 
