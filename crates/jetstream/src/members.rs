@@ -206,6 +206,10 @@ impl Shard {
             };
             member.deafen();
             let Some(file) = &member.file else { continue };
+            // A state that is on its way is written in any case: this one is newer.
+            if !member.consumer.take_dirty() && !member.writing {
+                continue;
+            }
             if let Err(error) = file.lock().write_state(&member.consumer.state(), now) {
                 let name = member.consumer.name();
                 stdx::error!(log, "JetStream cannot write the state of consumer '{name}': {error}");

@@ -10,6 +10,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::mpsc;
 use std::time::Duration;
 
 use broker::Worker;
@@ -433,13 +434,20 @@ impl Shard {
             self.close_consumers(at);
         }
         self.worker.flush_touched();
-        for place in self.places.iter_mut().filter_map(Option::take) {
-            let mut place = place;
-            place.deafen();
-            if let Err(error) = place.stream.store().close() {
-                let name = format!("{} > {}", place.account.account.name, place.name());
-                stdx::error!(self.worker.broker.log, "JetStream cannot close '{name}': {error}");
-            }
+        let (done, closed) = mpsc::channel();
+        for mut place in self.places.iter_mut().filter_map(Option::take) {
+            let (done, log) = (done.clone(), self.worker.broker.log.clone());
+            self.shared.io.run(move || {
+                place.deafen();
+                if let Err(error) = place.stream.store().close() {
+                    let name = format!("{} > {}", place.account.account.name, place.name());
+                    stdx::error!(log, "JetStream cannot close '{name}': {error}");
+                }
+                let _ = done.send(());
+            });
         }
+        drop(done);
+        // Ends when every job gave up its sender.
+        closed.iter().for_each(drop);
     }
 }
