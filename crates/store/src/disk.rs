@@ -6,7 +6,9 @@
 
 use std::io;
 
+pub(crate) mod queue;
 pub mod real;
+mod slot;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;
 
@@ -115,6 +117,11 @@ pub(crate) fn replace<D: Disk>(disk: &D, path: &str, bytes: &[u8]) -> io::Result
         let _ = disk.remove_file(&staged);
     }
     result
+}
+
+/// Whether the disk is full, so that the same may succeed later.
+pub(crate) fn is_full(e: &io::Error) -> bool {
+    matches!(e.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 /// The directory a path lies in.

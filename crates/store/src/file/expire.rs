@@ -278,7 +278,7 @@ impl<D: Disk> FileStore<D> {
                 _ => {}
             }
         }
-        self.commit.touch_dir(MSGS);
+        self.touch_dir(MSGS);
         Ok(())
     }
 

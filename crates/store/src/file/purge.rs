@@ -177,9 +177,9 @@ impl<D: Disk> FileStore<D> {
         self.mark_limits()?;
         self.forgive_lost();
         self.changed();
-        if !self.commit.unlinks.is_empty() {
+        if self.has_doomed() {
             // Whole blocks went without tombstones: only their files can tell.
-            self.sync()?;
+            self.barrier()?;
         }
         Ok(before - self.msgs)
     }

@@ -278,7 +278,7 @@ impl<D: Disk> FileStore<D> {
     }
 
     /// Whether everything that the last block says is in the index.
-    fn index_covers(&self, index: &Index, file: &D::File, secret: Option<&Secret>) -> bool {
+    fn index_covers(&self, index: &Index, file: &impl DiskFile, secret: Option<&Secret>) -> bool {
         let path = block_path(index.last_block);
         let Ok((plain, _)) = read_block(file, secret, &path) else { return false };
         let key = HashKey::new(&format!("{}-{}", self.settings.name, index.last_block));

@@ -21,7 +21,7 @@ impl<D: Disk> FileStore<D> {
             return Err(Error::Eof);
         }
         self.mark_limits()?;
-        self.sync()?;
+        self.barrier()?;
         self.invalidate_index()?;
         self.remove_wheel_files()?;
         let ts = self.time_at(seq)?;
@@ -49,15 +49,15 @@ impl<D: Disk> FileStore<D> {
             // No record will prove the last sequence.
             self.write_tombstone(seq, ts)?;
         }
-        self.sync()?;
+        self.barrier()?;
         for index in doomed {
-            self.commit.unlinks.push(super::block_path(index));
+            self.doom(super::block_path(index));
             if self.options.encryption.is_some() {
-                self.commit.unlinks.push(super::key_path(index));
+                self.doom(super::key_path(index));
             }
         }
         self.changed();
-        self.sync()?;
+        self.barrier()?;
         self.cut_block(seq)?;
         self.checkpoint()
     }
@@ -158,9 +158,9 @@ impl<D: Disk> FileStore<D> {
         (self.last_seq, self.last_ts, self.first_seq) = (0, 0, 0);
         self.roll_plain()?;
         if let Some(index) = index {
-            self.commit.unlinks.push(super::block_path(index));
+            self.doom(super::block_path(index));
             if self.options.encryption.is_some() {
-                self.commit.unlinks.push(super::key_path(index));
+                self.doom(super::key_path(index));
             }
         }
         self.changed();

@@ -1,0 +1,1 @@
+//! The queue's view against the disk it will become.

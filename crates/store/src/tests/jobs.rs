@@ -1,0 +1,1 @@
+//! Jobs: what waits where, what may run beside what, and who never waits.
