@@ -23,8 +23,9 @@ struct View {
     writes: Vec<(u64, u64, Bytes)>,
     /// The length once all is carried out; `None` when nothing waits.
     len: Option<u64>,
-    /// Up to here the disk's own bytes show.
+    /// Until step `cut` is carried out, only so much of the disk's own bytes shows.
     shown: u64,
+    cut: u64,
     /// Last step that waits.
     until: u64,
 }
@@ -32,8 +33,14 @@ struct View {
 impl<F: DiskFile> Slot<F> {
     /// A file that a step will create.
     pub(crate) fn new(path: &str) -> Self {
-        let view =
-            View { path: path.into(), writes: Vec::new(), len: None, shown: u64::MAX, until: 0 };
+        let view = View {
+            path: path.into(),
+            writes: Vec::new(),
+            len: None,
+            shown: u64::MAX,
+            cut: 0,
+            until: 0,
+        };
         Self { file: OnceLock::new(), view: Mutex::new(view) }
     }
 
@@ -52,7 +59,7 @@ impl<F: DiskFile> Slot<F> {
     pub(crate) fn start(&self, number: u64) {
         let mut view = self.view();
         view.writes.clear();
-        (view.len, view.shown, view.until) = (Some(0), 0, number);
+        (view.len, view.shown, view.cut, view.until) = (Some(0), 0, number, number);
     }
 
     pub(crate) fn path(&self) -> Box<str> {
@@ -109,7 +116,7 @@ impl<F: DiskFile> Slot<F> {
         for (_, offset, data) in &mut view.writes {
             data.truncate(len.saturating_sub(*offset) as usize);
         }
-        (view.len, view.until) = (Some(len), number);
+        (view.len, view.cut, view.until) = (Some(len), number, number);
         Ok(())
     }
 
@@ -117,9 +124,12 @@ impl<F: DiskFile> Slot<F> {
     pub(crate) fn settle(&self, done: u64) {
         let mut view = self.view();
         view.writes.retain(|(number, ..)| *number > done);
+        if view.cut <= done {
+            view.shown = u64::MAX;
+        }
         if view.until <= done {
             view.writes = Vec::new();
-            (view.len, view.shown) = (None, u64::MAX);
+            view.len = None;
         }
     }
 

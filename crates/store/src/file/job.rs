@@ -136,14 +136,20 @@ impl<D: Disk> FileStore<D> {
         self.flush()?;
         let mut jobs = Vec::new();
         jobs.extend(self.take_writes());
+        if self.jobs.run.is_none() && self.disk.is_empty() {
+            // Not every change needs the disk.
+            self.commit.written = self.commit.changes;
+            self.note_durable();
+        }
         // What must be alone is not kept waiting by what begins after it.
         if self.jobs.run != Some(true) && !self.disk.is_heavy() {
             if !self.commit.under_way && !self.commit.dirty.is_empty() {
                 let sync = self.start_sync();
                 jobs.push(job::<D>(JobKind::Sync, 0, move || Outcome::Synced(sync.run())));
             }
+            // What cannot be rewritten stays as it is.
             if self.jobs.rewrite.is_none()
-                && let Some(rewrite) = self.next_rewrite()?
+                && let Ok(Some(rewrite)) = self.next_rewrite()
             {
                 let bytes = rewrite.bytes();
                 self.jobs.rewrite = Some((rewrite.index(), true));
@@ -187,10 +193,18 @@ impl<D: Disk> FileStore<D> {
                 self.complete_rewrite(rewritten, valid)
             }
         };
-        if !self.commit.under_way && self.commit.dirty.is_empty() {
+        self.note_durable();
+        done
+    }
+
+    /// What was written and is not dirty is durable.
+    fn note_durable(&mut self) {
+        // A write that goes alone has taken the list of what is dirty along.
+        let elsewhere = self.commit.under_way || self.jobs.run == Some(true);
+        let failed = self.commit.check().is_err();
+        if !elsewhere && !failed && self.commit.dirty.is_empty() {
             self.commit.settle(self.commit.written);
         }
-        done
     }
 
     fn complete_writes(&mut self, mut carried: Carried<D::File>, covers: u64) -> Result<()> {

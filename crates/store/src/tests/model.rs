@@ -253,11 +253,12 @@ impl Run {
         if which == 37 {
             store.flush().unwrap();
             if handed_out {
-                while store.written() < store.ticket() {
+                for _ in 0..4 {
                     for job in store.take_jobs().unwrap() {
                         store.complete(job.run()).unwrap();
                     }
                 }
+                assert_eq!(store.written(), store.ticket());
             }
             self.open();
             return "kill".into();
