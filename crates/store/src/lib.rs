@@ -42,7 +42,7 @@ mod wheel;
 
 pub use any::MessageStore;
 pub use compress::Compression;
-pub use consumer::{AckPolicy, ConsumerFile, ConsumerState, Pending, SequencePair};
+pub use consumer::{AckPolicy, ConsumerFile, ConsumerState, StateJob, StateWritten, Pending, SequencePair};
 pub use crypt::{Cipher, Encryption};
 pub use error::{Error, Result};
 pub use file::append::NewMessage;

@@ -148,6 +148,7 @@ impl<D: Disk> FileStore<D> {
         self.barrier()?;
         let old = std::mem::replace(&mut self.settings, settings);
         self.settings.name = old.name;
+        self.oldest = None;
         if self.settings.allow_msg_ttl != old.allow_msg_ttl
             || self.settings.allow_schedules != old.allow_schedules
         {

@@ -133,6 +133,8 @@ pub struct FileStore<D: Disk> {
     /// Counts how often everything was read anew.
     epoch: u64,
     schedules_valid_to: u64,
+    /// No message before this sequence ages; its time, if it is there.
+    oldest: Option<(u64, i64)>,
     /// Removed by limits, their records still on disk without a tombstone.
     unmarked: crate::seqset::SeqSet,
     /// A limit dropped a whole block whose file is not unlinked yet.
@@ -221,6 +223,7 @@ impl<D: Disk> FileStore<D> {
             clock: 0,
             epoch: 0,
             schedules_valid_to: u64::MAX,
+            oldest: None,
             unmarked: crate::seqset::SeqSet::default(),
             dropped_by_limit: false,
             jobs: job::Jobs::default(),

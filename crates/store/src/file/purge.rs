@@ -36,6 +36,7 @@ impl<D: Disk> FileStore<D> {
         }
         self.subjects.clear();
         self.unmarked.clear();
+        self.oldest = None;
         (self.msgs, self.bytes, self.first_ts) = (0, 0, 0);
         if first > self.last_seq + 1 {
             self.last_seq = first - 1;

@@ -515,6 +515,7 @@ impl<D: Disk> FileStore<D> {
     }
 
     pub(super) fn remember_file(&mut self, index: u32, file: Arc<QueuedFile<D>>) {
+        self.files.retain(|(i, _)| *i != index);
         if self.files.len() >= OPEN_FILES {
             self.files.pop_front();
         }

@@ -438,6 +438,8 @@ impl<D: Disk> FileStore<D> {
         }
         self.blocks[at].form = Form::Plain;
         self.blocks[at].len = size;
+        // A handle from before would not see what waits to be written through this one.
+        self.files.retain(|(i, _)| *i != index);
         self.tail.file = Some(std::sync::Arc::new(file));
         (self.tail.start, self.tail.flushed) = (size, size);
         self.tail.buf.clear();

@@ -200,16 +200,7 @@ impl Shard {
         seq: u64,
         hasher: &FixedState,
     ) -> SubjectId {
-        let (id, new) = self.place(hash, subject, hasher);
-        if new {
-            self.set(id, one(seq));
-            return id;
-        }
-        let mut t = self.totals(id);
-        t.total += 1;
-        t.last = Place::Exact(seq);
-        self.set(id, t);
-        id
+        self.count(hash, subject, seq, hasher, |t| t.last = Place::Exact(seq))
     }
 
     /// Counts one more message, in no order with others of its subject.
@@ -220,6 +211,24 @@ impl Shard {
         seq: u64,
         hasher: &FixedState,
     ) -> SubjectId {
+        self.count(hash, subject, seq, hasher, |t| {
+            if let Place::Exact(first) = t.first {
+                t.first = Place::Exact(first.min(seq));
+            }
+            if let Place::Exact(last) = t.last {
+                t.last = Place::Exact(last.max(seq));
+            }
+        })
+    }
+
+    fn count(
+        &mut self,
+        hash: u64,
+        subject: &[u8],
+        seq: u64,
+        hasher: &FixedState,
+        widen: impl FnOnce(&mut Totals),
+    ) -> SubjectId {
         let (id, new) = self.place(hash, subject, hasher);
         if new {
             self.set(id, one(seq));
@@ -227,12 +236,7 @@ impl Shard {
         }
         let mut t = self.totals(id);
         t.total += 1;
-        if let Place::Exact(first) = t.first {
-            t.first = Place::Exact(first.min(seq));
-        }
-        if let Place::Exact(last) = t.last {
-            t.last = Place::Exact(last.max(seq));
-        }
+        widen(&mut t);
         self.set(id, t);
         id
     }

@@ -256,9 +256,6 @@ impl Cut {
             // must stay away.
             let asked = self.gone.get(seq).is_some_and(|t| *t <= self.durable);
             let back = asked || (!self.limited && !ever.contains(seq));
-            // Known: a cut in the middle of a truncation may leave a block and take the later one
-            // that held its tombstones; only what the truncation was to remove can come back so.
-            let back = back && *seq <= self.floor;
             assert!(!back, "{context}: {seq} was removed for good and is back");
         }
         let last = store.state().last_seq;

@@ -307,6 +307,8 @@ impl Run {
         let in_time = want.is_none_or(|want| due.is_some_and(|due| due.0 <= want));
         assert!(in_time, "next expiry {due:?}, not {want:?}");
         assert!(store.expire(Timestamp(now)).unwrap().is_empty(), "no markers are configured");
+        let next = store.next_expiry();
+        assert!(next.is_none_or(|at| at.0 > now), "{next:?} is over at {now}");
         oracle.age(now);
         oracle.expire(now);
         format!("wait to {now}")

@@ -141,7 +141,8 @@ impl Oracle {
     }
 
     pub(super) fn next_expiry(&self) -> Option<i64> {
-        let oldest = self.messages.values().next().map(|m| m.ts);
+        let ages = |m: &&Stored| message_ttl(&m.header) >= 0;
+        let oldest = self.messages.values().find(ages).map(|m| m.ts);
         let by_age = self.max_age.and_then(|age| oldest.map(|ts| ts + age));
         by_age.into_iter().chain(self.messages.values().filter_map(Stored::expires)).min()
     }
