@@ -8,9 +8,9 @@ use std::io;
 
 pub(crate) mod queue;
 pub mod real;
-mod slot;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;
+mod slot;
 
 /// How a file is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -42,13 +42,15 @@ mod wheel;
 
 pub use any::MessageStore;
 pub use compress::Compression;
-pub use consumer::{AckPolicy, ConsumerFile, ConsumerState, StateJob, StateWritten, Pending, SequencePair};
+pub use consumer::{
+    AckPolicy, ConsumerFile, ConsumerState, Pending, SequencePair, StateJob, StateWritten,
+};
 pub use crypt::{Cipher, Encryption};
 pub use error::{Error, Result};
 pub use file::append::NewMessage;
 pub use file::{
-    Appended, ColdRead, Expired, Fetched, FileStore, Loaded, Recovery, Removed, SnapshotFile,
-    Job, JobKind, JobResult, SyncJob, Synced, Ticket, restore_files,
+    Appended, ColdRead, Expired, Fetched, FileStore, Job, JobKind, JobResult, Loaded, Recovery,
+    Removed, SnapshotFile, SyncJob, Synced, Ticket, restore_files,
 };
 pub use filter::Filter;
 pub use mem::MemStore;

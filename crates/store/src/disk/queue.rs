@@ -60,14 +60,27 @@ struct Named<F> {
 
 /// One change.
 pub(crate) enum Step<F> {
-    Create { slot: Arc<Slot<F>>, path: String },
-    Write { slot: Arc<Slot<F>>, offset: u64, data: Bytes },
-    SetLen { slot: Arc<Slot<F>>, len: u64 },
+    Create {
+        slot: Arc<Slot<F>>,
+        path: String,
+    },
+    Write {
+        slot: Arc<Slot<F>>,
+        offset: u64,
+        data: Bytes,
+    },
+    SetLen {
+        slot: Arc<Slot<F>>,
+        len: u64,
+    },
     SyncFile(Arc<Slot<F>>),
     SyncDir(String),
     MakeDir(String),
     RemoveTree(String),
-    Rename { from: String, to: String },
+    Rename {
+        from: String,
+        to: String,
+    },
     Unlink(String),
     /// This file is to be part of the next sync.
     Touch(Arc<Slot<F>>),
@@ -206,8 +219,9 @@ impl<F: DiskFile> Steps<F> {
             }
             out.done = number;
             out.bytes += step.bytes();
-            if let Step::Create { slot, .. } | Step::Write { slot, .. } | Step::SetLen { slot, .. } =
-                step
+            if let Step::Create { slot, .. }
+            | Step::Write { slot, .. }
+            | Step::SetLen { slot, .. } = step
             {
                 out.slots.push(slot);
             }
@@ -326,6 +340,14 @@ impl<D: Disk> Queue<D> {
         self.state.bytes.load(Ordering::Relaxed)
     }
 
+    /// Gives back memory that only a busy queue needs.
+    pub(crate) fn rest(&self) {
+        let mut inner = self.state.lock();
+        inner.steps.shrink_to_fit();
+        inner.names.shrink_to_fit();
+        inner.hidden.shrink_to_fit();
+    }
+
     /// Whether no step waits.
     pub(crate) fn is_empty(&self) -> bool {
         self.state.lock().steps.is_empty()
@@ -396,7 +418,8 @@ impl<D: Disk> Disk for Queue<D> {
             let mut inner = self.state.lock();
             if how == Open::Create {
                 let slot = Arc::new(Slot::new(path));
-                let number = inner.push(Step::Create { slot: Arc::clone(&slot), path: path.into() });
+                let number =
+                    inner.push(Step::Create { slot: Arc::clone(&slot), path: path.into() });
                 slot.start(number);
                 inner.name(path, Some(Arc::clone(&slot)), number);
                 return Ok(self.file(slot));

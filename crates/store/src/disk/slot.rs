@@ -23,9 +23,8 @@ struct View {
     writes: Vec<(u64, u64, Bytes)>,
     /// The length once all is carried out; `None` when nothing waits.
     len: Option<u64>,
-    /// Until step `cut` is carried out, only so much of the disk's own bytes shows.
-    shown: u64,
-    cut: u64,
+    /// Until a step is carried out, only so much of the disk's own bytes shows.
+    cuts: Vec<(u64, u64)>,
     /// Last step that waits.
     until: u64,
 }
@@ -33,14 +32,8 @@ struct View {
 impl<F: DiskFile> Slot<F> {
     /// A file that a step will create.
     pub(crate) fn new(path: &str) -> Self {
-        let view = View {
-            path: path.into(),
-            writes: Vec::new(),
-            len: None,
-            shown: u64::MAX,
-            cut: 0,
-            until: 0,
-        };
+        let view =
+            View { path: path.into(), writes: Vec::new(), len: None, cuts: Vec::new(), until: 0 };
         Self { file: OnceLock::new(), view: Mutex::new(view) }
     }
 
@@ -59,7 +52,8 @@ impl<F: DiskFile> Slot<F> {
     pub(crate) fn start(&self, number: u64) {
         let mut view = self.view();
         view.writes.clear();
-        (view.len, view.shown, view.cut, view.until) = (Some(0), 0, number, number);
+        view.cuts.push((number, 0));
+        (view.len, view.until) = (Some(0), number);
     }
 
     pub(crate) fn path(&self) -> Box<str> {
@@ -109,14 +103,11 @@ impl<F: DiskFile> Slot<F> {
 
     pub(crate) fn set_len(&self, number: u64, len: u64) -> io::Result<()> {
         let mut view = self.view();
-        if view.len.is_none() {
-            view.shown = self.base()?.size()?;
-        }
-        view.shown = view.shown.min(len);
+        view.cuts.push((number, len));
         for (_, offset, data) in &mut view.writes {
             data.truncate(len.saturating_sub(*offset) as usize);
         }
-        (view.len, view.cut, view.until) = (Some(len), number, number);
+        (view.len, view.until) = (Some(len), number);
         Ok(())
     }
 
@@ -124,11 +115,9 @@ impl<F: DiskFile> Slot<F> {
     pub(crate) fn settle(&self, done: u64) {
         let mut view = self.view();
         view.writes.retain(|(number, ..)| *number > done);
-        if view.cut <= done {
-            view.shown = u64::MAX;
-        }
+        view.cuts.retain(|(number, _)| *number > done);
         if view.until <= done {
-            view.writes = Vec::new();
+            (view.writes, view.cuts) = (Vec::new(), Vec::new());
             view.len = None;
         }
     }
@@ -141,7 +130,8 @@ impl<F: DiskFile> Slot<F> {
         };
         let wanted = len.saturating_sub(offset).min(buf.len() as u64) as usize;
         let Some(buf) = buf.get_mut(..wanted) else { return Ok(0) };
-        let shown = view.shown.saturating_sub(offset).min(wanted as u64) as usize;
+        let shown = view.cuts.iter().map(|c| c.1).min().unwrap_or(u64::MAX);
+        let shown = shown.saturating_sub(offset).min(wanted as u64) as usize;
         let mut found = 0;
         if let (Some(file), Some(part)) = (self.file.get(), buf.get_mut(..shown))
             && !part.is_empty()

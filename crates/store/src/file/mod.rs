@@ -17,8 +17,8 @@ mod commit;
 mod damage;
 pub(crate) mod expire;
 mod gather;
-mod job;
 pub(crate) mod index_db;
+mod job;
 mod keys;
 pub(crate) mod legacy;
 mod limits;
@@ -48,7 +48,7 @@ pub use snapshot::{SnapshotFile, restore_files};
 use crate::block::Block;
 use crate::crypt::Secret;
 use crate::disk::Disk;
-use crate::disk::queue::{Queue, QueuedFile};
+use crate::disk::queue::{Dirty, Queue, QueuedFile};
 use crate::error::{Error, Result};
 use crate::schedule::Schedules;
 use crate::settings::{Options, Settings};
@@ -295,13 +295,20 @@ impl<D: Disk> FileStore<D> {
         (self.window, self.plain, self.recent) = (None, None, None);
         self.cursor = Cursor::default();
         self.files = VecDeque::new();
+        self.disk.rest();
+        self.blocks.shrink_to_fit();
+        self.jobs.waiting.shrink_to_fit();
         self.columns.clear();
         for block in &mut self.blocks {
             block.column = None;
+            if let Some(marks) = &mut block.marks {
+                marks.shrink();
+            }
         }
         if self.closed || self.is_under_way() || self.commit.durable < self.commit.changes {
             return;
         }
+        self.commit.dirty = Dirty::default();
         self.tail.start = self.tail.flushed;
         self.tail.buf = Vec::new();
         self.tail.file = None;

@@ -76,30 +76,32 @@ impl Arena {
 
     fn allocate(&mut self, subject: &[u8]) -> SubjectId {
         let units = (FIXED + subject.len()).div_ceil(UNIT);
-        let id = match self.free.get_mut(units).and_then(Vec::pop) {
-            Some(id) => id,
-            None => {
-                let size = units * UNIT;
-                if self.pages.last().is_none_or(|p| p.len() + size > PAGE) {
-                    // The first page grows with its subjects: most streams have few.
-                    let room = if self.pages.is_empty() { 0 } else { PAGE };
-                    self.pages.push(Vec::with_capacity(room));
-                    if self.pages.len() == 1 {
-                        self.pages[0].resize(UNIT, 0);
-                    }
-                }
-                let page = self.pages.len() - 1;
-                let at = self.pages[page].len();
-                self.pages[page].resize(at + size, 0);
-                self.id(page, at)
+        if let Some(id) = self.free.get_mut(units).and_then(Vec::pop) {
+            if let Some(record) = self.at_mut(id) {
+                record[..8].copy_from_slice(&FREED.to_le_bytes());
+                record[8..10].copy_from_slice(&(subject.len() as u16).to_le_bytes());
+                record[FIXED..FIXED + subject.len()].copy_from_slice(subject);
             }
-        };
-        if let Some(record) = self.at_mut(id) {
-            record[..8].copy_from_slice(&FREED.to_le_bytes());
-            record[8..10].copy_from_slice(&(subject.len() as u16).to_le_bytes());
-            record[FIXED..FIXED + subject.len()].copy_from_slice(subject);
+            return id;
         }
-        id
+        let size = units * UNIT;
+        if self.pages.last().is_none_or(|p| p.len() + size > PAGE) {
+            // The first page grows with its subjects: most streams have few.
+            let room = if self.pages.is_empty() { 0 } else { PAGE };
+            self.pages.push(Vec::with_capacity(room));
+            if self.pages.len() == 1 {
+                self.pages[0].resize(UNIT, 0);
+            }
+        }
+        let number = self.pages.len() - 1;
+        let page = &mut self.pages[number];
+        let at = page.len();
+        page.extend_from_slice(&FREED.to_le_bytes());
+        page.extend_from_slice(&(subject.len() as u16).to_le_bytes());
+        page.extend_from_slice(subject);
+        const PADDING: [u8; UNIT] = [0; UNIT];
+        page.extend_from_slice(PADDING.get(..at + size - page.len()).unwrap_or_default());
+        self.id(number, at)
     }
 
     fn iter(&self) -> impl Iterator<Item = (SubjectId, &[u8])> {

@@ -118,10 +118,7 @@ fn open<D: Disk>(disk: D, options: Options) -> FileStore<D> {
 
 fn put<D: Disk>(store: &mut FileStore<D>, i: i64) -> u64 {
     let subject = format!("s.{}", i % 7);
-    store
-        .append(&NewMessage::new(subject.as_bytes(), b"", &[7; 40]), Timestamp(i))
-        .unwrap()
-        .seq
+    store.append(&NewMessage::new(subject.as_bytes(), b"", &[7; 40]), Timestamp(i)).unwrap().seq
 }
 
 /// Two threads that run jobs as they come; the guarded thread only hands over.
