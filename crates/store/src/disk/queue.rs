@@ -382,7 +382,7 @@ impl<D: Disk> Queue<D> {
     pub(crate) fn finish(&self, carried: &mut Carried<D::File>) {
         let done = carried.done;
         let mut inner = self.state.lock();
-        if carried.result.as_ref().is_err_and(|e| super::is_full(e)) {
+        if carried.result.as_ref().is_err_and(super::is_full) {
             inner.heavy += carried.left.iter().filter(|(_, step)| step.is_heavy()).count();
             while let Some(step) = carried.left.pop_back() {
                 inner.steps.push_front(step);

@@ -19,7 +19,7 @@ use std::any::Any;
 use std::collections::VecDeque;
 
 use crate::disk::Disk;
-use crate::disk::queue::Carried;
+use crate::disk::queue::{Carried, Step};
 use crate::error::{Error, Result};
 use crate::file::commit::Synced;
 use crate::file::reseal::{Purpose, Rewritten};
@@ -118,7 +118,15 @@ impl<D: Disk> FileStore<D> {
     /// From now on nothing waits for the disk but reads and [`Self::close`]: changes are queued,
     /// and the owner runs what [`Self::take_jobs`] hands out.
     pub fn hand_out_jobs(&mut self) {
+        if self.disk.is_deferred() {
+            return;
+        }
         self.disk.defer(true);
+        // Opening may have left files to go, and in memory what has to be durable before they do.
+        let doomed = std::mem::take(&mut self.commit.dirty.doomed);
+        if self.flush().is_ok() {
+            doomed.into_iter().for_each(|path| self.disk.note(Step::Doom(path)));
+        }
     }
 
     /// Whether a job that was handed out is not completed yet.

@@ -143,6 +143,14 @@ fn with_pool(body: impl FnOnce(&mpsc::Sender<Job>, &mpsc::Receiver<JobResult>)) 
     });
 }
 
+/// Hands what there is to do to the pool; returns how much.
+fn hand_over<D: Disk>(store: &mut FileStore<D>, jobs: &mpsc::Sender<Job>) -> usize {
+    let taken = store.take_jobs().unwrap();
+    let n = taken.len();
+    taken.into_iter().for_each(|job| jobs.send(job).unwrap());
+    n
+}
+
 // Contract: FSTORE-014
 #[test]
 fn no_change_of_the_disk_happens_on_the_owners_thread() {
@@ -161,9 +169,7 @@ fn no_change_of_the_disk_happens_on_the_owners_thread() {
     with_pool(|jobs, done| {
         for i in 1..=600 {
             // Told that the disk is behind, the owner waits for a job, not for the disk.
-            while store.take_jobs().unwrap().into_iter().map(|j| jobs.send(j)).count() > 0
-                || store.is_under_way() && i % 50 == 0
-            {
+            while hand_over(&mut store, jobs) > 0 || store.is_under_way() && i % 50 == 0 {
                 store.complete(done.recv().unwrap()).unwrap();
             }
             put(&mut store, i);
@@ -185,7 +191,7 @@ fn no_change_of_the_disk_happens_on_the_owners_thread() {
             }
         }
         loop {
-            let taken = store.take_jobs().unwrap().into_iter().map(|j| jobs.send(j)).count();
+            let taken = hand_over(&mut store, jobs);
             if taken == 0 && !store.is_under_way() {
                 break;
             }

@@ -91,7 +91,7 @@ impl Run {
         let (settings, options) = (settings(&mut rng), options(&mut rng));
         let disk = SimDisk::new(seed);
         let oracle = Oracle::new(&settings);
-        let pool = (seed % 2 == 0).then(|| Pool::new(seed));
+        let pool = seed.is_multiple_of(2).then(|| Pool::new(seed));
         let mut run = Self { disk, settings, options, store: None, oracle, rng, now: 1_000, pool };
         run.open();
         run
@@ -253,7 +253,7 @@ impl Run {
         if which == 37 {
             store.flush().unwrap();
             if handed_out {
-                for _ in 0..4 {
+                for _ in 0..40 {
                     for job in store.take_jobs().unwrap() {
                         store.complete(job.run()).unwrap();
                     }
