@@ -6,9 +6,11 @@
 #![forbid(unsafe_code)]
 
 pub mod accounts;
+pub mod jetstream;
 pub mod start;
 pub mod translate;
 pub mod watch;
+mod watch_jetstream;
 
 use arc_swap::ArcSwap;
 use broker::Broker;
@@ -31,6 +33,8 @@ pub struct Host {
     pub stand_in: String,
     /// Network threads.
     pub workers: usize,
+    /// Threads that own streams.
+    pub shards: usize,
     /// The time of the start.
     pub now: Now,
     /// CPU and memory of the process.
@@ -54,6 +58,8 @@ pub struct Node {
     /// Accounts and connections.
     pub broker: Arc<Broker>,
     options: ArcSwap<Options>,
+    /// Network threads.
+    pub workers: usize,
     /// When it started.
     pub started: Now,
     loaded: Timestamp,
@@ -61,6 +67,8 @@ pub struct Node {
     requests: RequestCounts,
     process: Arc<dyn Process>,
     tls_not_after: Option<Timestamp>,
+    /// JetStream, once it started.
+    jetstream: std::sync::OnceLock<Arc<::jetstream::Shared>>,
     /// Whether clients can connect.
     pub accepting: std::sync::atomic::AtomicBool,
 }

@@ -109,8 +109,7 @@ fn a_key_whose_feature_is_missing_is_named_with_its_place() {
         ("leaf { port: -1 }", "leafnodes"),
         ("ws { port: -1 }", "websocket"),
         ("mqtt { port: -1 }", "mqtt"),
-        ("jetstream: enabled", "jetstream"),
-        ("accounts { A { jetstream: true } }", "accounts.jetstream"),
+        ("jetstream { store_dir: a, tpm { keys_file: a } }", "jetstream.tpm"),
         ("resolver: MEM", "resolver"),
         ("proxies { trusted: [] }", "proxies"),
         ("authorization { users: [ { user: a, proxy_required: true } ] }", "proxy_required"),
@@ -128,10 +127,10 @@ fn a_key_whose_feature_is_missing_is_named_with_its_place() {
             assert_eq!((&*position.file, position.line), ("t.conf", 2), "{text}");
         }
     }
-    let printed = unbuilt(&options("jetstream: true"))[0].to_string();
+    let printed = unbuilt(&options("ocsp: true"))[0].to_string();
     assert_eq!(
         printed,
-        "t.conf:1:0: \"jetstream\" is set, but this version does not have JetStream yet; remove it \
+        "t.conf:1:0: \"ocsp\" is set, but this version does not have OCSP stapling yet; remove it \
          to start"
     );
 }
