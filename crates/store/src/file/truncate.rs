@@ -47,10 +47,10 @@ impl<D: Disk> FileStore<D> {
         self.roll_plain()?;
         // Those for sequences that go too: a crash may leave their records, and not the block that
         // says they were removed.
-        self.write_tombstones(&tombstones)?;
+        self.write_all_tombstones(&tombstones)?;
         if self.locate(seq).is_err() {
             // No record will prove the last sequence.
-            self.write_tombstone(seq, ts)?;
+            self.write_all_tombstones(&[(seq, ts)])?;
         }
         self.barrier()?;
         for index in doomed {
@@ -66,6 +66,22 @@ impl<D: Disk> FileStore<D> {
             self.shed_tombstones(fresh, &tombstones, (seq, ts))?;
         }
         self.checkpoint()
+    }
+
+    /// Writes tombstones of sequences past the last one too, which a block that is sealed by the
+    /// ordinary way would drop.
+    fn write_all_tombstones(&mut self, tombstones: &[(u64, i64)]) -> Result<()> {
+        for &(seq, ts) in tombstones {
+            let full = self.blocks.back().is_some_and(|b| {
+                b.len > 0 && b.len + crate::record::EMPTY as u64 > self.block_size
+            });
+            if full {
+                self.flush()?;
+                self.roll_plain()?;
+            }
+            self.write_tombstone(seq, ts)?;
+        }
+        Ok(())
     }
 
     fn write_tombstones(&mut self, tombstones: &[(u64, i64)]) -> Result<()> {
