@@ -9,6 +9,7 @@ mod account;
 mod advisory;
 mod answers;
 mod api;
+mod disk;
 mod driver;
 mod engine;
 mod event;

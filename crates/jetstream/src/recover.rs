@@ -97,7 +97,11 @@ impl Shard {
             place.promise(&shared);
             place.listen(&shared, &queue, at);
         }
+        if let Some(place) = self.place(at) {
+            place.stream.store().hand_out_jobs();
+        }
         self.touch(at);
+        self.rest_later(at);
         at
     }
 

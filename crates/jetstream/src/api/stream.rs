@@ -223,6 +223,8 @@ impl Shard {
         if let Some(entry) = request.account.streams().get_mut(name) {
             entry.config = config;
         }
+        self.touch(at);
+        let place = self.place(at).ok_or_else(ApiError::stream_not_found)?;
         let info = Some(info(place, false, Some(now)));
         self.advise_stream(&request.account, name, Action::Modify);
         Ok(StreamUpdate { info })
