@@ -45,7 +45,8 @@ impl Consumer {
         reply: &[u8],
         cx: &mut Cx<'_, S, O>,
     ) -> bool {
-        if matches!(self.config.ack_policy, AckPolicy::None | AckPolicy::FlowControl) || of.seq == 0 {
+        if matches!(self.config.ack_policy, AckPolicy::None | AckPolicy::FlowControl) || of.seq == 0
+        {
             return false;
         }
         self.postpone_deletion(cx.now.mono);
@@ -86,7 +87,10 @@ impl Consumer {
             let last = cx.store.state().last_seq;
             if of.seq > last {
                 let seq = of.seq;
-                self.warn(cx, format_args!("ACK sequence {seq} past last stream sequence of {last}"));
+                self.warn(
+                    cx,
+                    format_args!("ACK sequence {seq} past last stream sequence of {last}"),
+                );
             }
             return false;
         }
@@ -113,7 +117,12 @@ impl Consumer {
         }
     }
 
-    fn acknowledge_one<S: MessageStore, O: Out>(&mut self, of: AckOf, sample: bool, cx: &mut Cx<'_, S, O>) {
+    fn acknowledge_one<S: MessageStore, O: Out>(
+        &mut self,
+        of: AckOf,
+        sample: bool,
+        cx: &mut Cx<'_, S, O>,
+    ) {
         if sample
             && !self.config.sample_freq.is_empty()
             && let Some(waits) = self.progress.pending.get(of.at()).copied()
@@ -138,7 +147,12 @@ impl Consumer {
     }
 
     /// A client does not want a message now.
-    fn refuse<S: MessageStore, O: Out>(&mut self, of: AckOf, delay: NakDelay<'_>, cx: &mut Cx<'_, S, O>) {
+    fn refuse<S: MessageStore, O: Out>(
+        &mut self,
+        of: AckOf,
+        delay: NakDelay<'_>,
+        cx: &mut Cx<'_, S, O>,
+    ) {
         let (floor, delivered) = (self.progress.floor, self.progress.delivered);
         // The reference bears with the sequence that comes next, too.
         if of.consumer_seq <= floor.consumer || of.consumer_seq > delivered.consumer + 1 {

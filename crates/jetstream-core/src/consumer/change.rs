@@ -5,12 +5,12 @@
 //! Reference: consumer.go decStreamPending, purge, checkAckFloor, updateConfig,
 //! resetStartingSeqLocked, stopWithFlags; stream.go purgeLocked.
 
+use jetstream_api::advisory::Terminated;
 use jetstream_api::{AckPolicy, ConsumerConfig, DeliverPolicy};
 use stdx::time::Timestamp;
 use store::{Filter, MessageStore, SequencePair};
 
 use super::ack::AckOf;
-use super::advise::{GONE, TRIMMED};
 use super::pace::Bucket;
 use super::pending::Waiting;
 use super::pull::send_status;
@@ -48,7 +48,8 @@ impl Consumer {
         let new = match &self.filter {
             Filter::All => last - from + 1,
             filter => {
-                let new = (first..).zip(subjects).filter(|(seq, s)| *seq >= from && filter.matches(s));
+                let new =
+                    (first..).zip(subjects).filter(|(seq, s)| *seq >= from && filter.matches(s));
                 new.count() as u64
             }
         };
@@ -98,7 +99,7 @@ impl Consumer {
         waits: Waiting,
         cx: &mut Cx<'_, S, O>,
     ) {
-        self.terminate(waits, GONE, cx);
+        self.terminate(waits, Terminated::UNACKNOWLEDGED, cx);
     }
 
     fn terminate<S, O: Out>(&mut self, waits: Waiting, why: &str, cx: &mut Cx<'_, S, O>) {
@@ -115,7 +116,10 @@ impl Consumer {
     ///
     /// # Errors
     /// The store could not be read.
-    pub fn handle_trimmed<S: MessageStore, O: Out>(&mut self, cx: &mut Cx<'_, S, O>) -> store::Result<bool> {
+    pub fn handle_trimmed<S: MessageStore, O: Out>(
+        &mut self,
+        cx: &mut Cx<'_, S, O>,
+    ) -> store::Result<bool> {
         self.drop_trimmed(cx);
         let first = cx.store.state().first_seq;
         if let Some(skip) = &mut self.skip {
@@ -133,7 +137,7 @@ impl Consumer {
     pub(super) fn drop_trimmed<S: MessageStore, O: Out>(&mut self, cx: &mut Cx<'_, S, O>) {
         let first = cx.store.state().first_seq;
         while let Some(waits) = self.progress.pending.first().copied().filter(|w| w.seq < first) {
-            self.terminate(waits, TRIMMED, cx);
+            self.terminate(waits, Terminated::BY_LIMITS, cx);
         }
         self.progress.forget_redelivered_before(first);
     }

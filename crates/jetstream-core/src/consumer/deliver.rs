@@ -40,7 +40,11 @@ const RETRY: Duration = Duration::from_millis(250);
 
 impl Consumer {
     /// Delivers up to `budget` messages; `true` if there may be more to do at once.
-    pub fn deliver<S: MessageStore, O: Out>(&mut self, budget: usize, cx: &mut Cx<'_, S, O>) -> bool {
+    pub fn deliver<S: MessageStore, O: Out>(
+        &mut self,
+        budget: usize,
+        cx: &mut Cx<'_, S, O>,
+    ) -> bool {
         let mut stop = self.blocked(cx);
         if stop.is_none() {
             let mut buffers = Buffers { reply: cx.out.scratch(), header: cx.out.scratch() };
@@ -89,10 +93,8 @@ impl Consumer {
             return Err(self.close_until(due));
         }
         let pending = self.num_pending.saturating_sub(u64::from(count == 1));
-        let at = SequencePair {
-            consumer: self.progress.delivered.consumer + 1,
-            stream: message.seq,
-        };
+        let at =
+            SequencePair { consumer: self.progress.delivered.consumer + 1, stream: message.seq };
         let ack = Ack {
             delivered: count,
             stream_seq: at.stream,

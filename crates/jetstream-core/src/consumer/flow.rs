@@ -83,13 +83,15 @@ impl Consumer {
         header: &[u8],
         cx: &mut Cx<'_, S, O>,
     ) -> bool {
-        let known = self.push_mut().and_then(|p| p.flow.as_mut()).is_some_and(|f| f.answered(subject));
+        let known =
+            self.push_mut().and_then(|p| p.flow.as_mut()).is_some_and(|f| f.answered(subject));
         if !known {
             return false;
         }
         if self.config.ack_policy == AckPolicy::FlowControl {
             let field = |name| wire::header::get(header, name).and_then(number).unwrap_or(0);
-            let (consumer_seq, seq) = (field(b"Nats-Last-Consumer".as_slice()), field(b"Nats-Last-Stream"));
+            let (consumer_seq, seq) =
+                (field(b"Nats-Last-Consumer".as_slice()), field(b"Nats-Last-Stream"));
             if seq > 0 {
                 self.acknowledge(AckOf { seq, consumer_seq, deliveries: 1 }, false, cx);
             }

@@ -44,9 +44,13 @@ impl std::fmt::Display for Standing {
             Self::Paused(until) => write!(f, "paused until {}", until.rfc3339()),
             Self::NobodySubscribes => f.write_str("nobody subscribes to the deliver subject"),
             Self::NobodyAsks => f.write_str("no pull request waits"),
-            Self::MaxAckPending(n) => write!(f, "max_ack_pending: {n} messages wait for their acknowledgement"),
+            Self::MaxAckPending(n) => {
+                write!(f, "max_ack_pending: {n} messages wait for their acknowledgement")
+            }
             Self::FlowControl(id) => write!(f, "flow control: no answer on {id}"),
-            Self::Pace(ns) => write!(f, "pace: next message in {}", Nanos(i64::try_from(*ns).unwrap_or(i64::MAX))),
+            Self::Pace(ns) => {
+                write!(f, "pace: next message in {}", Nanos(i64::try_from(*ns).unwrap_or(i64::MAX)))
+            }
             Self::Pinned(id) => write!(f, "pinned to client {id}, which does not ask"),
             Self::Overflow => f.write_str("no waiting request's priority is reached"),
             Self::Trouble(what) => write!(f, "cannot read {what}"),
@@ -151,7 +155,11 @@ impl Consumer {
             }
             (jetstream_api::PriorityPolicy::Overflow, _) => {
                 let waits = pull.waiting.iter().all(|r| {
-                    !super::serve::overflows(r, self.num_pending.saturating_sub(1), self.progress.pending.len())
+                    !super::serve::overflows(
+                        r,
+                        self.num_pending.saturating_sub(1),
+                        self.progress.pending.len(),
+                    )
                 });
                 waits.then_some(Standing::Overflow)
             }

@@ -196,10 +196,13 @@ impl Consumer {
         this.progress = Progress::restore(this.acks(), this.max_deliver(), state);
         let last = cx.store.state().last_seq;
         if last < state.delivered.stream && this.config.opt_start_seq <= state.delivered.stream {
-            this.warn(cx, format_args!(
-                "delivered sequence {} past last stream sequence of {last}: going back there",
-                state.delivered.stream
-            ));
+            this.warn(
+                cx,
+                format_args!(
+                    "delivered sequence {} past last stream sequence of {last}: going back there",
+                    state.delivered.stream
+                ),
+            );
             this.progress.apply_rollback(last);
         }
         this.next = this.progress.delivered.stream + 1;

@@ -70,7 +70,8 @@ impl Replay {
     /// When a message stored at `ts` may go, if not now. Up to a millisecond is no wait.
     pub(super) fn due(&self, ts: Timestamp, now: Mono) -> Option<Mono> {
         let (stored, sent) = self.last?;
-        let distance = Duration::from_nanos(u64::try_from(ts.0.saturating_sub(stored.0)).unwrap_or(0));
+        let distance =
+            Duration::from_nanos(u64::try_from(ts.0.saturating_sub(stored.0)).unwrap_or(0));
         let due = sent + distance;
         (distance > Duration::from_millis(1) && due > now).then_some(due)
     }

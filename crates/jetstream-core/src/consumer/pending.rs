@@ -12,8 +12,8 @@
 
 use std::collections::VecDeque;
 
-use store::SequencePair;
 use stdx::time::Timestamp;
+use store::SequencePair;
 
 /// One message that waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

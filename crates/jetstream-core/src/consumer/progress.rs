@@ -66,9 +66,10 @@ impl Progress {
 
     /// As it is kept.
     pub(super) fn state(&self) -> ConsumerState {
-        let pending = self.pending.iter().map(|w| {
-            (w.seq, store::Pending { consumer_seq: w.consumer_seq, ts: w.ts })
-        });
+        let pending = self
+            .pending
+            .iter()
+            .map(|w| (w.seq, store::Pending { consumer_seq: w.consumer_seq, ts: w.ts }));
         ConsumerState {
             delivered: self.delivered,
             ack_floor: self.floor,

@@ -7,8 +7,8 @@
 
 use std::time::Duration;
 
-use jetstream_api::{PriorityPolicy, level};
 use jetstream_api::pull::NextRequest;
+use jetstream_api::{PriorityPolicy, level};
 use stdx::time::Mono;
 use store::MessageStore;
 
@@ -59,7 +59,9 @@ impl Consumer {
             return Err("412 Required Api Level".into());
         }
         let asked = NextRequest::parse(body).map_err(|e| format!("400 Bad Request - {e}"))?;
-        asked.check(&self.config).map_err(|refused| format!("{} {}", refused.code, refused.text))?;
+        asked
+            .check(&self.config)
+            .map_err(|refused| format!("{} {}", refused.code, refused.text))?;
         self.check_pin(&asked, cx.now.mono)?;
         let request = request(asked, reply, cx.now.mono);
         self.make_room(cx);
@@ -75,7 +77,9 @@ impl Consumer {
         };
         match pinned {
             Some(true) => self.keep_pin(now),
-            Some(false) if !asked.group.id.is_empty() => return Err("423 Nats-Pin-Id mismatch".into()),
+            Some(false) if !asked.group.id.is_empty() => {
+                return Err("423 Nats-Pin-Id mismatch".into());
+            }
             _ => {}
         }
         Ok(())
@@ -146,7 +150,11 @@ impl Consumer {
 
     /// Looks through all requests: those that are over end, those that nobody listens for are
     /// dropped, heartbeats are sent. `exhausted`: there is nothing to deliver now.
-    pub(super) fn sweep<S: MessageStore, O: Out>(&mut self, exhausted: bool, cx: &mut Cx<'_, S, O>) {
+    pub(super) fn sweep<S: MessageStore, O: Out>(
+        &mut self,
+        exhausted: bool,
+        cx: &mut Cx<'_, S, O>,
+    ) {
         self.look_through(exhausted, true, cx);
     }
 

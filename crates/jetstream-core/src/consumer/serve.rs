@@ -93,7 +93,9 @@ impl Consumer {
                     _ => return Turn::End(Some("423 Nats-Wrong-Pin-Id")),
                 }
             }
-            PriorityPolicy::Overflow if !overflows(head, pending, ack_pending) => return Turn::Pass,
+            PriorityPolicy::Overflow if !overflows(head, pending, ack_pending) => {
+                return Turn::Pass;
+            }
             _ => {}
         }
         if head.max_bytes > 0 && size > head.max_bytes {

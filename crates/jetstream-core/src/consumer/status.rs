@@ -66,6 +66,10 @@ mod tests {
             b"NATS/1.0 100 Idle Heartbeat\r\nNats-Last-Consumer: 3\r\nNats-Last-Stream: 7\r\n\r\n"
         );
         let stalled = heartbeat(0, 0, Some("$JS.FC.S.C.abcd"));
-        assert!(stalled.ends_with(b"Nats-Last-Stream: 0\r\nNats-Consumer-Stalled: $JS.FC.S.C.abcd\r\n\r\n"));
+        assert!(
+            stalled.ends_with(
+                b"Nats-Last-Stream: 0\r\nNats-Consumer-Stalled: $JS.FC.S.C.abcd\r\n\r\n"
+            )
+        );
     }
 }

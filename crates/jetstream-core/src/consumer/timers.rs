@@ -168,7 +168,11 @@ impl Consumer {
     }
 
     /// Queues what waited too long, unless it was delivered often enough.
-    pub(super) fn queue_again<S, O: Out>(&mut self, mut expired: Vec<Waiting>, cx: &mut Cx<'_, S, O>) -> bool {
+    pub(super) fn queue_again<S, O: Out>(
+        &mut self,
+        mut expired: Vec<Waiting>,
+        cx: &mut Cx<'_, S, O>,
+    ) -> bool {
         let max = self.progress.max_deliver;
         if max > 0 {
             expired.retain(|waits| {
@@ -210,10 +214,11 @@ impl Consumer {
 
     /// Sets when the pause ends, if there is one.
     pub(super) fn set_pause(&mut self, now: Now) {
-        self.pause_deadline = self.config.pause_until.filter(|until| now.wall < *until).map(|until| {
-            let left = until.0.saturating_sub(now.wall.0);
-            now.mono + Duration::from_nanos(left.unsigned_abs())
-        });
+        self.pause_deadline =
+            self.config.pause_until.filter(|until| now.wall < *until).map(|until| {
+                let left = until.0.saturating_sub(now.wall.0);
+                now.mono + Duration::from_nanos(left.unsigned_abs())
+            });
     }
 
     /// Sets how long the consumer lives without a client, and begins to count.

@@ -192,7 +192,8 @@ mod tests {
     use super::*;
 
     fn request(name: &str, batch: i64, priority: Option<i64>) -> Request {
-        let group = priority.map(|priority| Box::new(PriorityGroup { priority, ..PriorityGroup::default() }));
+        let group = priority
+            .map(|priority| Box::new(PriorityGroup { priority, ..PriorityGroup::default() }));
         Request { reply: name.as_bytes().into(), batch, group, ..Request::default() }
     }
 
@@ -230,7 +231,10 @@ mod tests {
         let mut queue = WaitQueue::default();
         let expires = |at| Some(Mono(at));
         queue.add(Request { expires: expires(9), ..request("a", 1, None) }, false);
-        queue.add(Request { next_heartbeat: expires(4), no_wait: true, ..request("b", 1, None) }, false);
+        queue.add(
+            Request { next_heartbeat: expires(4), no_wait: true, ..request("b", 1, None) },
+            false,
+        );
         assert_eq!((queue.deadline(), queue.has_no_wait()), (Some(Mono(4)), true));
         assert!(queue.is_due(Mono(4)) && !queue.is_due(Mono(3)));
         queue.retain(|r| &*r.reply != b"b");

@@ -63,10 +63,16 @@ fn refused_messages_come_again_now_or_later() {
     world.out.listening.insert("$JS.EVENT.>".into());
     world.ack(&sent[1].reply, "-NAK");
     let heard = world.take();
-    assert_eq!((heard[0].to.as_str(), heard[1].payload.as_str()), ("$JS.EVENT.ADVISORY.CONSUMER.MSG_NAKED.S.C", "m2"));
+    assert_eq!(
+        (heard[0].to.as_str(), heard[1].payload.as_str()),
+        ("$JS.EVENT.ADVISORY.CONSUMER.MSG_NAKED.S.C", "m2")
+    );
     assert_eq!(heard[1].deliveries(), 2);
     world.ack(&sent[0].reply, r#"-NAK {"delay":5000000000}"#);
-    assert_eq!(advisories(&mut world), [r#"ADVISORY.CONSUMER.MSG_NAKED.S.C "consumer_seq":1,"stream_seq":1,"deliveries":1}"#]);
+    assert_eq!(
+        advisories(&mut world),
+        [r#"ADVISORY.CONSUMER.MSG_NAKED.S.C "consumer_seq":1,"stream_seq":1,"deliveries":1}"#]
+    );
     world.wait_ms(4_990);
     assert_eq!(world.heard(), [""; 0]);
     world.wait_ms(20);
@@ -79,7 +85,8 @@ fn refused_messages_come_again_now_or_later() {
 // Contract: CONS-038
 #[test]
 fn work_in_progress_begins_the_time_anew() {
-    let (mut world, sent) = delivered(ConsumerConfig { ack_wait: Nanos::from_secs(2), ..pull() }, 1);
+    let (mut world, sent) =
+        delivered(ConsumerConfig { ack_wait: Nanos::from_secs(2), ..pull() }, 1);
     world.pull("in.b", r#"{"batch":9,"expires":90000000000}"#);
     for _ in 0..5 {
         world.wait_ms(1_500);
@@ -128,17 +135,22 @@ fn ack_all_covers_what_came_before() {
     let (mut world, sent) = delivered(ConsumerConfig { ack_policy: AckPolicy::All, ..pull() }, 6);
     world.ack(&sent[4].reply, "");
     let info = world.info();
-    assert_eq!((info.num_ack_pending, info.ack_floor.consumer_seq, info.ack_floor.stream_seq), (1, 5, 5));
+    assert_eq!(
+        (info.num_ack_pending, info.ack_floor.consumer_seq, info.ack_floor.stream_seq),
+        (1, 5, 5)
+    );
     world.ack_for(&sent[1].reply, "", "in.confirm");
-    assert_eq!((world.heard(), world.info().ack_floor.stream_seq), (vec!["in.confirm: ".to_owned()], 5));
+    assert_eq!(
+        (world.heard(), world.info().ack_floor.stream_seq),
+        (vec!["in.confirm: ".to_owned()], 5)
+    );
 }
 
 // Contract: CONS-007
 #[test]
 fn backoff_sets_each_wait() {
     let backoff = [1, 3, 7].map(Nanos::from_secs).to_vec();
-    let (mut world, _) =
-        delivered(ConsumerConfig { ack_wait: backoff[0], backoff, ..pull() }, 1);
+    let (mut world, _) = delivered(ConsumerConfig { ack_wait: backoff[0], backoff, ..pull() }, 1);
     world.pull("in.b", r#"{"batch":99,"expires":900000000000}"#);
     for secs in [1, 3, 7, 7] {
         world.wait_ms(secs * 1000 - 30);
@@ -161,7 +173,11 @@ fn too_many_deliveries_end_with_one_advisory() {
         let again = sent.iter().filter(|s| s.to == "in.b").count();
         let told: Vec<_> = sent.iter().filter(|s| s.to.ends_with("MAX_DELIVERIES.S.C")).collect();
         assert_eq!((again, told.len()), (usize::try_from(max).unwrap() - 1, 1));
-        assert!(told[0].payload.ends_with(&format!("\"stream_seq\":1,\"deliveries\":{max}}}")), "{}", told[0].payload);
+        assert!(
+            told[0].payload.ends_with(&format!("\"stream_seq\":1,\"deliveries\":{max}}}")),
+            "{}",
+            told[0].payload
+        );
         let info = world.info();
         assert_eq!((info.num_ack_pending, info.num_redelivered), (0, max - 1));
     }
@@ -223,7 +239,8 @@ fn the_stream_learns_of_all_that_ack_all_covers_and_of_deliveries_without_acks()
     let sent = world.take();
     world.ack(&sent[1].reply, "");
     assert_eq!(world.done, [1, 2]);
-    let mut world = interest(ConsumerConfig { ack_policy: AckPolicy::None, max_ack_pending: 0, ..pull() });
+    let mut world =
+        interest(ConsumerConfig { ack_policy: AckPolicy::None, max_ack_pending: 0, ..pull() });
     world.publish("s", "m");
     world.pull("in.a", "3");
     assert_eq!(world.done, [1]);
@@ -232,7 +249,8 @@ fn the_stream_learns_of_all_that_ack_all_covers_and_of_deliveries_without_acks()
 // Contract: RET-007
 #[test]
 fn what_was_given_up_is_still_needed() {
-    let mut world = interest(ConsumerConfig { max_deliver: 1, ack_wait: Nanos::from_secs(1), ..pull() });
+    let mut world =
+        interest(ConsumerConfig { max_deliver: 1, ack_wait: Nanos::from_secs(1), ..pull() });
     world.publish("s", "m");
     world.pull("in.a", "1");
     let sent = world.take();

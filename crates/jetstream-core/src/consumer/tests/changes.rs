@@ -38,7 +38,11 @@ fn a_pause_holds_everything_but_signs_of_life() {
     world.publish("s", "m");
     let sent = world.take();
     assert_eq!((sent.len(), sent[0].to.as_str()), (1, "$JS.EVENT.ADVISORY.CONSUMER.PAUSE.S.C"));
-    assert!(sent[0].payload.contains(&format!("\"paused\":true,\"pause_until\":\"{}\"", until.rfc3339())));
+    assert!(
+        sent[0]
+            .payload
+            .contains(&format!("\"paused\":true,\"pause_until\":\"{}\"", until.rfc3339()))
+    );
     let info = world.info();
     assert!(info.paused && info.pause_remaining == Nanos::from_secs(5));
     let now = world.now;
@@ -54,7 +58,9 @@ fn a_pause_holds_everything_but_signs_of_life() {
     let until = Timestamp(world.now.wall.0 + 5_000_000_000);
     world.with(|c, cx| c.pause(Some(until), cx));
     assert!(world.with(|c, cx| c.pause(None, cx)));
-    assert!(world.take()[1].payload.contains(r#""paused":false,"pause_until":"0001-01-01T00:00:00Z""#));
+    assert!(
+        world.take()[1].payload.contains(r#""paused":false,"pause_until":"0001-01-01T00:00:00Z""#)
+    );
 }
 
 // Contract: CONS-061, API-031
@@ -67,7 +73,11 @@ fn a_reset_begins_anew_where_the_policy_allows() {
     assert_eq!(world.with(|c, cx| c.reset(0, cx)).unwrap(), Ok(2));
     assert_eq!(where_it_is(&mut world), ((0, 1), (0, 1), 0, 4));
     world.pull("in.a", "1");
-    assert_eq!(world.take()[0].reply.split('.').nth(6), Some("1"), "consumer sequences begin again");
+    assert_eq!(
+        world.take()[0].reply.split('.').nth(6),
+        Some("1"),
+        "consumer sequences begin again"
+    );
     assert_eq!(world.with(|c, cx| c.reset(5, cx)).unwrap(), Ok(5));
     assert_eq!(where_it_is(&mut world), ((0, 4), (0, 4), 0, 1));
 
@@ -85,7 +95,10 @@ fn a_reset_begins_anew_where_the_policy_allows() {
     assert_eq!(reset(by_seq.clone(), 2), Err(ResetError::BelowStartSeq));
     assert_eq!(reset(by_seq, 3), Ok(3));
     let late = Timestamp(1_800_000_000_000_000_000);
-    assert_eq!(reset(with(DeliverPolicy::ByStartTime, 0, Some(late)), 2), Err(ResetError::BelowStartTime));
+    assert_eq!(
+        reset(with(DeliverPolicy::ByStartTime, 0, Some(late)), 2),
+        Err(ResetError::BelowStartTime)
+    );
     assert_eq!(reset(with(DeliverPolicy::New, 0, None), 2), Err(ResetError::NotAllowed));
     assert_eq!(reset(with(DeliverPolicy::New, 0, None), 0), Ok(1));
 }
@@ -100,7 +113,10 @@ fn what_is_deleted_while_it_waits_is_terminated() {
     world.remove(2);
     world.remove(5);
     let sent = world.take();
-    assert_eq!((sent.len(), sent[0].to.as_str()), (1, "$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED.S.C"));
+    assert_eq!(
+        (sent.len(), sent[0].to.as_str()),
+        (1, "$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED.S.C")
+    );
     assert!(sent[0].payload.contains(
         r#""consumer_seq":2,"stream_seq":2,"deliveries":1,"reason":"Unacknowledged message was deleted""#
     ));
@@ -180,7 +196,12 @@ fn updates_take_effect_at_once() {
     let mut world = five(ConsumerConfig { max_ack_pending: 1, ..pull() });
     world.pull("in.a", r#"{"batch":99,"expires":900000000000}"#);
     assert_eq!(world.heard(), ["in.a: m1#1"]);
-    let more = ConsumerConfig { max_ack_pending: 3, ack_wait: Nanos::from_secs(1), max_deliver: 2, ..pull() };
+    let more = ConsumerConfig {
+        max_ack_pending: 3,
+        ack_wait: Nanos::from_secs(1),
+        max_deliver: 2,
+        ..pull()
+    };
     assert!(world.with(|c, cx| c.update(more, cx)).unwrap());
     world.deliver();
     assert_eq!(world.heard(), ["in.a: m2#1", "in.a: m3#1"]);
@@ -205,7 +226,11 @@ fn a_new_deliver_subject_gets_what_waits() {
 #[test]
 fn an_idle_consumer_is_small() {
     // Its configuration's texts come on top; a client's request is another hundred bytes.
-    assert!(size_of::<crate::consumer::Consumer>() <= 640, "{}", size_of::<crate::consumer::Consumer>());
+    assert!(
+        size_of::<crate::consumer::Consumer>() <= 640,
+        "{}",
+        size_of::<crate::consumer::Consumer>()
+    );
 }
 
 #[test]

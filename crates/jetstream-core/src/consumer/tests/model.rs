@@ -31,7 +31,8 @@ impl Dice {
 }
 
 fn rules(dice: &mut Dice) -> Rules {
-    let acks = dice.pick(&[AckPolicy::Explicit, AckPolicy::Explicit, AckPolicy::All, AckPolicy::None]);
+    let acks =
+        dice.pick(&[AckPolicy::Explicit, AckPolicy::Explicit, AckPolicy::All, AckPolicy::None]);
     let backoff = dice.pick(&[vec![], vec![], vec![2, 5, 11]]);
     let wait = dice.pick(&[3, 10]);
     let time = |steps: i64| steps * GRID as i64 + BETWEEN;
@@ -162,7 +163,13 @@ impl Run {
     /// Whatever is due happens, in both.
     fn tick(&mut self) {
         let now = self.world.now.mono;
-        if self.world.consumer.as_ref().and_then(Consumer::next_deadline).is_some_and(|at| at <= now) {
+        if self
+            .world
+            .consumer
+            .as_ref()
+            .and_then(Consumer::next_deadline)
+            .is_some_and(|at| at <= now)
+        {
             let tick = self.world.with(|c, cx| c.tick(cx));
             assert!(!tick.delete, "a durable consumer lives");
             if tick.deliver {

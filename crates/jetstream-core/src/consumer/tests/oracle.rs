@@ -120,7 +120,8 @@ impl Oracle {
             if self.rules.acks == AckPolicy::None {
                 self.floor = self.delivered;
             } else {
-                let waiting = self.waiting.entry(seq).or_insert(Waiting { consumer_seq, since: now });
+                let waiting =
+                    self.waiting.entry(seq).or_insert(Waiting { consumer_seq, since: now });
                 waiting.since = now;
             }
             if request.wants > 0 {

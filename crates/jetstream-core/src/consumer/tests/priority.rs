@@ -23,9 +23,21 @@ fn ask(world: &mut World, reply: &str, more: &str) {
 #[test]
 fn bad_groups_are_named() {
     let cases = [
-        (PriorityPolicy::None, r#"{"batch":1,"min_pending":1}"#, "Not a Overflow Priority consumer"),
-        (PriorityPolicy::Overflow, r#"{"batch":1,"id":"x"}"#, "Not a Pinned Client Priority consumer"),
-        (PriorityPolicy::Prioritized, r#"{"batch":1,"priority":10}"#, "Priority must be between 0 and 9"),
+        (
+            PriorityPolicy::None,
+            r#"{"batch":1,"min_pending":1}"#,
+            "Not a Overflow Priority consumer",
+        ),
+        (
+            PriorityPolicy::Overflow,
+            r#"{"batch":1,"id":"x"}"#,
+            "Not a Pinned Client Priority consumer",
+        ),
+        (
+            PriorityPolicy::Prioritized,
+            r#"{"batch":1,"priority":10}"#,
+            "Priority must be between 0 and 9",
+        ),
         (PriorityPolicy::PinnedClient, r#"{"batch":1}"#, "Priority Group missing"),
         (PriorityPolicy::PinnedClient, r#"{"batch":1,"group":"h"}"#, "Invalid Priority Group"),
     ];
@@ -45,7 +57,10 @@ fn overflow_helps_only_when_there_is_enough_to_do() {
     world.publish("s", "m1");
     world.publish("s", "m2");
     let now = world.now;
-    assert_eq!((world.heard().len(), world.consumer.as_ref().unwrap().standing(now)), (0, Standing::Overflow));
+    assert_eq!(
+        (world.heard().len(), world.consumer.as_ref().unwrap().standing(now)),
+        (0, Standing::Overflow)
+    );
     world.publish("s", "m3");
     // Three wait: the first request takes one, and then one waits for its acknowledgement.
     assert_eq!(world.heard(), ["in.a: m1#1", "in.b: m2#1", "in.b: m3#1"]);
@@ -68,10 +83,17 @@ fn a_pinned_client_gets_everything_until_it_falls_silent() {
     assert_eq!(sent[0].to, "$JS.EVENT.ADVISORY.CONSUMER.PINNED.S.C");
     let id = sent[1].header.split("Nats-Pin-Id: ").nth(1).unwrap().trim().to_owned();
     assert_eq!(id.len(), 22);
-    assert!(sent[0].payload.contains(&format!("\"group\":\"g\",\"pinned_id\":\"{id}\"")), "{}", sent[0].payload);
+    assert!(
+        sent[0].payload.contains(&format!("\"group\":\"g\",\"pinned_id\":\"{id}\"")),
+        "{}",
+        sent[0].payload
+    );
     assert_eq!(sent[1..].iter().map(|s| s.to.as_str()).collect::<Vec<_>>(), ["in.a", "in.a"]);
     let info = world.info();
-    assert_eq!((info.priority_groups[0].pinned_client_id.as_str(), info.num_pending), (id.as_str(), 1));
+    assert_eq!(
+        (info.priority_groups[0].pinned_client_id.as_str(), info.num_pending),
+        (id.as_str(), 1)
+    );
     let now = world.now;
     assert_eq!(world.consumer.as_ref().unwrap().standing(now), Standing::Pinned(id.clone()));
     ask(&mut world, "in.c", r#","id":"other""#);
@@ -89,7 +111,10 @@ fn a_pinned_client_gets_everything_until_it_falls_silent() {
     let sent = world.take();
     assert_eq!(sent[0].to, "$JS.EVENT.ADVISORY.CONSUMER.UNPINNED.S.C");
     assert!(sent[0].payload.ends_with(r#""group":"g","reason":"timeout"}"#));
-    assert_eq!((sent[1].to.as_str(), sent[2].payload.as_str()), ("$JS.EVENT.ADVISORY.CONSUMER.PINNED.S.C", "m4"));
+    assert_eq!(
+        (sent[1].to.as_str(), sent[2].payload.as_str()),
+        ("$JS.EVENT.ADVISORY.CONSUMER.PINNED.S.C", "m4")
+    );
 }
 
 // Contract: CONS-058, API-030
@@ -123,5 +148,8 @@ fn lower_priorities_first() {
     for i in 1..=5 {
         world.publish("s", &format!("m{i}"));
     }
-    assert_eq!(world.heard(), ["in.a: m1#1", "in.b: m2#1", "in.a: m3#1", "in.b: m4#1", "in.c: m5#1"]);
+    assert_eq!(
+        world.heard(),
+        ["in.a: m1#1", "in.b: m2#1", "in.a: m3#1", "in.b: m4#1", "in.c: m5#1"]
+    );
 }

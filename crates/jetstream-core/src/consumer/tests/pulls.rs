@@ -265,7 +265,10 @@ fn without_acknowledgements_delivery_is_enough() {
     world.publish("s", "m");
     world.pull("in.a", "1");
     let info = world.info();
-    assert_eq!((info.num_ack_pending, info.ack_floor.stream_seq, info.ack_floor.consumer_seq), (0, 1, 1));
+    assert_eq!(
+        (info.num_ack_pending, info.ack_floor.stream_seq, info.ack_floor.consumer_seq),
+        (0, 1, 1)
+    );
 }
 
 // Contract: API-028

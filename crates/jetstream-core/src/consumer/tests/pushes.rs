@@ -31,7 +31,8 @@ fn without_a_subscriber_nothing_is_delivered_or_counted() {
 // Contract: CONS-015
 #[test]
 fn signs_of_life() {
-    let mut world = World::new(ConsumerConfig { idle_heartbeat: Nanos::from_millis(500), ..push() });
+    let mut world =
+        World::new(ConsumerConfig { idle_heartbeat: Nanos::from_millis(500), ..push() });
     world.wait_ms(700);
     world.publish("s", "m");
     assert_eq!(
@@ -65,7 +66,11 @@ fn a_window_closes_until_the_client_answers() {
     assert_eq!(shape, [true, true, false, true, true]);
     let request = &sent[2];
     assert_eq!(request.header, "NATS/1.0 100 FlowControl Request\r\n\r\n");
-    assert!(request.reply.starts_with("$JS.FC.S.C.") && request.reply.len() == 15, "{}", request.reply);
+    assert!(
+        request.reply.starts_with("$JS.FC.S.C.") && request.reply.len() == 15,
+        "{}",
+        request.reply
+    );
     let now = world.now;
     let standing = world.consumer.as_ref().unwrap().standing(now);
     assert_eq!(standing, Standing::FlowControl(request.reply.clone()));
@@ -101,7 +106,10 @@ fn answers_to_flow_control_acknowledge() {
     assert!(world.with(|c, cx| c.handle_flow_reply(reply.as_bytes(), answer, cx)));
     world.deliver();
     let info = world.info();
-    assert_eq!((info.ack_floor.consumer_seq, info.ack_floor.stream_seq, info.num_ack_pending), (2, 2, 3));
+    assert_eq!(
+        (info.ack_floor.consumer_seq, info.ack_floor.stream_seq, info.num_ack_pending),
+        (2, 2, 3)
+    );
     world.take();
     // Acknowledgements of the usual kind mean nothing here, and nothing is delivered again.
     world.ack_for(&sent[2].reply, "", "in.confirm");

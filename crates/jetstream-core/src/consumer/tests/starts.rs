@@ -104,12 +104,15 @@ fn the_last_of_each_subject_survives_changes_meanwhile() {
     let all = policy(DeliverPolicy::LastPerSubject);
     assert_eq!(seqs(all.clone(), |w| w.remove(7)), [8]);
     assert_eq!(seqs(all.clone(), |w| w.remove(5)), [7, 8]);
-    assert_eq!(seqs(all, |w| {
-        add(w);
-        w.remove(8);
-        w.remove(9);
-        add(w);
-    }), [7, 10]);
+    assert_eq!(
+        seqs(all, |w| {
+            add(w);
+            w.remove(8);
+            w.remove(9);
+            add(w);
+        }),
+        [7, 10]
+    );
     let mut world = World::with_stream(StreamConfig {
         name: "S".into(),
         max_msgs_per_subject: 1,
@@ -124,7 +127,9 @@ fn the_last_of_each_subject_survives_changes_meanwhile() {
 
 #[test]
 fn an_empty_stream_begins_at_one() {
-    for deliver_policy in [DeliverPolicy::All, DeliverPolicy::Last, DeliverPolicy::New, DeliverPolicy::LastPerSubject] {
+    for deliver_policy in
+        [DeliverPolicy::All, DeliverPolicy::Last, DeliverPolicy::New, DeliverPolicy::LastPerSubject]
+    {
         let mut world = World::new(policy(deliver_policy));
         assert_eq!(world.info().delivered.stream_seq, 0);
         world.publish("s", "m");

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use jetstream_api::{AckPolicy, ConsumerConfig, ConsumerInfo, Nanos, RetentionPolicy, StreamConfig};
+use jetstream_api::{
+    AckPolicy, ConsumerConfig, ConsumerInfo, Nanos, RetentionPolicy, StreamConfig,
+};
 use stdx::log::Log;
 use stdx::time::{Mono, Now, Timestamp};
 use store::{MemStore, MessageStore, NewMessage, Retention, Settings};
@@ -245,7 +247,10 @@ impl World {
                 self.now.wall.0 += 1;
             }
         }
-        panic!("deadlines do not move: {:?}", self.consumer.as_ref().and_then(Consumer::next_deadline));
+        panic!(
+            "deadlines do not move: {:?}",
+            self.consumer.as_ref().and_then(Consumer::next_deadline)
+        );
     }
 
     pub(super) fn wait_ms(&mut self, ms: u64) -> bool {
@@ -288,7 +293,10 @@ impl Sent {
 
     fn short(&self) -> String {
         let status = self.header.strip_prefix("NATS/1.0 ").map(|h| {
-            h.trim_end().replace("\r\n", "|").replace("Nats-Pending-Messages: ", "m").replace("Nats-Pending-Bytes: ", "b")
+            h.trim_end()
+                .replace("\r\n", "|")
+                .replace("Nats-Pending-Messages: ", "m")
+                .replace("Nats-Pending-Bytes: ", "b")
         });
         match status {
             Some(status) => format!("{}: {status}", self.to),
