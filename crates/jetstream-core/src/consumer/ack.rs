@@ -99,10 +99,12 @@ impl Consumer {
             Acks::Explicit => self.acknowledge_one(of, sample, cx),
             Acks::All => {
                 let floor = self.progress.floor;
-                if of.consumer_seq <= floor.consumer || of.seq <= floor.stream {
+                // An answer to flow control may say anything.
+                let seq = of.seq.min(self.progress.delivered.stream);
+                if of.consumer_seq <= floor.consumer || seq <= floor.stream {
                     return true;
                 }
-                self.acknowledge_through(of, cx);
+                self.acknowledge_through(AckOf { seq, ..of }, cx);
             }
         }
         self.note_acked(cx.now.wall);

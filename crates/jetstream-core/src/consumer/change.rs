@@ -230,6 +230,10 @@ impl Consumer {
             self.filter = Filter::any_of(self.config.filters().iter().map(|f| f.as_bytes()));
             self.count_pending(cx)?;
         }
+        if self.config.sourcing {
+            // Its stream asks again for what it has not stored.
+            let _allowed = self.reset(0, cx)?;
+        }
         Ok(self.is_wanted())
     }
 

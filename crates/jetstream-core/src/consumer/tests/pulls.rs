@@ -3,7 +3,7 @@
 use jetstream_api::{AckPolicy, ConsumerConfig, Nanos};
 
 use super::world::{World, pull, push};
-use crate::consumer::Standing;
+use crate::consumer::{Consumer, Standing};
 
 fn filled(n: usize) -> World {
     let mut world = World::new(pull());
@@ -278,7 +278,7 @@ fn whoever_waits_learns_of_the_deletion() {
     world.pull("in.a", "1");
     world.pull("in.b", r#"{"batch":2,"expires":9000000000}"#);
     world.out.listening.insert("$JS.EVENT.ADVISORY.>".into());
-    world.with(|c, cx| c.delete(cx));
+    world.with(Consumer::delete);
     let heard = world.heard();
     assert_eq!(heard[..2], ["in.a: 409 Consumer Deleted", "in.b: 409 Consumer Deleted"]);
     assert!(heard[2].starts_with("$JS.EVENT.ADVISORY.CONSUMER.DELETED.S.C: {\"type\":\"io.nats.jetstream.advisory.v1.consumer_action\""));
@@ -288,6 +288,6 @@ fn whoever_waits_learns_of_the_deletion() {
 fn whoever_waits_learns_that_the_server_stops() {
     let mut world = World::new(pull());
     world.pull("in.a", r#"{"batch":2,"max_bytes":7,"expires":9000000000}"#);
-    world.with(|c, cx| c.shut_down(cx));
+    world.with(Consumer::shut_down);
     assert_eq!(world.heard(), ["in.a: 409 Server Shutdown|m2|b7"]);
 }
