@@ -203,7 +203,9 @@ impl Consumer {
         let old = std::mem::replace(&mut *self.config, config);
         let now = cx.now;
         if let Mode::Push(push) = &mut self.mode {
-            push.active = cx.out.has_interest(self.config.deliver_subject.as_bytes());
+            if old.deliver_subject != self.config.deliver_subject {
+                push.active = cx.out.has_interest(self.config.deliver_subject.as_bytes());
+            }
             if old.rate_limit_bps != self.config.rate_limit_bps {
                 let bits = self.config.rate_limit_bps;
                 push.rate = Bucket::new(bits, cx.stream.max_msg_size, cx.max_payload, now.mono);

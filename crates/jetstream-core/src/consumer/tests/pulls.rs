@@ -179,8 +179,12 @@ fn interest_from_afar_may_be_late() {
     world.out.listening.insert("in.a".into());
     world.wait_ms(300);
     assert_eq!(world.heard(), ["in.a: m#1"]);
-    world.out.listening.clear();
-    world.pull("in.a", "1");
+    // Nobody waits for one that may never be heard.
+    world.out.listening = ["in.c".to_owned()].into();
+    world.pull("in.b", "1");
+    world.pull("in.c", "1");
+    world.publish("s", "n");
+    assert_eq!(world.heard(), ["in.c: n#1"]);
     world.wait_ms(10_001);
     assert_eq!(world.info().num_waiting, 0);
 }
