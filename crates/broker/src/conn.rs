@@ -192,6 +192,29 @@ impl Conn {
         let _ = self.proxied.set(Box::new(address));
     }
 
+    /// Its subscriptions, in no particular order. Who has very many is looked through in turns, so
+    /// that nobody waits for its table for long; what comes or goes meanwhile may be missing.
+    pub fn subscriptions(&self) -> Vec<Arc<Sub>> {
+        let (size, len) = {
+            let subs = self.subs.lock();
+            (subs.buckets(), subs.len())
+        };
+        let mut found = Vec::with_capacity(len);
+        let mut from = 0;
+        while from < size {
+            let subs = self.subs.lock();
+            if subs.buckets() != size {
+                // It grew or shrank, and all have moved.
+                found.clear();
+                found.extend(subs.iter().cloned());
+                break;
+            }
+            found.extend(subs.within(from..from.saturating_add(COPIED_AT_ONCE)).cloned());
+            from += COPIED_AT_ONCE;
+        }
+        found
+    }
+
     /// The start of its log lines: `ip:port - cid:N` (CORE-053, CORE-054).
     pub fn label(&self) -> String {
         let facts = self.facts.lock();
@@ -201,6 +224,9 @@ impl Conn {
         }
     }
 }
+
+/// Places of the table that are looked at in one turn.
+const COPIED_AT_ONCE: usize = 4096;
 
 /// A connection's subscriptions by sid.
 #[derive(Default)]
@@ -259,6 +285,17 @@ impl SubTable {
         self.table.iter()
     }
 
+    /// Places it has, empty ones included.
+    fn buckets(&self) -> usize {
+        self.table.num_buckets()
+    }
+
+    /// Those in some of its places.
+    fn within(&self, places: std::ops::Range<usize>) -> impl Iterator<Item = &Arc<Sub>> {
+        let end = places.end.min(self.buckets());
+        (places.start..end).filter_map(|place| self.table.get_bucket(place))
+    }
+
     fn hash(&self, sid: &[u8]) -> u64 {
         hash_with(&self.hasher, sid)
     }
@@ -266,4 +303,30 @@ impl SubTable {
 
 fn hash_with(hasher: &foldhash::fast::RandomState, sid: &[u8]) -> u64 {
     std::hash::BuildHasher::hash_one(hasher, sid)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sub::Target;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn all_subscriptions_are_found_in_turns() {
+        let now = Now { mono: Mono(0), wall: Timestamp(0) };
+        let conn = Arc::new(Conn::new(1, Kind::Client, Transport::Tcp, None, 0, now));
+        for count in [0, 1, 3 * COPIED_AT_ONCE] {
+            let mut subs = SubTable::default();
+            for sid in 0..count {
+                let sid = sid.to_string();
+                let target = Target::Conn(conn.clone());
+                subs.insert(Arc::new(Sub::new(target, sid.as_bytes(), b"a", None, None)));
+            }
+            *conn.subs.lock() = subs;
+            let found = conn.subscriptions();
+            let sids: BTreeSet<_> = found.iter().map(|sub| sub.sid().to_vec()).collect();
+            assert_eq!((found.len(), sids.len()), (count, count));
+        }
+        drop(conn.subs.lock().take());
+    }
 }

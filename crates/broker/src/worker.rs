@@ -13,7 +13,6 @@ use crate::stats::Traffic;
 use crate::sub::{Handle, Sub};
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 use stdx::time::{Mono, Now};
 use subject::sublist::Matched;
@@ -163,12 +162,10 @@ impl Worker {
     /// behind: 2 ms, or 5 ms if the target is at its limit (CORE-041).
     pub fn take_stall(&mut self) -> Option<Mono> {
         let target = self.stalled_on.take()?;
-        let mut out = target.outbox.lock();
+        let out = target.outbox.lock();
         if !out.stalls_producers() || out.is_closed() {
             return None;
         }
-        out.stalls += 1;
-        self.broker.totals.stalled_clients.fetch_add(1, Ordering::Relaxed);
         let wait = if out.over_limit() { STALL_LONG } else { STALL };
         Some(self.now.mono + wait)
     }

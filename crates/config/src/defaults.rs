@@ -187,10 +187,24 @@ impl Options {
             .collect()
     }
 
-    /// Feature flags the configuration sets that this server does not know.
-    pub fn unknown_feature_flags(&self) -> impl Iterator<Item = &str> {
-        let known = |name: &str| FEATURE_FLAGS.iter().any(|(flag, _)| *flag == name);
-        self.feature_flags.keys().map(String::as_str).filter(move |name| !known(name))
+    /// What the log says of the feature flags the configuration sets: of those this server knows,
+    /// and of the others.
+    pub fn described_feature_flags(&self) -> (String, String) {
+        let (mut known, mut unknown) = (Vec::new(), Vec::new());
+        for (name, on) in &self.feature_flags {
+            let default = FEATURE_FLAGS.iter().find(|(flag, _)| flag == name);
+            match default.map(|(_, default)| (*default, *on)) {
+                None => unknown.push(name.clone()),
+                Some((true, true)) => known.push(format!("{name} (enabled)")),
+                Some((true, false)) => known.push(format!("{name} (opt-out)")),
+                Some((false, true)) => known.push(format!("{name} (opt-in)")),
+                Some((false, false)) => known.push(format!("{name} (disabled)")),
+            }
+        }
+        if known.is_empty() {
+            known.push("none".to_owned());
+        }
+        (known.join(", "), unknown.join(", "))
     }
 }
 

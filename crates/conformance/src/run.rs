@@ -250,7 +250,7 @@ impl Runner<'_> {
     fn silent(&mut self, client: &str, time: Duration) -> Step0 {
         match self.client(client)?.try_line(time) {
             Err(NoFrame::Timeout) => Ok(()),
-            Err(NoFrame::Closed) => Err("closed".into()),
+            Err(NoFrame::Closed | NoFrame::Cut) => Err("closed".into()),
             Ok(line) => Err(format!("not silent: got {:?}", String::from_utf8_lossy(&line))),
         }
     }
@@ -260,6 +260,7 @@ impl Runner<'_> {
         match self.client(client)?.try_line(patience) {
             Err(NoFrame::Closed) => Ok(()),
             Err(NoFrame::Timeout) => Err("still open".into()),
+            Err(NoFrame::Cut) => Err("closed without TLS's own farewell".into()),
             Ok(line) => Err(format!("got {:?} first", String::from_utf8_lossy(&line))),
         }
     }
@@ -316,6 +317,10 @@ impl Runner<'_> {
             "HUP" => Signal::HUP,
             "USR1" => Signal::USR1,
             "USR2" => Signal::USR2,
+            "QUIT" => Signal::QUIT,
+            "ABRT" => Signal::ABORT,
+            "ALRM" => Signal::ALARM,
+            "PWR" => Signal::POWER,
             _ => return Err("unknown signal".into()),
         };
         self.server()?.signal(signal);
@@ -350,7 +355,7 @@ impl Runner<'_> {
         let patience = self.deadline;
         match self.client(client)?.try_line(patience) {
             Ok(line) => Ok(String::from_utf8_lossy(&line).into_owned()),
-            Err(NoFrame::Closed) => Err(format!("{client} was closed")),
+            Err(NoFrame::Closed | NoFrame::Cut) => Err(format!("{client} was closed")),
             Err(NoFrame::Timeout) => Err(format!("nothing from {client} within {patience:?}")),
         }
     }

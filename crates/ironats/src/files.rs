@@ -7,15 +7,8 @@ pub struct System;
 
 impl Source for System {
     fn read(&self, path: &str) -> Result<Vec<u8>, SourceError> {
-        std::fs::read(path).map_err(|error| {
-            // Worded as the reference's users know it: `open x.conf: no such file or directory`.
-            let cause = match error.kind() {
-                std::io::ErrorKind::NotFound => "no such file or directory".into(),
-                std::io::ErrorKind::PermissionDenied => "permission denied".into(),
-                _ => error.to_string(),
-            };
-            SourceError(format!("open {path}: {cause}"))
-        })
+        std::fs::read(path)
+            .map_err(|error| SourceError(format!("open {path}: {}", stdx::os_text::reason(&error))))
     }
 
     fn check_key_pair(&self, cert: &[u8], key: &[u8]) -> Result<(), SourceError> {

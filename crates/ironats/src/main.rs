@@ -130,7 +130,8 @@ fn run(options: Options, log: &Log, control: &LogControl) -> ExitCode {
     if let Some(path) = process.pid_file.as_deref().filter(|path| !path.is_empty())
         && let Err(error) = ports::write_pid(Path::new(path))
     {
-        return fail(&format!("Could not write pidfile: {error}"));
+        stdx::fatal!(log, "Could not write pidfile: {error}");
+        return ExitCode::FAILURE;
     }
     let server = match Server::start(options, log.clone()) {
         Ok(server) => server,
@@ -142,7 +143,7 @@ fn run(options: Options, log: &Log, control: &LogControl) -> ExitCode {
     let directory = process.ports_file_dir.filter(|dir| !dir.is_empty());
     let ports_file = directory.and_then(|directory| {
         let written = ports::PortsFile::write(Path::new(&directory), &program(), &server.ports());
-        written.map_err(|e| stdx::error!(log, "Error writing ports file: {e}")).ok()
+        written.map_err(|error| stdx::error!(log, "Error writing ports file {error}")).ok()
     });
     let result = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -184,6 +185,11 @@ async fn until_stopped(server: &Server, log: &Log, control: &LogControl) -> std:
                     "Failed to reload server configuration: reload is not built yet; restart the \
                      server to apply a new configuration"
                 );
+            }
+            Action::Dump => {
+                control.flush(Duration::from_secs(2));
+                eprintln!("{}\n\n{}", received.name(), ironats::process::threads());
+                std::process::exit(2);
             }
             Action::LameDuck | Action::Ignore => {}
         }

@@ -4,7 +4,7 @@
 
 use net::http;
 use node::Node;
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::sync::Arc;
 use stdx::time::Now;
 use tokio::sync::watch;
@@ -43,12 +43,4 @@ pub(crate) async fn serve(
     let listener = tokio::net::TcpListener::from_std(listener)?;
     http::serve(listener, tls, Arc::new(handler), log, stop).await;
     Ok(())
-}
-
-/// Opens the listener for `host:port`.
-pub(crate) fn bind(host: &str, port: u16) -> std::io::Result<(TcpListener, SocketAddr)> {
-    let address = crate::server::resolve(host, port)?;
-    let listener = net::listener::bind(address)?;
-    let local = listener.local_addr()?;
-    Ok((listener, local))
 }

@@ -30,7 +30,8 @@ pub fn write_pid(path: &Path) -> io::Result<()> {
 }
 
 fn at(path: &Path, error: &io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("open {}: {error}", path.display()))
+    let reason = stdx::os_text::reason(error);
+    io::Error::new(error.kind(), format!("open {}: {reason}", path.display()))
 }
 
 /// URLs of every listener.
@@ -79,7 +80,10 @@ impl PortsFile {
         let base = Path::new(program).file_name().unwrap_or_default().to_string_lossy();
         let path = directory.join(format!("{base}_{}.ports", std::process::id()));
         let json = serde_json::to_vec(ports).map_err(io::Error::other)?;
-        fs::write(&path, json).map_err(|error| at(&path, &error))?;
+        fs::write(&path, json).map_err(|error| {
+            let cause = at(&path, &error);
+            io::Error::new(error.kind(), format!("({}): {cause}", path.display()))
+        })?;
         Ok(Self { path })
     }
 
@@ -136,5 +140,10 @@ mod tests {
         let all = urls("nats", "0.0.0.0:4222".parse().unwrap());
         assert!(all.contains(&"nats://127.0.0.1:4222".to_owned()), "{all:?}");
         assert!(all.iter().all(|url| !url.contains("0.0.0.0")), "{all:?}");
+        // Addresses of one link only are listed too, without the link's name.
+        let links = fs::read_to_string("/proc/net/if_inet6").unwrap_or_default();
+        let local = links.lines().any(|line| line.starts_with("fe80"));
+        assert_eq!(all.iter().any(|url| url.contains("//[fe80::")), local, "{all:?}");
+        assert!(all.iter().all(|url| !url.contains('%')), "{all:?}");
     }
 }

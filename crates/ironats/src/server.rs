@@ -35,6 +35,9 @@ pub enum ServerError {
     /// The options do not make a server.
     #[error(transparent)]
     Start(#[from] node::start::StartError),
+    /// JetStream cannot start.
+    #[error("Can't start JetStream: {0}")]
+    JetStream(#[from] jetstream::StartError),
     /// The certificates or rules of TLS do not work.
     #[error(transparent)]
     Tls(#[from] net::tls::TlsConfigError),
@@ -42,19 +45,39 @@ pub enum ServerError {
     #[error("Can't start monitoring: can't specify both HTTP ({0}) and HTTPs ({1}) ports")]
     BothMonitors(i64, i64),
     /// `https_port` without a certificate.
-    #[error("TLS cert and key required for HTTPS")]
+    #[error("Can't start monitoring: TLS cert and key required for HTTPS")]
     HttpsWithoutTls,
-    /// A listener cannot be opened.
-    #[error("Error listening on port: {address}, {cause}")]
+    /// The listener for clients cannot be opened. Remedy: another `port`, or an end to who has it.
+    #[error("Error listening on port: {address}, \"{cause}\"")]
     Listen {
         /// Where.
         address: String,
-        /// What the system said.
-        cause: std::io::Error,
+        /// Why not.
+        cause: Unopened,
     },
+    /// A listener for monitoring cannot be opened.
+    #[error("Can't start monitoring: can't listen to the monitor port: {0}")]
+    Monitor(Unopened),
+    /// The listener for profiles cannot be opened.
+    #[error("error starting profiler: {0}")]
+    Profiler(Unopened),
     /// The system refused something else.
     #[error("{0}: {1}")]
     System(&'static str, std::io::Error),
+}
+
+/// Why a listener cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum Unopened {
+    /// No port has that number.
+    #[error("listen tcp: address {0}: invalid port")]
+    Port(i64),
+    /// Nobody knows the host. Remedy: an address of this machine.
+    #[error("listen tcp: lookup {0}: no such host")]
+    Host(String),
+    /// The system refused.
+    #[error("listen tcp {0}: bind: {reason}", reason = stdx::os_text::reason(.1))]
+    Bind(SocketAddr, std::io::Error),
 }
 
 fn list(unbuilt: &[config::Unbuilt]) -> String {
@@ -66,6 +89,7 @@ pub struct Server {
     node: Arc<Node>,
     workers: Arc<Workers>,
     control: Option<Control>,
+    jetstream: Option<jetstream::Engine>,
     stop: watch::Sender<bool>,
     stop_accepting: watch::Sender<bool>,
     tls: Option<Arc<ClientTls>>,
@@ -86,6 +110,7 @@ impl Server {
         let zero = Instant::now();
         let clock = Clock::new(zero);
         let workers = std::thread::available_parallelism().map_or(1, usize::from);
+        let shards = if options.jetstream.enabled { workers } else { 0 };
         let process = Arc::new(ThisProcess::new(workers));
         let tls = options.tls.as_ref().map(|tls| crate::tls::client(tls, &options)).transpose()?;
         let host = Host {
@@ -93,12 +118,14 @@ impl Server {
             xkey: nkeys::XKey::new().public_key(),
             stand_in: format!("nats-{}", nkeys::KeyPair::new_user().public_key()),
             workers,
+            shards,
             now: clock.now(),
             process: process.clone(),
             tls_not_after: tls.as_ref().and_then(|tls| tls.server().not_after()),
         };
         announce(&options, &host, &log);
         let node = Arc::new(Node::new(options, host, log)?);
+        announce_rest(&node);
         let workers = Workers::start(&node.broker, workers, zero)
             .map_err(|e| ServerError::System("cannot start network threads", e))?;
         let control = Control::start()
@@ -107,6 +134,7 @@ impl Server {
             node,
             workers: Arc::new(workers),
             control: Some(control),
+            jetstream: None,
             stop: watch::Sender::new(false),
             stop_accepting: watch::Sender::new(false),
             tls: None,
@@ -119,10 +147,8 @@ impl Server {
             server.start_tls(Arc::new(tls));
         }
         server.workers.set_proxy_protocol(server.node.options().client.proxy_protocol);
-        if server.node.options().client.proxy_protocol {
-            stdx::notice!(server.log(), "PROXY protocol enabled for client connections");
-        }
         server.keep_time(process);
+        server.start_jetstream(shards, zero)?;
         server.open_monitoring(zero)?;
         server.open_clients()?;
         server.node.accepting.store(true, Ordering::Release);
@@ -140,14 +166,25 @@ impl Server {
         }
     }
 
+    /// Starts JetStream, if it is wanted; when this returns its streams take messages.
+    fn start_jetstream(&mut self, shards: usize, zero: Instant) -> Result<(), ServerError> {
+        let make = move || -> Box<dyn Fn() -> Now> {
+            let clock = Clock::new(zero);
+            Box::new(move || clock.now())
+        };
+        let facts = node::jetstream::Facts {
+            clock: Arc::new(make),
+            entropy: net::workers::entropy,
+            shards,
+            workers: self.node.workers,
+            now: Clock::new(zero).now(),
+        };
+        self.jetstream = self.node.start_jetstream(&facts)?;
+        Ok(())
+    }
+
     /// Gives the client listener its TLS, and says once a second whom the rate limit turned away.
     fn start_tls(&mut self, tls: Arc<ClientTls>) {
-        if self.node.options().tls.as_ref().is_some_and(|t| t.handshake_first == First::On) {
-            stdx::warning!(
-                self.log(),
-                "Clients that are not using \"TLS Handshake First\" option will fail to connect"
-            );
-        }
         self.workers.set_tls(Some(tls.clone()));
         self.tls = Some(tls.clone());
         let log = self.log().clone();
@@ -183,7 +220,7 @@ impl Server {
             return Err(ServerError::BothMonitors(http, https));
         }
         if let Some(port) = options.monitoring.http_port.filter(|port| *port != 0) {
-            let (listener, local) = listen(&host, port)?;
+            let (listener, local) = listen(&host, port).map_err(ServerError::Monitor)?;
             stdx::notice!(self.log(), "Starting http monitor on {local}");
             self.serve(listener, Documents::Monitoring, None, zero);
             self.http = Some(local);
@@ -191,14 +228,15 @@ impl Server {
         if let Some(port) = options.monitoring.https_port.filter(|port| *port != 0) {
             let Some(tls) = &self.tls else { return Err(ServerError::HttpsWithoutTls) };
             let config = tls.server().without_client_certificates()?;
-            let (listener, local) = listen(&host, port)?;
+            let (listener, local) = listen(&host, port).map_err(ServerError::Monitor)?;
             stdx::notice!(self.log(), "Starting https monitor on {local}");
             let tls: Arc<net::http::Tls> = Arc::new(move || config.clone());
             self.serve(listener, Documents::Monitoring, Some(tls), zero);
             self.https = Some(local);
         }
         if let Some(port) = options.monitoring.prof_port.filter(|port| *port != 0) {
-            let (listener, local) = listen(options.client_host(), port)?;
+            let (listener, local) =
+                listen(options.client_host(), port).map_err(ServerError::Profiler)?;
             stdx::notice!(self.log(), "profiling port: {}", local.port());
             self.serve(listener, Documents::Profiling, None, zero);
             self.profiling = Some(local);
@@ -230,14 +268,17 @@ impl Server {
             return Ok(());
         }
         let host = options.client_host().to_owned();
-        let (listener, local) = listen(&host, options.client_port())?;
+        let port = options.client_port();
+        let (listener, local) = listen(&host, port)
+            .map_err(|cause| ServerError::Listen { address: format!("{host}:{port}"), cause })?;
         let mut info = (*self.node.broker.info()).clone();
         if info.port == 0 {
-            info.port = local.port();
+            info.port = local.port().into();
             self.node.broker.set_info(info);
         }
         let shown = SocketAddr::new(local.ip(), local.port());
         stdx::notice!(self.log(), "Listening for client connections on {shown}");
+        announce_listener(&options, self.log());
         self.client = Some(local);
         let (workers, log) = (self.workers.clone(), self.log().clone());
         let mut stop = self.stop_accepting.subscribe();
@@ -316,6 +357,11 @@ impl Server {
         let broker = self.node.broker.clone();
         control.stop_after(async move { lame_duck::drained(&broker).await });
         self.workers.stop();
+        if let Some(mut jetstream) = self.jetstream.take() {
+            stdx::notice!(self.log(), "Initiating JetStream Shutdown...");
+            jetstream.stop();
+            stdx::notice!(self.log(), "JetStream Shutdown");
+        }
         stdx::notice!(self.log(), "Server Exiting..");
     }
 }
@@ -334,9 +380,19 @@ fn announce(options: &Options, host: &Host, log: &Log) {
     let name = options.server_name.as_deref().unwrap_or(&host.server_id);
     stdx::notice!(log, "  Name:     {name}");
     stdx::notice!(log, "  ID:       {}", host.server_id);
-    for name in options.unknown_feature_flags() {
-        stdx::warning!(log, "  Feature flag {name:?} is not supported");
+    let (known, unknown) = options.described_feature_flags();
+    if !options.feature_flags.is_empty() {
+        stdx::notice!(log, "  Feature flags:");
+        stdx::notice!(log, "    Configured:    {known}");
     }
+    if !unknown.is_empty() {
+        stdx::notice!(log, "    Unsupported:   {unknown}");
+    }
+}
+
+/// What is said once the options are known to make a server.
+fn announce_rest(node: &Node) {
+    let (options, log) = (node.options(), node.log());
     if !options.config_file.is_empty() {
         let (file, digest) = (&options.config_file, &options.config_digest);
         stdx::notice!(log, "Using configuration file: {file} ({digest})");
@@ -350,22 +406,36 @@ fn announce(options: &Options, host: &Host, log: &Log) {
     }
 }
 
-fn listen(host: &str, port: i64) -> Result<(TcpListener, SocketAddr), ServerError> {
-    let refused = |cause| ServerError::Listen { address: format!("{host}:{port}"), cause };
+/// What is said of the listener for clients.
+fn announce_listener(options: &Options, log: &Log) {
+    if options.client.proxy_protocol {
+        stdx::notice!(log, "PROXY protocol enabled for client connections");
+    }
+    let Some(tls) = &options.tls else { return };
+    let first = tls.handshake_first == First::On;
+    let demand = if options.client.allow_non_tls && !first { "available" } else { "required" };
+    stdx::notice!(log, "TLS {demand} for client connections");
+    if first {
+        stdx::warning!(
+            log,
+            "Clients that are not using \"TLS Handshake First\" option will fail to connect"
+        );
+    }
+}
+
+fn listen(host: &str, port: i64) -> Result<(TcpListener, SocketAddr), Unopened> {
     // -1 asks the system for one.
     let asked = if port == -1 { 0 } else { port };
-    let Ok(port) = u16::try_from(asked) else {
-        let why = format!("address {asked}: invalid port (0 to 65535, or -1 for any)");
-        return Err(refused(std::io::Error::new(std::io::ErrorKind::InvalidInput, why)));
-    };
-    monitoring::bind(host, port).map_err(refused)
+    let port = u16::try_from(asked).map_err(|_| Unopened::Port(asked))?;
+    let address = resolve(host, port).ok_or_else(|| Unopened::Host(host.to_owned()))?;
+    let refused = |error| Unopened::Bind(address, error);
+    let listener = net::listener::bind(address).map_err(refused)?;
+    let local = listener.local_addr().map_err(refused)?;
+    Ok((listener, local))
 }
 
 /// The address a listener binds to.
-pub(crate) fn resolve(host: &str, port: u16) -> std::io::Result<SocketAddr> {
+fn resolve(host: &str, port: u16) -> Option<SocketAddr> {
     let host = host.trim_start_matches('[').trim_end_matches(']');
-    (host, port)
-        .to_socket_addrs()?
-        .next()
-        .ok_or_else(|| std::io::Error::other(format!("host {host} has no address")))
+    (host, port).to_socket_addrs().ok()?.next()
 }

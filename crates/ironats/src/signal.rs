@@ -28,6 +28,10 @@ pub enum Received {
     User2,
     /// SIGHUP.
     Hangup,
+    /// SIGQUIT.
+    Quit,
+    /// SIGABRT.
+    Abort,
 }
 
 /// What a signal asks for.
@@ -41,6 +45,8 @@ pub enum Action {
     LameDuck,
     /// Read the configuration again.
     Reload,
+    /// Say what every thread does, and exit with status 2 at once.
+    Dump,
     /// Nothing.
     Ignore,
 }
@@ -56,6 +62,8 @@ impl Received {
             Self::User1 => Action::ReopenLog,
             Self::User2 => Action::LameDuck,
             Self::Hangup => Action::Reload,
+            // Compat(CLI-008): what Go's runtime does with them.
+            Self::Quit | Self::Abort => Action::Dump,
         }
     }
 
@@ -67,11 +75,13 @@ impl Received {
             Self::User1 => "user defined signal 1",
             Self::User2 => "user defined signal 2",
             Self::Hangup => "hangup",
+            Self::Quit => "quit",
+            Self::Abort => "aborted",
         }
     }
 }
 
-/// Handlers for all five signals, which replace the default of ending the process.
+/// Handlers for these signals, which replace the default of ending the process.
 #[derive(Debug)]
 pub struct Signals {
     interrupt: tokio::signal::unix::Signal,
@@ -79,17 +89,25 @@ pub struct Signals {
     user1: tokio::signal::unix::Signal,
     user2: tokio::signal::unix::Signal,
     hangup: tokio::signal::unix::Signal,
+    quit: tokio::signal::unix::Signal,
+    abort: tokio::signal::unix::Signal,
 }
 
 impl Signals {
     /// Installs the handlers; needs a tokio runtime with I/O. One per process is enough.
     pub fn install() -> io::Result<Self> {
+        for number in meaningless() {
+            // Taken is enough; where one cannot be, it keeps its meaning.
+            let _ = signal(SignalKind::from_raw(number));
+        }
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
             user1: signal(SignalKind::user_defined1())?,
             user2: signal(SignalKind::user_defined2())?,
             hangup: signal(SignalKind::hangup())?,
+            quit: signal(SignalKind::quit())?,
+            abort: signal(SignalKind::from_raw(Signal::ABORT.as_raw()))?,
         })
     }
 
@@ -101,10 +119,35 @@ impl Signals {
             _ = self.user1.recv() => Received::User1,
             _ = self.user2.recv() => Received::User2,
             _ = self.hangup.recv() => Received::Hangup,
+            _ = self.quit.recv() => Received::Quit,
+            _ = self.abort.recv() => Received::Abort,
         };
         stdx::notice!(log, "Trapped \"{}\" signal", received.name());
         received
     }
+}
+
+/// Signals that end a process unless somebody takes them, and that mean nothing to a server: those
+/// of timers, limits and power, and the real-time ones behind those the C library keeps for itself.
+#[cfg(target_os = "linux")]
+fn meaningless() -> impl Iterator<Item = i32> {
+    let named = [
+        Signal::ALARM,
+        Signal::VTALARM,
+        Signal::PROF,
+        Signal::XCPU,
+        Signal::XFSZ,
+        Signal::IO,
+        Signal::POWER,
+    ];
+    named.map(Signal::as_raw).into_iter().chain(35..=64)
+}
+
+/// Signals that end a process unless somebody takes them, and that mean nothing to a server.
+#[cfg(not(target_os = "linux"))]
+fn meaningless() -> impl Iterator<Item = i32> {
+    let named = [Signal::ALARM, Signal::VTALARM, Signal::PROF, Signal::XCPU, Signal::XFSZ];
+    named.map(Signal::as_raw).into_iter()
 }
 
 /// Why `--signal` failed. The text follows `nats-server: ` on stderr; the exit status is 1.
@@ -263,6 +306,8 @@ mod tests {
             (Received::User1, Action::ReopenLog, Action::ReopenLog),
             (Received::User2, Action::LameDuck, Action::LameDuck),
             (Received::Hangup, Action::Reload, Action::Reload),
+            (Received::Quit, Action::Dump, Action::Dump),
+            (Received::Abort, Action::Dump, Action::Dump),
         ] {
             assert_eq!(received.action(false), action);
             assert_eq!(received.action(true), in_lame_duck);
@@ -359,7 +404,10 @@ mod tests {
             (Signal::HUP, Received::Hangup),
             (Signal::TERM, Received::Terminate),
             (Signal::INT, Received::Interrupt),
+            (Signal::QUIT, Received::Quit),
         ] {
+            // Would end the process, if it were not taken.
+            kill_process(own, Signal::ALARM).unwrap();
             kill_process(own, signal).unwrap();
             assert_eq!(signals.next(&Log::discard()).await, received);
         }

@@ -27,7 +27,6 @@ macro_rules! errors {
             $(
                 #[doc = concat!(stringify!($err_code), ": ", $text)]
                 pub fn $name($($($hole: impl Display),+)?) -> Self {
-                    #[expect(clippy::useless_format, reason = "one form for every line")]
                     Self {
                         code: $code,
                         err_code: $err_code,

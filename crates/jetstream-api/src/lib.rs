@@ -58,3 +58,6 @@ pub use stream_info::{
     StreamSourceInfo, StreamState,
 };
 pub use time::Nanos;
+
+#[cfg(test)]
+mod tests;

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 
 use broker::account::Account;
+use jetstream_api::validate::{self, AccountLimits, Tier, reservation};
 use jetstream_api::{JetStreamAccountLimits, StorageType, StreamConfig};
 use jetstream_core::Facts;
 use parking_lot::{Mutex, MutexGuard};
-use stdx::time::Timestamp;
 
 /// A stream as the whole account sees it.
 #[derive(Clone)]
@@ -22,14 +22,42 @@ pub(crate) struct Entry {
     pub(crate) place: Option<u32>,
     /// Its configuration.
     pub(crate) config: Arc<StreamConfig>,
-    /// When it was created.
-    pub(crate) created: Timestamp,
     /// How many consumers it has.
     pub(crate) consumers: Arc<AtomicUsize>,
 }
 
 /// Streams by name.
 pub(crate) type Streams = BTreeMap<String, Entry>;
+
+/// The streams, as the rules of configurations look at them.
+pub(crate) struct Known<'a>(pub(crate) &'a Streams);
+
+impl validate::Streams for Known<'_> {
+    fn stream(&self, name: &str) -> Option<Arc<StreamConfig>> {
+        self.0.get(name).map(|e| e.config.clone())
+    }
+
+    fn overlaps(&self, subjects: &[String], except: &str) -> bool {
+        let others = self.0.values().filter(|e| e.config.name != except);
+        others.flat_map(|e| &e.config.subjects).any(|theirs| {
+            subjects.iter().any(|s| subject::collides(s.as_bytes(), theirs.as_bytes()))
+        })
+    }
+
+    fn count(&self, tier: &Tier, replicas: i64, except: &str) -> usize {
+        let others = self.0.values().filter(|e| e.config.name != except);
+        others.filter(|e| tier.holds(e.config.num_replicas, replicas)).count()
+    }
+
+    fn reserved(&self, tier: &Tier, replicas: i64, storage: StorageType, except: &str) -> i64 {
+        let others = self.0.values().map(|e| &e.config);
+        others
+            .filter(|c| c.name != except && c.storage == storage && c.max_bytes > 0)
+            .filter(|c| tier.holds(c.num_replicas, replicas))
+            .map(|c| reservation(tier, c.num_replicas, c.max_bytes))
+            .fold(0, i64::saturating_add)
+    }
+}
 
 /// An account's JetStream.
 pub struct JsAccount {
@@ -92,6 +120,11 @@ impl JsAccount {
             StorageType::Memory => &self.memory,
             StorageType::File => &self.file,
         }
+    }
+
+    /// What it may use, as the rules of configurations look at it.
+    pub(crate) fn api_limits(&self) -> AccountLimits {
+        AccountLimits::untiered(*self.limits.lock())
     }
 
     /// Bytes its streams may still use; `None` if they are not limited.

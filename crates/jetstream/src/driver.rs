@@ -54,6 +54,10 @@ fn run(shard: &mut Shard, clock: &dyn Fn() -> Now) {
             continue;
         }
         let deadline = shard.tick(now);
+        if deadline.is_some_and(|at| at <= now.mono) {
+            shard.queue.awake();
+            continue;
+        }
         if now.mono.since(swept) > SWEEP_EVERY {
             swept = now.mono;
             shard.worker.sweep();

@@ -5,7 +5,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 
@@ -138,6 +138,8 @@ impl Engine {
             queues: (0..shards).map(|_| Arc::<Queue>::default()).collect(),
             io,
             started: host.now.wall,
+            promised_memory: AtomicI64::new(0),
+            promised_file: AtomicI64::new(0),
             api_total: AtomicU64::new(0),
             api_errors: AtomicU64::new(0),
         });
@@ -219,7 +221,7 @@ impl Drop for Engine {
     }
 }
 
-fn directories(dir: &Path) -> Vec<String> {
+pub(crate) fn directories(dir: &Path) -> Vec<String> {
     let Ok(entries) = std::fs::read_dir(dir) else { return Vec::new() };
     let mut names: Vec<String> = entries
         .flatten()

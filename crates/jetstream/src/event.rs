@@ -40,6 +40,20 @@ pub(crate) enum Event {
         /// The outcome.
         synced: Synced,
     },
+    /// The interest in a push consumer's deliver subject changed.
+    Interest {
+        /// The stream's place.
+        stream: u32,
+        /// The consumer.
+        consumer: u32,
+    },
+    /// A consumer's state was written.
+    Written {
+        /// The stream's place.
+        stream: u32,
+        /// The consumer.
+        consumer: u32,
+    },
     /// Something that another shard or the control thread needs from this one.
     Run(Task),
 }

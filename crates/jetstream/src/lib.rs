@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod account;
+mod advisory;
 mod answers;
 mod api;
 mod driver;
@@ -13,6 +14,8 @@ mod engine;
 mod event;
 mod ingress;
 mod io;
+mod member;
+mod members;
 mod meta;
 mod out;
 mod place;
@@ -21,6 +24,9 @@ mod random;
 mod recover;
 mod shard;
 mod shared;
+
+/// The version of the Go server that answers name.
+pub(crate) const VERSION: &str = "2.14.5";
 
 pub use account::JsAccount;
 pub use driver::Clock;

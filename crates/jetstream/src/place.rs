@@ -1,7 +1,8 @@
 //! A stream on its shard: the machine, its subscriptions, and what waits for the disk.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use jetstream_api::{StorageType, StreamConfig};
 use jetstream_core::stream::{Limits, Storage, Stream};
@@ -12,6 +13,7 @@ use store::{MessageStore, Ticket};
 use crate::account::JsAccount;
 use crate::answers::Answers;
 use crate::ingress::{Backlog, Listening};
+use crate::member::Member;
 use crate::queue::{Kind, Queue, Tag};
 use crate::shared::Shared;
 
@@ -26,6 +28,13 @@ pub(crate) struct Place {
     pub(crate) generation: u32,
     /// What clients may still send before they are refused.
     pub(crate) backlog: Arc<Backlog>,
+    /// Its consumers by number, and the numbers by name.
+    pub(crate) members: BTreeMap<u32, Box<Member>>,
+    pub(crate) names: BTreeMap<String, u32>,
+    /// When something of it expires.
+    pub(crate) deadline: Option<Mono>,
+    /// How many consumers it has, for the account.
+    pub(crate) consumers: Arc<AtomicUsize>,
     publishes: Vec<Listening>,
     directs: Vec<Listening>,
     /// Answers that wait for a change to be durable.
@@ -36,6 +45,8 @@ pub(crate) struct Place {
     pub(crate) sync_at: Option<Mono>,
     /// Bytes of the store that the account knows of.
     counted: u64,
+    /// Bytes the server promised it.
+    promised: i64,
 }
 
 impl Place {
@@ -45,12 +56,17 @@ impl Place {
             account,
             generation,
             backlog: Arc::default(),
+            members: BTreeMap::new(),
+            names: BTreeMap::new(),
+            deadline: None,
+            consumers: Arc::default(),
             publishes: Vec::new(),
             directs: Vec::new(),
             held: VecDeque::new(),
             touched: false,
             sync_at: None,
             counted: 0,
+            promised: 0,
         };
         this.count_bytes();
         this
@@ -76,6 +92,19 @@ impl Place {
             self.account.count_bytes(self.storage(), delta);
             self.counted = bytes;
         }
+    }
+
+    /// Keeps the server's sum of promises: what the configuration limits the stream to.
+    pub(crate) fn promise(&mut self, shared: &Shared) {
+        let bytes = self.config().max_bytes.max(0);
+        let before = std::mem::replace(&mut self.promised, bytes);
+        shared.promised(self.storage()).fetch_add(bytes - before, Ordering::Relaxed);
+    }
+
+    /// Gives the promise back.
+    pub(crate) fn unpromise(&mut self, shared: &Shared) {
+        let before = std::mem::take(&mut self.promised);
+        shared.promised(self.storage()).fetch_sub(before, Ordering::Relaxed);
     }
 
     /// Takes the stream out of the account's sum.

@@ -13,6 +13,7 @@ use store::{FileStore, MemStore, Options};
 
 use crate::account::{Entry, JsAccount};
 use crate::api::Outcome;
+use crate::engine::directories;
 use crate::meta;
 use crate::place::{Disk, Place};
 use crate::shard::Shard;
@@ -40,6 +41,7 @@ impl Shard {
         let at = self.settle_in(|generation| Place::new(stream, account.clone(), generation));
         let (shared, queue, index) = (self.shared.clone(), self.queue.clone(), self.index);
         if let Some(place) = self.place(at) {
+            place.promise(&shared);
             place.listen(&shared, &queue, at);
         }
         let mut streams = account.streams();
@@ -47,10 +49,12 @@ impl Shard {
             shard: index,
             place: None,
             config: config.clone(),
-            created,
             consumers: Arc::default(),
         });
         entry.place = Some(at);
+        if let Some(place) = self.places.get_mut(at as usize).and_then(Option::as_deref_mut) {
+            place.consumers = entry.consumers.clone();
+        }
         drop(streams);
         if is_new {
             self.touch(at);
@@ -105,8 +109,41 @@ impl Shard {
             }
         };
         match self.open_stream(account, &Arc::new(config), created, false) {
-            Ok(_) => true,
+            Ok(at) => {
+                self.recover_consumers(at, &owner, name);
+                true
+            }
             Err(_) => false,
+        }
+    }
+
+    /// Opens the consumers of a stream that lie on the disk.
+    fn recover_consumers(&mut self, at: u32, owner: &str, stream: &str) {
+        let log = self.worker.broker.log.clone();
+        let dir = self.shared.stream_dir(owner, stream);
+        let encryption = self.shared.encryption(owner);
+        for name in directories(&dir.join("obs")) {
+            let disk = Disk::new(dir.clone());
+            let place = Document::consumer(stream, &name);
+            let read = store::meta::read(&disk, &place, encryption.as_ref())
+                .map_err(|e| e.to_string())
+                .and_then(|text| meta::read_consumer(&text).map_err(|e| e.to_string()));
+            let (config, created) = match read {
+                Ok(read) => read,
+                Err(error) => {
+                    stdx::warning!(
+                        log,
+                        "    Error recovering consumer '{owner} > {stream} > {name}': {error}"
+                    );
+                    continue;
+                }
+            };
+            if let Err(error) = self.open_consumer(at, &name, config, created, false) {
+                stdx::warning!(
+                    log,
+                    "    Error restoring consumer '{owner} > {stream} > {name}': {error}"
+                );
+            }
         }
     }
 }

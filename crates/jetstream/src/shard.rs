@@ -8,7 +8,9 @@
 //!       `sync_interval: always` nothing is answered before it is durable.
 //! Hot path.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use broker::Worker;
 use jetstream_api::ApiError;
@@ -19,17 +21,20 @@ use store::{Error, Synced};
 use crate::answers::Answers;
 use crate::event::Event;
 use crate::ingress::weight;
+use crate::members::Timers;
 use crate::out::ShardOut;
 use crate::place::Place;
 use crate::queue::{Batch, Frame, Kind, Queue};
 use crate::random::Random;
 use crate::shared::Shared;
 
+/// Expired messages are looked for at most this often.
+const EXPIRE_EVERY: Duration = Duration::from_millis(50);
 /// Messages taken between two flushes at most.
 const SETTLE_EVERY: usize = 1024;
 
 /// Streams that share a thread.
-pub struct Shard {
+pub(crate) struct Shard {
     pub(crate) index: usize,
     pub(crate) shared: Arc<Shared>,
     pub(crate) queue: Arc<Queue>,
@@ -40,10 +45,20 @@ pub struct Shard {
     /// Streams that stored something since the last flush.
     touched: Vec<u32>,
     pub(crate) answers: Answers,
-    scratch: Vec<u8>,
+    pub(crate) scratch: Vec<u8>,
     pub(crate) random: Random,
     /// Streams whose changes wait to be put on the disk, in the order in which it is due.
-    syncs: std::collections::VecDeque<(Mono, u32, u32)>,
+    syncs: VecDeque<(Mono, u32, u32)>,
+    /// Consumers whose state waits to be written.
+    pub(crate) writes: VecDeque<(Mono, u32, u32)>,
+    /// Consumers that have something to deliver, or may have.
+    pub(crate) ready: VecDeque<(u32, u32)>,
+    pub(crate) timers: Timers,
+    /// Scratch: what a consumer is done with, and who was woken.
+    pub(crate) done: Vec<u64>,
+    pub(crate) woken: Vec<u32>,
+    /// The last number given to a consumer.
+    last_member: u32,
     pub(crate) now: Now,
     stopping: bool,
 }
@@ -64,7 +79,13 @@ impl Shard {
             answers: Answers::default(),
             scratch: Vec::new(),
             random: Random::new(seed),
-            syncs: std::collections::VecDeque::new(),
+            syncs: VecDeque::new(),
+            writes: VecDeque::new(),
+            ready: VecDeque::new(),
+            timers: Timers::default(),
+            done: Vec::new(),
+            woken: Vec::new(),
+            last_member: 0,
             stopping: false,
         }
     }
@@ -102,7 +123,10 @@ impl Shard {
             Kind::Publish => self.handle_publish(frame),
             Kind::Refuse => self.handle_refused(frame),
             Kind::Direct => self.handle_direct(frame),
-            Kind::Ack | Kind::Pull | Kind::Flow | Kind::Sourced | Kind::Event => {}
+            Kind::Ack => self.handle_ack(frame),
+            Kind::Pull => self.handle_pull(frame),
+            Kind::Flow => self.handle_flow(frame),
+            Kind::Sourced | Kind::Event => {}
         }
     }
 
@@ -165,10 +189,12 @@ impl Shard {
     fn handle_event(&mut self, event: Event) {
         match event {
             Event::Stop => self.stopping = true,
-            Event::Api(request) => self.handle_api(*request),
+            Event::Api(request) => self.handle_api(&request),
             Event::Synced { stream, generation, synced } => {
                 self.handle_synced(stream, generation, synced);
             }
+            Event::Interest { stream, consumer } => self.handle_interest(stream, consumer),
+            Event::Written { stream, consumer } => self.handle_written(stream, consumer),
             Event::Run(task) => task(self),
         }
     }
@@ -184,13 +210,29 @@ impl Shard {
 
     /// Flushes what was stored, then answers, then lets the clients have it.
     pub(crate) fn settle(&mut self) {
-        let mut touched = std::mem::take(&mut self.touched);
-        for at in touched.drain(..) {
-            self.flush(at);
+        // Telling the consumers may free messages, which is another change.
+        while !self.touched.is_empty() {
+            let mut touched = std::mem::take(&mut self.touched);
+            for &at in &touched {
+                self.flush(at);
+                self.tell_consumers(at);
+                self.set_deadline(at);
+            }
+            touched.clear();
+            if self.touched.is_empty() {
+                self.touched = touched;
+                break;
+            }
         }
-        self.touched = touched;
         self.release();
         self.worker.flush_touched();
+    }
+
+    /// Sees to it that what was published before counts, without letting the clients have it yet.
+    pub(crate) fn catch_up(&mut self) {
+        if !self.touched.is_empty() {
+            self.settle();
+        }
     }
 
     fn release(&mut self) {
@@ -235,6 +277,32 @@ impl Shard {
             place.sync_at = Some(due);
             self.syncs.push_back((due, at, place.generation));
         }
+    }
+
+    /// Notes when the stream has something to do by itself.
+    pub(crate) fn set_deadline(&mut self, at: u32) {
+        let now = self.now;
+        let Some(place) = self.places.get_mut(at as usize).and_then(Option::as_deref_mut) else {
+            return;
+        };
+        let deadline = place.stream.next_expiry().map(|due| {
+            let ns = u64::try_from(due.0.saturating_sub(now.wall.0)).unwrap_or(0);
+            // Many expire together: looked at no more often than this.
+            now.mono + Duration::from_nanos(ns).max(EXPIRE_EVERY)
+        });
+        // An earlier look does no harm.
+        if deadline.is_some_and(|new| place.deadline.is_none_or(|old| new < old)) {
+            let before = std::mem::replace(&mut place.deadline, deadline);
+            self.timers.moved(at, 0, before, deadline);
+        }
+    }
+
+    fn expire(&mut self, at: u32) {
+        let now = self.now;
+        let Some(place) = self.place(at) else { return };
+        place.deadline = None;
+        place.stream.expire(now);
+        self.touch(at);
     }
 
     /// Hands the disk what is not durable yet, unless it is at it.
@@ -309,8 +377,24 @@ impl Shard {
                 self.start_sync(at);
             }
         }
-        self.worker.flush_touched();
-        self.syncs.front().map(|&(due, _, _)| due)
+        while let Some((at, id)) = self.timers.pop(now.mono) {
+            if id == 0 { self.expire(at) } else { self.tick_member(at, id) }
+        }
+        self.write_states();
+        self.settle();
+        let more = self.deliver();
+        self.settle();
+        if more {
+            return Some(now.mono);
+        }
+        let sync = self.syncs.front().map(|&(due, _, _)| due);
+        sync.into_iter().chain(self.timers.next()).chain(self.next_write()).min()
+    }
+
+    /// A number for a new consumer.
+    pub(crate) fn next_member(&mut self) -> u32 {
+        self.last_member = self.last_member.wrapping_add(1).max(1);
+        self.last_member
     }
 
     /// Whether it was asked to end.
@@ -345,6 +429,10 @@ impl Shard {
 
     /// Writes everything out and closes the stores.
     pub(crate) fn close(&mut self) {
+        for at in 0..self.places.len() as u32 {
+            self.close_consumers(at);
+        }
+        self.worker.flush_touched();
         for place in self.places.iter_mut().filter_map(Option::take) {
             let mut place = place;
             place.deafen();

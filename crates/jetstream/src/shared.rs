@@ -5,11 +5,13 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use broker::Broker;
 use hashbrown::HashMap;
+use jetstream_api::validate::{ServerLimits, Used};
+use jetstream_api::{Nanos, StorageType};
 use parking_lot::RwLock;
 use stdx::time::Timestamp;
 use store::Encryption;
@@ -54,6 +56,8 @@ pub struct Config {
     pub server_id: String,
     /// The largest message a client may send.
     pub max_payload: usize,
+    /// Bytes that may wait for one client: what bounds a batch that says nothing itself.
+    pub max_pending: usize,
 }
 
 /// Keys of encryption at rest.
@@ -84,6 +88,8 @@ pub struct Shared {
     pub(crate) io: IoPool,
     /// When JetStream started.
     pub started: Timestamp,
+    pub(crate) promised_memory: AtomicI64,
+    pub(crate) promised_file: AtomicI64,
     pub(crate) api_total: AtomicU64,
     pub(crate) api_errors: AtomicU64,
 }
@@ -130,8 +136,36 @@ impl Shared {
         self.accounts.read().get(name).cloned()
     }
 
+    /// What the server's configuration allows.
+    pub(crate) fn server_limits(&self) -> ServerLimits {
+        let bytes = |n: Option<u64>| n.map_or(i64::MAX, |n| i64::try_from(n).unwrap_or(i64::MAX));
+        ServerLimits {
+            duplicate_window: self.config.max_duplicate_window.map_or(Nanos::ZERO, Nanos::from),
+            max_ack_pending: self.config.max_ack_pending.unwrap_or(0),
+            max_request_batch: self.config.max_request_batch.unwrap_or(0),
+            max_memory: bytes(self.config.max_memory),
+            max_storage: bytes(self.config.max_store),
+        }
+    }
+
+    /// What the streams of all accounts were promised.
+    pub(crate) fn reserved(&self) -> Used {
+        Used {
+            memory: self.promised(StorageType::Memory).load(Ordering::Relaxed),
+            storage: self.promised(StorageType::File).load(Ordering::Relaxed),
+        }
+    }
+
+    /// Bytes promised to streams with a limit of their own.
+    pub(crate) fn promised(&self, storage: StorageType) -> &AtomicI64 {
+        match storage {
+            StorageType::Memory => &self.promised_memory,
+            StorageType::File => &self.promised_file,
+        }
+    }
+
     /// Bytes that all accounts use.
-    pub fn used(&self, storage: jetstream_api::StorageType) -> u64 {
+    pub fn used(&self, storage: StorageType) -> u64 {
         self.accounts.read().values().map(|a| a.used(storage)).sum()
     }
 

@@ -18,6 +18,9 @@ pub enum StartError {
     /// The users do not make sense together.
     #[error(transparent)]
     Auth(#[from] auth::user::AuthConfigError),
+    /// What clients are to be told is no address.
+    #[error(transparent)]
+    Advertise(#[from] translate::Unadvertised),
     /// The accounts do not fit together.
     #[error("{0}")]
     Accounts(String),
@@ -39,16 +42,21 @@ impl Node {
         if plaintext {
             stdx::warning!(log, "Plaintext passwords detected, use nkeys or bcrypt");
         }
-        let info = translate::info(&options, &host, authenticator.auth_required_at_all());
+        let info = translate::info(&options, &host, authenticator.auth_required_at_all())?;
         let settings = translate::settings(&options);
-        let broker = Broker::new(settings, info, authenticator, log.clone(), host.workers);
+        let broker =
+            Broker::new(settings, info, authenticator, log.clone(), host.workers + host.shards);
         broker.set_system_account(options.system_account());
         broker
             .define_accounts(&accounts::definitions(&options))
             .map_err(|errors| StartError::accounts(&errors))?;
+        if options.system_account() == Some(broker::account::SYSTEM) {
+            stdx::debug!(log, "Created system account: \"{}\"", broker::account::SYSTEM);
+        }
         Ok(Self {
             broker: Arc::new(broker),
             options: ArcSwap::from_pointee(options),
+            workers: host.workers,
             started: host.now,
             loaded: host.now.wall,
             log,

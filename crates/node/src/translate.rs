@@ -6,6 +6,7 @@ use crate::{Host, VERSION};
 use auth::{AuthConfig, ConnectionTypes};
 use broker::settings::Settings;
 use config::Options;
+use std::num::IntErrorKind;
 use wire::info::Info;
 
 /// JetStream API level of this line; told to clients even without JetStream.
@@ -45,10 +46,10 @@ pub fn settings(options: &Options) -> Settings {
 }
 
 /// What INFO says of the server.
-pub fn info(options: &Options, facts: &Host, auth_required: bool) -> Info {
+pub fn info(options: &Options, facts: &Host, auth_required: bool) -> Result<Info, Unadvertised> {
     let tls = options.tls.as_ref();
-    let (host, port) = advertised(options);
-    Info {
+    let (host, port) = advertised(options)?;
+    Ok(Info {
         server_id: facts.server_id.clone(),
         server_name: options.server_name.clone().unwrap_or_else(|| facts.server_id.clone()),
         version: VERSION.into(),
@@ -63,23 +64,43 @@ pub fn info(options: &Options, facts: &Host, auth_required: bool) -> Info {
         tls_verify: tls.is_some_and(|tls| tls.verify || tls.map),
         max_payload: settings(options).max_payload,
         api_level: API_LEVEL,
+        jetstream: options.jetstream.enabled,
+        domain: options.jetstream.domain.clone().unwrap_or_default(),
         xkey: facts.xkey.clone(),
         ..Info::default()
-    }
+    })
+}
+
+/// `client_advertise` is not an address. Remedy: `host`, `host:port`, or `[v6]:port`.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("Error setting server INFO with ClientAdvertise value of {value}, err={cause}")]
+pub struct Unadvertised {
+    value: String,
+    cause: String,
 }
 
 /// Host and port that clients are told: those of `client_advertise`, where it names them.
-pub fn advertised(options: &Options) -> (String, u16) {
-    let own = (options.client_host().to_owned(), port_number(options.client_port()));
+pub fn advertised(options: &Options) -> Result<(String, i64), Unadvertised> {
+    let own = i64::from(port_number(options.client_port()));
     let Some(advertise) = options.client.advertise.as_deref().filter(|a| !a.is_empty()) else {
-        return own;
+        return Ok((options.client_host().to_owned(), own));
     };
-    match advertise.rsplit_once(':') {
-        Some((host, port)) if !host.contains(':') || host.ends_with(']') => {
-            (host.to_owned(), port.parse().unwrap_or(own.1))
+    let refused = |cause| Unadvertised { value: advertise.to_owned(), cause };
+    let (host, port) = config::options::host_and_port(advertise).map_err(refused)?;
+    let port = match port.map(|port| port.trim().parse::<i64>().map_err(|e| (port, e))) {
+        None => 0,
+        Some(Ok(port)) => port,
+        Some(Err((port, error))) => {
+            let what = match error.kind() {
+                IntErrorKind::PosOverflow | IntErrorKind::NegOverflow => "value out of range",
+                _ => "invalid syntax",
+            };
+            return Err(refused(format!("strconv.Atoi: parsing {port:?}: {what}")));
         }
-        _ => (advertise.to_owned(), own.1),
-    }
+    };
+    // Compat(CONF-021): these two stand for the listener's own.
+    let port = if matches!(port, 0 | -1) { own } else { port };
+    Ok((host.trim().to_owned(), port))
 }
 
 fn port_number(port: i64) -> u16 {

@@ -156,7 +156,7 @@ impl Source for Node {
     fn connection_subs(&self, cid: u64) -> Vec<SubFacts> {
         let Some(conn) = self.broker.connection(cid) else { return Vec::new() };
         let account = conn.facts.lock().account.clone();
-        let subs: Vec<_> = conn.subs.lock().iter().cloned().collect();
+        let subs = conn.subscriptions();
         subs.iter().map(|sub| sub_facts(sub, &account)).collect()
     }
 

@@ -2,5 +2,6 @@
 
 pub mod go_text;
 pub mod log;
+pub mod os_text;
 pub mod rate_limit;
 pub mod time;

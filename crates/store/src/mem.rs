@@ -11,9 +11,9 @@ use bytes::Bytes;
 use stdx::time::Timestamp;
 
 use crate::error::{Error, Result};
-use crate::file::{Expired, Removed};
 use crate::file::append::NewMessage;
 use crate::file::expire::Pending;
+use crate::file::{Expired, Removed};
 use crate::filter::Filter;
 use crate::message::{Message, header_value, message_ttl};
 use crate::record::MAX_RECORD;

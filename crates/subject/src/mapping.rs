@@ -110,17 +110,19 @@ impl Mapping {
             if at == lists.len() {
                 lists.push(Scoped { cluster: d.cluster.as_str().into(), list: vec![] });
             }
-            let total = lists[at].list.last().map_or(0, |w| w.below) + d.weight;
-            if total > 100 {
+            if total(&lists[at].list) + u32::from(d.weight) > 100 {
                 return Err(MappingError::TotalTooLarge);
             }
             let transform = Transform::for_mapping(source, &d.subject)?;
-            lists[at].list.push(Weighted { transform, below: total });
+            lists[at].list.push(Weighted { transform, below: d.weight });
         }
         if !seen.contains(&source) {
             for scoped in &mut lists {
                 keep_the_rest(source, &mut scoped.list)?;
             }
+        }
+        for scoped in &mut lists {
+            count_up(&mut scoped.list);
         }
         let everywhere = lists.remove(0).list;
         Ok(Self { source: source.into(), everywhere, clusters: lists })
@@ -159,7 +161,8 @@ impl Mapping {
 
 /// Adds the source itself for what the weights leave of 100.
 fn keep_the_rest(source: &str, list: &mut Vec<Weighted>) -> Result<(), TransformError> {
-    if list.last().is_some_and(|w| w.below == 100) {
+    let rest = 100u32.saturating_sub(total(list));
+    if rest == 0 {
         return Ok(());
     }
     let transform = if has_wildcard(source.as_bytes()) {
@@ -167,8 +170,23 @@ fn keep_the_rest(source: &str, list: &mut Vec<Weighted>) -> Result<(), Transform
     } else {
         Transform::new(source, source)?
     };
-    list.push(Weighted { transform, below: 100 });
+    list.push(Weighted { transform, below: rest as u8 });
     Ok(())
+}
+
+/// The sum of shares that are not counted up yet.
+fn total(list: &[Weighted]) -> u32 {
+    list.iter().map(|w| u32::from(w.below)).sum()
+}
+
+/// Makes each share the end of a range of percents, small shares first, as monitoring shows them.
+fn count_up(list: &mut [Weighted]) {
+    list.sort_by_key(|w| w.below);
+    let mut end = 0;
+    for weighted in list {
+        end += weighted.below;
+        weighted.below = end;
+    }
 }
 
 // === impl Mappings ===

@@ -36,6 +36,8 @@ pub enum NoFrame {
     Timeout,
     /// The server closed the connection.
     Closed,
+    /// The server closed a TLS connection without saying so inside it, as if it had been cut.
+    Cut,
 }
 
 /// One connection to a server.
@@ -252,7 +254,7 @@ impl Client {
             match self.try_frame(end.saturating_duration_since(Instant::now())) {
                 Ok(f) => seen.push(f),
                 Err(NoFrame::Closed) => return seen,
-                Err(NoFrame::Timeout) => panic!("not closed; got {seen:?}"),
+                Err(why) => panic!("not closed but {why:?}; got {seen:?}"),
             }
         }
     }
@@ -300,6 +302,7 @@ impl Client {
                 }
             }
             Err(e) if e.kind() == ErrorKind::Interrupted => Ok(()),
+            Err(e) if e.kind() == ErrorKind::UnexpectedEof => Err(NoFrame::Cut),
             Err(_) => Err(NoFrame::Closed),
         }
     }

@@ -1,10 +1,11 @@
 //! The CONNECT document of a client.
 //!
 //! Laws: keys compare without case, unknown keys are ignored, the last of a repeated key wins
-//!       (the reference's decoder); a value of the wrong type refuses the whole document.
+//!       (the reference's decoder); a value of the wrong type refuses the whole document, in a key
+//!       only servers use too.
 //! Reference: client.go ClientOpts.   Contract: CORE-013..018.
 
-use serde_json::Value;
+use crate::json;
 
 /// What a client says of itself. Defaults are those in force before CONNECT (CORE-013).
 #[derive(Clone, PartialEq, Eq)]
@@ -82,70 +83,77 @@ pub enum ConnectError {
     Type(&'static str),
 }
 
+impl From<serde_json::Error> for ConnectError {
+    fn from(error: serde_json::Error) -> Self {
+        match error.classify() {
+            serde_json::error::Category::Data => Self::NotAnObject,
+            _ => Self::Syntax(error.to_string()),
+        }
+    }
+}
+
 impl Connect {
     /// Reads `json` over `self`: fields that are absent keep their value (a second CONNECT).
     pub fn update(&mut self, json: &[u8]) -> Result<(), ConnectError> {
         let text = String::from_utf8_lossy(json);
-        let value: Value =
-            serde_json::from_str(&text).map_err(|e| ConnectError::Syntax(e.to_string()))?;
-        let object = match value {
-            Value::Object(object) => object,
-            Value::Null => return Ok(()),
-            _ => return Err(ConnectError::NotAnObject),
-        };
-        for (key, value) in &object {
-            self.set(key, value)?;
-        }
-        Ok(())
+        json::members(&text, |key, value| self.set(key, value)).map(drop)
     }
 
-    fn set(&mut self, key: &str, value: &Value) -> Result<(), ConnectError> {
+    fn set(&mut self, key: &str, value: &str) -> Result<(), ConnectError> {
+        let (mut unused, mut links) = (String::new(), ());
         macro_rules! fields {
-            ($($name:literal => $kind:ident $field:ident),* $(,)?) => {
-                $(if key.eq_ignore_ascii_case($name) {
-                    return $kind(value, &mut self.$field).ok_or(ConnectError::Type($name));
+            ($($name:literal => $kind:ident $field:expr),* $(,)?) => {
+                $(if json::same_name(key, $name) {
+                    if value == "null" {
+                        return Ok(());
+                    }
+                    return $kind(value, &mut $field).ok_or(ConnectError::Type($name));
                 })*
             };
         }
         fields! {
-            "echo" => flag echo, "verbose" => flag verbose, "pedantic" => flag pedantic,
-            "tls_required" => flag tls_required, "nkey" => text nkey, "jwt" => text jwt,
-            "sig" => text sig, "auth_token" => text auth_token, "user" => text user,
-            "pass" => text pass, "name" => text name, "lang" => text lang,
-            "version" => text version, "protocol" => integer protocol,
-            "account" => text account, "new_account" => flag new_account,
-            "headers" => flag headers, "no_responders" => flag no_responders,
-            "proxy_sig" => text proxy_sig,
+            "echo" => flag self.echo, "verbose" => flag self.verbose,
+            "pedantic" => flag self.pedantic, "tls_required" => flag self.tls_required,
+            "nkey" => text self.nkey, "jwt" => text self.jwt, "sig" => text self.sig,
+            "auth_token" => text self.auth_token, "user" => text self.user,
+            "pass" => text self.pass, "name" => text self.name, "lang" => text self.lang,
+            "version" => text self.version, "protocol" => integer self.protocol,
+            "account" => text self.account, "new_account" => flag self.new_account,
+            "headers" => flag self.headers, "no_responders" => flag self.no_responders,
+            "proxy_sig" => text self.proxy_sig,
+            // What only servers say of themselves is checked all the same.
+            "remote_account" => text unused, "import" => subjects links,
+            "export" => subjects links,
         }
         Ok(())
     }
 }
 
-fn flag(value: &Value, field: &mut bool) -> Option<()> {
-    match value {
-        Value::Null => {}
-        Value::Bool(b) => *field = *b,
-        _ => return None,
-    }
+fn flag(value: &str, field: &mut bool) -> Option<()> {
+    *field = value.parse().ok()?;
     Some(())
 }
 
-fn text(value: &Value, field: &mut String) -> Option<()> {
-    match value {
-        Value::Null => {}
-        Value::String(s) => field.clone_from(s),
-        _ => return None,
-    }
+fn text(value: &str, field: &mut String) -> Option<()> {
+    *field = json::string(value)?;
     Some(())
 }
 
-fn integer(value: &Value, field: &mut i64) -> Option<()> {
-    match value {
-        Value::Null => {}
-        Value::Number(n) => *field = n.as_i64()?,
-        _ => return None,
-    }
+fn integer(value: &str, field: &mut i64) -> Option<()> {
+    *field = value.parse().ok()?;
     Some(())
+}
+
+/// Lists of subjects that a server lets in or out.
+fn subjects(value: &str, (): &mut ()) -> Option<()> {
+    let lists = json::members(value, |name, value| {
+        let list = json::same_name(name, "allow") || json::same_name(name, "deny");
+        if list && value != "null" && !json::is_strings(value) {
+            return Err(ConnectError::Type("allow"));
+        }
+        Ok(())
+    });
+    lists.ok().map(drop)
 }
 
 #[cfg(test)]
@@ -170,5 +178,26 @@ mod tests {
         assert_eq!(connect.update(br#"{"verbose":"no"}"#), Err(ConnectError::Type("verbose")));
         assert_eq!(connect.update(b"[]"), Err(ConnectError::NotAnObject));
         assert!(matches!(connect.update(b"{"), Err(ConnectError::Syntax(_))));
+        for (json, field) in [
+            (r#"{"protocol":1.0}"#, "protocol"),
+            (r#"{"protocol":1e999}"#, "protocol"),
+            (r#"{"verbose":"x","verbose":false}"#, "verbose"),
+            (r#"{"import":5}"#, "import"),
+            (r#"{"export":{"allow":[5]}}"#, "export"),
+            (r#"{"remote_account":5}"#, "remote_account"),
+            ("{\"n\u{212a}ey\":5}", "nkey"),
+        ] {
+            assert_eq!(connect.update(json.as_bytes()), Err(ConnectError::Type(field)), "{json}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_matter_may_be_anything() {
+        let mut connect = Connect::default();
+        let json =
+            r#"{"x":1e999,"import":{"allow":["a",null],"y":1},"protocol":-0,"name":"\ud800"}"#;
+        assert_eq!(connect.update(json.as_bytes()), Ok(()));
+        assert_eq!((connect.name.as_str(), connect.protocol), ("\u{fffd}", 0));
+        assert_eq!(connect.update(b"null"), Ok(()));
     }
 }

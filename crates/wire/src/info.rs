@@ -2,6 +2,7 @@
 //!
 //! Reference: server.go Info; wire/core.md section 2.   Contract: CORE-019, CORE-020.
 
+use crate::json;
 use serde::Serialize;
 
 /// What the server says of itself and of this connection.
@@ -15,7 +16,7 @@ pub struct Info {
     pub git_commit: String,
     pub go: String,
     pub host: String,
-    pub port: u16,
+    pub port: i64,
     pub headers: bool,
     #[serde(skip_serializing_if = "is_false")]
     pub auth_required: bool,
@@ -65,6 +66,53 @@ impl Info {
     }
 }
 
+/// Why an INFO from a peer was refused; for the log.
+#[derive(Debug, thiserror::Error)]
+pub enum InfoError {
+    /// Not a JSON object.
+    #[error("INFO is not a JSON object: {0}")]
+    Syntax(#[from] serde_json::Error),
+    /// A field of the wrong type.
+    #[error("INFO field \"{0}\" has the wrong type")]
+    Type(&'static str),
+}
+
+const FLAGS: &str = "headers auth_required tls_required tls_verify tls_available jetstream \
+    cluster_dynamic ldm connect_info acc_is_sys lnoc lnocu info_on_connect gateway_nrp gateway_iom";
+const TEXTS: &str = "server_id server_name version git_commit go host ip client_ip nonce cluster \
+    domain compression remote_account route_account route_acc_add_reqid gateway gateway_url \
+    gateway_cmd_payload xkey";
+const NUMBERS: &str = "proto port max_payload client_id api_lvl route_pool_size route_pool_idx \
+    gossip_mode gateway_cmd";
+const LISTS: &str = "connect_urls ws_connect_urls gateway_urls leafnode_urls";
+
+/// Whether a value is of a kind.
+type Fits = fn(&str) -> bool;
+
+/// Whether an INFO that a client sent can be read; nothing in it matters.
+pub fn check(info: &[u8]) -> Result<(), InfoError> {
+    let text = String::from_utf8_lossy(info);
+    json::members(&text, |name, value| {
+        let kinds: [(&'static str, Fits); 4] = [
+            (FLAGS, |value| matches!(value, "true" | "false")),
+            (TEXTS, |value| value.starts_with('"')),
+            (NUMBERS, |value| value.parse::<i64>().is_ok()),
+            (LISTS, json::is_strings),
+        ];
+        for (names, fits) in kinds {
+            let field = names.split_ascii_whitespace().find(|field| json::same_name(name, field));
+            if let Some(field) = field
+                && value != "null"
+                && !fits(value)
+            {
+                return Err(InfoError::Type(field));
+            }
+        }
+        Ok(())
+    })
+    .map(drop)
+}
+
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the shape serde asks for")]
 fn is_false(b: &bool) -> bool {
     !b
@@ -73,4 +121,21 @@ fn is_false(b: &bool) -> bool {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the shape serde asks for")]
 fn is_zero(n: &u64) -> bool {
     *n == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_info_has_to_be_readable() {
+        for fine in ["{}", "null", r#"{"Proto":1,"connect_urls":["a"],"zzz":1e999,"host":null}"#] {
+            assert!(check(fine.as_bytes()).is_ok(), "{fine}");
+        }
+        for wrong in
+            ["", "xxx", "[]", r#"{"proto":"1"}"#, r#"{"ldm":1}"#, r#"{"connect_urls":[1]}"#]
+        {
+            assert!(check(wrong.as_bytes()).is_err(), "{wrong}");
+        }
+    }
 }

@@ -9,5 +9,6 @@ pub mod encode;
 pub mod error;
 pub mod header;
 pub mod info;
+pub mod json;
 pub mod parser;
 pub mod proxy;

@@ -124,7 +124,7 @@ fn offend(server: &Server, case: &Case) -> (Vec<String>, Option<String>) {
         match client.try_frame(DEADLINE) {
             Ok(Frame::Info(_)) => {}
             Ok(frame) => said.push(frame.to_string()),
-            Err(NoFrame::Closed) => break,
+            Err(NoFrame::Closed | NoFrame::Cut) => break,
             Err(NoFrame::Timeout) => panic!("{}: not closed, said {said:?}", case.name),
         }
     }

@@ -200,6 +200,11 @@ impl Worker {
                 self.broker.slow_consumer(conn, account);
             }
         } else if origin.is_some() && !conn.has(flag::NO_STALL) {
+            // Compat(CORE-041): counted whether or not the next flush cures it.
+            if !self.stalled_on.as_ref().is_some_and(|other| Arc::ptr_eq(other, conn)) {
+                out.stalls += 1;
+                self.broker.totals.stalled_clients.fetch_add(1, Ordering::Relaxed);
+            }
             self.stalled_on = Some(conn.clone());
         }
     }

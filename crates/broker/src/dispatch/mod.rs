@@ -96,7 +96,8 @@ impl RunMsg {
             tail: p.tail.map_or(0..0, |tail| range_in(data, tail)),
             header_len: p.header_len.unwrap_or(0),
             has_reply: p.reply.is_some(),
-            has_header: p.header_len.is_some(),
+            // Compat(CORE-007): a header of no length is none.
+            has_header: p.header_len.is_some_and(|len| len > 0),
         }
     }
 

@@ -70,7 +70,10 @@ impl Session {
             info.client_ip = self.conn.peer().map_or_else(String::new, |p| p.ip().to_string());
         }
         info.max_payload = self.limits.max_payload;
-        info.nonce.clone_from(&self.nonce);
+        // Later INFOs have none: it was good for one login.
+        if first {
+            info.nonce.clone_from(&self.nonce);
+        }
         if let Some((required, available, verify)) = self.tls_flags {
             (info.tls_required, info.tls_available, info.tls_verify) =
                 (required, available, verify);
@@ -214,19 +217,25 @@ impl Session {
         self.describe(connect, identity);
         self.restart_pings(worker);
         if !(0..=1).contains(&connect.protocol) {
-            self.send_error(text::BAD_CLIENT_PROTOCOL, worker);
+            self.refuse_connect(text::BAD_CLIENT_PROTOCOL, worker);
             self.close(CloseReason::BadClientProtocolVersion);
             return;
         }
         self.conn.set(flag::ASYNC_INFO, connect.protocol >= 1);
         if connect.no_responders && !self.headers() {
-            self.send_error(text::NO_RESPONDERS_HEADERS, worker);
+            self.refuse_connect(text::NO_RESPONDERS_HEADERS, worker);
             self.close(CloseReason::NoRespondersRequiresHeaders);
             return;
         }
         if self.verbose {
             self.send_ok(worker);
         }
+    }
+
+    /// Says what is wrong with a CONNECT.
+    fn refuse_connect(&self, message: &str, worker: &mut Worker) {
+        self.send_error(message, worker);
+        stdx::error!(worker.broker.log, "{} - {message}", self.conn.label());
     }
 
     pub(super) fn auth_violation(&mut self, who: &auth::Who, worker: &mut Worker) {

@@ -57,6 +57,9 @@ impl Owed {
 /// milliseconds' worth.
 const LEAVE_AT_ONCE: usize = 4096;
 
+/// Bytes of a protocol error that the log shows.
+const SNIPPET: usize = 32;
+
 /// Where a session is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
@@ -179,6 +182,8 @@ impl Session {
         let mut pos = 0;
         let mut need = None;
         let mut run = publish::Open::default();
+        // Compat(MON-013): PING, PONG and halves of frames are no activity.
+        let mut active = false;
         self.ping.heard(worker.now.mono);
         worker.trace = worker.broker.log.trace_enabled();
         while !matches!(self.phase, Phase::Closing | Phase::Verifying) {
@@ -193,17 +198,24 @@ impl Session {
             }
             if let Some(consumed) = self.continue_run(data, rest, &run, worker) {
                 pos += consumed;
+                active = true;
                 continue;
             }
             match parser::parse(rest, &self.limits) {
                 Step::Frame(Frame::Publish(publish), consumed) => {
+                    if worker.trace {
+                        self.end_run(data, &mut run, worker);
+                        self.trace_written(rest, worker);
+                    }
                     pos += consumed;
+                    active = true;
                     self.publish(data, &publish, &mut run, worker);
                 }
                 Step::Frame(frame, consumed) => {
                     self.end_run(data, &mut run, worker);
                     pos += consumed;
-                    self.frame(frame, worker);
+                    active |= is_activity(&frame);
+                    self.frame(frame, rest, worker);
                 }
                 Step::More { total } => {
                     need = total;
@@ -211,20 +223,22 @@ impl Session {
                 }
                 Step::Invalid(violation) => {
                     self.end_run(data, &mut run, worker);
-                    self.violation(&violation, rest, worker);
+                    self.violation(&violation, data, pos, worker);
                 }
             }
         }
         self.end_run(data, &mut run, worker);
-        self.conn
-            .last_activity
-            .store(worker.now.wall.0 as u64, std::sync::atomic::Ordering::Relaxed);
+        if active {
+            let now = worker.now.wall.0 as u64;
+            self.conn.last_activity.store(now, std::sync::atomic::Ordering::Relaxed);
+        }
         Progress { consumed: pos, need }
     }
 
-    fn frame(&mut self, frame: Frame<'_>, worker: &mut Worker) {
+    /// Acts on `frame`, which begins `written`.
+    fn frame(&mut self, frame: Frame<'_>, written: &[u8], worker: &mut Worker) {
         if worker.trace {
-            self.trace_frame(&frame, worker);
+            self.trace_frame(&frame, written, worker);
         }
         if self.phase == Phase::New && !matches!(frame, Frame::Connect(_)) {
             self.login_implicitly(worker);
@@ -239,6 +253,13 @@ impl Session {
             }
             Frame::Unsubscribe { sid, max } => self.unsubscribe(sid, max, worker),
             Frame::Connect(json) => self.connect(json, worker),
+            Frame::Info(json) => {
+                // What a client says of a server is nobody's business, but it has to be readable.
+                if let Err(error) = wire::info::check(json) {
+                    stdx::error!(worker.broker.log, "{} - {error}", self.conn.label());
+                    self.close(CloseReason::ProtocolViolation);
+                }
+            }
             Frame::Ping => self.on_ping(worker),
             Frame::Pong => self.on_pong(worker),
             Frame::Error(message) => {
@@ -249,8 +270,15 @@ impl Session {
         }
     }
 
-    /// Bytes that are not the protocol: say so where the reference does, and close.
-    fn violation(&mut self, violation: &Violation, rest: &[u8], worker: &mut Worker) {
+    /// Bytes that are not the protocol, `at` in `data`: say so where the reference does, and close.
+    #[cold]
+    fn violation(&mut self, violation: &Violation, data: &[u8], at: usize, worker: &mut Worker) {
+        let rest = data.get(at..).unwrap_or_default();
+        if worker.trace && !matches!(violation, Violation::MaxControlLine) {
+            self.trace_written(rest, worker);
+        }
+        let label = self.conn.label();
+        let log = worker.broker.log.clone();
         let (message, reason) = match violation {
             Violation::UnknownOperation => {
                 (Some(text::UNKNOWN_OPERATION), CloseReason::ProtocolViolation)
@@ -259,48 +287,47 @@ impl Session {
                 (Some(text::MAX_CONTROL_LINE), CloseReason::MaxControlLineExceeded)
             }
             Violation::MaxPayload { .. } => {
+                // Compat(CORE-009): the log comes before what it is about.
+                stdx::error!(log, "{label} - {violation}");
                 (Some(text::MAX_PAYLOAD), CloseReason::MaxPayloadExceeded)
             }
             Violation::HeadersNotSupported | Violation::Arguments(_) => {
                 (None, CloseReason::ProtocolViolation)
             }
         };
-        let label = self.conn.label();
-        let log = &worker.broker.log;
+        if let Some(message) = message {
+            self.send_error(message, worker);
+        }
         match violation {
             Violation::UnknownOperation => {
-                let end = if rest.len() > 32 { 32 } else { rest.len().saturating_sub(1) };
-                let snippet = stdx::go_text::quote(rest.get(..end).unwrap_or_default());
+                let (state, seen) = parser::blame(rest);
+                let at = at + seen;
+                let end = if data.len() < at + SNIPPET {
+                    data.len().saturating_sub(1)
+                } else {
+                    at + SNIPPET
+                };
+                let snippet = stdx::go_text::quote(data.get(at..end).unwrap_or_default());
                 stdx::error!(
                     log,
-                    "{label} - Client parser ERROR, state=0, i=0: proto='{snippet}...'"
+                    "{label} - Client parser ERROR, state={state}, i={at}: proto='{snippet}...'"
                 );
             }
             Violation::Arguments(what) => {
-                stdx::error!(log, "{label} - {what}: {}", stdx::go_text::quote(arguments(rest)));
+                let args = parser::written(rest).map_or(&[][..], |(_, args)| args);
+                stdx::error!(log, "{label} - {what}: {}", stdx::go_text::quote(args));
             }
-            Violation::MaxPayload { size, limit } => {
-                stdx::error!(log, "{label} - maximum payload exceeded: {size} vs {limit}");
+            Violation::MaxPayload { .. } => {}
+            Violation::MaxControlLine | Violation::HeadersNotSupported => {
+                stdx::error!(log, "{label} - {violation}");
             }
-            Violation::MaxControlLine => {
-                let max = self.limits.max_control_line;
-                let snippet = rest.get(..rest.len().min(128)).unwrap_or_default();
-                let snippet = stdx::go_text::quote(snippet);
-                stdx::error!(
-                    log,
-                    "{label} - maximum control line exceeded, max_control_line {max} (snip: {snippet}...)"
-                );
-            }
-            Violation::HeadersNotSupported => stdx::error!(log, "{label} - {violation}"),
-        }
-        if let Some(message) = message {
-            self.send_error(message, worker);
         }
         self.close(reason);
     }
 
     fn send_error(&self, message: &str, worker: &mut Worker) {
-        if worker.trace {
+        // Not only while reading: deadlines pass between reads.
+        if worker.broker.log.trace_enabled() {
             self.trace_out(&format!("-ERR {message}"), worker);
         }
         worker.send(&self.conn, &encode::error_line(message));
@@ -404,12 +431,17 @@ impl Session {
             return false;
         }
         let subs = std::mem::take(&mut self.leaving).subs;
+        let log = &worker.broker.log;
+        stdx::debug!(log, "{} - Client connection closed: {}", self.conn.label(), reason.text());
+        if log.trace_enabled() {
+            for sub in &subs {
+                self.trace_unsubscribed(sub.sid(), worker);
+            }
+        }
         if self.counted {
             self.account.clients.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
         }
         worker.broker.unregister(&self.conn, reason, subs, worker.now.wall);
-        let label = self.conn.label();
-        stdx::debug!(worker.broker.log, "{label} - Client connection closed: {}", reason.text());
         true
     }
 
@@ -422,10 +454,7 @@ impl Session {
     }
 }
 
-/// The arguments of the control line at the start of `line`.
-fn arguments(line: &[u8]) -> &[u8] {
-    let end = line.iter().position(|b| *b == b'\n').unwrap_or(line.len());
-    let line = line.get(..end).unwrap_or_default();
-    let verb = line.iter().position(|b| matches!(b, b' ' | b'\t')).unwrap_or(line.len());
-    line.get(verb..).unwrap_or_default().trim_ascii()
+/// Whether monitoring counts the peer as active for it; messages always do.
+fn is_activity(frame: &Frame<'_>) -> bool {
+    matches!(frame, Frame::Connect(_) | Frame::Subscribe { .. } | Frame::Unsubscribe { .. })
 }

@@ -111,6 +111,9 @@ impl Session {
         }
         self.ping.unanswered += 1;
         self.ping.sent = Some(now);
+        if worker.broker.log.trace_enabled() {
+            self.trace_out("PING", worker);
+        }
         worker.send(&self.conn, encode::PING);
     }
 }

@@ -107,11 +107,7 @@ impl Session {
                 _ => {
                     self.remove(&sub);
                     if worker.trace {
-                        self.trace_line(
-                            "<->",
-                            &format!("DELSUB {}", String::from_utf8_lossy(sid)),
-                            worker,
-                        );
+                        self.trace_unsubscribed(sid, worker);
                     }
                 }
             }

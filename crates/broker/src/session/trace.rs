@@ -7,7 +7,7 @@ use super::Session;
 use crate::account::SYSTEM;
 use crate::settings::Settings;
 use crate::worker::Worker;
-use wire::parser::{Frame, Publish};
+use wire::parser::{self, Frame, Publish};
 
 /// CONNECT fields whose values are secrets.
 const SECRETS: [&str; 7] = ["pass", "password", "auth_token", "sig", "proxy_sig", "nkey", "jwt"];
@@ -41,53 +41,59 @@ impl Session {
         self.settings.trace_verbose || self.account.name != SYSTEM
     }
 
+    /// A frame that begins `written`; what the reference does not speak of is passed over.
     #[cold]
-    pub(super) fn trace_frame(&self, frame: &Frame<'_>, worker: &Worker) {
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let line = match frame {
-            Frame::Publish(_) | Frame::Ignored => return,
-            Frame::Subscribe { subject, queue: None, sid } => {
-                format!("SUB {} {}", text(subject), text(sid))
+    pub(super) fn trace_frame(&self, frame: &Frame<'_>, written: &[u8], worker: &Worker) {
+        match frame {
+            Frame::Publish(_) | Frame::Info(_) | Frame::Ignored | Frame::Error(_) => {}
+            Frame::Subscribe { .. } | Frame::Unsubscribe { .. } => {
+                self.trace_written(written, worker);
             }
-            Frame::Subscribe { subject, queue: Some(queue), sid } => {
-                format!("SUB {} {} {}", text(subject), text(queue), text(sid))
+            Frame::Connect(json) => {
+                let json = redacted(&String::from_utf8_lossy(json));
+                self.trace_line("<<-", &format!("CONNECT {json}"), worker);
             }
-            Frame::Unsubscribe { sid, max: None } => format!("UNSUB {}", text(sid)),
-            Frame::Unsubscribe { sid, max: Some(max) } => format!("UNSUB {} {max}", text(sid)),
-            Frame::Connect(json) => format!("CONNECT {}", redacted(&text(json))),
-            Frame::Ping => "PING".into(),
-            Frame::Pong => "PONG".into(),
-            Frame::Error(message) => format!("-ERR {}", text(message)),
-        };
-        if self.is_traced() {
-            stdx::trace!(worker.broker.log, "{} - <<- [{line}]", self.conn.label());
+            Frame::Ping => self.trace_line("<<-", "PING", worker),
+            Frame::Pong => self.trace_line("<<-", "PONG", worker),
         }
     }
 
+    /// The control line with arguments that begins `written`, as it was written.
+    #[cold]
+    pub(super) fn trace_written(&self, written: &[u8], worker: &Worker) {
+        let Some((verb, args)) = parser::written(written) else { return };
+        let verb = match verb.to_ascii_uppercase().as_slice() {
+            b"PUB" => "PUB",
+            b"HPUB" => "HPUB",
+            b"SUB" => "SUB",
+            b"UNSUB" => "UNSUB",
+            _ => return,
+        };
+        self.trace_line("<<-", &format!("{verb} {}", String::from_utf8_lossy(args)), worker);
+    }
+
+    /// What came of a message's line: its mapping, and its payload.
     #[cold]
     pub(super) fn trace_publish(&self, p: &Publish<'_>, subject: &[u8], worker: &Worker) {
         if !self.is_traced() {
             return;
         }
-        let verb = if p.header_len.is_some() { "HPUB" } else { "PUB" };
-        let mut line = format!("{verb} {}", String::from_utf8_lossy(p.subject));
-        if let Some(reply) = p.reply {
-            line.push(' ');
-            line.push_str(&String::from_utf8_lossy(reply));
-        }
-        if let Some(header_len) = p.header_len {
-            line.push_str(&format!(" {header_len}"));
-        }
         let label = self.conn.label();
-        stdx::trace!(worker.broker.log, "{label} - <<- [{line} {}]", p.body.len());
-        if let Some(payload) = payload(&self.settings, p.body, p.header_len.map(|n| n as usize)) {
-            stdx::trace!(worker.broker.log, "{label} - <<- MSG_PAYLOAD: [{payload}]");
-        }
         if subject != p.subject {
             let text = String::from_utf8_lossy;
             let (from, to) = (text(p.subject), text(subject));
             stdx::trace!(worker.broker.log, "{label} - <<- [MAPPING {from} -> {to}]");
         }
+        if let Some(payload) = payload(&self.settings, p.body, p.header_len.map(|n| n as usize)) {
+            stdx::trace!(worker.broker.log, "{label} - <<- MSG_PAYLOAD: [{payload}]");
+        }
+    }
+
+    /// The end of a subscription.
+    #[cold]
+    pub(super) fn trace_unsubscribed(&self, sid: &[u8], worker: &Worker) {
+        let sid = String::from_utf8_lossy(sid);
+        self.trace_line("<->", &format!("DELSUB {sid}"), worker);
     }
 
     #[cold]
@@ -103,19 +109,26 @@ impl Session {
     }
 }
 
-/// A CONNECT document with the values of its secrets replaced.
+/// A CONNECT document, as written but for the values of its secrets.
 fn redacted(json: &str) -> String {
-    let Ok(serde_json::Value::Object(mut object)) = serde_json::from_str(json) else {
-        // What cannot be read cannot be redacted.
-        return "[REDACTED]".into();
-    };
-    for (key, value) in object.iter_mut() {
-        let key = key.to_ascii_lowercase();
-        if SECRETS.contains(&key.as_str()) || key.starts_with("pass") {
-            *value = "[REDACTED]".into();
+    let mut shown = String::with_capacity(json.len());
+    let mut from = 0;
+    let read = wire::json::members(json, |name, value| {
+        let name = name.to_ascii_lowercase();
+        if SECRETS.contains(&name.as_str()) || name.starts_with("pass") {
+            let at = value.as_ptr().addr().wrapping_sub(json.as_ptr().addr());
+            shown.push_str(json.get(from..at).unwrap_or_default());
+            shown.push_str("\"[REDACTED]\"");
+            from = at + value.len();
         }
+        Ok::<(), serde_json::Error>(())
+    });
+    // What cannot be read cannot be redacted.
+    if read.is_err() {
+        return "[REDACTED]".into();
     }
-    serde_json::Value::Object(object).to_string()
+    shown.push_str(json.get(from..).unwrap_or_default());
+    shown
 }
 
 #[cfg(test)]

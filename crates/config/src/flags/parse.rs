@@ -164,8 +164,7 @@ fn integer(text: &str) -> Result<i64, &'static str> {
     let body = body.unwrap_or_default();
     let groups: Vec<&str> = body.split('_').collect();
     let underscores_ok = groups.len() == 1
-        || groups.iter().enumerate().all(|(i, g)| !g.is_empty() || (i == 0 && prefixed))
-            && prefixed;
+        || groups.iter().enumerate().all(|(i, g)| !g.is_empty() || (i == 0 && prefixed));
     let plain = body.replace('_', "");
     if plain.is_empty() || !underscores_ok || !plain.chars().all(|c| c.is_digit(radix)) {
         return Err(SYNTAX);

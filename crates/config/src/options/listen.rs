@@ -70,6 +70,38 @@ pub(crate) fn parse(token: &Token) -> Result<(String, i64), String> {
     }
 }
 
+/// Splits an address whose port may be missing: `host`, `host:port`, `[v6]` or `[v6]:port`. What is
+/// wrong with it is said in Go's words.
+pub fn host_and_port(address: &str) -> Result<(&str, Option<&str>), String> {
+    let refused = |what: &str| Err(format!("address {address}: {what}"));
+    let (host, port) = match address.strip_prefix('[') {
+        Some(rest) => match rest.split_once(']') {
+            None => return refused("missing ']' in address"),
+            Some((host, "")) => (host, None),
+            Some((host, after)) => match after.strip_prefix(':') {
+                Some(port) if port.contains(':') => {
+                    return refused("too many colons in address");
+                }
+                Some(port) => (host, Some(port)),
+                None => return refused("missing port in address"),
+            },
+        },
+        None => match address.rsplit_once(':') {
+            None => (address, None),
+            Some((host, _)) if host.contains(':') => return refused("too many colons in address"),
+            Some((host, port)) => (host, Some(port)),
+        },
+    };
+    let parts = [host, port.unwrap_or_default()];
+    for (bracket, what) in [('[', "unexpected '[' in address"), (']', "unexpected ']' in address")]
+    {
+        if parts.iter().any(|part| part.contains(bracket)) {
+            return refused(what);
+        }
+    }
+    Ok((host, port))
+}
+
 /// Splits `host:port`, `[v6]:port` or `:port`.
 pub(crate) fn split_host_port(address: &str) -> Option<(&str, &str)> {
     let (before, port) = address.rsplit_once(':')?;
@@ -85,4 +117,32 @@ pub(crate) fn split_host_port(address: &str) -> Option<(&str, &str)> {
         None => before,
     };
     if port.contains(['[', ']']) { None } else { Some((host, port)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_split_with_or_without_a_port() {
+        for (address, parts) in [
+            ("a", ("a", None)),
+            ("a:1", ("a", Some("1"))),
+            (":1", ("", Some("1"))),
+            ("a:", ("a", Some(""))),
+            ("[::1]", ("::1", None)),
+            ("[::1]:1", ("::1", Some("1"))),
+        ] {
+            assert_eq!(host_and_port(address), Ok(parts), "{address}");
+        }
+        for (address, what) in [
+            ("x:y:z", "too many colons in address"),
+            ("::1", "too many colons in address"),
+            ("[::1", "missing ']' in address"),
+            ("a]:1", "unexpected ']' in address"),
+            ("a[:1", "unexpected '[' in address"),
+        ] {
+            assert_eq!(host_and_port(address), Err(format!("address {address}: {what}")));
+        }
+    }
 }

@@ -46,6 +46,18 @@ fn check_pair(pair: &CertificatePair, source: &dyn Source) -> Result<(), String>
     if !has_block(&key, "") {
         return Err("tls: failed to find any PEM data in key input".into());
     }
+    if !has_block(&cert, "CERTIFICATE") && has_block(&cert, "PRIVATE KEY") {
+        return Err(
+            "tls: failed to find certificate PEM data in certificate input, but did find a \
+                    private key; PEM inputs may have been switched"
+                .into(),
+        );
+    }
+    if !has_block(&key, "PRIVATE KEY") && has_block(&key, "CERTIFICATE") {
+        return Err(
+            "tls: found a certificate rather than a key in the PEM for the private key".into()
+        );
+    }
     source.check_key_pair(&cert, &key).map_err(|e| e.to_string())
 }
 

@@ -56,5 +56,6 @@ fn unknown_feature_flags_are_told_apart() {
     let options = options("feature_flags { js_ack_fc_v2: true, other: true }");
     let flags = options.effective_feature_flags();
     assert_eq!((flags["js_ack_fc_v2"], flags["js_raft_delete_range"]), (true, false));
-    assert_eq!(options.unknown_feature_flags().collect::<Vec<_>>(), ["other"]);
+    let described = ("js_ack_fc_v2 (opt-in)".to_owned(), "other".to_owned());
+    assert_eq!(options.described_feature_flags(), described);
 }

@@ -33,6 +33,7 @@ fn what_is_no_flag_gets_the_usage_and_status_zero() {
         ("--zz=1", "flag provided but not defined: -zz\n"),
         ("-p", "flag needs an argument: -p\n"),
         ("-p x", "invalid value \"x\" for flag -p: parse error\n"),
+        ("-p 1__0", "invalid value \"1__0\" for flag -p: parse error\n"),
         ("-p=", "invalid value \"\" for flag -p: parse error\n"),
         (
             "-p 99999999999999999999",
@@ -97,7 +98,7 @@ fn every_flag_overrides_the_configuration() {
         ("--port 5000", |o| o.client_port() == 5000),
         ("-p -1", |o| o.client_port() == 0),
         ("-p 0x10", |o| o.client_port() == 16),
-        ("-p 1_000", |o| o.client_port() != 1000),
+        ("-p 1_000", |o| o.client_port() == 1000),
         ("-a 1.2.3.4", |o| o.client_host() == "1.2.3.4"),
         ("--net h --addr g", |o| o.client_host() == "g"),
         ("--name n", |o| o.server_name.as_deref() == Some("n")),
@@ -132,12 +133,6 @@ fn every_flag_overrides_the_configuration() {
     ];
     let config = "port: 4333, host: h, debug: false, trace: false, logtime: true";
     for (args, check) in cases {
-        if *args == "-p 1_000" {
-            // Underscores need a prefix.
-            let refused = parse_args(&["-p", "1_000"]);
-            assert!(matches!(refused, Command::Error { exit_code: 0, .. }));
-            continue;
-        }
         assert!(check(&apply(config, args)), "{args}");
     }
     let auth = apply("", "--user u --pass p").authorization.unwrap();

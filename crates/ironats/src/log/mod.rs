@@ -101,7 +101,7 @@ impl Default for LogConfig {
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
     /// The file cannot be opened for appending. Remedy: the directory must exist and be writable.
-    #[error("error opening file: open {path}: {cause}")]
+    #[error("error opening file: open {path}: {}", stdx::os_text::reason(.cause))]
     File {
         /// The file.
         path: String,

@@ -16,6 +16,7 @@ pub(crate) use codec::{
 pub(crate) use decoder::Kind;
 pub use decoder::{Decoder, Key};
 pub use writer::Writer;
+pub(crate) use writer::append_string;
 
 use scan::SyntaxError;
 

@@ -48,11 +48,16 @@ impl Writer {
     }
 
     pub(crate) fn string(&mut self, text: &str) {
-        self.out.push(b'"');
-        append_escaped(text, &mut self.out);
-        self.out.push(b'"');
+        append_string(text, &mut self.out);
         self.comma = true;
     }
+}
+
+/// A string with its quotes.
+pub(crate) fn append_string(text: &str, out: &mut Vec<u8>) {
+    out.push(b'"');
+    append_escaped(text, out);
+    out.push(b'"');
 }
 
 fn append_escaped(text: &str, out: &mut Vec<u8>) {

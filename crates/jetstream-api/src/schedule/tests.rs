@@ -1,3 +1,5 @@
+//! When patterns are due, beside the reference's own answers.
+
 use super::*;
 
 fn at(text: &str) -> Timestamp {

@@ -1,3 +1,5 @@
+//! Subjects, as they come and as they are made.
+
 use super::*;
 
 #[test]

@@ -43,7 +43,7 @@ pub struct Context<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Created {
     /// A stream with this configuration is to be made.
-    New(StreamConfig),
+    New(Box<StreamConfig>),
     /// It is there already, and the same.
     Same(Arc<StreamConfig>),
 }
@@ -94,7 +94,7 @@ pub fn create(
     if context.streams.overlaps(&config.subjects, name) {
         return Err(ApiError::stream_subject_overlap());
     }
-    Ok(Created::New(config))
+    Ok(Created::New(Box::new(config)))
 }
 
 /// How many streams an account may have.

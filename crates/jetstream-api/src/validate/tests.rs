@@ -90,7 +90,7 @@ impl Played {
         let request: StreamConfigRequest =
             json::request(body.as_bytes(), Unknown::Refused).map_err(ApiError::invalid_json)?;
         let config = match stream::create(name, &request, &self.context())? {
-            stream::Created::New(config) => Arc::new(config),
+            stream::Created::New(config) => Arc::from(config),
             stream::Created::Same(config) => config,
         };
         self.streams.insert(name.to_owned(), Arc::clone(&config));
@@ -197,6 +197,11 @@ fn plain_server() -> ServerLimits {
     ServerLimits { max_memory: 64_000_000, max_storage: 1_000_000_000, ..ServerLimits::default() }
 }
 
+// Contract: STREAM-001, STREAM-002, STREAM-003, STREAM-005, STREAM-006, STREAM-007, STREAM-008
+// Contract: STREAM-009, STREAM-010, STREAM-011, STREAM-012, STREAM-013, STREAM-017, STREAM-018
+// Contract: STREAM-020, STREAM-021, STREAM-022, STREAM-023, STREAM-024, STREAM-025, STREAM-034
+// Contract: STREAM-035, STREAM-038, STREAM-039, STREAM-040, STREAM-041, STREAM-042, STREAM-043
+// Contract: STREAM-080
 #[test]
 fn streams_get_the_configuration_or_the_error_of_the_reference() {
     let played = Played::new(plain_server(), AccountLimits::unlimited());
@@ -204,6 +209,8 @@ fn streams_get_the_configuration_or_the_error_of_the_reference() {
     assert!(compared > 500, "{compared}");
 }
 
+// Contract: API-021, API-022, API-024, API-025, CONS-001, CONS-005, CONS-006, CONS-010
+// Contract: CONS-031
 #[test]
 fn consumers_get_the_configuration_or_the_error_of_the_reference() {
     let played = Played::new(plain_server(), AccountLimits::unlimited());
@@ -211,6 +218,7 @@ fn consumers_get_the_configuration_or_the_error_of_the_reference() {
     assert!(compared > 500, "{compared}");
 }
 
+// Contract: STREAM-009, STREAM-016
 #[test]
 fn limits_of_server_and_account_are_those_of_the_reference() {
     let server = ServerLimits {

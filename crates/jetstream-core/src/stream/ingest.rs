@@ -94,13 +94,13 @@ impl<D: Disk> Stream<D> {
             .is_some_and(|t| t.apply_if_match(m.subject, || out.random() as u32, &mut renamed));
         let m = Incoming { subject: if moved { &renamed } else { m.subject }, ..*m };
         let outcome = self.take(&m, limits, now, out);
-        self.answer(&m, outcome, out);
+        self.answer(&m, &outcome, out);
         self.scratch = renamed;
     }
 
-    fn answer<O: Out>(&self, m: &Incoming<'_>, outcome: Result<u64, Refusal>, out: &mut O) {
+    fn answer<O: Out>(&self, m: &Incoming<'_>, outcome: &Result<u64, Refusal>, out: &mut O) {
         let Some(reply) = m.reply.filter(|r| !r.is_empty() && !self.config.no_ack) else { return };
-        let end: &[u8] = match &outcome {
+        let end: &[u8] = match outcome {
             Ok(_) => b"}",
             Err(Refusal::Duplicate(_)) => b",\"duplicate\": true}",
             Err(Refusal::Error(error)) => {
@@ -108,7 +108,7 @@ impl<D: Disk> Stream<D> {
             }
             Err(Refusal::Silent) => return,
         };
-        let (Ok(seq) | Err(Refusal::Duplicate(seq))) = outcome else { return };
+        let (Ok(seq) | Err(Refusal::Duplicate(seq))) = *outcome else { return };
         let mut body = out.scratch();
         body.clear();
         body.extend_from_slice(&self.ack_head);
@@ -345,12 +345,12 @@ impl<D: Disk> Stream<D> {
         Ok(seq)
     }
 
-    fn note_stored(&mut self, seq: u64, subject: &[u8]) {
+    pub(super) fn note_stored(&mut self, seq: u64, subject: &[u8]) {
         self.last_seq = seq;
-        if self.stored.first == 0 {
-            self.stored.first = seq;
+        match self.stored.runs.last_mut() {
+            Some(run) if run.1 + 1 == seq => run.1 = seq,
+            _ => self.stored.runs.push((seq, seq)),
         }
-        self.stored.last = seq;
         if self.wants_subjects {
             self.stored.subjects.push((seq, subject.into()));
         }

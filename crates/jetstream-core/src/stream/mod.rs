@@ -6,6 +6,8 @@
 //!       given to `Out::answer`, never sent before what it promises is as safe as configured.
 
 mod dedupe;
+mod direct;
+mod expire;
 pub(crate) mod header;
 mod ingest;
 mod message;
@@ -60,10 +62,8 @@ pub struct Stream<D: Disk> {
 pub struct Stored {
     /// Sequences and subjects, if somebody wants to know the subjects.
     pub subjects: Vec<(u64, Box<[u8]>)>,
-    /// First sequence, 0 if there is none.
-    pub first: u64,
-    /// Last sequence.
-    pub last: u64,
+    /// First and last sequence of each run without a gap.
+    pub runs: Vec<(u64, u64)>,
 }
 
 impl<D: Disk> Stream<D> {
@@ -159,14 +159,31 @@ impl<D: Disk> Stream<D> {
             || self.interest.iter().any(|f| f.is_empty() || subject::matches(subject, f))
     }
 
-    /// What was stored since the last call.
+    /// What was stored since the last call; give it back with [`Self::recycle`].
     pub fn take_stored(&mut self) -> Stored {
         std::mem::take(&mut self.stored)
     }
 
+    /// Takes back what [`Self::take_stored`] gave, for its room.
+    pub fn recycle(&mut self, mut stored: Stored) {
+        stored.runs.clear();
+        stored.subjects.clear();
+        self.stored = stored;
+    }
+
+    /// Its parts, for a consumer that handles an event.
+    pub fn parts(&mut self) -> (&StreamConfig, &Facts, &mut Storage<D>) {
+        (&self.config, &self.facts, &mut self.store)
+    }
+
+    /// Whether somebody has to know the subjects of what is stored.
+    pub fn want_subjects(&mut self, want: bool) {
+        self.wants_subjects = want;
+    }
+
     /// Whether something was stored since the consumers were last told.
     pub fn has_stored(&self) -> bool {
-        self.stored.first != 0
+        !self.stored.runs.is_empty()
     }
 
     /// The store changed by other means than publishing.

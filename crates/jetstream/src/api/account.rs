@@ -2,10 +2,10 @@
 
 use std::sync::atomic::Ordering;
 
+use jetstream_api::level::API_LEVEL;
 use jetstream_api::response::AccountInfoBody;
 use jetstream_api::{AccountInfo, ApiStats, JetStreamTier, StorageType};
 
-use super::LEVEL;
 use crate::account::JsAccount;
 use crate::event::ApiRequest;
 use crate::shard::Shard;
@@ -30,7 +30,7 @@ impl JsAccount {
             total,
             domain: self.facts.domain.clone().unwrap_or_default(),
             api: ApiStats {
-                level: LEVEL,
+                level: API_LEVEL,
                 total: requests,
                 errors,
                 inflight: self.inflight().load(Ordering::Relaxed),

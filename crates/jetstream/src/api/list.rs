@@ -23,7 +23,7 @@ fn stores(config: &StreamConfig, filter: &str) -> bool {
 }
 
 /// The page of `total` entries that begins at `offset`.
-fn page(total: usize, offset: i64, limit: usize) -> (Paged, std::ops::Range<usize>) {
+pub(super) fn page(total: usize, offset: i64, limit: usize) -> (Paged, std::ops::Range<usize>) {
     let from = usize::try_from(offset).unwrap_or(0).min(total);
     let paged = Paged { total: total as i64, offset: from as i64, limit: limit as i64 };
     (paged, from..total.min(from + limit))

@@ -13,7 +13,9 @@ impl Shard {
     pub(super) fn message_get(&mut self, request: &ApiRequest, name: &str) {
         match self.got_message(request, name) {
             // Compat(API-011): what is found is not counted.
-            Ok(found) => self.reply(request, Ok(found)),
+            Ok(found) => {
+                self.reply(request, Ok(found));
+            }
             Err(error) => self.respond::<MsgGet>(request, Err(error)),
         }
     }

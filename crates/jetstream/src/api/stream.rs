@@ -2,21 +2,23 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 
+use jetstream_api::advisory::Action;
 use jetstream_api::request::{StreamInfoRequest, StreamPurgeRequest, is_document, is_empty};
 use jetstream_api::response::{
     Paged, SUBJECTS_LIMIT, StreamCreate, StreamDelete, StreamInfoBody, StreamPurge, StreamUpdate,
 };
+use jetstream_api::validate::stream::{self as validate, Created};
+use jetstream_api::validate::{AccountLimits, ServerLimits};
 use jetstream_api::{
-    ApiError, LostStreamData, StreamConfig, StreamConfigRequest, StreamInfo, StreamState,
+    ApiError, LostStreamData, StreamConfig, StreamConfigRequest, StreamInfo, StreamState, level,
 };
 use jetstream_core::stream::{Storage, settings};
 use stdx::time::Timestamp;
 use store::{Filter, MessageStore};
 
 use super::Outcome;
-use crate::account::Entry;
+use crate::account::{Entry, Known};
 use crate::event::ApiRequest;
 use crate::place::Place;
 use crate::shard::Shard;
@@ -25,10 +27,15 @@ use crate::shard::Shard;
 pub(crate) fn info(place: &mut Place, details: bool, now: Option<Timestamp>) -> StreamInfo {
     let config = place.config().clone();
     let created = Some(place.stream.created());
+    let mut shown = (*config).clone();
+    if now.is_some() {
+        // Compat(API-006): lists show what is stored.
+        shown.metadata = level::shown(&config.metadata, crate::VERSION);
+    }
     let domain = place.stream.facts().domain.clone().unwrap_or_default();
     StreamInfo {
         state: state(place, details),
-        config: (*config).clone(),
+        config: shown,
         created,
         domain,
         ts: now,
@@ -47,7 +54,8 @@ fn state(place: &mut Place, details: bool) -> StreamState {
     StreamState {
         messages: s.msgs,
         bytes: s.bytes,
-        first_seq: s.first_seq,
+        // Compat: a stream that never held anything begins at 0.
+        first_seq: if s.last_seq == 0 { 0 } else { s.first_seq },
         first_ts: s.first_ts,
         last_seq: s.last_seq,
         last_ts: s.last_ts,
@@ -56,7 +64,25 @@ fn state(place: &mut Place, details: bool) -> StreamState {
         num_deleted: s.num_deleted as i64,
         deleted: if details { store.deleted_seqs(usize::MAX) } else { Vec::new() },
         lost,
-        consumer_count: 0,
+        consumer_count: place.members.len() as i64,
+    }
+}
+
+/// Refuses what this server cannot do yet, by name: it is never silently ignored.
+fn unbuilt(config: &StreamConfig) -> Outcome<()> {
+    let missing = [
+        (config.mirror.is_some(), "mirrors"),
+        (!config.sources.is_empty(), "sources"),
+        (config.allow_msg_counter, "message counters"),
+        (config.allow_atomic, "atomic batches"),
+        (config.allow_batched, "fast batches"),
+        (config.allow_msg_schedules, "message schedules"),
+    ];
+    match missing.iter().find(|(set, _)| *set) {
+        None => Ok(()),
+        Some((_, what)) => {
+            Err(ApiError::stream_invalid_config(format!("this server does not support {what} yet")))
+        }
     }
 }
 
@@ -68,28 +94,20 @@ impl Shard {
 
     fn created(&mut self, request: &ApiRequest, name: &str) -> Outcome<StreamCreate> {
         let asked: StreamConfigRequest = self.decode(&request.payload)?;
-        if asked.config.name != name {
-            return Err(ApiError::stream_mismatch());
-        }
-        let config = self.checked(request, asked)?;
-        if let Ok(at) = self.find(request, name) {
-            let now = self.now.wall;
-            let place = self.place(at).ok_or_else(ApiError::stream_not_found)?;
-            if **place.config() != config {
-                return Err(ApiError::stream_name_exist());
-            }
-            return Ok(StreamCreate {
-                info: Some(info(place, false, Some(now))),
-                did_create: true,
-            });
-        }
-        let config = Arc::new(config);
-        self.enter(request, &config)?;
-        let at = match self.open_stream(&request.account, &config, self.now.wall, true) {
-            Ok(at) => at,
-            Err(error) => {
-                request.account.streams().remove(name);
-                return Err(error);
+        unbuilt(&asked.config)?;
+        let config = match self.enter(request, name, &asked)? {
+            Created::Same(_) => None,
+            Created::New(config) => Some(Arc::new(config)),
+        };
+        let at = match config {
+            None => self.find(request, name)?,
+            Some(config) => {
+                let opened = self.open_stream(&request.account, &config, self.now.wall, true);
+                let at = opened.inspect_err(|_| {
+                    request.account.streams().remove(name);
+                })?;
+                self.advise_stream(&request.account, name, Action::Create);
+                at
             }
         };
         let now = self.now.wall;
@@ -97,52 +115,44 @@ impl Shard {
         Ok(StreamCreate { info: Some(info(place, false, Some(now))), did_create: true })
     }
 
-    /// Checks a configuration and fills in what it leaves open.
-    fn checked(&self, _request: &ApiRequest, asked: StreamConfigRequest) -> Outcome<StreamConfig> {
-        let mut config = asked.config;
-        if config.subjects.is_empty() && config.mirror.is_none() && config.sources.is_empty() {
-            config.subjects.push(config.name.clone());
+    /// Decides about a create; a new stream's name and subjects are its own from then on.
+    fn enter(
+        &self,
+        request: &ApiRequest,
+        name: &str,
+        asked: &StreamConfigRequest,
+    ) -> Outcome<Created> {
+        let mut streams = request.account.streams();
+        let created = {
+            let known = Known(&streams);
+            let (server, account) = (self.shared.server_limits(), request.account.api_limits());
+            validate::create(name, asked, &self.context(&server, &account, &known))?
+        };
+        if let Created::New(config) = &created {
+            let entry = Entry {
+                shard: self.index,
+                place: None,
+                config: Arc::new(config.clone()),
+                consumers: Arc::default(),
+            };
+            streams.insert(config.name.clone(), entry);
         }
-        for n in [
-            &mut config.max_msgs,
-            &mut config.max_bytes,
-            &mut config.max_msgs_per_subject,
-            &mut config.max_consumers,
-        ] {
-            if *n <= 0 {
-                *n = -1;
-            }
-        }
-        if config.max_msg_size <= 0 {
-            config.max_msg_size = -1;
-        }
-        config.num_replicas = config.num_replicas.max(1);
-        if config.duplicate_window.0 == 0 {
-            config.duplicate_window = jetstream_api::Nanos::from_secs(120);
-        }
-        Ok(config)
+        Ok(created)
     }
 
-    /// Takes the name and the subjects for a new stream.
-    fn enter(&self, request: &ApiRequest, config: &Arc<StreamConfig>) -> Outcome<()> {
-        let mut streams = request.account.streams();
-        let overlaps = |other: &StreamConfig| {
-            config.subjects.iter().any(|a| {
-                other.subjects.iter().any(|b| subject::collides(a.as_bytes(), b.as_bytes()))
-            })
-        };
-        if streams.values().any(|e| overlaps(&e.config)) {
-            return Err(ApiError::stream_subject_overlap());
+    fn context<'a>(
+        &self,
+        server: &'a ServerLimits,
+        account: &'a AccountLimits,
+        streams: &'a Known<'_>,
+    ) -> validate::Context<'a> {
+        validate::Context {
+            server,
+            used: self.shared.reserved(),
+            account,
+            streams,
+            clustered: false,
         }
-        let entry = Entry {
-            shard: self.index,
-            place: None,
-            config: config.clone(),
-            created: self.now.wall,
-            consumers: Arc::new(AtomicUsize::new(0)),
-        };
-        streams.insert(config.name.clone(), entry);
-        Ok(())
     }
 
     pub(super) fn stream_update(&mut self, request: &ApiRequest, name: &str) {
@@ -152,10 +162,18 @@ impl Shard {
 
     fn updated(&mut self, request: &ApiRequest, name: &str) -> Outcome<StreamUpdate> {
         let asked: StreamConfigRequest = self.decode(&request.payload)?;
-        if asked.config.name != name {
-            return Err(ApiError::stream_mismatch());
-        }
-        let config = Arc::new(self.checked(request, asked)?);
+        unbuilt(&asked.config)?;
+        let config = {
+            let streams = request.account.streams();
+            let known = Known(&streams);
+            let (server, account) = (self.shared.server_limits(), request.account.api_limits());
+            let context = self.context(&server, &account, &known);
+            let at = self.find_in(&streams, name)?;
+            let consumers = self.places.get(at as usize).and_then(Option::as_deref);
+            let consumers = consumers.into_iter().flat_map(|p| p.members.values());
+            let consumers = consumers.map(|m| (m.consumer.name(), m.consumer.config()));
+            Arc::new(validate::update(name, &asked, consumers, &context)?)
+        };
         let at = self.find(request, name)?;
         let (now, shared, queue) = (self.now.wall, self.shared.clone(), self.queue.clone());
         let place = self.place(at).ok_or_else(ApiError::stream_not_found)?;
@@ -164,11 +182,14 @@ impl Shard {
         store.write_meta(&document).map_err(ApiError::stream_update)?;
         store.update(settings(&config), now).map_err(ApiError::stream_update)?;
         place.stream.configure(config.clone());
+        place.promise(&shared);
         place.listen(&shared, &queue, at);
         if let Some(entry) = request.account.streams().get_mut(name) {
             entry.config = config;
         }
-        Ok(StreamUpdate { info: Some(info(place, false, Some(now))) })
+        let info = Some(info(place, false, Some(now)));
+        self.advise_stream(&request.account, name, Action::Modify);
+        Ok(StreamUpdate { info })
     }
 
     pub(super) fn stream_info(&mut self, request: &ApiRequest, name: &str) {
@@ -216,9 +237,11 @@ impl Shard {
             return Err(ApiError::not_empty_request());
         }
         let at = self.find(request, name)?;
+        self.end_consumers(at);
         let mut place = self.remove(at).ok_or_else(ApiError::stream_not_found)?;
         place.deafen();
         place.uncount_bytes();
+        place.unpromise(&self.shared);
         if let Storage::File(store) = place.stream.store() {
             // Nothing of it will be read again: an error closing it changes nothing.
             let _ = store.close();
@@ -226,6 +249,7 @@ impl Shard {
             std::fs::remove_dir_all(&dir).map_err(ApiError::stream_delete)?;
         }
         request.account.streams().remove(name);
+        self.advise_stream(&request.account, name, Action::Delete);
         Ok(StreamDelete { success: true })
     }
 
@@ -258,6 +282,14 @@ impl Shard {
             .purge(&filter, asked.seq, asked.keep)
             .map_err(ApiError::stream_general)?;
         place.stream.refresh();
+        let _ = place.stream.store().take_removals();
+        for id in self.member_ids(at) {
+            let filter = asked.filter.as_bytes();
+            if let Some(Err(error)) = self.with(at, id, |c, cx| c.handle_purge(filter, cx)) {
+                return Err(ApiError::stream_general(error));
+            }
+            self.make_ready(at, id);
+        }
         self.touch(at);
         Ok(StreamPurge { success: true, purged })
     }

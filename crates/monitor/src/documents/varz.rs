@@ -32,7 +32,7 @@ pub struct Varz {
     /// The client listener's host.
     pub host: String,
     /// The client listener's port.
-    pub port: u16,
+    pub port: i64,
     /// Whether clients must authenticate.
     #[serde(skip_serializing_if = "is_empty")]
     pub auth_required: bool,

@@ -4,10 +4,12 @@
 //!       that is read into a buffer of its own, once its size is known to be allowed.
 
 mod driver;
+mod gate;
 mod open;
 mod pace;
 mod proxy;
 mod sink;
+mod writing;
 
 pub use open::ClientTls;
 

@@ -5,6 +5,7 @@
 //! Laws: a client that does not get through leaves no more than its line in the closed list.
 //! Contract: TLS-005..009, CORE-055, CORE-063.
 
+use super::gate::Gate;
 use super::proxy::{self, ProxyFailure};
 use super::sink::Transport;
 use super::{driver, new_session};
@@ -206,14 +207,25 @@ async fn handshake(
             return Err(Refused::Throttled);
         }
     }
+    let log = context.borrow().worker.broker.log.clone();
+    let label = session.conn.label();
+    stdx::debug!(log, "{label} - Starting TLS client connection handshake");
     let acceptor = tls.server.acceptor();
-    let accept = tokio_rustls::TlsAcceptor::from(acceptor.config()).accept(stream);
+    let accept = tokio_rustls::TlsAcceptor::from(acceptor.config()).accept(Gate::new(stream));
     let stream = match timeout(tls.server.timeout(), accept).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => return Err(Refused::Handshake(acceptor.failure(&error))),
         Err(_) => return Err(Refused::Handshake(HandshakeFailure::Timeout)),
     };
-    let facts = tls.server.finish(stream.get_ref().1).map_err(Refused::Handshake)?;
+    let facts = tls.server.finish(stream.get_ref().1).map_err(|failure| {
+        if let HandshakeFailure::NotPinned(unpinned) = &failure {
+            stdx::debug!(log, "{label} - {}", unpinned.detail());
+        }
+        Refused::Handshake(failure)
+    })?;
+    let (version, suite) = (&facts.version, &facts.cipher_suite);
+    stdx::debug!(log, "{label} - TLS handshake complete");
+    stdx::debug!(log, "{label} - TLS version {version}, cipher suite {suite}");
     let certs = facts.peer_certificates;
     session.conn.facts.lock().tls = Some(Box::new(TlsFacts {
         version: facts.version,

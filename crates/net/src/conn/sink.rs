@@ -11,7 +11,6 @@ use std::collections::VecDeque;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context as TaskContext, Poll, Waker};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -21,8 +20,14 @@ use wire::error::CloseReason;
 pub(super) struct TcpSink {
     write: OwnedWriteHalf,
     signal: Signal,
-    /// Writes are tried even where the poller has not said that there is room.
-    insist: AtomicBool,
+}
+
+impl TcpSink {
+    /// As `try_write`, also where the poller has not said that there is room.
+    fn write_anyway(&self, slices: &[io::IoSlice<'_>]) -> io::Result<usize> {
+        let socket: &tokio::net::TcpStream = self.write.as_ref();
+        socket2::SockRef::from(socket).send_vectored(slices)
+    }
 }
 
 impl Sink for TcpSink {
@@ -31,10 +36,6 @@ impl Sink for TcpSink {
     }
 
     fn try_write(&self, slices: &[io::IoSlice<'_>]) -> io::Result<usize> {
-        if self.insist.load(Ordering::Relaxed) {
-            let socket: &tokio::net::TcpStream = self.write.as_ref();
-            return socket2::SockRef::from(socket).send_vectored(slices);
-        }
         match slices {
             [one] => self.write.try_write(one),
             many => self.write.try_write_vectored(many),
@@ -43,6 +44,23 @@ impl Sink for TcpSink {
 
     fn wake(&self) {
         self.signal.raise();
+    }
+}
+
+/// The same socket for once, by one who does not believe the poller.
+struct Insistent(Arc<TcpSink>);
+
+impl Sink for Insistent {
+    fn direct(&self) -> bool {
+        true
+    }
+
+    fn try_write(&self, slices: &[io::IoSlice<'_>]) -> io::Result<usize> {
+        self.0.write_anyway(slices)
+    }
+
+    fn wake(&self) {
+        self.0.wake();
     }
 }
 
@@ -86,14 +104,7 @@ pub(super) enum Transport {
 impl Transport {
     pub(super) fn tcp(stream: tokio::net::TcpStream) -> Self {
         let (read, write) = stream.into_split();
-        Self::Tcp {
-            read,
-            sink: Arc::new(TcpSink {
-                write,
-                signal: Signal::default(),
-                insist: AtomicBool::new(false),
-            }),
-        }
+        Self::Tcp { read, sink: Arc::new(TcpSink { write, signal: Signal::default() }) }
     }
 
     pub(super) fn layered(stream: Box<dyn Stream>) -> Self {
@@ -158,11 +169,10 @@ impl Transport {
         worker: &mut Worker,
     ) {
         if let Self::Tcp { sink, .. } = self {
-            sink.insist.store(true, Ordering::Relaxed);
-        }
-        self.flush(cx, conn, owner, worker);
-        if let Self::Tcp { sink, .. } = self {
-            sink.insist.store(false, Ordering::Relaxed);
+            let insistent: Arc<dyn Sink> = Arc::new(Insistent(sink.clone()));
+            worker.flush_owned(conn, &insistent);
+        } else {
+            self.flush(cx, conn, owner, worker);
         }
     }
 

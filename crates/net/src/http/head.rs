@@ -146,7 +146,9 @@ fn request(method: &str, target: &str) -> Result<Request, Refusal> {
     };
     let (path, query) = origin.split_once('?').unwrap_or((origin, ""));
     let is_server_wide = path == "*" && method == "OPTIONS";
-    if !path.starts_with('/') && !is_server_wide {
+    // A proxy is asked for a host, where no document is.
+    let asks_a_proxy = method == "CONNECT" && path.contains(':');
+    if !path.starts_with('/') && !is_server_wide && !asks_a_proxy {
         return Err(Refusal::BadRequest);
     }
     Ok(Request { method: method.to_owned(), path: path.to_owned(), query: query.to_owned() })

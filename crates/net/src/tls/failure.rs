@@ -94,7 +94,13 @@ fn certificate_text(error: &CertificateError) -> String {
         }
         CertificateError::UnhandledCriticalExtension => "unhandled critical extension".to_owned(),
         CertificateError::BadEncoding => "malformed certificate".to_owned(),
-        other => other.to_string(),
+        CertificateError::BadSignature => {
+            "certificate signed by unknown authority (possibly because of a bad signature)"
+                .to_owned()
+        }
+        CertificateError::Revoked => "certificate revoked".to_owned(),
+        // An authority's own certificate that nobody trusts, and chains that lead nowhere.
+        _ => "certificate signed by unknown authority".to_owned(),
     }
 }
 

@@ -14,7 +14,21 @@ pub struct PinnedCertificates(HashSet<[u8; 32]>);
 // Compat(AUTH-010)
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("certificate not pinned")]
-pub struct NotPinned;
+pub struct NotPinned {
+    /// The hash of the peer's key, if it has one.
+    pub key: Option<[u8; 32]>,
+}
+
+impl NotPinned {
+    /// The log's second line about it.
+    pub fn detail(&self) -> String {
+        let Some(key) = self.key else {
+            return "Failed pinned cert test as client did not provide a certificate".to_owned();
+        };
+        let key = super::facts::hex(&key);
+        format!("Failed pinned cert test for key id: {key}")
+    }
+}
 
 impl PinnedCertificates {
     /// Reads hashes in hex, in either case.
@@ -28,8 +42,12 @@ impl PinnedCertificates {
 
     /// Whether a peer with this certificate, or without any, may connect.
     pub fn check(&self, certificate: Option<&CertificateFacts>) -> Result<(), NotPinned> {
-        let pinned = |facts: &CertificateFacts| self.0.contains(&facts.spki_sha256);
-        if self.0.is_empty() || certificate.is_some_and(pinned) { Ok(()) } else { Err(NotPinned) }
+        let key = certificate.map(|facts| facts.spki_sha256);
+        if self.0.is_empty() || key.is_some_and(|key| self.0.contains(&key)) {
+            Ok(())
+        } else {
+            Err(NotPinned { key })
+        }
     }
 }
 

@@ -8,10 +8,11 @@ pub(super) struct Args<'a, const N: usize> {
 }
 
 impl<'a, const N: usize> Args<'a, N> {
-    /// Splits at runs of space, tab and CR.
-    pub(super) fn split(line: &'a [u8]) -> Self {
+    /// Splits at runs of what `is_space` names.
+    #[inline]
+    pub(super) fn split(line: &'a [u8], is_space: impl Fn(u8) -> bool) -> Self {
         let mut args = Self { items: [&[]; N], len: 0, overflow: false };
-        for item in line.split(|b| matches!(b, b' ' | b'\t' | b'\r')).filter(|s| !s.is_empty()) {
+        for item in line.split(|b| is_space(*b)).filter(|s| !s.is_empty()) {
             match args.items.get_mut(args.len) {
                 Some(slot) => {
                     *slot = item;
@@ -47,15 +48,4 @@ pub(super) fn size(digits: &[u8]) -> Option<u32> {
         n = n * 10 + u32::from(v); // nine digits fit
     }
     Some(n)
-}
-
-/// A decimal number of at most 18 digits.
-pub(super) fn number(digits: &[u8]) -> Option<i64> {
-    if digits.is_empty() || digits.len() > 18 {
-        return None;
-    }
-    digits.iter().try_fold(0i64, |n, &d| {
-        let v = d.wrapping_sub(b'0');
-        (v <= 9).then(|| n * 10 + i64::from(v))
-    })
 }

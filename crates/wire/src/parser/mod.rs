@@ -9,7 +9,10 @@
 //! Reference: parser.go parse; client.go processPub, processHeaderPub.   Contract: CORE-001..011.
 
 mod args;
+mod blame;
 mod publish;
+
+pub use blame::{blame, written};
 
 use args::Args;
 
@@ -68,7 +71,9 @@ pub enum Frame<'a> {
     Ping,
     /// `PONG`.
     Pong,
-    /// `INFO …` or `+OK`: accepted and ignored.
+    /// `INFO {json}`; nothing in it matters, but it has to be JSON.
+    Info(&'a [u8]),
+    /// `+OK`: accepted and ignored.
     Ignored,
     /// `-ERR text`.
     Error(&'a [u8]),
@@ -128,8 +133,8 @@ pub fn parse<'a>(input: &'a [u8], limits: &Limits) -> Step<'a> {
         b'H' | b'h' => publish::parse_hpub(input, limits),
         b'S' | b's' => with_args(input, b"SUB", limits, subscribe),
         b'U' | b'u' => with_args(input, b"UNSUB", limits, unsubscribe),
-        b'C' | b'c' => with_args(input, b"CONNECT", limits, |line| Ok(Frame::Connect(line))),
-        b'I' | b'i' => with_args(input, b"INFO", limits, |_| Ok(Frame::Ignored)),
+        b'C' | b'c' => document(input, b"CONNECT", Frame::Connect, limits),
+        b'I' | b'i' => document(input, b"INFO", Frame::Info, limits),
         b'+' => tolerant(input, b"+OK", Frame::Ignored, limits),
         b'-' => with_args(input, b"-ERR", limits, |line| Ok(Frame::Error(line))),
         _ => Step::Invalid(Violation::UnknownOperation),
@@ -187,6 +192,16 @@ pub(super) fn control_line<'a>(
     if separator != b' ' && separator != b'\t' {
         return Err(Step::Invalid(Violation::UnknownOperation));
     }
+    line_from(input, name.len(), limits)
+}
+
+/// The line's rest behind the first `at` bytes, without leading blanks and CR LF, and where it ends.
+fn line_from<'a>(
+    input: &'a [u8],
+    at: usize,
+    limits: &Limits,
+) -> Result<(&'a [u8], usize), Step<'a>> {
+    let rest = input.get(at..).unwrap_or_default();
     let blanks = rest.iter().take_while(|b| matches!(b, b' ' | b'\t')).count();
     let line = rest.get(blanks..).unwrap_or_default();
     match memchr::memchr(b'\n', line) {
@@ -196,7 +211,7 @@ pub(super) fn control_line<'a>(
             if args.len() > limits.max_control_line {
                 return Err(Step::Invalid(Violation::MaxControlLine));
             }
-            Ok((args, name.len() + blanks + end + 1))
+            Ok((args, at + blanks + end + 1))
         }
         None if rest.len() > limits.max_control_line + 1 => {
             Err(Step::Invalid(Violation::MaxControlLine))
@@ -220,8 +235,24 @@ fn with_args<'a>(
     }
 }
 
+/// `CONNECT` and `INFO`: the document may follow the verb at once, and may be missing.
+fn document<'a>(
+    input: &'a [u8],
+    name: &[u8],
+    frame: impl FnOnce(&'a [u8]) -> Frame<'a>,
+    limits: &Limits,
+) -> Step<'a> {
+    if let Err(step) = verb(input, name) {
+        return step;
+    }
+    match line_from(input, name.len(), limits) {
+        Ok((line, consumed)) => Step::Frame(frame(line), consumed),
+        Err(step) => step,
+    }
+}
+
 fn subscribe(line: &[u8]) -> Result<Frame<'_>, Violation> {
-    let args = Args::<3>::split(line);
+    let args = Args::<3>::split(line, is_space);
     match args.as_slice() {
         [subject, sid] => Ok(Frame::Subscribe { subject, queue: None, sid }),
         [subject, queue, sid] => Ok(Frame::Subscribe { subject, queue: Some(queue), sid }),
@@ -229,11 +260,18 @@ fn subscribe(line: &[u8]) -> Result<Frame<'_>, Violation> {
     }
 }
 
+/// What stands between the arguments of SUB and UNSUB.
+fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\r')
+}
+
 fn unsubscribe(line: &[u8]) -> Result<Frame<'_>, Violation> {
-    let args = Args::<2>::split(line);
+    let args = Args::<2>::split(line, is_space);
     match args.as_slice() {
         [sid] => Ok(Frame::Unsubscribe { sid, max: None }),
-        [sid, max] => Ok(Frame::Unsubscribe { sid, max: Some(args::number(max).unwrap_or(-1)) }),
+        [sid, max] => {
+            Ok(Frame::Unsubscribe { sid, max: Some(args::size(max).map_or(-1, i64::from)) })
+        }
         _ => Err(Violation::Arguments("processUnsub Parse Error")),
     }
 }

@@ -1,7 +1,7 @@
 //! `PUB` and `HPUB`. Hot path: one `memchr` per control line, no allocation.
 //!
-//! Law: a `tail` is given only if forwarding those bytes is exactly what a re-encoding would write:
-//! single blanks, a size without leading zeros, CRLF line ends.
+//! Law: a `tail` is given only if those bytes can be forwarded as they are: single blanks, CRLF line
+//! ends. Sizes reach subscribers as they were written, leading zeros included.
 //! Reference: client.go processPub, processHeaderPub.   Contract: CORE-005, 006, 007, 009.
 
 use super::{Frame, Limits, Publish, Step, Violation, args, control_line};
@@ -68,10 +68,7 @@ fn sized<'a>(input: &'a [u8], start: usize, blank: usize, limits: &Limits) -> Op
         at += 1;
     }
     let length = at - digits;
-    if length == 0
-        || (length > 1 && *input.get(digits)? == b'0')
-        || at - start > limits.max_control_line
-    {
+    if length == 0 || at - start > limits.max_control_line {
         return None;
     }
     if *input.get(at)? != b'\r' || *input.get(at + 1)? != b'\n' {
@@ -101,7 +98,7 @@ fn any_pub<'a>(input: &'a [u8], limits: &Limits) -> Step<'a> {
         Ok(found) => found,
         Err(step) => return step,
     };
-    let fields = args::Args::<3>::split(line);
+    let fields = args::Args::<3>::split(line, is_blank);
     let (subject, reply, digits) = match *fields.as_slice() {
         [subject, digits] => (subject, None, digits),
         [subject, reply, digits] => (subject, Some(reply), digits),
@@ -111,7 +108,7 @@ fn any_pub<'a>(input: &'a [u8], limits: &Limits) -> Step<'a> {
         return Step::Invalid(Violation::Arguments("processPub Bad or Missing Size"));
     };
     let after_subject = reply.map_or(0, |r| r.len() + 1) + digits.len();
-    let canonical = line.len() == subject.len() + 1 + after_subject && plain_number(digits);
+    let canonical = line.len() == subject.len() + 1 + after_subject;
     finish(
         input,
         consumed,
@@ -129,7 +126,7 @@ pub(super) fn parse_hpub<'a>(input: &'a [u8], limits: &Limits) -> Step<'a> {
     if !limits.headers {
         return Step::Invalid(Violation::HeadersNotSupported);
     }
-    let fields = args::Args::<4>::split(line);
+    let fields = args::Args::<4>::split(line, is_blank);
     let (subject, reply, hdr, total) = match *fields.as_slice() {
         [subject, hdr, total] => (subject, None, hdr, total),
         [subject, reply, hdr, total] => (subject, Some(reply), hdr, total),
@@ -147,15 +144,25 @@ pub(super) fn parse_hpub<'a>(input: &'a [u8], limits: &Limits) -> Step<'a> {
         ));
     }
     let after_subject = reply.map_or(0, |r| r.len() + 1) + hdr.len() + 1 + total.len();
-    let canonical =
-        line.len() == subject.len() + 1 + after_subject && plain_number(hdr) && plain_number(total);
+    let mut canonical = line.len() == subject.len() + 1 + after_subject;
+    let mut forwarded = after_subject;
+    if header_len == 0 {
+        // Compat(CORE-007): no header at all, so it is forwarded as a plain message.
+        canonical &= reply.is_none();
+        forwarded = total.len();
+    }
     let header_len = Some(header_len);
     finish(
         input,
         consumed,
         limits,
-        Head { subject, reply, header_len, size, canonical, after_subject },
+        Head { subject, reply, header_len, size, canonical, after_subject: forwarded },
     )
+}
+
+/// What stands between the arguments of PUB and HPUB: not CR, as elsewhere.
+fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t')
 }
 
 #[derive(Clone, Copy)]
@@ -164,15 +171,10 @@ struct Head<'a> {
     reply: Option<&'a [u8]>,
     header_len: Option<u32>,
     size: u32,
-    /// The arguments were written with single blanks and plain numbers.
+    /// The arguments were written with single blanks.
     canonical: bool,
-    /// Bytes of arguments after the blank that follows the subject.
+    /// Bytes at the end of the arguments that are forwarded.
     after_subject: usize,
-}
-
-#[inline]
-fn plain_number(digits: &[u8]) -> bool {
-    digits.len() == 1 || digits.first() != Some(&b'0')
 }
 
 /// Checks the size, waits for the payload and its CRLF, and makes the frame.

@@ -30,6 +30,9 @@ fn verbs_are_case_insensitive_and_tolerant_of_blanks() {
     assert_eq!(frame(b"PONG\r\n"), Frame::Pong);
     assert_eq!(frame(b"+OK whatever\r\n"), Frame::Ignored);
     assert_eq!(frame(b"CONNECT \t {}\r\n"), Frame::Connect(b"{}"));
+    assert_eq!(frame(b"CONNECT{}\r\n"), Frame::Connect(b"{}"));
+    assert_eq!(frame(b"CONNECT\r\n"), Frame::Connect(b""));
+    assert_eq!(frame(b"INFO\t{} \r\n"), Frame::Info(b"{} "));
     assert_eq!(frame(b"-ERR 'x'\r\n"), Frame::Error(b"'x'"));
     let sub = Frame::Subscribe { subject: b"a.b", queue: Some(b"q"), sid: b"9" };
     assert_eq!(frame(b"sUb  a.b\t q  9\n"), sub);
@@ -62,7 +65,11 @@ fn publish_arguments() {
     assert_eq!((p.subject, p.reply, p.body), (&b"foo"[..], None, &b"hello"[..]));
     assert_eq!(p.tail, Some(&b"5\r\nhello\r\n"[..]));
     let Frame::Publish(p) = frame(b"PUB foo bar 05\r\nhello\r\n") else { panic!() };
-    assert_eq!((p.reply, p.tail), (Some(&b"bar"[..]), None), "leading zero is re-encoded");
+    assert_eq!(p.tail, Some(&b"bar 05\r\nhello\r\n"[..]), "a size is forwarded as written");
+    let Frame::Publish(p) = frame(b"HPUB foo 0 02\r\nhi\r\n") else { panic!() };
+    assert_eq!((p.header_len, p.tail), (Some(0), Some(&b"02\r\nhi\r\n"[..])));
+    let Frame::Publish(p) = frame(b"HPUB foo r 0 2\r\nhi\r\n") else { panic!() };
+    assert_eq!((p.header_len, p.tail), (Some(0), None));
     let Frame::Publish(p) = frame(b"PUB foo  bar 5\nhello\r\n") else { panic!() };
     assert_eq!(p.tail, None, "irregular spacing is re-encoded");
     let Frame::Publish(p) = frame(b"HPUB foo r 12 14\r\nNATS/1.0\r\n\r\nhi\r\n") else { panic!() };
@@ -71,6 +78,8 @@ fn publish_arguments() {
     for bad in [
         &b"PUB foo x y z 1\r\n"[..],
         b"PUB foo\r\n",
+        b"PUB foo\r1\r\n",
+        b"PUB foo 1\r\r\n",
         b"PUB foo -1\r\n",
         b"PUB foo 1234567890\r\n",
         b"HPUB foo 5\r\n",
@@ -78,6 +87,30 @@ fn publish_arguments() {
     ] {
         assert!(matches!(violation(bad), Violation::Arguments(_)), "{bad:?}");
     }
+}
+
+// Contract: CORE-003
+#[test]
+fn the_log_names_the_byte_and_the_state_it_was_met_in() {
+    for (input, state, at) in [
+        (&b"\r\nPING"[..], 0, 0),
+        (b"MSG a", 0, 0),
+        (b"PX", 29, 1),
+        (b"SUB\r\n", 45, 3),
+        (b"UNSUB\r 1\r\n", 63, 5),
+        (b"+O\r\n", 2, 2),
+        (b"-ERRx", 7, 4),
+        (b"hmx", 24, 2),
+        (b"HPUB\r\n", 21, 4),
+        (b"PUB a 1\r\nxyPING\r\n", 41, 10),
+        (b"PUB a 1\r\nx\ry", 42, 11),
+    ] {
+        assert_eq!(blame(input), (state, at), "{input:?}");
+        assert_eq!(violation(input), Violation::UnknownOperation);
+    }
+    assert_eq!(written(b"sub  a  b\r\n"), Some((&b"sub"[..], &b"a  b"[..])));
+    assert_eq!(written(b"PUB \r\n"), Some((&b"PUB"[..], &b"\r"[..])));
+    assert_eq!(written(b"PUB a 1"), None);
 }
 
 // Contract: CORE-008, CORE-009
