@@ -41,7 +41,7 @@ impl Consumer {
         last: u64,
         subjects: impl IntoIterator<Item = &'s [u8]>,
     ) -> bool {
-        let from = self.next.max(first);
+        let from = self.next.max(first).max(self.counted.saturating_add(1));
         if from > last {
             return false;
         }
