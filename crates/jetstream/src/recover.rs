@@ -156,5 +156,9 @@ impl Shard {
                 );
             }
         }
+        if let Some(place) = self.place(at) {
+            place.free_unneeded();
+        }
+        self.touch(at);
     }
 }
