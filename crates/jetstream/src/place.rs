@@ -1,6 +1,6 @@
 //! A stream on its shard: the machine, its subscriptions, and what waits for the disk.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -31,6 +31,8 @@ pub(crate) struct Place {
     /// Its consumers by number, and the numbers by name.
     pub(crate) members: BTreeMap<u32, Box<Member>>,
     pub(crate) names: BTreeMap<String, u32>,
+    /// Consumers whose files are on their way out.
+    pub(crate) removing: BTreeSet<String>,
     /// When something of it expires.
     pub(crate) deadline: Option<Mono>,
     /// How many consumers it has, for the account.
@@ -62,6 +64,7 @@ impl Place {
             backlog: Arc::default(),
             members: BTreeMap::new(),
             names: BTreeMap::new(),
+            removing: BTreeSet::new(),
             deadline: None,
             consumers: Arc::default(),
             publishes: Vec::new(),

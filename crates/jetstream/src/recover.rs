@@ -12,6 +12,7 @@ use store::meta::Document;
 use store::{FileStore, MemStore, Options};
 
 use crate::account::{Entry, JsAccount};
+use crate::api::open_files;
 use crate::engine::directories;
 use crate::meta;
 use crate::place::{Disk, Place};
@@ -149,7 +150,9 @@ impl Shard {
                     continue;
                 }
             };
-            if let Err(error) = self.open_consumer(at, &name, config, created, false) {
+            let files = open_files(&self.shared, owner, stream, &name, &config, created);
+            let opened = self.open_consumer(at, &name, config, created, false, files);
+            if let Err(error) = opened {
                 stdx::warning!(
                     log,
                     "    Error restoring consumer '{owner} > {stream} > {name}': {error}"

@@ -26,6 +26,7 @@ use jetstream_core::{Out, Outgoing};
 use crate::event::ApiRequest;
 use crate::shard::Shard;
 
+pub(crate) use consumer::open_files;
 pub(crate) use stream::info as stream_info;
 
 /// What a request came to.
