@@ -58,6 +58,13 @@ impl Shard {
         drop(streams);
         if is_new {
             self.touch(at);
+        } else {
+            // What it was to do while nobody ran it, and next.
+            let now = self.now;
+            if let Some(place) = self.place(at) {
+                place.stream.recover_schedules(now);
+            }
+            self.set_deadline(at);
         }
         Ok(at)
     }
