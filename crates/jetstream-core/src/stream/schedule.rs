@@ -247,7 +247,7 @@ impl<D: Disk> Stream<D> {
                 || matches!(name, b"Nats-Msg-Id" | b"Nats-TTL" | b"Nats-Rollup")
         });
         header = header::append(&header, b"Nats-Scheduler", &m.subject);
-        let when = next.map(Timestamp::rfc3339);
+        let when = next.map(|next| schedule.text(next));
         let when = when.as_ref().map_or(PURGE, |when| when.as_bytes());
         header = header::append(&header, b"Nats-Schedule-Next", when);
         if let Some(ttl) = ttl {
