@@ -9,6 +9,7 @@ mod account;
 mod advisory;
 mod answers;
 mod api;
+mod disk;
 mod driver;
 mod engine;
 mod event;
@@ -25,6 +26,7 @@ mod random;
 mod recover;
 mod shard;
 mod shared;
+pub mod snapshot;
 
 /// The version of the Go server that answers name.
 pub(crate) const VERSION: &str = "2.14.5";

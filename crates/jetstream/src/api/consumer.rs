@@ -23,7 +23,8 @@ use jetstream_api::subject::Request;
 use jetstream_api::validate::consumer::is_group_name;
 use jetstream_api::validate::consumer::{self as validate, Created};
 use jetstream_api::{
-    ApiError, ConsumerConfig, ConsumerInfo, CreateConsumerRequest, PriorityPolicy, level, time,
+    ApiError, ConsumerConfig, ConsumerInfo, CreateConsumerRequest, PriorityPolicy, RetentionPolicy,
+    level, time,
 };
 use jetstream_core::consumer::Consumer;
 use parking_lot::Mutex;
@@ -306,7 +307,9 @@ impl Shard {
         place.consumers.store(place.members.len(), Ordering::Relaxed);
         member.deafen();
         place.note_filters();
-        place.free_unneeded();
+        if place.config().retention == RetentionPolicy::Interest {
+            place.free_unneeded();
+        }
         let deadline = member.deadline;
         self.timers.moved(at, id, deadline, None);
         self.touch(at);
