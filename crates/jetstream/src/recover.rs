@@ -83,6 +83,7 @@ impl Shard {
         let stream = Stream::new(config.clone(), created, facts, storage);
         let at = self.settle_in(|generation| Place::new(stream, account.clone(), generation));
         let (shared, queue, index) = (self.shared.clone(), self.queue.clone(), self.index);
+        let now = self.now;
         let mut streams = account.streams();
         let entry = streams.entry(config.name.clone()).or_insert_with(|| Entry {
             shard: index,
@@ -100,6 +101,7 @@ impl Shard {
         }
         if let Some(place) = self.place(at) {
             place.stream.store().hand_out_jobs();
+            place.stream.recover_schedules(now);
         }
         self.touch(at);
         self.rest_later(at);

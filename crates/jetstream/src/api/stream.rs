@@ -74,10 +74,6 @@ fn unbuilt(config: &StreamConfig) -> Outcome<()> {
     let missing = [
         (config.mirror.is_some(), "mirrors"),
         (!config.sources.is_empty(), "sources"),
-        (config.allow_msg_counter, "message counters"),
-        (config.allow_atomic, "atomic batches"),
-        (config.allow_batched, "fast batches"),
-        (config.allow_msg_schedules, "message schedules"),
     ];
     match missing.iter().find(|(set, _)| *set) {
         None => Ok(()),
@@ -211,13 +207,15 @@ impl Shard {
             Arc::new(validate::update(name, &asked, consumers, &context)?)
         };
         let at = self.find(request, name)?;
-        let (now, shared, queue) = (self.now.wall, self.shared.clone(), self.queue.clone());
+        let (time, shared, queue) = (self.now, self.shared.clone(), self.queue.clone());
+        let now = time.wall;
         let place = self.place(at).ok_or_else(ApiError::stream_not_found)?;
         let document = crate::meta::stream(&config, place.stream.created());
         let store = place.stream.store();
         store.write_meta(&document).map_err(ApiError::stream_update)?;
         store.update(settings(&config), now).map_err(ApiError::stream_update)?;
         place.stream.configure(config.clone());
+        place.stream.recover_schedules(time);
         place.promise(&shared);
         place.listen(&shared, &queue, at);
         if let Some(entry) = request.account.streams().get_mut(name) {
