@@ -96,7 +96,7 @@ fn times_are_told_in_the_time_zone_of_the_pattern() {
     assert_eq!(told("@hourly", Some("America/St_Johns")), "2023-11-14T18:43:20-03:30");
     assert_eq!(told("@every 1h", None), "2023-11-14T22:13:20Z");
     for text in ["2023-11-14T23:13:20+01:00", "2023-11-14T18:43:20-03:30"] {
-        let at = crate::time::parse(text.as_bytes()).unwrap();
+        let at = time::parse(text.as_bytes()).unwrap();
         assert_eq!(at, Timestamp(1_700_000_000_000_000_000));
     }
 }

@@ -200,13 +200,7 @@ impl<D: Disk> Stream<D> {
     }
 
     /// The answer to the end of a batch.
-    pub(super) fn batch_ack(
-        &self,
-        seq: u64,
-        id: &[u8],
-        count: u64,
-        duplicate: bool,
-    ) -> Vec<u8> {
+    pub(super) fn batch_ack(&self, seq: u64, id: &[u8], count: u64, duplicate: bool) -> Vec<u8> {
         let mut body = self.ack_head.to_vec();
         push_number(&mut body, seq);
         if duplicate {

@@ -242,7 +242,8 @@ impl<D: Disk> Stream<D> {
         if self.config.discard != DiscardPolicy::New {
             return Ok(());
         }
-        let over = |limit: i64, total: u64| u64::try_from(limit).is_ok_and(|max| max > 0 && total > max);
+        let over =
+            |limit: i64, total: u64| u64::try_from(limit).is_ok_and(|max| max > 0 && total > max);
         let full = |error: Error| Err(ApiError::stream_store_failed(error));
         let state = self.store.state();
         if over(self.config.max_msgs, state.msgs + plan.msgs) {

@@ -84,7 +84,9 @@ impl<D: Disk> Stream<D> {
         let asked;
         let mut spoken = reply;
         if reply.starts_with(b"_R_.") && !reply.ends_with(b".$FI") {
-            let Some(info) = wire::header::get(m.header, b"Nats-Request-Info") else { return false };
+            let Some(info) = wire::header::get(m.header, b"Nats-Request-Info") else {
+                return false;
+            };
             let Ok(info) = json::unmarshal::<ClientInfo>(info) else { return false };
             asked = info.reply.into_bytes();
             spoken = &asked;

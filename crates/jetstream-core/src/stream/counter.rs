@@ -206,7 +206,7 @@ mod tests {
     fn a_sum_goes_on_from_the_last_message() {
         let last = stored(Vec::new(), br#"{"val":"99999999999999999999"}"#);
         let mut total = Total::of(Some(&last)).unwrap();
-        let mut header = Cow::Owned(block(&[("Nats-Incr", "2")]));
+        let mut header: Cow<'_, [u8]> = Cow::Owned(block(&[("Nats-Incr", "2")]));
         let fields_of = header.clone();
         total.add(BigInt::from(2), &Fields::of(&fields_of), b"c", b"", &mut header).unwrap();
         let (sum, body) = total.body();
@@ -226,8 +226,7 @@ mod tests {
     fn drawn_sums_bring_their_difference() {
         let mut total = Total::default();
         let take = |total: &mut Total, source: &str, incr: i64, sum: &str| {
-            let block =
-                block(&[("Nats-Incr", &incr.to_string()), ("Nats-Stream-Source", source)]);
+            let block = block(&[("Nats-Incr", &incr.to_string()), ("Nats-Stream-Source", source)]);
             let mut header = Cow::Borrowed(&block[..]);
             let payload = format!("{{\"val\":\"{sum}\"}}").into_bytes();
             total
@@ -243,7 +242,10 @@ mod tests {
              Nats-Counter-Sources: {\"A\":{\"c.there\":\"5\"}}\r\n\r\n"
         );
         let second = take(&mut total, "B 1", 3, "3");
-        assert!(second.contains("{\"A\":{\"c.there\":\"5\"},\"B\":{\"c.here\":\"3\"}}"), "{second}");
+        assert!(
+            second.contains("{\"A\":{\"c.there\":\"5\"},\"B\":{\"c.here\":\"3\"}}"),
+            "{second}"
+        );
         let third = take(&mut total, "A 2 > > c.there", -2, "3");
         assert!(third.contains("Nats-Incr: -2\r\n"), "{third}");
         assert_eq!(total.body().0, "6");

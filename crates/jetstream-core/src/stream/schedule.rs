@@ -166,9 +166,7 @@ impl<D: Disk> Stream<D> {
                 self.store.reschedule(scheduler, *at);
                 return;
             }
-            Effect::End(scheduler) => {
-                self.store.purge(&Filter::Literal(scheduler.clone()), 0, 0)
-            }
+            Effect::End(scheduler) => self.store.purge(&Filter::Literal(scheduler.clone()), 0, 0),
         };
         if let Err(error) = done {
             self.note_trouble(&error);

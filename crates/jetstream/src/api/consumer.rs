@@ -111,7 +111,7 @@ impl Shard {
                 self.respond(request, outcome);
             }
             Ok((at, Created::New(name, config))) => {
-                self.open_new_consumer(request, at, name, *config)
+                self.open_new_consumer(request, at, name, *config);
             }
             Err(error) => self.respond::<ConsumerCreate>(request, Err(error)),
         }

@@ -71,10 +71,7 @@ fn state(place: &mut Place, details: bool) -> StreamState {
 
 /// Refuses what this server cannot do yet, by name: it is never silently ignored.
 fn unbuilt(config: &StreamConfig) -> Outcome<()> {
-    let missing = [
-        (config.mirror.is_some(), "mirrors"),
-        (!config.sources.is_empty(), "sources"),
-    ];
+    let missing = [(config.mirror.is_some(), "mirrors"), (!config.sources.is_empty(), "sources")];
     match missing.iter().find(|(set, _)| *set) {
         None => Ok(()),
         Some((_, what)) => {
