@@ -10,7 +10,7 @@ use jetstream_api::{Compression, StorageType, StreamConfig};
 use jetstream_core::stream::{CutBatch, Storage, Stream, cut_batch, settings};
 use stdx::time::Timestamp;
 use store::meta::Document;
-use store::{FileStore, MemStore, Message, MessageStore, Options};
+use store::{FileStore, MemStore, Message, Options};
 
 use crate::account::{Entry, JsAccount};
 use crate::api::open_files;
@@ -111,9 +111,9 @@ fn staged(
             let last = store.state().last_seq;
             let all: Vec<Message> = (1..=last).map_while(|seq| store.load(seq).ok()).collect();
             let whole = all.len() as u64 == last && last > cut.stored;
-            let ours = all.iter().all(|m| {
-                wire::header::get(&m.header, b"Nats-Batch-Id") == Some(cut.id.as_slice())
-            });
+            let ours = all
+                .iter()
+                .all(|m| wire::header::get(&m.header, b"Nats-Batch-Id") == Some(cut.id.as_slice()));
             let ended = all
                 .last()
                 .is_some_and(|m| wire::header::get(&m.header, b"Nats-Batch-Commit").is_some());
