@@ -9,6 +9,7 @@ mod batch;
 mod batch_atomic;
 mod batch_check;
 mod batch_fast;
+mod batch_recover;
 mod counter;
 mod dedupe;
 mod direct;
@@ -21,6 +22,8 @@ mod republish;
 mod schedule;
 mod settings;
 mod storage;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
@@ -31,6 +34,7 @@ use store::disk::Disk;
 use subject::Transform;
 
 pub use batch::{BatchLimits, OpenBatches};
+pub use batch_recover::{CutBatch, cut_batch};
 pub use ingest::{Incoming, Limits};
 pub use pub_ack::refusal;
 pub use settings::settings;
