@@ -67,6 +67,7 @@ fn body(text: &str) -> String {
 fn hide(json: &mut Value) {
     match json {
         Value::Object(fields) => {
+            fields.shift_remove("cluster");
             for (key, value) in fields.iter_mut() {
                 let zero = value.as_str().is_some_and(|s| s.starts_with("0001-01-01"));
                 if (TIMES.contains(&key.as_str()) || IDS.contains(&key.as_str())) && !zero {
