@@ -16,6 +16,7 @@ use broker::worker::Entropy;
 use hashbrown::HashMap;
 use jetstream_api::JetStreamAccountLimits;
 use jetstream_core::Facts;
+use jetstream_core::stream::OpenBatches;
 use parking_lot::{Mutex, RwLock};
 use stdx::time::Now;
 
@@ -26,7 +27,11 @@ use crate::event::{ApiRequest, Event};
 use crate::ingress::Listening;
 use crate::io::IoPool;
 use crate::queue::{Queue, owned};
+use crate::recover::open_found;
 use crate::shared::{Config, Shared};
+
+/// Threads that wait for the disk: while one syncs, others can.
+const IO_THREADS: usize = 8;
 
 /// Why JetStream cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -112,7 +117,8 @@ impl Engine {
         let dir = config.store_dir.clone();
         let unusable = |e| StartError::Directory(dir.display().to_string(), e);
         std::fs::create_dir_all(&dir).map_err(unusable)?;
-        let io = IoPool::start(2).map_err(StartError::Threads)?;
+        let io = IoPool::start(IO_THREADS).map_err(StartError::Threads)?;
+        let open_batches = Arc::new(OpenBatches::default());
         let facts = |account: &Account| {
             Arc::new(Facts {
                 account: account.name.clone(),
@@ -121,6 +127,9 @@ impl Engine {
                 server_name: config.server_name.clone(),
                 server_id: config.server_id.clone(),
                 ack_v2: false,
+                max_payload: Some(config.max_payload),
+                batches: config.batches,
+                open_batches: open_batches.clone(),
             })
         };
         let accounts: HashMap<String, Arc<JsAccount>> = members
@@ -164,10 +173,15 @@ impl Engine {
                 let shard = self.shared.shard_of(&account.account.name, &name);
                 let Some(queue) = self.shared.queues.get(shard) else { continue };
                 let (account, done) = (account.clone(), done.clone());
+                let (shared, queue) = (self.shared.clone(), queue.clone());
                 asked += 1;
-                queue.push_event(Event::Run(Box::new(move |shard| {
-                    let _ = done.send(shard.recover_stream(&account, &name));
-                })));
+                self.shared.io.run(move || {
+                    let now = shared.started;
+                    let found = open_found(&shared, &account.account.name, &name, now);
+                    queue.push_event(Event::Run(Box::new(move |shard| {
+                        let _ = done.send(shard.recover_stream(&account, &name, found));
+                    })));
+                });
             }
         }
         drop(done);

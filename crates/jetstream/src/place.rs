@@ -1,6 +1,6 @@
 //! A stream on its shard: the machine, its subscriptions, and what waits for the disk.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -8,7 +8,7 @@ use jetstream_api::{StorageType, StreamConfig};
 use jetstream_core::stream::{Limits, Storage, Stream};
 use stdx::time::Mono;
 use store::disk::real::RealDisk;
-use store::{MessageStore, Ticket};
+use store::{Job, MessageStore, Ticket};
 
 use crate::account::JsAccount;
 use crate::answers::Answers;
@@ -31,6 +31,8 @@ pub(crate) struct Place {
     /// Its consumers by number, and the numbers by name.
     pub(crate) members: BTreeMap<u32, Box<Member>>,
     pub(crate) names: BTreeMap<String, u32>,
+    /// Consumers whose files are on their way out.
+    pub(crate) removing: BTreeSet<String>,
     /// When something of it expires.
     pub(crate) deadline: Option<Mono>,
     /// How many consumers it has, for the account.
@@ -41,8 +43,12 @@ pub(crate) struct Place {
     pub(crate) held: VecDeque<(Ticket, Answers)>,
     /// Something was stored since the last flush.
     pub(crate) touched: bool,
-    /// When what was stored has to be on its way to the disk.
-    pub(crate) sync_at: Option<Mono>,
+    /// Makes durable what was stored, once it is due.
+    pub(crate) sync: Option<Job>,
+    /// When something was last stored or removed.
+    pub(crate) used: Mono,
+    /// It waits in the line of those that may rest.
+    pub(crate) resting: bool,
     /// Bytes of the store that the account knows of.
     counted: u64,
     /// Bytes the server promised it.
@@ -58,13 +64,16 @@ impl Place {
             backlog: Arc::default(),
             members: BTreeMap::new(),
             names: BTreeMap::new(),
+            removing: BTreeSet::new(),
             deadline: None,
             consumers: Arc::default(),
             publishes: Vec::new(),
             directs: Vec::new(),
             held: VecDeque::new(),
             touched: false,
-            sync_at: None,
+            sync: None,
+            used: Mono::default(),
+            resting: false,
             counted: 0,
             promised: 0,
         };

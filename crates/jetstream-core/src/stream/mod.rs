@@ -5,6 +5,11 @@
 //! Laws: a message gets a sequence only if it was stored or deliberately skipped; an answer is
 //!       given to `Out::answer`, never sent before what it promises is as safe as configured.
 
+mod batch;
+mod batch_atomic;
+mod batch_check;
+mod batch_fast;
+mod counter;
 mod dedupe;
 mod direct;
 mod expire;
@@ -13,6 +18,7 @@ mod ingest;
 mod message;
 mod pub_ack;
 mod republish;
+mod schedule;
 mod settings;
 mod storage;
 
@@ -24,12 +30,14 @@ use store::MessageStore;
 use store::disk::Disk;
 use subject::Transform;
 
+pub use batch::{BatchLimits, OpenBatches};
 pub use ingest::{Incoming, Limits};
 pub use pub_ack::refusal;
 pub use settings::settings;
 pub use storage::Storage;
 
 use crate::out::Facts;
+use batch::Batches;
 use dedupe::Dedupe;
 use republish::Republish;
 
@@ -46,6 +54,8 @@ pub struct Stream<D: Disk> {
     dedupe: Option<Box<Dedupe>>,
     transform: Option<Box<Transform>>,
     republish: Option<Box<Republish>>,
+    /// Batches that are under way.
+    batches: Option<Box<Batches>>,
     /// Filters of the consumers, for interest retention: nobody interested, nothing stored.
     interest: Vec<Box<[u8]>>,
     /// A write failed for good: nothing more is taken.
@@ -86,6 +96,7 @@ impl<D: Disk> Stream<D> {
             dedupe: None,
             transform: None,
             republish: None,
+            batches: None,
             interest: Vec::new(),
             failure: None,
             scratch: Vec::new(),
@@ -106,6 +117,7 @@ impl<D: Disk> Stream<D> {
             .map(Box::new);
         self.republish = config.republish.as_ref().and_then(Republish::new).map(Box::new);
         self.config = config;
+        self.drop_batches();
     }
 
     /// Its configuration.

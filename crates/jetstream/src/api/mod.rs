@@ -26,6 +26,7 @@ use jetstream_core::{Out, Outgoing};
 use crate::event::ApiRequest;
 use crate::shard::Shard;
 
+pub(crate) use consumer::open_files;
 pub(crate) use stream::info as stream_info;
 
 /// What a request came to.
@@ -154,6 +155,8 @@ impl Shard {
 
     /// Answers, and counts the request.
     fn respond<B: Body>(&mut self, request: &ApiRequest, outcome: Outcome<B>) {
+        // What the request changed is written before it is answered.
+        self.catch_up();
         let failed = outcome.is_err();
         request.account.count_request(failed);
         self.shared.api_total.fetch_add(1, Ordering::Relaxed);

@@ -19,8 +19,9 @@ use store::{Filter, MessageStore};
 
 use super::Outcome;
 use crate::account::{Entry, Known};
-use crate::event::ApiRequest;
-use crate::place::Place;
+use crate::event::{ApiRequest, Event};
+use crate::place::{Disk, Place};
+use crate::recover::open_storage;
 use crate::shard::Shard;
 
 /// What a stream says of itself.
@@ -70,14 +71,7 @@ fn state(place: &mut Place, details: bool) -> StreamState {
 
 /// Refuses what this server cannot do yet, by name: it is never silently ignored.
 fn unbuilt(config: &StreamConfig) -> Outcome<()> {
-    let missing = [
-        (config.mirror.is_some(), "mirrors"),
-        (!config.sources.is_empty(), "sources"),
-        (config.allow_msg_counter, "message counters"),
-        (config.allow_atomic, "atomic batches"),
-        (config.allow_batched, "fast batches"),
-        (config.allow_msg_schedules, "message schedules"),
-    ];
+    let missing = [(config.mirror.is_some(), "mirrors"), (!config.sources.is_empty(), "sources")];
     match missing.iter().find(|(set, _)| *set) {
         None => Ok(()),
         Some((_, what)) => {
@@ -88,28 +82,63 @@ fn unbuilt(config: &StreamConfig) -> Outcome<()> {
 
 impl Shard {
     pub(super) fn stream_create(&mut self, request: &ApiRequest, name: &str) {
-        let outcome = self.created(request, name);
-        self.respond(request, outcome);
+        match self.begin_create(request, name) {
+            Ok(Created::Same(_)) => {
+                let outcome = self.created(request, name);
+                self.respond(request, outcome);
+            }
+            Ok(Created::New(config)) => self.open_new(request, Arc::new(*config)),
+            Err(error) => self.respond::<StreamCreate>(request, Err(error)),
+        }
+    }
+
+    fn begin_create(&mut self, request: &ApiRequest, name: &str) -> Outcome<Created> {
+        let asked: StreamConfigRequest = self.decode(&request.payload)?;
+        unbuilt(&asked.config)?;
+        self.enter(request, name, &asked)
+    }
+
+    /// The store of a new stream is opened where waiting for the disk keeps nobody waiting.
+    fn open_new(&mut self, request: &ApiRequest, config: Arc<StreamConfig>) {
+        let (shared, queue, now) = (self.shared.clone(), self.queue.clone(), self.now.wall);
+        let request = request.again();
+        self.shared.io.run(move || {
+            let account = &request.account.account.name;
+            let storage = open_storage(&shared, account, &config, now, now);
+            queue.push_event(Event::Run(Box::new(move |shard| {
+                shard.finish_create(&request, &config, now, storage);
+            })));
+        });
+    }
+
+    fn finish_create(
+        &mut self,
+        request: &ApiRequest,
+        config: &Arc<StreamConfig>,
+        created: Timestamp,
+        storage: store::Result<Storage<Disk>>,
+    ) {
+        match storage {
+            Ok(storage) => {
+                self.take_in(&request.account, config, created, storage);
+                self.advise_stream(&request.account, &config.name, Action::Create);
+                let outcome = self.created(request, &config.name);
+                self.respond(request, outcome);
+            }
+            Err(error) => {
+                let name = format!("{} > {}", request.account.account.name, config.name);
+                let log = &self.worker.broker.log;
+                stdx::error!(log, "Error creating store for stream '{name}': {error}");
+                request.account.streams().remove(&config.name);
+                // Compat(API-044): the cause is for the operator.
+                let error = ApiError::stream_create("error creating store for stream");
+                self.respond::<StreamCreate>(request, Err(error));
+            }
+        }
     }
 
     fn created(&mut self, request: &ApiRequest, name: &str) -> Outcome<StreamCreate> {
-        let asked: StreamConfigRequest = self.decode(&request.payload)?;
-        unbuilt(&asked.config)?;
-        let config = match self.enter(request, name, &asked)? {
-            Created::Same(_) => None,
-            Created::New(config) => Some(Arc::new(*config)),
-        };
-        let at = match config {
-            None => self.find(request, name)?,
-            Some(config) => {
-                let opened = self.open_stream(&request.account, &config, self.now.wall, true);
-                let at = opened.inspect_err(|_| {
-                    request.account.streams().remove(name);
-                })?;
-                self.advise_stream(&request.account, name, Action::Create);
-                at
-            }
-        };
+        let at = self.find(request, name)?;
         let now = self.now.wall;
         let place = self.place(at).ok_or_else(ApiError::stream_not_found)?;
         Ok(StreamCreate { info: Some(info(place, false, Some(now))), did_create: true })
@@ -175,18 +204,22 @@ impl Shard {
             Arc::new(validate::update(name, &asked, consumers, &context)?)
         };
         let at = self.find(request, name)?;
-        let (now, shared, queue) = (self.now.wall, self.shared.clone(), self.queue.clone());
+        let (time, shared, queue) = (self.now, self.shared.clone(), self.queue.clone());
+        let now = time.wall;
         let place = self.place(at).ok_or_else(ApiError::stream_not_found)?;
         let document = crate::meta::stream(&config, place.stream.created());
         let store = place.stream.store();
         store.write_meta(&document).map_err(ApiError::stream_update)?;
         store.update(settings(&config), now).map_err(ApiError::stream_update)?;
         place.stream.configure(config.clone());
+        place.stream.recover_schedules(time);
         place.promise(&shared);
         place.listen(&shared, &queue, at);
         if let Some(entry) = request.account.streams().get_mut(name) {
             entry.config = config;
         }
+        self.touch(at);
+        let place = self.place(at).ok_or_else(ApiError::stream_not_found)?;
         let info = Some(info(place, false, Some(now)));
         self.advise_stream(&request.account, name, Action::Modify);
         Ok(StreamUpdate { info })
