@@ -89,7 +89,7 @@ fn stream_field(r: &mut Random, name: &str) -> (&'static str, Value) {
                 &json!({"src": ">", "dest": "push.re.>"}),
                 &json!({"src": format!("{own}.a"), "dest": "push.a", "headers_only": true}),
                 &json!({"src": ">", "dest": format!("{own}.>")}),
-                &json!({"src": "", "dest": ""}),
+                &json!({"src": "", "dest": "push.all.>"}),
             ])
             .clone(),
         ),

@@ -26,9 +26,17 @@ pub enum Flavour {
 /// One step.
 #[derive(Clone, Debug)]
 pub(super) enum Step {
-    Ask { subject: String, headers: String, payload: String, end: End },
+    Ask {
+        subject: String,
+        headers: String,
+        payload: String,
+        end: End,
+    },
     /// An answer to a delivery, by its place among those remembered.
-    Ack { which: usize, body: String },
+    Ack {
+        which: usize,
+        body: String,
+    },
     Wait(Duration),
 }
 
@@ -251,7 +259,9 @@ impl Generator {
                 ask(format!("$JS.API.STREAM.PURGE.{stream}"), body)
             }
             84..88 => ask("$JS.API.INFO".into(), r.of(&["", "x", "{}"])),
-            88..92 => ask(format!("$JS.API.STREAM.{}.nope", r.of(&["INFO", "PURGE", "DELETE"])), ""),
+            88..92 => {
+                ask(format!("$JS.API.STREAM.{}.nope", r.of(&["INFO", "PURGE", "DELETE"])), "")
+            }
             92..96 => {
                 let what = [
                     "$JS.API.STREAM.LEADER.STEPDOWN.S0",
@@ -303,7 +313,14 @@ impl Generator {
                 }
                 12 => format!("Nats-Required-Api-Level: {}", r.of(&["0", "1", "4", "99", "x"])),
                 13 => format!("Nats-Incr: {}", r.of(&["1", "+2", "-3", "x"])),
-                14 => r.of(&["Nats-Expected-Last-Sequence: x", "Nats-Expected-Last-Subject-Sequence: -1", "Nats-Msg-Id:", "Nats-Expected-Stream:"]).to_owned(),
+                14 => r
+                    .of(&[
+                        "Nats-Expected-Last-Sequence: x",
+                        "Nats-Expected-Last-Subject-Sequence: -1",
+                        "Nats-Msg-Id:",
+                        "Nats-Expected-Stream:",
+                    ])
+                    .to_owned(),
                 _ => format!("Foo: {}", r.below(9)),
             };
             headers.push_str(&line);
@@ -318,7 +335,8 @@ impl Generator {
     fn of_message(&mut self, stream: &str) -> Step {
         let last = self.lasts.get(stream).copied().unwrap_or(0);
         let r = &mut self.random;
-        let seq = if r.one_in(8) { r.below(4) } else { last.saturating_sub(r.below(6)) + r.below(2) };
+        let seq =
+            if r.one_in(8) { r.below(4) } else { last.saturating_sub(r.below(6)) + r.below(2) };
         match r.below(10) {
             0..2 => {
                 let mut body = json!({"seq": seq});
@@ -368,7 +386,10 @@ impl Generator {
             body["multi_last"] = filters.into();
             match r.below(5) {
                 0 => body["up_to_seq"] = seq.into(),
-                1 => body["up_to_time"] = r.of(&["2020-01-01T00:00:00Z", "2100-01-01T00:00:00Z"]).into(),
+                1 => {
+                    body["up_to_time"] =
+                        r.of(&["2020-01-01T00:00:00Z", "2100-01-01T00:00:00Z"]).into()
+                }
                 _ => {}
             }
         } else if r.one_in(8) {
@@ -432,8 +453,18 @@ impl Generator {
         match roll {
             _ if ack && roll < 30 => {
                 let body = r.of(&[
-                    "", "+ACK", "-NAK", "+TERM", "+TERM why not", "+WPI", "+NXT", "+NXT 2",
-                    r#"+NXT {"batch":1,"no_wait":true}"#, r#"-NAK {"delay":3600000000000}"#, "+ACK x", "huh",
+                    "",
+                    "+ACK",
+                    "-NAK",
+                    "+TERM",
+                    "+TERM why not",
+                    "+WPI",
+                    "+NXT",
+                    "+NXT 2",
+                    r#"+NXT {"batch":1,"no_wait":true}"#,
+                    r#"-NAK {"delay":3600000000000}"#,
+                    "+ACK x",
+                    "huh",
                     r#"-NAK {"delay":1}"#,
                 ]);
                 Step::Ack { which: r.below(acks as u64) as usize, body: body.to_owned() }
@@ -488,8 +519,12 @@ impl Generator {
             }
             90..93 => {
                 let body = r.of(&[
-                    "", "{}", r#"{"pause_until":"2100-01-01T00:00:00Z"}"#,
-                    r#"{"pause_until":"2020-01-01T00:00:00Z"}"#, "x", r#"{"pause_until":"bad"}"#,
+                    "",
+                    "{}",
+                    r#"{"pause_until":"2100-01-01T00:00:00Z"}"#,
+                    r#"{"pause_until":"2020-01-01T00:00:00Z"}"#,
+                    "x",
+                    r#"{"pause_until":"bad"}"#,
                 ]);
                 ask(format!("$JS.API.CONSUMER.PAUSE.{stream}.{name}"), body)
             }
