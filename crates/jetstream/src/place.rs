@@ -41,6 +41,8 @@ pub(crate) struct Place {
     directs: Vec<Listening>,
     /// Answers that wait for a change to be durable.
     pub(crate) held: VecDeque<(Ticket, Answers)>,
+    /// It was purged before anything was stored: its first sequence is known.
+    pub(crate) begun: bool,
     /// Something was stored since the last flush.
     pub(crate) touched: bool,
     /// Makes durable what was stored, once it is due.
@@ -70,6 +72,7 @@ impl Place {
             publishes: Vec::new(),
             directs: Vec::new(),
             held: VecDeque::new(),
+            begun: false,
             touched: false,
             sync: None,
             used: Mono::default(),
@@ -83,6 +86,11 @@ impl Place {
 
     pub(crate) fn config(&self) -> &Arc<StreamConfig> {
         self.stream.config()
+    }
+
+    /// Whether its first sequence was said before there was a message.
+    pub(crate) fn is_begun(&self) -> bool {
+        self.begun || self.config().first_seq > 0
     }
 
     pub(crate) fn name(&self) -> &str {

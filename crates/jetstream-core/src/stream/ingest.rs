@@ -353,11 +353,15 @@ impl<D: Disk> Stream<D> {
     fn check_expected(&mut self, m: &Incoming<'_>, fields: &Fields<'_>) -> Result<(), Refusal> {
         if let Some(expected) = fields.expected_last_subject_seq.and_then(sequence) {
             let subject = fields.expected_last_subject.filter(|s| !s.is_empty());
-            let last = self
-                .store
-                .last_of(subject.unwrap_or(m.subject))
-                .map_err(|_| ApiError::stream_wrong_last_sequence(0))?
-                .unwrap_or(0);
+            let last = match subject.filter(|s| subject::has_wildcard(s)) {
+                None => self.store.last_of(subject.unwrap_or(m.subject)),
+                // Compat(PUB-006): the subject may be a filter.
+                Some(filter) => {
+                    let found = self.store.prev(&Filter::parse(filter), u64::MAX);
+                    found.map(|message| message.map(|m| m.seq))
+                }
+            };
+            let last = last.map_err(|_| ApiError::stream_wrong_last_sequence(0))?.unwrap_or(0);
             if last != expected {
                 return Err(ApiError::stream_wrong_last_sequence(last).into());
             }

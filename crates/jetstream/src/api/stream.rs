@@ -55,8 +55,8 @@ fn state(place: &mut Place, details: bool) -> StreamState {
     StreamState {
         messages: s.msgs,
         bytes: s.bytes,
-        // Compat: a stream that never held anything begins at 0.
-        first_seq: if s.last_seq == 0 { 0 } else { s.first_seq },
+        // Compat: a stream that never held anything begins at 0, unless it was told where.
+        first_seq: if s.last_seq == 0 && !place.is_begun() { 0 } else { s.first_seq },
         first_ts: s.first_ts,
         last_seq: s.last_seq,
         last_ts: s.last_ts,
@@ -197,8 +197,9 @@ impl Shard {
             let known = Known(&streams);
             let (server, account) = (self.shared.server_limits(), request.account.api_limits());
             let context = self.context(&server, &account, &known);
-            let at = self.find_in(&streams, name)?;
-            let consumers = self.places.get(at as usize).and_then(Option::as_deref);
+            // A document that is wrong is told before a stream that is missing.
+            let at = self.find_in(&streams, name).ok();
+            let consumers = at.and_then(|at| self.places.get(at as usize)?.as_deref());
             let consumers = consumers.into_iter().flat_map(|p| p.members.values());
             let consumers = consumers.map(|m| (m.consumer.name(), m.consumer.config()));
             Arc::new(validate::update(name, &asked, consumers, &context)?)
@@ -257,6 +258,7 @@ impl Shard {
                 info.state.subjects = all.into_iter().skip(offset).take(SUBJECTS_LIMIT).collect();
             }
         }
+        info.cluster = Some(self.standing_alone());
         Ok(StreamInfoBody { page, info: Some(info) })
     }
 
@@ -315,6 +317,8 @@ impl Shard {
             .purge(&filter, asked.seq, asked.keep)
             .map_err(ApiError::stream_general)?;
         place.stream.refresh();
+        let whole = matches!(asked.filter.as_str(), "" | ">") && asked.seq == 0 && asked.keep == 0;
+        place.begun |= whole;
         let _ = place.stream.store().take_removals();
         for id in self.member_ids(at) {
             let filter = asked.filter.as_bytes();
