@@ -133,6 +133,11 @@ impl Broker {
         }
     }
 
+    /// Whether a line may go to the log that repeats itself (LOG-008).
+    pub(crate) fn may_say(&self, text: &str, now: Mono) -> bool {
+        self.lines.allows(text, now)
+    }
+
     /// The account of clients that name none.
     pub fn global(&self) -> &Arc<Account> {
         &self.global

@@ -98,13 +98,7 @@ fn start(options: &Options, dir: &str) -> Server {
 }
 
 /// Load until the kill; in the last round, until the consumers have everything.
-fn live(
-    mut server: Server,
-    books: &[Arc<Book>],
-    life: Duration,
-    last: bool,
-    random: &mut Random,
-) {
+fn live(mut server: Server, books: &[Arc<Book>], life: Duration, last: bool, random: &mut Random) {
     let stop = Arc::new(AtomicBool::new(false));
     let addr = server.addr();
     let mut threads = Vec::new();
@@ -161,7 +155,8 @@ fn create(client: &mut Client, kind: Kind) {
 
 /// One request, one answer.
 fn ask(client: &mut Client, subject: &str, body: &str) -> Value {
-    client.send(format!("SUB ask.answer 9\r\nPUB {subject} ask.answer {}\r\n{body}\r\n", body.len()));
+    client
+        .send(format!("SUB ask.answer 9\r\nPUB {subject} ask.answer {}\r\n{body}\r\n", body.len()));
     let answer = client.msg();
     client.send("UNSUB 9\r\n");
     serde_json::from_slice(&answer.payload)

@@ -104,7 +104,10 @@ fn rounds(
                 return Flushed::Waiting;
             }
             Some(_) => {
+                // Nothing of it can ever leave: nobody must wait for it to.
                 writing.clear();
+                out.chunks.clear();
+                out.pending = 0;
                 out.state = State::Idle;
                 out.close(CloseReason::WriteError);
                 return Flushed::Broken;

@@ -243,7 +243,11 @@ impl Session {
 
     #[cold]
     fn refuse_message(&self, what: &str, p: &Publish<'_>, worker: &mut Worker) {
-        self.count_in(Traffic { msgs: 1, bytes: p.body.len() as u64 });
+        // What is refused was received all the same.
+        let received = Traffic { msgs: 1, bytes: p.body.len() as u64 };
+        self.count_in(received);
+        self.account.counters.add(worker.id, received, Traffic::default());
+        worker.broker.counters.add(worker.id, received, Traffic::default());
         self.send_error(&format!("Permissions Violation for {what}"), worker);
         let line = match what.split_once('"') {
             Some((what, subject)) if what.contains("Reply") => format!("Reply \"{subject}"),

@@ -49,8 +49,12 @@ impl Session {
         let limit = self.account.limits.subscriptions(self.settings.max_subscriptions);
         if limit.is_some_and(|limit| subs.len() as u64 >= limit) {
             drop(subs);
-            let label = self.conn.label();
-            stdx::error!(worker.broker.log, "{label} - {}", text::MAX_SUBSCRIPTIONS);
+            // Once in a while for an account, however many are refused.
+            let key = format!("{} {}", self.account.name, text::MAX_SUBSCRIPTIONS);
+            if worker.broker.may_say(&key, worker.now.mono) {
+                let label = self.conn.label();
+                stdx::error!(worker.broker.log, "{label} - {}", text::MAX_SUBSCRIPTIONS);
+            }
             self.send_error(text::MAX_SUBSCRIPTIONS, worker);
             return;
         }

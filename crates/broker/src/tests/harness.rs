@@ -38,6 +38,19 @@ impl Sink for Collect {
     fn wake(&self) {}
 }
 
+/// A peer that is gone: nothing can be written to it.
+pub(crate) struct Gone;
+
+impl Sink for Gone {
+    fn direct(&self) -> bool {
+        true
+    }
+    fn try_write(&self, _: &[io::IoSlice<'_>]) -> io::Result<usize> {
+        Err(io::ErrorKind::BrokenPipe.into())
+    }
+    fn wake(&self) {}
+}
+
 /// One server with one network thread, and its clock.
 pub(crate) struct House {
     pub worker: Worker,

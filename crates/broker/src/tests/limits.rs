@@ -110,3 +110,29 @@ fn a_client_with_very_many_subscriptions_ends_in_parts() {
     assert_eq!(turns, 3);
     assert_eq!(interest.subscriptions(), 0);
 }
+
+#[test]
+fn a_peer_that_is_gone_is_owed_nothing() {
+    let mut house = limited();
+    let mut client = house.accept();
+    client.session.conn.outbox.lock().attach(std::sync::Arc::new(Gone));
+    client.send(&mut house, "FOO\r\n");
+    let out = client.session.conn.outbox.lock();
+    // The reason stays the first; whoever ends the connection has nothing to wait for.
+    assert_eq!(out.closing().map(wire::error::CloseReason::text), Some("Protocol Violation"));
+    assert_eq!(out.pending(), 0);
+}
+
+#[test]
+fn refused_messages_count_as_received() {
+    use crate::stats::Traffic;
+    let mut house = limited();
+    let mut client = house.connect("A");
+    let account = house.worker.broker.account("A").unwrap();
+    let before = (account.counters.totals().0, house.worker.broker.counters.totals().0);
+    client.send(&mut house, "PUB $NRG.V.x 4\r\n1234\r\n");
+    assert!(client.read().starts_with("-ERR 'Permissions Violation"));
+    let grown = |was: Traffic, is: Traffic| (is.msgs - was.msgs, is.bytes - was.bytes);
+    assert_eq!(grown(before.0, account.counters.totals().0), (1, 4));
+    assert_eq!(grown(before.1, house.worker.broker.counters.totals().0), (1, 4));
+}

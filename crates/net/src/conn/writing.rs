@@ -146,6 +146,12 @@ impl Writing {
                     if closing.is_none() {
                         return Poll::Pending;
                     }
+                    // Another thread has the last bytes in hand: looked at again in turn, so that
+                    // the other connections of this thread are served meanwhile.
+                    if peer.session.conn.outbox.lock().pending() > 0 {
+                        cx.waker().wake_by_ref();
+                        return Poll::Pending;
+                    }
                 }
                 Flushed::Waiting if !peer.owner.direct() => {
                     // The layer wakes this task when it takes more.
