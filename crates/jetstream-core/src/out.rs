@@ -48,6 +48,11 @@ pub trait Out {
     fn send(&mut self, message: Outgoing<'_>) -> bool;
     /// Whether somebody subscribes to `subject` (literal) now.
     fn has_interest(&mut self, subject: &[u8]) -> bool;
+    /// Whether somebody subscribes to `subject` itself, in queue group `group` if one is named: only
+    /// such a subscription makes a push consumer active.
+    fn has_subscriber(&mut self, subject: &[u8], _group: &[u8]) -> bool {
+        self.has_interest(subject)
+    }
     /// An unpredictable number, for identifiers.
     fn random(&mut self) -> u64;
     /// The server's log.

@@ -260,8 +260,9 @@ impl Shard {
     pub(crate) fn handle_interest(&mut self, at: u32, id: u32) {
         use jetstream_core::Out;
         let more = self.with(at, id, |c, cx| {
-            let subject = c.config().deliver_subject.clone();
-            let active = cx.out.has_interest(subject.as_bytes());
+            let config = c.config();
+            let (subject, group) = (&config.deliver_subject, &config.deliver_group);
+            let active = cx.out.has_subscriber(subject.as_bytes(), group.as_bytes());
             c.handle_interest(active, cx.now)
         });
         if more == Some(true) {

@@ -65,6 +65,10 @@ impl Out for ShardOut<'_> {
         self.account.is_wanted(subject)
     }
 
+    fn has_subscriber(&mut self, subject: &[u8], group: &[u8]) -> bool {
+        self.account.is_subscribed(subject, group)
+    }
+
     fn random(&mut self) -> u64 {
         self.random.next()
     }

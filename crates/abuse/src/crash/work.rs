@@ -22,7 +22,8 @@ const TICK: Duration = Duration::from_millis(50);
 pub(super) fn publish(addr: SocketAddr, book: &Book, seed: u64, stop: &AtomicBool) {
     let mut random = Random::new(seed);
     let Some(mut client) = connected(addr) else { return };
-    if client.try_send("SUB acks.* 1\r\n").is_err() {
+    let inbox = format!("acks.{}", book.kind.prefix());
+    if client.try_send(format!("SUB {inbox}.* 1\r\n")).is_err() {
         return;
     }
     let mut in_flight = 0;
@@ -37,7 +38,7 @@ pub(super) fn publish(addr: SocketAddr, book: &Book, seed: u64, stop: &AtomicBoo
                 pages.next - 1
             };
             let payload = Book::payload(n);
-            let head = format!("PUB {} acks.{n} {}\r\n", book.subject(n), payload.len());
+            let head = format!("PUB {} {inbox}.{n} {}\r\n", book.subject(n), payload.len());
             bytes.extend_from_slice(format!("{head}{payload}\r\n").as_bytes());
             in_flight += 1;
         }
@@ -63,7 +64,7 @@ fn acked(book: &Book, frame: &Frame) -> bool {
         .unwrap_or_else(|_| panic!("a pub ack: {}{}", m.header_text(), m.text()));
     assert!(json["error"].is_null(), "{}: {json}", book.kind.name());
     let seq = json["seq"].as_u64().unwrap();
-    let n = m.subject.strip_prefix("acks.").and_then(|n| n.parse().ok()).unwrap();
+    let n = m.subject.rsplit('.').next().and_then(|n| n.parse().ok()).unwrap();
     let mut pages = book.open();
     assert!(seq > pages.last_seq, "{}: sequence {seq} again: {json}", book.kind.name());
     pages.last_seq = seq;
@@ -78,8 +79,10 @@ pub(super) fn consume(addr: SocketAddr, book: &Book, seed: u64, stop: &AtomicBoo
     let Some(mut client) = connected(addr) else { return };
     let next = format!("$JS.API.CONSUMER.MSG.NEXT.{}.c", book.kind.name());
     let pull = json!({"batch": 200, "expires": 500_000_000}).to_string();
-    let pull = format!("PUB {next} pulled {}\r\n{pull}\r\n", pull.len());
-    if client.try_send(format!("SUB pulled 1\r\nSUB confirmed.* 2\r\n{pull}")).is_err() {
+    let kind = book.kind.prefix();
+    let pull = format!("PUB {next} pulled.{kind} {}\r\n{pull}\r\n", pull.len());
+    let subs = format!("SUB pulled.{kind} 1\r\nSUB confirmed.{kind}.* 2\r\n");
+    if client.try_send(subs + &pull).is_err() {
         return;
     }
     let mut asked: HashMap<String, u64> = HashMap::new();
@@ -105,7 +108,7 @@ pub(super) fn consume(addr: SocketAddr, book: &Book, seed: u64, stop: &AtomicBoo
             pages.answered.insert(n);
             drop(pages);
             if random.below(4) == 0 {
-                let inbox = format!("confirmed.{n}");
+                let inbox = format!("confirmed.{kind}.{n}");
                 bytes = format!("PUB {reply} {inbox} 4\r\n+ACK\r\n");
                 asked.insert(inbox, n);
             } else {

@@ -252,6 +252,15 @@ impl Account {
         !matched.is_empty()
     }
 
+    /// Whether a subscription is to `subject` letter by letter, in queue group `group`, or in none if
+    /// that is empty.
+    pub fn is_subscribed(&self, subject: &[u8], group: &[u8]) -> bool {
+        let mut matched = Matched::default();
+        self.interest.read().matches(subject, &mut matched);
+        let is_it = |h: &Handle| h.filter() == subject && h.queue().unwrap_or_default() == group;
+        matched.all().any(is_it)
+    }
+
     /// Number of subscriptions.
     pub fn subscriptions(&self) -> usize {
         self.interest.read().len()

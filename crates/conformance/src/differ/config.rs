@@ -147,10 +147,10 @@ pub(super) fn consumer(r: &mut Random, name: &str, last: u64) -> Value {
 }
 
 fn push_field(r: &mut Random) -> (&'static str, Value) {
-    match r.below(4) {
-        0 => ("deliver_group", "g".into()),
-        1 => ("flow_control", true.into()),
-        2 => ("rate_limit_bps", 1_000_000_000.into()),
+    match r.below(5) {
+        0 | 1 => ("deliver_group", r.of(&["g", "g", "h"]).into()),
+        2 => ("flow_control", true.into()),
+        3 => ("rate_limit_bps", 1_000_000_000.into()),
         _ => ("idle_heartbeat", r.of(&[&HOUR, &1]).to_owned().into()),
     }
 }

@@ -73,6 +73,9 @@ fn hide(json: &mut Value) {
                 fields.shift_remove("deleted");
                 fields.shift_remove("num_deleted");
             }
+            if let Some(Value::Object(api)) = fields.get_mut("api") {
+                api.shift_remove("total");
+            }
             for (key, value) in fields.iter_mut() {
                 let zero = value.as_str().is_some_and(|s| s.starts_with("0001-01-01"));
                 if (TIMES.contains(&key.as_str()) || IDS.contains(&key.as_str())) && !zero {

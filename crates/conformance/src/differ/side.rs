@@ -29,7 +29,12 @@ pub(super) struct Side {
 impl Side {
     pub(super) fn new(server: Server) -> Self {
         let mut client = server.client();
-        client.send(format!("SUB $JS.EVENT.> {ADVISORIES}\r\nSUB push.> {PUSHES}\r\n"));
+        client.send(format!("SUB $JS.EVENT.> {ADVISORIES}\r\n"));
+        // One consumer's subject in a queue group, one without, the last under a wildcard only.
+        let pushes = ["push.c0 g", "push.c1", "*.c2", "push.a", "push.re.>", "push.all.>"];
+        for (push, sid) in pushes.iter().zip(PUSHES..) {
+            client.send(format!("SUB {push} {sid}\r\n"));
+        }
         client.flush();
         Self { _server: server, client, sid: FIRST, acks: Vec::new(), aside: Vec::new() }
     }
@@ -107,12 +112,10 @@ impl Side {
                     until = Instant::now() + patience;
                 }
                 Frame::Msg(m) => {
-                    let kind = if m.sid == ADVISORIES.to_string() {
-                        "advisory"
-                    } else if m.sid == PUSHES.to_string() {
-                        "push"
-                    } else {
-                        "late"
+                    let kind = match m.sid.parse().unwrap_or(FIRST) {
+                        ADVISORIES => "advisory",
+                        PUSHES..FIRST => "push",
+                        _ => "late",
                     };
                     // The audit of requests follows every one of them.
                     if m.subject != "$JS.EVENT.ADVISORY.API" {

@@ -204,7 +204,9 @@ impl Consumer {
         let now = cx.now;
         if let Mode::Push(push) = &mut self.mode {
             if old.deliver_subject != self.config.deliver_subject {
-                push.active = cx.out.has_interest(self.config.deliver_subject.as_bytes());
+                let group = self.config.deliver_group.as_bytes();
+                push.active =
+                    cx.out.has_subscriber(self.config.deliver_subject.as_bytes(), group);
             }
             if old.rate_limit_bps != self.config.rate_limit_bps {
                 let bits = self.config.rate_limit_bps;

@@ -223,7 +223,10 @@ impl Consumer {
             Mode::Pull(Box::new(Pull { last_used: cx.now.mono, ..Pull::default() }))
         } else {
             Mode::Push(Box::new(Push {
-                active: cx.out.has_interest(config.deliver_subject.as_bytes()),
+                active: cx.out.has_subscriber(
+                    config.deliver_subject.as_bytes(),
+                    config.deliver_group.as_bytes(),
+                ),
                 heartbeat: None,
                 flow: None,
                 rate: None,
