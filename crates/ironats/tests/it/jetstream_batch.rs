@@ -58,7 +58,7 @@ async fn a_schedule_fires_once_after_a_restart() {
     assert_eq!(state["last_seq"], json!(3));
 }
 
-// Contract: BATCH-010, BATCH-011
+// Contract: BATCH-011
 #[tokio::test]
 async fn what_waits_for_its_batch_does_not_outlive_the_server() {
     let house = House::open().await;

@@ -12,6 +12,7 @@ use num_bigint::BigInt;
 use store::Message;
 
 use super::header::{self, Fields, sequence};
+use super::ingest::MAX_HEADER;
 
 const INCREMENT: &[u8] = b"Nats-Incr";
 const SOURCES: &[u8] = b"Nats-Counter-Sources";
@@ -19,9 +20,12 @@ const SOURCES: &[u8] = b"Nats-Counter-Sources";
 /// What a message adds, if it adds something: `Nats-Incr`.
 ///
 /// # Errors
-/// 10171 for what is no number.
+/// 10171 for what is no number; 10097 for one that no header may hold.
 pub(super) fn increment(fields: &Fields<'_>) -> Result<Option<BigInt>, ApiError> {
     let Some(text) = fields.incr.filter(|text| !text.is_empty()) else { return Ok(None) };
+    if text.len() > MAX_HEADER {
+        return Err(ApiError::stream_header_exceeds_maximum());
+    }
     let (number, rest) = leading_number(text);
     match number {
         Some(number) if rest.is_empty() => Ok(Some(number)),
@@ -135,6 +139,9 @@ impl Total {
 fn value_of(body: &[u8]) -> Result<BigInt, ApiError> {
     let value: CounterValue =
         json::unmarshal(body).map_err(|_| ApiError::message_counter_broken())?;
+    if value.val.len() > MAX_HEADER {
+        return Err(ApiError::message_counter_broken());
+    }
     // Compat(PUB-018): what is no number counts as far as it is one.
     Ok(leading_number(value.val.as_bytes()).0.unwrap_or_default())
 }
@@ -199,6 +206,8 @@ mod tests {
             }
         }
         assert_eq!(increment(&Fields::of(b"NATS/1.0\r\nA: 1\r\n\r\n")).unwrap(), None);
+        let endless = block(&[("Nats-Incr", &"9".repeat(MAX_HEADER + 1))]);
+        assert_eq!(increment(&Fields::of(&endless)).unwrap_err().err_code, 10097);
     }
 
     // Contract: PUB-018
