@@ -45,7 +45,7 @@ use response::{Expected, Responses};
 use std::ops::Range;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-use subject::sublist::{Generations, Matched, Stamp, Sublist};
+use subject::sublist::{Entry, Generations, Matched, Stamp, Sublist};
 
 /// The account of clients that name none.
 pub const GLOBAL: &str = "$G";
