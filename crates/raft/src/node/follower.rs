@@ -277,7 +277,8 @@ impl<M: Mutation> Node<M> {
         };
         // Who may have promised to follow a later term must not help an earlier one along.
         let term_unknown = self.quarantine.as_ref().is_some_and(Quarantine::term_unknown);
-        if success && term_unknown && !self.planted(Bug::IgnoreQuarantine) {
+        let heedless = self.planted(Bug::IgnoreQuarantine) || self.planted(Bug::AckWithoutTerm);
+        if success && term_unknown && !heedless {
             return;
         }
         if success && self.planted(Bug::AckBeforeDurable) {
@@ -391,6 +392,9 @@ impl<M: Mutation> Node<M> {
         let position = entry.prev;
         let [snapshot, peers] = entry.entries.as_slice() else { return };
         let Ok(peers) = PeerState::decode(&peers.data) else { return };
+        if peers.peers.is_empty() {
+            return;
+        }
         let stale = position.index <= self.commit && !self.planted(Bug::StaleSnapshot);
         if stale || position.index == LogIndex(0) {
             return;
@@ -414,6 +418,7 @@ impl<M: Mutation> Node<M> {
         self.snapshotting = None;
         self.log = crate::log::Log::after(position);
         self.persist(Write::ResetLog { base: position.index }, out);
+        self.hold(Held::Installed(position), out);
         if !self.members.is_partial() && peers.peers != self.members.committed().peers {
             self.changed = true;
             self.persist_vote(out);

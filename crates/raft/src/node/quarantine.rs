@@ -23,6 +23,7 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 use stdx::time::Mono;
 
+use super::candidate::MAX_UNNAMED;
 use super::{Held, Node};
 use crate::codec::peers::{PeerList, PeerState};
 use crate::codec::subject::ReplySubject;
@@ -107,7 +108,8 @@ impl<M: Mutation> Node<M> {
         let told = self.quarantine.as_ref().and_then(|q| q.told.clone());
         // Seats without a name may all be asking, and nobody names who only asks: count answers.
         let unnamed = told.is_none() && self.members.is_partial();
-        let seats = self.members.cluster_size();
+        let seats = self.members.cluster_size().min(MAX_UNNAMED);
+        let majority_will_do = self.planted(Bug::MajorityOfTerms);
         let mut others = told.unwrap_or_else(|| self.other_peers());
         others.retain(|peer| *peer != id);
         let Some(quarantine) = self.quarantine.as_mut().filter(|q| q.term_unknown()) else {
@@ -123,7 +125,8 @@ impl<M: Mutation> Node<M> {
         }
         let heard = quarantine.answered.iter().filter(|&peer| unnamed || others.contains(peer));
         let all = if unnamed { seats.saturating_sub(1) } else { others.len() };
-        let enough = if quarantine.vote_lost { all } else { all / 2 + 1 };
+        let whole = quarantine.vote_lost && !majority_will_do;
+        let enough = if whole { all } else { all / 2 + 1 };
         if heard.count() >= enough {
             self.all_terms_known(out);
         }
@@ -223,14 +226,19 @@ impl<M: Mutation> Node<M> {
     /// node ever acknowledged is missing.
     pub(super) fn note_level(&mut self, end: Position, out: &mut Effects) {
         if self.quarantine.as_ref().is_some_and(|q| q.log_lost && !q.term_unknown()) {
+            if self.planted(Bug::LevelBeforeDurable) {
+                self.count_level(self.term, end);
+            }
             self.hold(Held::Level(self.term, end), out);
         }
     }
 
     pub(super) fn count_level(&mut self, term: Term, end: Position) {
         let holds = self.log.term_at(end.index) == Some(end.term);
+        let any_leader = self.planted(Bug::LevelWithAnyLeader);
         if let Some(quarantine) = self.quarantine.as_mut().filter(|q| !q.term_unknown()) {
-            quarantine.log_lost &= !(holds && term == self.term && term >= quarantine.term);
+            let knows = term == self.term && term >= quarantine.term;
+            quarantine.log_lost &= !(holds && (knows || any_leader));
         }
     }
 
