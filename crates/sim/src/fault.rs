@@ -177,9 +177,12 @@ impl World {
             Damage::Log,
             Damage::Log,
             Damage::Log,
+            Damage::End,
+            Damage::End,
             Damage::TermVote,
             Damage::VoteGuard,
             Damage::Snapshot,
+            Damage::NoSnapshot,
             Damage::Peers,
             Damage::Wipe,
         ];

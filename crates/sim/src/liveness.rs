@@ -25,10 +25,8 @@ impl World {
     pub fn boot(&mut self) -> Checked {
         for server in 0..self.plan.members {
             self.start(server)?;
-            if !self.plan.sync {
-                let after = self.rng.below(self.plan.sync_every);
-                self.schedule(after, Event::SyncAll { server });
-            }
+            let after = self.rng.below(self.plan.sync_every);
+            self.schedule(after, Event::SyncAll { server });
         }
         self.schedule(100 * MS, Event::Client);
         if !self.plan.faults.is_empty() {

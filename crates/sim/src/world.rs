@@ -199,7 +199,7 @@ impl World {
             }
             Event::ApplyDone { server, incarnation } => self.apply_done(server, incarnation),
             Event::SyncAll { server } => {
-                self.hosts[server].disk.sync();
+                self.hosts[server].disk.sync_all();
                 let every = self.plan.sync_every;
                 self.schedule(every, Event::SyncAll { server });
                 Ok(())
@@ -247,6 +247,8 @@ impl World {
             // What a killed process wrote may still be unsynced; it is about to be vouched for.
             host.disk.sync();
         }
+        host.disk.adopt();
+        host.disk.open();
         let mut found = host.disk.files();
         if host.joining || host.disk.is_empty() {
             // As it is now: what was told when the replica was created may long be wrong.
@@ -331,6 +333,9 @@ impl World {
                 _ => {}
             }
             self.hosts[server].disk.submit(persist);
+        }
+        if let Some(end) = effects.reached.take() {
+            self.hosts[server].disk.reach(&end);
         }
         self.start_disk(server);
         for send in effects.send.drain(..) {

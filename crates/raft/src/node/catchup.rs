@@ -2,7 +2,8 @@
 //!
 //! Laws: at most one stream per peer; a stream sends at most one window of bytes without progress, and
 //!       all streams to one peer three windows in the time after which a stream is given up, to a
-//!       stranger nobody invited one; the number of strangers served is bounded. Progress is a request
+//!       stranger nobody invited one, and then one entry for each of a few more requests: who looks for
+//!       where the logs part asks several times. The number of strangers served is bounded. Progress is a request
 //!       from where the stream stopped, or an acknowledgement of more than before: asking again, in
 //!       whosever name, makes the leader send nothing twice.
 //! Reference: raft.go catchupFollower, runCatchup, sendSnapshotToFollower.
@@ -33,6 +34,8 @@ pub(super) struct Outgoing {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Spent {
     bytes: usize,
+    /// Entries beyond the allowance.
+    extra: u32,
     /// When the first of it went out.
     since: Mono,
 }
@@ -48,6 +51,9 @@ impl Spent {
 
 /// How many windows a member may ask for again before a stream would be given up: messages get lost.
 const WINDOWS_AGAIN: usize = 3;
+
+/// How many requests more are answered with one entry each.
+const EXTRA: u32 = 64;
 
 /// What to do next for one stream.
 enum Step {
@@ -99,6 +105,13 @@ impl<M: Mutation> Node<M> {
         let invited = self.leading.as_ref().is_some_and(|l| l.has_invited(peer));
         let again = if self.is_stranger(peer) && !invited { 1 } else { WINDOWS_AGAIN };
         if self.planted(Bug::EndlessCatchUp) { usize::MAX } else { window.saturating_mul(again) }
+    }
+
+    /// Whether `peer` was streamed all that it may ask for without progress.
+    fn has_spent(&mut self, peer: PeerId) -> bool {
+        let allowance = self.allowance(peer);
+        let progress = self.leading.as_mut().and_then(|l| l.find(peer));
+        progress.is_none_or(|p| p.spent.bytes > allowance)
     }
 
     /// A live acknowledgement shows how far a peer being caught up has come.
@@ -177,7 +190,11 @@ impl<M: Mutation> Node<M> {
             return Step::Done;
         }
         if spent > allowance {
-            return Step::Wait;
+            let first = catchup.outstanding == 0 && next > base.index;
+            if !first || progress.spent.extra >= EXTRA {
+                return Step::Wait;
+            }
+            progress.spent.extra += 1;
         }
         if next <= base.index {
             return Step::Read(Read::Snapshot);
@@ -224,8 +241,10 @@ impl<M: Mutation> Node<M> {
         let (base, window, term) = (self.log.base(), self.config.limits.catchup_window, self.term);
         for (entry, record) in entries {
             let index = entry.end().index;
+            let spent = self.has_spent(peer);
             let Some(catchup) = self.outgoing(peer) else { return };
-            if index != catchup.next || index <= base.index || catchup.outstanding > window {
+            let over = catchup.outstanding > window || catchup.outstanding > 0 && spent;
+            if index != catchup.next || index <= base.index || over {
                 break;
             }
             self.stream(peer, restamp(&entry, &record, term), index, now, out);

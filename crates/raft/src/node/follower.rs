@@ -78,7 +78,8 @@ impl<M: Mutation> Node<M> {
             }
             Match::Gap | Match::Conflict if inbox.is_none() && self.is_catching_up(now) => {}
             Match::Gap if inbox.is_none() => {
-                self.request_catchup(self.log.last().index, entry.end().index, reply, now, out);
+                let from = self.shown_to_match().unwrap_or(self.log.last().index);
+                self.request_catchup(from, entry.end().index, reply, now, out);
             }
             Match::Gap => {}
             Match::Conflict if self.planted(Bug::TruncateBelowCommit) => {
@@ -86,7 +87,9 @@ impl<M: Mutation> Node<M> {
                 self.truncate_log(from, out);
             }
             Match::Conflict => {
-                let from = self.log.run_start(entry.prev.index).prev().max(self.commit);
+                let before = self.log.run_start(entry.prev.index).prev().max(self.commit);
+                let shown = self.shown_to_match().filter(|&shown| shown < entry.prev.index);
+                let from = shown.unwrap_or(before);
                 self.request_catchup(from, entry.prev.index, reply, now, out);
             }
         }
@@ -301,6 +304,13 @@ impl<M: Mutation> Node<M> {
                 .catchup
                 .as_ref()
                 .is_some_and(|c| moves(c) || self.planted(Bug::NeverRetryCatchUp))
+    }
+
+    /// Where a stream that was interrupted had come to, or had gone back to: the logs part somewhere
+    /// after that, and nobody should have to find out again.
+    fn shown_to_match(&self) -> Option<LogIndex> {
+        let stream = self.catchup.as_ref().filter(|c| !c.done)?;
+        self.log.term_at(stream.matched).map(|_| stream.matched)
     }
 
     fn request_catchup(
