@@ -98,6 +98,8 @@ pub enum Damage {
     Snapshot,
     /// The snapshot's file.
     NoSnapshot,
+    /// All that tells of votes, as in a folder of the reference without its `tav.idx`.
+    Votes,
     /// The end of the log, from some record on.
     End,
     /// A bit of `peers.idx`.
@@ -368,6 +370,10 @@ impl Disk {
                 true
             }
             Damage::NoSnapshot => self.snapshot.take().is_some(),
+            Damage::Votes => {
+                (self.guard, self.end, self.end_synced) = (None, None, None);
+                self.term_vote.take().is_some()
+            }
             Damage::TermVote => flip(&mut self.term_vote, rng),
             Damage::VoteGuard => flip(&mut self.guard, rng),
             Damage::Snapshot => flip(&mut self.snapshot, rng),
@@ -392,6 +398,11 @@ impl Disk {
     pub fn is_empty(&self) -> bool {
         let first = self.live.get(LogIndex(1)).is_some_and(|record| !record.damaged);
         self.read_snapshot().is_none() && !first
+    }
+
+    /// Whether a starting process finds neither a log nor a vote.
+    pub fn is_blank(&self) -> bool {
+        self.is_empty() && self.term_vote.is_none() && self.guard.is_none()
     }
 
     /// What a starting process finds besides the log.

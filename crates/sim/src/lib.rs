@@ -7,9 +7,12 @@
 #![forbid(unsafe_code)]
 
 mod above;
+mod acts;
 pub mod check;
 pub mod disk;
 pub mod fault;
+mod forge;
+pub mod history;
 pub mod host;
 pub mod liveness;
 pub mod machine;

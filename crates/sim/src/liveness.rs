@@ -18,7 +18,8 @@ impl World {
         let end = self.plan.fault_time;
         self.run_until(end)?;
         self.calm_down()?;
-        self.check_liveness()
+        self.check_liveness()?;
+        self.history.check()
     }
 
     /// Starts all members and the background activity.

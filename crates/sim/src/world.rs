@@ -12,8 +12,10 @@ use raft::{
     Read, ReadId, ReadRequest, Recovery, ReplySubject, Role, Send, Ticket, Verdict, Write,
 };
 
+use crate::acts::Act;
 use crate::check::{Checked, Checks, Violation, broken};
 use crate::disk::{Crash, Disk};
+use crate::history::History;
 use crate::host::{Host, Process};
 use crate::machine::Register;
 use crate::net::Net;
@@ -36,6 +38,7 @@ pub(crate) enum Event {
     ResumeApply { server: usize, incarnation: u32 },
     StopRemoved { server: usize },
     Snapshot { server: usize },
+    Act(Act),
 }
 
 /// A message on its way, and the start of the receiver it was meant for.
@@ -47,6 +50,8 @@ pub(crate) struct Message {
     pub(crate) channel: Channel,
     pub(crate) payload: Bytes,
     pub(crate) reply: ReplySubject,
+    /// No honest server sent it, and it must change nothing.
+    pub(crate) forged: bool,
 }
 
 /// No seed needs as many events.
@@ -74,7 +79,15 @@ pub struct World {
     bug: Option<Bug>,
     effects: Effects,
     pub(crate) old: Vec<Message>,
+    /// What is published now is forged.
+    pub(crate) forging: bool,
     pub(crate) next_op: u64,
+    /// What clients asked and were told.
+    pub history: History,
+    /// The furthest entry that took effect anywhere.
+    pub(crate) applied: LogIndex,
+    /// What somebody saw in the register last.
+    pub(crate) last_value: u64,
     /// Who belongs to the group by the furthest commit anybody ever had: what the layer above, which
     /// agrees on it elsewhere, knows.
     pub(crate) assigned: (LogIndex, PeerState),
@@ -128,7 +141,11 @@ impl World {
             bug,
             effects: Effects::default(),
             old: Vec::new(),
+            forging: false,
             next_op: 0,
+            history: History::default(),
+            applied: LogIndex(0),
+            last_value: 0,
             assigned: (LogIndex(0), PeerState::default()),
             rivals: None,
             changed: false,
@@ -214,6 +231,7 @@ impl World {
                 self.input(server, raft::Node::resume_apply)
             }
             Event::Snapshot { server } => self.snapshot(server, true),
+            Event::Act(act) => self.perform(act),
             Event::StopRemoved { server } => {
                 self.stop_removed(server);
                 Ok(())
@@ -417,8 +435,8 @@ impl World {
     }
 
     /// A vote is durable before it is told.
-    fn check_promise(&self, server: usize, send: &Send) -> Checked {
-        let Dest::Reply(_) = send.dest else { return Ok(()) };
+    fn check_promise(&mut self, server: usize, send: &Send) -> Checked {
+        let Dest::Reply(to) = send.dest else { return Ok(()) };
         let Ok(vote) = raft::VoteResponse::decode(&send.payload) else { return Ok(()) };
         let voted = self.hosts[server].disk.voted();
         // A later term on disk rules out a second vote just as well.
@@ -426,6 +444,9 @@ impl World {
         if vote.granted && voted.is_none_or(|v| (v.term, v.vote.is_some()) < told) {
             let detail = format!("server {server} tells its vote in term {}", vote.term);
             return broken("votes are durable before they are told", detail);
+        }
+        if vote.granted {
+            self.amnesia(server, to, vote.term);
         }
         Ok(())
     }

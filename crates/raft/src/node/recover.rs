@@ -205,7 +205,7 @@ impl<M: Mutation> Recovery<M> {
         self.commit = self.commit.min(self.log.last().index);
         let quarantine = self.judge();
         let drop_snapshot = self.bad_snapshot;
-        let repair = self.repair();
+        let repair = self.repair(quarantine.is_some());
         let rewrite_vote = self.rewrite_vote;
         let mut node = self.assemble(quarantine, now);
         if node.quarantine.is_some() {
@@ -267,9 +267,9 @@ impl<M: Mutation> Recovery<M> {
         Some(Quarantine { told, ..Quarantine::new(term, log_lost, vote_lost, joining) })
     }
 
-    fn repair(&self) -> Option<Write> {
+    fn repair(&self, doubtful: bool) -> Option<Write> {
         let base = self.log.base().index;
-        let fresh = self.guard.is_none() && self.voted == TermVote::default();
+        let fresh = self.guard.is_none() && self.voted == TermVote::default() && !doubtful;
         if self.drop_log || (self.log.last().index == base && !fresh) {
             // Whatever the store still holds, the next record follows the base.
             Some(Write::ResetLog { base })
