@@ -80,22 +80,10 @@ pub enum Bug {
     MajorityOfTerms,
     /// Gives an unsure vote though the members have changed.
     UnsureVoteAfterChange,
-    /// Counts unsure votes though the members have changed.
-    CountUnsureAfterChange,
     /// A newcomer votes without asking the members it was told of.
     SkipSecondOpinion,
-    /// A newcomer counts quorums by the members it was told of.
-    CountByHearsay,
-    /// Counts what a server stored before it was a member.
-    CountGuestCopies,
-    /// Removes a member while too few of the others follow.
-    RemoveWithoutLevel,
     /// Acknowledges though it may have promised itself to a later leader.
     AckWithoutTerm,
-    /// Leaves quarantine before what it was sent is durable.
-    LevelBeforeDurable,
-    /// Leaves quarantine for a leader of an earlier term than it may have helped.
-    LevelWithAnyLeader,
     /// Proposes some entries twice.
     ProposeTwice,
     /// Hands out entries that are not committed.

@@ -36,7 +36,7 @@ pub(crate) enum Act {
     /// A campaign's question arrives once more, late.
     Again { from: usize, to: usize, request: VoteRequest, reply: ReplySubject },
     /// These servers lose the ends of their logs while they do not run.
-    Lose { servers: Vec<usize> },
+    Lose { servers: Vec<usize>, stale: usize },
 }
 
 impl World {
@@ -75,7 +75,7 @@ impl World {
                 }
             }
             Act::Campaign { server } => {
-                return self.input(server, |node, now, _| node.campaign_immediately(now));
+                return self.input(server, |node, now, _| node.campaign(now));
             }
             Act::Again { from, to, request, reply } => {
                 let payload = request.encode().to_vec().into();
@@ -84,7 +84,7 @@ impl World {
                 self.net.set(to, from, false);
                 self.publish(from, Some(to), Channel::Vote, &send);
             }
-            Act::Lose { servers } => return self.lose_ends(&servers),
+            Act::Lose { servers, stale } => return self.lose_ends(&servers, stale),
         }
         Ok(())
     }
@@ -148,7 +148,7 @@ impl World {
             Act::Add,
             Act::Add,
             Act::Split { side: known },
-            Act::Lose { servers: lose },
+            Act::Lose { servers: lose, stale },
             Act::Campaign { server: stale },
             Act::Heal,
         ] {
@@ -159,21 +159,23 @@ impl World {
     }
 
     /// Stops servers whose loss the group survives by its furthest commit, cuts their logs, starts them.
-    fn lose_ends(&mut self, servers: &[usize]) -> Checked {
-        let group = &self.assigned.1;
-        let member = |s: &usize| group.peers.contains(&self.ids[*s]);
-        let whole = (0..self.hosts.len()).filter(member).filter(|s| !servers.contains(s));
-        let well = |s: &usize| {
-            let host = &self.hosts[*s];
-            host.process.is_some()
-                && !host.suspect
-                && host.node().is_some_and(|n| n.quarantine().is_none())
+    fn lose_ends(&mut self, servers: &[usize], stale: usize) -> Checked {
+        // In every group that anybody counts by, but the one this act is about, which missed the changes
+        // altogether, what is lost is a minority.
+        let agreed = self.assigned.1.clone();
+        let seen = (0..self.hosts.len()).filter(|&s| s != stale && self.hosts[s].created);
+        let groups = seen.map(|s| self.hosts[s].knows()).map(|left| (left.peers, left.size));
+        let bears = |(peers, size): (Vec<PeerId>, usize)| {
+            let hurt = |s: &usize| {
+                let host = &self.hosts[*s];
+                let doubtful = host.suspect || !host.created || host.knows().quarantined;
+                peers.contains(&self.ids[*s]) && (servers.contains(s) || doubtful)
+            };
+            let lost = (0..self.hosts.len()).filter(hurt).count();
+            peers.len() == size && lost <= (size - 1) / 2
         };
-        let left = whole.filter(well).count();
-        let all = servers.iter().all(|&s| self.hosts[s].process.is_some() && member(&s));
-        // Nobody may count by a smaller group that has lost more than it can bear, but the one this
-        // act is about, which missed the changes altogether.
-        if !all || left <= group.peers.len() / 2 || group.peers.len() < group.cluster_size {
+        let run = servers.iter().all(|&s| self.hosts[s].process.is_some());
+        if !run || !groups.chain([(agreed.peers.to_vec(), agreed.cluster_size)]).all(bears) {
             return Ok(());
         }
         for &server in servers {

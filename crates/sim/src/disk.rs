@@ -134,6 +134,8 @@ pub struct Disk {
     /// A log write was acknowledged without a sync.
     acked_unsynced: bool,
     lost: bool,
+    /// The log was cut below what the disk says it reached.
+    cut: bool,
     /// The highest index any durable snapshot ever covered.
     pub snapshot_max: LogIndex,
 }
@@ -158,6 +160,7 @@ impl Disk {
             done: Ticket(0),
             acked_unsynced: false,
             lost: false,
+            cut: false,
             snapshot_max: LogIndex(0),
         }
     }
@@ -363,7 +366,14 @@ impl Disk {
                 if told <= base {
                     return false;
                 }
-                let last = LogIndex(base.0 + rng.below(told.0 - base.0));
+                let most = told.0 - base.0;
+                let gone = if rng.chance(500) {
+                    most.min(1 + rng.below(4))
+                } else {
+                    most - rng.below(most)
+                };
+                let last = LogIndex(told.0 - gone);
+                self.cut = true;
                 self.sync();
                 self.live.apply(&LogChange::Truncate(last));
                 self.synced = self.live.clone();
@@ -398,6 +408,11 @@ impl Disk {
     pub fn is_empty(&self) -> bool {
         let first = self.live.get(LogIndex(1)).is_some_and(|record| !record.damaged);
         self.read_snapshot().is_none() && !first
+    }
+
+    /// Whether a starting process must notice that the end of the log is gone; asked once.
+    pub fn was_cut(&mut self) -> bool {
+        std::mem::take(&mut self.cut)
     }
 
     /// Whether a starting process finds neither a log nor a vote.

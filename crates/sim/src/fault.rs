@@ -6,7 +6,7 @@
 
 use raft::{Node, PeerId, PeerState, Role};
 
-use crate::check::Checked;
+use crate::check::{Checked, broken};
 use crate::disk::{Crash, Damage, Disk};
 use crate::host::{Host, Left};
 use crate::plan::{Fault, MS};
@@ -77,6 +77,7 @@ impl World {
             Fault::Amnesia => {}
             Fault::Withdraw => self.withdraw(),
             Fault::Replay => self.replay(),
+            Fault::Forge if self.rng.chance(100) => return self.flood(),
             Fault::Forge => self.forge(server),
             Fault::Skew => {
                 let rate = *self.rng.pick(&[1000, 1000, 900, 1100, 500, 2000, 100]).unwrap_or(&1);
@@ -324,6 +325,10 @@ impl World {
             return Ok(());
         }
         let Ok(checkpoint) = process.node.create_checkpoint(force) else { return Ok(()) };
+        if checkpoint.peers.peers.as_slice() != process.node.committed_peers() {
+            let detail = format!("server {server} puts {:?} into one", checkpoint.peers);
+            return broken("a snapshot tells committed members", detail);
+        }
         let data = process.register.snapshot();
         self.input(server, |node, now, out| {
             let _ = node.install_snapshot(checkpoint, data, now, out);

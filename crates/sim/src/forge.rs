@@ -89,6 +89,35 @@ impl World {
         self.forging = false;
     }
 
+    /// Many requests to be caught up, all alike: what is streamed for them stays within bounds.
+    pub(crate) fn flood(&mut self) -> Checked {
+        const REQUESTS: usize = 300;
+        let Some(leader) = self.leader() else { return Ok(()) };
+        let stranger = self.stranger();
+        let peer = *self.rng.pick(&self.ids).unwrap_or(&stranger);
+        let peer = if self.rng.chance(500) { peer } else { stranger };
+        let Some(base) = self.hosts[leader].node().map(Node::base) else { return Ok(()) };
+        let request = AppendResponse { position: base, peer, success: false };
+        let payload = Bytes::copy_from_slice(&request.encode());
+        let nobody = ReplySubject::catchup(raft::Inbox::from_random(self.rng.draw()));
+        let before = self.streamed;
+        for _ in 0..REQUESTS {
+            self.input(leader, |node, now, out| {
+                let _ = node.handle_message(Channel::AppendReply, &payload, nobody, now, out);
+            })?;
+        }
+        let streamed = self.streamed - before;
+        // Three windows, each overrun by at most one message, and 64 messages more.
+        let limits = &self.plan.limits;
+        let most = 3 * limits.catchup_window + 68 * self.largest;
+        if streamed > most {
+            let detail =
+                format!("server {leader} streams {streamed} bytes, {most} would be enough");
+            return broken("streams are bounded", detail);
+        }
+        Ok(())
+    }
+
     /// Terms of another group, or of somebody who wants the group to run out of them.
     fn later_term(&mut self, term: Term) -> Term {
         match self.rng.below(3) {

@@ -81,6 +81,9 @@ pub struct World {
     pub(crate) old: Vec<Message>,
     /// What is published now is forged.
     pub(crate) forging: bool,
+    /// Bytes of old entries streamed so far, and the largest record.
+    pub(crate) streamed: usize,
+    pub(crate) largest: usize,
     pub(crate) next_op: u64,
     /// What clients asked and were told.
     pub history: History,
@@ -142,6 +145,8 @@ impl World {
             effects: Effects::default(),
             old: Vec::new(),
             forging: false,
+            streamed: 0,
+            largest: 0,
             next_op: 0,
             history: History::default(),
             applied: LogIndex(0),
@@ -295,7 +300,17 @@ impl World {
         let Ok(node) = recovery.finish(local, &mut effects) else {
             return broken("recovery", format!("server {server} does not know its peers"));
         };
-        host.suspect |= node.quarantine().is_some();
+        let alarmed = node.quarantine().is_some();
+        let blind = self.bug == Some(Bug::IgnoreDamage) || self.bug == Some(Bug::IgnoreQuarantine);
+        let cut = host.disk.was_cut();
+        if cut && !alarmed && !blind {
+            return broken("a cut log is noticed", format!("server {server} trusts its log"));
+        }
+        let known = host.joining || host.wiped || self.plan.memory_log || found.log_lost;
+        if alarmed && !host.suspect && !known {
+            return broken("no alarm without damage", format!("server {server} doubts itself"));
+        }
+        host.suspect |= alarmed;
         let seen_commit = LogIndex(0);
         host.process = Some(Process {
             node,
@@ -346,7 +361,10 @@ impl World {
         self.check_node(server)?;
         for persist in effects.persist.drain(..) {
             match &persist.write {
-                Write::Append { record, .. } => self.check.stored(server, record)?,
+                Write::Append { record, .. } => {
+                    self.largest = self.largest.max(record.len() + 10);
+                    self.check.stored(server, record)?;
+                }
                 Write::Truncate { last } => self.check_truncation(server, *last)?,
                 _ => {}
             }
@@ -357,6 +375,11 @@ impl World {
         }
         self.start_disk(server);
         for send in effects.send.drain(..) {
+            if let Dest::Reply(to) = send.dest
+                && to.as_bytes().starts_with(b"$NRG.CR.")
+            {
+                self.streamed += send.payload.len();
+            }
             self.check_promise(server, &send)?;
             self.send(server, &send);
         }

@@ -195,8 +195,8 @@ impl<M: Mutation> Node<M> {
         let seconded = self.is_seconded();
         let sure = self.candidacy.sure.len() + usize::from(seconded);
         let all = sure + self.candidacy.unsure.len();
-        let missed = self.changed && !self.planted(Bug::CountUnsureAfterChange);
-        let all = if missed { 0 } else { all };
+        // Our own voters heed this themselves; those of the reference do not know the rule.
+        let all = if self.changed { 0 } else { all };
         let quorum = match self.planted(Bug::SmallQuorum) {
             true => self.members.quorum().saturating_sub(1),
             false => self.members.quorum(),

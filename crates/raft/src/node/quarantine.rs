@@ -226,19 +226,15 @@ impl<M: Mutation> Node<M> {
     /// node ever acknowledged is missing.
     pub(super) fn note_level(&mut self, end: Position, out: &mut Effects) {
         if self.quarantine.as_ref().is_some_and(|q| q.log_lost && !q.term_unknown()) {
-            if self.planted(Bug::LevelBeforeDurable) {
-                self.count_level(self.term, end);
-            }
             self.hold(Held::Level(self.term, end), out);
         }
     }
 
     pub(super) fn count_level(&mut self, term: Term, end: Position) {
         let holds = self.log.term_at(end.index) == Some(end.term);
-        let any_leader = self.planted(Bug::LevelWithAnyLeader);
         if let Some(quarantine) = self.quarantine.as_mut().filter(|q| !q.term_unknown()) {
             let knows = term == self.term && term >= quarantine.term;
-            quarantine.log_lost &= !(holds && (knows || any_leader));
+            quarantine.log_lost &= !(holds && knows);
         }
     }
 

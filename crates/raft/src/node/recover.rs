@@ -310,7 +310,7 @@ impl<M: Mutation> Recovery<M> {
             leaving: false,
             log: self.log,
             members: self.members,
-            peers_logged: self.peers_logged || !told || self.mutation.planted(Bug::CountByHearsay),
+            peers_logged: self.peers_logged || !told,
             commit: self.commit,
             emitted: base.index,
             processed: LogIndex(0),
