@@ -381,7 +381,13 @@ impl Disk {
             }
             Damage::NoSnapshot => self.snapshot.take().is_some(),
             Damage::Votes => {
-                (self.guard, self.end, self.end_synced) = (None, None, None);
+                // A folder of the reference never held a note that its log is not to be trusted.
+                if self.vouches() || self.guard.is_none() {
+                    (self.end, self.end_synced) = (None, None);
+                } else if self.end.is_none() {
+                    return false;
+                }
+                self.guard = None;
                 self.term_vote.take().is_some()
             }
             Damage::TermVote => flip(&mut self.term_vote, rng),

@@ -33,7 +33,7 @@ pub struct Found {
     pub term_vote: Option<Bytes>,
     /// `tav.sum`.
     pub vote_guard: Option<Bytes>,
-    /// `log.end`.
+    /// `log.end`. A replica without `tav.sum` that has it has lost `tav.sum`.
     pub log_end: Option<Bytes>,
     /// `peers.idx`, which has no checksum: it counts only where neither a snapshot nor the first
     /// log record knows better. For an empty log, and for every replica that is `joining`, pass what
@@ -122,6 +122,8 @@ impl<M: Mutation> Recovery<M> {
         let rewrite_vote = filed_vote.unwrap_or_default() != voted;
         // A copy that cannot be read may have said that the log is not to be trusted.
         log_lost |= found.vote_guard.is_some() && guard.is_none();
+        // So may one that is gone: `log.end` is never written before it.
+        log_lost |= found.vote_guard.is_none() && found.log_end.is_some();
         let base = snapshot.as_ref().map_or(Position::ZERO, |s| s.position);
         let unread = found.vote_guard.is_some() && guard.is_none();
         let new = config.recovering && config.changed || config.joining;
