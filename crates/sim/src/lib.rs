@@ -18,6 +18,7 @@ pub mod liveness;
 pub mod machine;
 pub mod minimise;
 pub mod net;
+pub mod options;
 pub mod plan;
 pub mod planted;
 mod post;

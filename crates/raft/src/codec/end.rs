@@ -19,7 +19,7 @@ pub const LOG_END_LEN: usize = 40;
 const MAGIC: [u8; 8] = *b"nrgend01";
 
 /// What `log.end` holds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LogEnd {
     /// How often the log had been cut back by then.
     pub cuts: u64,

@@ -92,6 +92,38 @@ fn a_truncated_log_is_noticed_by_what_the_vote_copy_remembers() {
 }
 
 #[test]
+fn a_log_cut_at_a_record_is_noticed_by_what_log_end_remembers() {
+    for keep in 0..4 {
+        let mut cluster = three_with_entries();
+        // Nobody has voted since the first entry: `tav.sum` knows nothing of the log.
+        assert_eq!(cluster.servers[1].guard.unwrap().log, Position::ZERO);
+        cluster.restart(1, config(1), |_, log| log.retain(|&i, _| i <= keep));
+        assert!(cluster.node(1).quarantine().is_some_and(|q| q.log_lost), "{keep} of 4 records");
+        cluster.advance(5 * SECOND);
+        assert_eq!(cluster.node(1).quarantine(), None);
+        // What it remembered is not held against it once it is trusted again.
+        cluster.restart(1, config(1), |_, _| {});
+        assert_eq!(cluster.node(1).quarantine(), None);
+    }
+}
+
+#[test]
+fn an_older_or_unreadable_log_end_raises_no_alarm() {
+    let mut cluster = three_with_entries();
+    let older = cluster.servers[1].end;
+    cluster.propose(0, "d");
+    assert!(cluster.servers[1].end > older, "each durable entry is noted");
+    cluster.servers[1].end = older;
+    cluster.restart(1, config(1), |_, _| {});
+    assert_eq!(cluster.node(1).quarantine(), None);
+    cluster.restart(1, config(1), |found, _| found.log_end = Some(Bytes::from_static(b"torn")));
+    assert_eq!(cluster.node(1).quarantine(), None);
+    // A `tav.sum` that is gone may have said that the log is not to be trusted.
+    cluster.restart(1, config(1), |found, _| found.vote_guard = None);
+    assert!(cluster.node(1).quarantine().is_some_and(|q| q.log_lost));
+}
+
+#[test]
 fn one_damaged_vote_file_is_restored_from_its_copy() {
     let mut cluster = three_with_entries();
     cluster.restart(1, config(1), |found, _| found.term_vote = Some(Bytes::from_static(b"?")));
