@@ -7,7 +7,7 @@
 //! Laws: an act destroys acknowledged data only of a minority of the group as its furthest commit has
 //!       it, and the network it leaves behind is healed by the next step or by `Heal`.
 
-use raft::{Channel, PeerId, ReplySubject, Role, Send, VoteRequest};
+use raft::{Channel, LogIndex, PeerId, ReplySubject, Role, Send, VoteRequest};
 
 use crate::check::Checked;
 use crate::disk::{Crash, Damage};
@@ -61,7 +61,8 @@ impl World {
                 }
             }
             Act::Anew { server } => {
-                if !self.assigned.1.peers.contains(&self.ids[server]) {
+                let agreed = self.assigned.0 > LogIndex(0);
+                if agreed && !self.assigned.1.peers.contains(&self.ids[server]) {
                     self.retire(server);
                     return self.add_peer();
                 }

@@ -11,6 +11,7 @@ mod acts;
 pub mod check;
 pub mod disk;
 pub mod fault;
+pub mod fleet;
 mod forge;
 pub mod history;
 pub mod host;

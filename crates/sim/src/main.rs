@@ -9,6 +9,7 @@
 //! sim bugs [NAME]                every planted bug is found
 //! sim regress [FILE]             seeds that once failed, one per line
 //! sim stories                    scenarios told by hand
+//! sim fleet [--from N] [--seeds N] several groups on the same servers
 //! ```
 
 #![forbid(unsafe_code)]
@@ -39,6 +40,7 @@ fn command(words: &[&str]) -> Result<ExitCode, BadOption> {
         ("--seconds", Kind::Number),
         ("--keep-going", Kind::Flag),
     ];
+    const FLEET: &[(&str, Kind)] = &[("--from", Kind::Number), ("--seeds", Kind::Number)];
     const BUG: &[(&str, Kind)] = &[("--bug", Kind::Bug)];
     let read = Options::read;
     Ok(match words {
@@ -60,8 +62,13 @@ fn command(words: &[&str]) -> Result<ExitCode, BadOption> {
             }
         },
         ["stories"] => stories(),
+        ["fleet", rest @ ..] => {
+            let options = read(rest, FLEET)?;
+            let from = options.number("--from").unwrap_or(0);
+            fleet(from, options.number("--seeds").unwrap_or(200))
+        }
         _ => {
-            eprintln!("usage: sim run|slice|replay|minimise|meta|bugs|regress|stories");
+            eprintln!("usage: sim run|slice|replay|minimise|meta|bugs|regress|stories|fleet");
             ExitCode::from(2)
         }
     })
@@ -128,7 +135,7 @@ fn slice(options: &Options) -> ExitCode {
     let start = Instant::now();
     let seconds = options.number("--seconds").unwrap_or(60);
     let meta = meta(50);
-    let fixed = [stories(), bugs(None), regress(REGRESSIONS), meta];
+    let fixed = [stories(), fleet(0, 100), bugs(None), regress(REGRESSIONS), meta];
     let left = seconds.saturating_sub(start.elapsed().as_secs()).max(5);
     let fresh = fresh(None, u64::MAX, Some(Duration::from_secs(left)), true);
     let bad = fixed.into_iter().chain([fresh]).filter(|code| *code != ExitCode::SUCCESS).count();
@@ -233,6 +240,27 @@ fn regress(text: &str) -> ExitCode {
         }
     }
     println!("{count} seeds that once failed: {failed} fail");
+    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Runs seeds of several groups on the same servers.
+fn fleet(from: u64, seeds: u64) -> ExitCode {
+    silence_panics();
+    let (mut failed, mut strayed) = (0, 0);
+    for seed in from..from.saturating_add(seeds) {
+        match std::panic::catch_unwind(|| sim::fleet::run(seed, None)) {
+            Ok(Ok(astray)) => strayed += astray,
+            Ok(Err(violation)) => {
+                failed += 1;
+                println!("fleet {seed}: {}: {}", violation.rule, violation.detail);
+            }
+            Err(_) => {
+                failed += 1;
+                println!("fleet {seed}: an assertion of the core failed");
+            }
+        }
+    }
+    println!("{seeds} fleets from {from}: {failed} failed, {strayed} messages went astray");
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 

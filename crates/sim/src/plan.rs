@@ -174,7 +174,10 @@ impl Plan {
         let small = rng.chance(600);
         let slow = 10 / unit;
         if add_at_once {
-            faults.retain(|fault| *fault != Fault::Damage);
+            let destroys = |fault: &Fault| {
+                matches!(fault, Fault::Damage | Fault::Estrange | Fault::Unsure | Fault::Amnesia)
+            };
+            faults.retain(|fault| !destroys(fault));
         }
         Self {
             members,
