@@ -128,8 +128,11 @@ impl History {
     }
 
     fn clusters(&self) -> Vec<Cluster> {
-        let mut clusters: Vec<Cluster> =
-            (0..self.requests.len() as u64 + 1).map(Cluster::new).collect();
+        // One for every value that was written or that somebody says to have read.
+        let answers = self.requests.iter().flatten().filter_map(|request| request.answer);
+        let most = answers.map(|(_, before)| before).max().unwrap_or(0);
+        let values = most.max(self.requests.len() as u64) + 1;
+        let mut clusters: Vec<Cluster> = (0..values).map(Cluster::new).collect();
         // The register holds nothing at first: as if that had been written before the start.
         if let Some(first) = clusters.first_mut() {
             (first.written, first.seen, first.first_end) = (Some(0), true, 0);
@@ -170,7 +173,9 @@ mod tests {
     use super::*;
 
     /// Requests as (operation, start, end, held before); no end means never answered.
-    fn judge(requests: &[(Op, u64, Option<u64>, u64)]) -> Checked {
+    type Told = (Op, u64, Option<u64>, u64);
+
+    fn judge(requests: &[Told]) -> Checked {
         let mut history = History::default();
         for (at, &(op, start, end, before)) in requests.iter().enumerate() {
             let id = at as u64 + 1;
@@ -185,7 +190,7 @@ mod tests {
     #[test]
     fn what_one_register_can_have_told_passes() {
         let (w, r) = (Op::Write, Op::Read);
-        let good: &[&[(Op, u64, Option<u64>, u64)]] = &[
+        let good: &[&[Told]] = &[
             &[],
             &[(r, 1, Some(2), 0)],
             &[(w, 1, Some(2), 0), (r, 3, Some(4), 1)],
@@ -205,7 +210,7 @@ mod tests {
     #[test]
     fn what_no_register_can_have_told_fails() {
         let (w, r) = (Op::Write, Op::Read);
-        let bad: &[&[(Op, u64, Option<u64>, u64)]] = &[
+        let bad: &[&[Told]] = &[
             // From nowhere, from the future, forgotten.
             &[(r, 1, Some(2), 7)],
             &[(r, 1, Some(2), 2), (w, 3, Some(4), 0)],
