@@ -381,6 +381,10 @@ impl Disk {
             }
             Damage::NoSnapshot => self.snapshot.take().is_some(),
             Damage::Votes => {
+                // Not who bears witness together with what it witnessed: one fault at a time.
+                if self.cut || self.live.records.back().is_some_and(|record| record.damaged) {
+                    return false;
+                }
                 // A folder of the reference never held a note that its log is not to be trusted.
                 if self.vouches() || self.guard.is_none() {
                     (self.end, self.end_synced) = (None, None);
