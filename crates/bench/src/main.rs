@@ -1,7 +1,7 @@
 //! `ironats-bench`: ours and the reference in turn, on the same scenarios, with a cheap load.
 //!
 //! Not here: the scenarios and their goals (`scenario`), the load itself (`flow`, `request`,
-//! `hold`), what is read from the system (`measure`), the tables (`report`).
+//! `hold`, `stream`), what is read from the system (`measure`), the tables (`report`).
 //! Laws: servers run interleaved (ours, peer, ours, peer, ...) so that drift of the machine hits
 //!       both; every figure shown is a median over the rounds; every run starts a fresh server.
 
@@ -14,6 +14,7 @@ mod measure;
 mod report;
 mod request;
 mod scenario;
+mod stream;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

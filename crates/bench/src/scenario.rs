@@ -9,6 +9,7 @@ use testkit::ServerBuilder;
 
 use crate::flow::Flow;
 use crate::measure::Reading;
+use crate::stream::{Kind, Stream};
 use crate::{hold, request};
 
 /// Named figures of one run. Known names: see [`unit_of`].
@@ -62,6 +63,7 @@ enum Load {
     Requests { clients: usize },
     Subscriptions { count: usize },
     Connections { count: usize },
+    Stream(Stream),
 }
 
 /// One row of the comparison.
@@ -85,13 +87,20 @@ impl fmt::Display for Scenario {
 impl Scenario {
     /// Starts `binary` afresh and runs this load against it.
     pub(crate) fn run(&self, binary: &Path, conf: &str, length: Duration) -> io::Result<Figures> {
-        let server = ServerBuilder::of(binary).config(conf).start();
+        let dir = tempfile::tempdir()?;
+        let mut text = conf.to_owned();
+        if let Load::Stream(stream) = &self.load {
+            text.push('\n');
+            text.push_str(&stream.conf(dir.path()));
+        }
+        let server = ServerBuilder::of(binary).config(&text).start();
         let (pid, addr) = (server.pid(), server.addr());
         match &self.load {
             Load::Flow(flow) => flow.run(pid, addr, length),
             Load::Requests { clients } => request::run(pid, addr, *clients, length),
             Load::Subscriptions { count } => hold::subscriptions(pid, addr, *count),
             Load::Connections { count } => hold::connections(pid, addr, *count),
+            Load::Stream(stream) => stream.run(pid, addr, length),
         }
     }
 }
@@ -167,7 +176,30 @@ pub(crate) fn all() -> Vec<Scenario> {
         ],
         load: Load::Connections { count: 10_000 },
     });
+    list.extend(streams());
     list
+}
+
+/// JetStream, in the order of its issue's list.
+fn streams() -> Vec<Scenario> {
+    let load = |name: &str, rate: f64, kind, storage, sync_always| Scenario {
+        name: format!("js-{name}"),
+        goals: vec![("rate", Goal::RatioAtLeast(rate))],
+        load: Load::Stream(Stream { kind, storage, size: 128, sync_always }),
+    };
+    let pipelined = Kind::Publish { window: 4096 };
+    let mut keys = load("keys-200k", 3.0, Kind::Keys { count: 200_000 }, "file", false);
+    keys.goals.push(("bytes_each", Goal::RatioAtMost(0.25)));
+    vec![
+        load("pub-one", 1.3, Kind::Publish { window: 1 }, "file", false),
+        load("pub-file", 3.0, pipelined, "file", false),
+        load("pub-memory", 3.0, pipelined, "memory", false),
+        keys,
+        load("pub-always", 8.0, pipelined, "file", true),
+        load("pull-ack", 3.0, Kind::Pull { acks: true }, "file", false),
+        load("pull", 3.0, Kind::Pull { acks: false }, "file", false),
+        load("get", 3.0, Kind::Get { window: 64 }, "file", false),
+    ]
 }
 
 #[cfg(test)]

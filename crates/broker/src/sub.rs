@@ -26,8 +26,9 @@ pub enum Target {
 /// A subscriber inside this process. Called on a network thread: it must not block, and hands
 /// longer work to a queue of its own.
 pub trait Internal: Send + Sync {
-    /// A message for the subscription.
-    fn deliver(&self, message: &InternalMessage<'_>);
+    /// A message for the subscription. `false` if it is none of its business: the message then
+    /// counts as not received, and a requester may be told that nobody is there.
+    fn deliver(&self, message: &InternalMessage<'_>) -> bool;
 }
 
 /// What an internal subscriber is given; borrowed for the call.

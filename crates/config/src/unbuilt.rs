@@ -68,13 +68,6 @@ const UNBUILT: &[Entry] = &[
         is_set: |o| o.websocket.listen.is_set(),
     },
     Entry { key: "mqtt", aliases: &[], feature: "MQTT", is_set: |o| o.mqtt.listen.is_set() },
-    Entry { key: "jetstream", aliases: &[], feature: "JetStream", is_set: |o| o.jetstream.enabled },
-    Entry {
-        key: "accounts.jetstream",
-        aliases: &[],
-        feature: "JetStream",
-        is_set: |o| o.accounts.iter().any(|account| account.jetstream.is_some()),
-    },
     Entry {
         key: "default_js_domain",
         aliases: &[],

@@ -35,6 +35,9 @@ pub enum ServerError {
     /// The options do not make a server.
     #[error(transparent)]
     Start(#[from] node::start::StartError),
+    /// JetStream cannot start.
+    #[error("Can't start JetStream: {0}")]
+    JetStream(#[from] jetstream::StartError),
     /// The certificates or rules of TLS do not work.
     #[error(transparent)]
     Tls(#[from] net::tls::TlsConfigError),
@@ -66,6 +69,7 @@ pub struct Server {
     node: Arc<Node>,
     workers: Arc<Workers>,
     control: Option<Control>,
+    jetstream: Option<jetstream::Engine>,
     stop: watch::Sender<bool>,
     stop_accepting: watch::Sender<bool>,
     tls: Option<Arc<ClientTls>>,
@@ -86,6 +90,7 @@ impl Server {
         let zero = Instant::now();
         let clock = Clock::new(zero);
         let workers = std::thread::available_parallelism().map_or(1, usize::from);
+        let shards = if options.jetstream.enabled { workers } else { 0 };
         let process = Arc::new(ThisProcess::new(workers));
         let tls = options.tls.as_ref().map(|tls| crate::tls::client(tls, &options)).transpose()?;
         let host = Host {
@@ -93,6 +98,7 @@ impl Server {
             xkey: nkeys::XKey::new().public_key(),
             stand_in: format!("nats-{}", nkeys::KeyPair::new_user().public_key()),
             workers,
+            shards,
             now: clock.now(),
             process: process.clone(),
             tls_not_after: tls.as_ref().and_then(|tls| tls.server().not_after()),
@@ -107,6 +113,7 @@ impl Server {
             node,
             workers: Arc::new(workers),
             control: Some(control),
+            jetstream: None,
             stop: watch::Sender::new(false),
             stop_accepting: watch::Sender::new(false),
             tls: None,
@@ -123,6 +130,7 @@ impl Server {
             stdx::notice!(server.log(), "PROXY protocol enabled for client connections");
         }
         server.keep_time(process);
+        server.start_jetstream(shards, zero)?;
         server.open_monitoring(zero)?;
         server.open_clients()?;
         server.node.accepting.store(true, Ordering::Release);
@@ -138,6 +146,23 @@ impl Server {
         if let Some(control) = &self.control {
             control.spawn(task);
         }
+    }
+
+    /// Starts JetStream, if it is wanted; when this returns its streams take messages.
+    fn start_jetstream(&mut self, shards: usize, zero: Instant) -> Result<(), ServerError> {
+        let make = move || -> Box<dyn Fn() -> Now> {
+            let clock = Clock::new(zero);
+            Box::new(move || clock.now())
+        };
+        let facts = node::jetstream::Facts {
+            clock: Arc::new(make),
+            entropy: net::workers::entropy,
+            shards,
+            workers: self.node.workers,
+            now: Clock::new(zero).now(),
+        };
+        self.jetstream = self.node.start_jetstream(&facts)?;
+        Ok(())
     }
 
     /// Gives the client listener its TLS, and says once a second whom the rate limit turned away.
@@ -316,6 +341,11 @@ impl Server {
         let broker = self.node.broker.clone();
         control.stop_after(async move { lame_duck::drained(&broker).await });
         self.workers.stop();
+        if let Some(mut jetstream) = self.jetstream.take() {
+            stdx::notice!(self.log(), "Initiating JetStream Shutdown...");
+            jetstream.stop();
+            stdx::notice!(self.log(), "JetStream Shutdown");
+        }
         stdx::notice!(self.log(), "Server Exiting..");
     }
 }

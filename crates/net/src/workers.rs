@@ -150,7 +150,7 @@ fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 /// Unpredictable bytes from the system.
-fn entropy(bytes: &mut [u8]) {
+pub fn entropy(bytes: &mut [u8]) {
     // The system's generator does not fail once it was seeded; where it did, going on would mean
     // predictable nonces.
     if let Err(error) = getrandom::fill(bytes) {

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod accounts;
+pub mod jetstream;
 pub mod start;
 pub mod translate;
 pub mod watch;
@@ -31,6 +32,8 @@ pub struct Host {
     pub stand_in: String,
     /// Network threads.
     pub workers: usize,
+    /// Threads that own streams.
+    pub shards: usize,
     /// The time of the start.
     pub now: Now,
     /// CPU and memory of the process.
@@ -54,6 +57,8 @@ pub struct Node {
     /// Accounts and connections.
     pub broker: Arc<Broker>,
     options: ArcSwap<Options>,
+    /// Network threads.
+    pub workers: usize,
     /// When it started.
     pub started: Now,
     loaded: Timestamp,

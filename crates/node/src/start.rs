@@ -41,7 +41,8 @@ impl Node {
         }
         let info = translate::info(&options, &host, authenticator.auth_required_at_all());
         let settings = translate::settings(&options);
-        let broker = Broker::new(settings, info, authenticator, log.clone(), host.workers);
+        let broker =
+            Broker::new(settings, info, authenticator, log.clone(), host.workers + host.shards);
         broker.set_system_account(options.system_account());
         broker
             .define_accounts(&accounts::definitions(&options))
@@ -49,6 +50,7 @@ impl Node {
         Ok(Self {
             broker: Arc::new(broker),
             options: ArcSwap::from_pointee(options),
+            workers: host.workers,
             started: host.now,
             loaded: host.now.wall,
             log,

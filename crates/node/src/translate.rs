@@ -63,6 +63,8 @@ pub fn info(options: &Options, facts: &Host, auth_required: bool) -> Info {
         tls_verify: tls.is_some_and(|tls| tls.verify || tls.map),
         max_payload: settings(options).max_payload,
         api_level: API_LEVEL,
+        jetstream: options.jetstream.enabled,
+        domain: options.jetstream.domain.clone().unwrap_or_default(),
         xkey: facts.xkey.clone(),
         ..Info::default()
     }

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use stdx::time::Timestamp;
 
 use crate::error::{Error, Result};
-use crate::file::Expired;
+use crate::file::{Expired, Removed};
 use crate::file::append::NewMessage;
 use crate::file::expire::Pending;
 use crate::filter::Filter;
@@ -35,6 +35,7 @@ pub struct MemStore {
     ttls: Wheel,
     schedules: Schedules,
     pending_markers: Pending,
+    removals: Option<Vec<Removed>>,
 }
 
 fn size(m: &Message) -> u64 {
@@ -55,6 +56,7 @@ impl MemStore {
             ttls: Wheel::default(),
             schedules: Schedules::default(),
             pending_markers: Pending::default(),
+            removals: None,
         }
     }
 
@@ -216,7 +218,27 @@ impl MemStore {
             self.ttls.remove(seq, m.ts.0.saturating_add(ttl.saturating_mul(1_000_000_000)));
         }
         self.schedules.remove_seq(seq);
+        if let Some(removals) = &mut self.removals {
+            removals.push(Removed { seq, bytes: size(&m), subject: m.subject });
+        }
         true
+    }
+
+    /// Starts or stops recording removed messages for [`Self::take_removals`].
+    pub fn record_removals(&mut self, on: bool) {
+        self.removals = on.then(Vec::new);
+    }
+
+    /// Messages removed since the last call.
+    pub fn take_removals(&mut self) -> Vec<Removed> {
+        self.removals.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// Uses up the next sequence without storing anything; the last time moves with it.
+    pub fn skip_touching(&mut self, now: Timestamp) -> Result<u64> {
+        self.last_seq += 1;
+        self.last_ts = now.0;
+        Ok(self.last_seq)
     }
 
     /// Uses up `num` sequences without storing anything.

@@ -23,6 +23,7 @@ pub(crate) mod request_info;
 pub(crate) mod response;
 mod shadow;
 pub mod snapshot;
+mod watch;
 
 pub use define::Changed;
 pub use definition::AccountDefinition;
@@ -30,6 +31,8 @@ pub use draft::check;
 pub use error::AccountError;
 pub use import::ServiceImport;
 pub use limits::Limits;
+pub use request_info::client_info;
+pub use watch::Watcher;
 
 use crate::stats::Counters;
 use crate::sub::{Handle, Sub};
@@ -86,6 +89,7 @@ pub struct Account {
     flags: Flags,
     interest: RwLock<Sublist<Handle>>,
     generations: Generations,
+    watches: watch::Watches,
     /// What it may use.
     pub limits: Limits,
     pub(crate) exports: ArcSwap<Exports>,
@@ -124,6 +128,7 @@ impl Account {
             flags: Flags::default(),
             interest: RwLock::new(Sublist::default()),
             generations: Generations::default(),
+            watches: watch::Watches::default(),
             limits: Limits::default(),
             exports: ArcSwap::default(),
             mappings: ArcSwap::default(),
@@ -195,6 +200,7 @@ impl Account {
         self.generations.changed(sub.filter());
         drop(interest);
         self.inserts.fetch_add(1, Ordering::Relaxed);
+        self.watches.changed(sub.filter());
     }
 
     fn leave(&self, sub: &Arc<Sub>) -> bool {
@@ -204,8 +210,19 @@ impl Account {
             self.generations.changed(sub.filter());
             drop(interest);
             self.removes.fetch_add(1, Ordering::Relaxed);
+            self.watches.changed(sub.filter());
         }
         removed
+    }
+
+    /// Calls `watcher` whenever a subscription to exactly `subject` begins or ends.
+    pub fn watch(&self, subject: &[u8], watcher: Arc<dyn Watcher>) {
+        self.watches.add(subject, watcher);
+    }
+
+    /// Ends that.
+    pub fn unwatch(&self, subject: &[u8], watcher: &Arc<dyn Watcher>) {
+        self.watches.remove(subject, watcher);
     }
 
     /// The generation of results for `subject`; read it before matching.
@@ -229,7 +246,7 @@ impl Account {
     }
 
     /// Whether anybody wants `subject`.
-    fn is_wanted(&self, subject: &[u8]) -> bool {
+    pub fn is_wanted(&self, subject: &[u8]) -> bool {
         let mut matched = Matched::default();
         self.interest.read().matches(subject, &mut matched);
         !matched.is_empty()

@@ -67,6 +67,12 @@ fn is_zero(n: &u64) -> bool {
     *n == 0
 }
 
+/// All that may be said of a client to its own account, as JSON.
+pub fn client_info(conn: &Conn, info: &Info) -> String {
+    let identity = Identity { detailed: true, server: true, ..Identity::default() };
+    ClientInfo::of(conn, &identity, info).json()
+}
+
 impl ClientInfo {
     /// What `identity` lets be said of `conn`; `info` is what this server says of itself.
     pub(crate) fn of(conn: &Conn, identity: &Identity<'_>, info: &Info) -> Self {

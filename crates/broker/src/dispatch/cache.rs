@@ -26,7 +26,15 @@ struct Entry {
     account: Arc<Account>,
     subject: Box<[u8]>,
     stamp: Stamp,
-    matched: Rc<Matched<Handle>>,
+    found: Rc<Found>,
+}
+
+/// Who wants a subject, and what a run of messages to them has to know.
+pub(crate) struct Found {
+    /// The subscriptions.
+    pub matched: Matched<Handle>,
+    /// A connection may be reached by more than one of them.
+    pub meets_again: bool,
 }
 
 #[derive(Default)]
@@ -67,7 +75,7 @@ pub(crate) enum Hit {
     /// One plain subscription.
     One(Arc<Sub>),
     /// Any other.
-    Many(Rc<Matched<Handle>>),
+    Many(Rc<Found>),
 }
 
 /// Where a missed subject's result would go.
@@ -106,7 +114,7 @@ impl Way {
         let (account, fanout) = match &self {
             Self::Empty => return,
             Self::One { account, .. } => (account, 1),
-            Self::Many { entry, .. } => (&entry.account, entry.matched.fanout() as u64),
+            Self::Many { entry, .. } => (&entry.account, entry.found.matched.fanout() as u64),
         };
         account.cached.fetch_sub(1, Ordering::Relaxed);
         account.fanout_total.fetch_sub(fanout, Ordering::Relaxed);
@@ -182,7 +190,7 @@ impl MatchCache {
                         return Ok(Hit::One(sub.clone()));
                     }
                     Way::Many { entry, .. } if entry.stamp == stamp => {
-                        return Ok(Hit::Many(entry.matched.clone()));
+                        return Ok(Hit::Many(entry.found.clone()));
                     }
                     _ => return Err(Miss { hash, stamp, admit: true }),
                 }
@@ -207,6 +215,7 @@ impl MatchCache {
         account: &Arc<Account>,
         subject: &[u8],
         matched: &Matched<Handle>,
+        meets_again: bool,
     ) {
         let (hash, stamp) = (miss.hash, miss.stamp);
         let way = match matched.plain() {
@@ -214,9 +223,9 @@ impl MatchCache {
                 Way::One { account: account.clone(), sub: one.0.clone(), stamp, tag: tag(hash) }
             }
             _ => {
-                let matched = Rc::new(matched.clone());
+                let found = Rc::new(Found { matched: matched.clone(), meets_again });
                 let account = account.clone();
-                let entry = Box::new(Entry { account, subject: subject.into(), stamp, matched });
+                let entry = Box::new(Entry { account, subject: subject.into(), stamp, found });
                 Way::Many { entry, tag: tag(hash) }
             }
         };

@@ -39,14 +39,16 @@ impl Worker {
                 for (_, msg) in run.msgs.iter().enumerate().filter(|(at, _)| select(*at)) {
                     let (header, payload) =
                         msg.body(run.data).split_at(msg.header_len().unwrap_or(0));
-                    internal.deliver(&InternalMessage {
+                    let taken = internal.deliver(&InternalMessage {
                         subject: run.subject,
-                        reply: msg.reply(run.data),
+                        reply: run.reply(msg),
                         header,
                         payload,
                         origin: run.origin,
                     });
-                    got.add(1, msg.len() as u64);
+                    if taken {
+                        got.add(1, msg.len() as u64);
+                    }
                 }
                 // The reference does not count what stays inside the server as sent.
                 self.uncounted.add(got.msgs, got.bytes);
@@ -128,7 +130,7 @@ impl Worker {
                 encode::delivery_prefix(
                     &mut self.prefix,
                     kind == Prefix::Hmsg,
-                    run.subject,
+                    run.shown(),
                     sub.sid(),
                 );
                 prefix = kind;
@@ -177,7 +179,7 @@ impl Worker {
     fn allow_replies(&self, conn: &Conn, run: &Run<'_>) {
         let mut replies = conn.replies.lock();
         let Some(replies) = replies.as_mut() else { return };
-        for reply in run.msgs.iter().filter_map(|msg| msg.reply(run.data)) {
+        for reply in run.msgs.iter().filter_map(|msg| run.reply(msg)) {
             if !replies.permissions.can_publish(reply) {
                 replies.tracker.allow(reply, self.now.mono);
             }
@@ -228,7 +230,7 @@ fn encode_slowly(
         (whole, msg.header_len())
     };
     sizes.clear();
-    encode::delivery_sizes(sizes, msg.reply(run.data), header_len, body.len());
+    encode::delivery_sizes(sizes, run.reply(msg), header_len, body.len());
     out.push(sizes, pool);
     out.push_shared(body, run.data, pool);
     out.push(b"\r\n", pool);
@@ -249,7 +251,7 @@ fn trace_delivery(
     let skip = if strip { msg.header_len().unwrap_or(0) } else { 0 };
     let body = msg.body(run.data).get(skip..).unwrap_or_default();
     let header_len = msg.header_len().filter(|_| !strip);
-    encode::delivery_sizes(&mut line, msg.reply(run.data), header_len, body.len());
+    encode::delivery_sizes(&mut line, run.reply(msg), header_len, body.len());
     let line = String::from_utf8_lossy(&line);
     let label = conn.label();
     stdx::trace!(broker.log, "{label} - ->> [{}]", line.trim_end());

@@ -11,9 +11,11 @@
 
 pub(crate) mod cache;
 mod deliver;
+mod inside;
 mod queue;
 mod service;
 
+pub use self::inside::Inside;
 pub(crate) use self::service::Hop;
 
 use self::cache::Hit;
@@ -51,6 +53,33 @@ pub(crate) struct Run<'a> {
     pub origin: Option<&'a Arc<Conn>>,
     /// The service import they came through, if they crossed accounts.
     pub via: Option<&'a Hop<'a>>,
+    /// Of messages made inside the server: what differs from what `data` says.
+    pub inside: Option<&'a Shown<'a>>,
+}
+
+/// What receivers of a message made inside the server see.
+pub(crate) struct Shown<'a> {
+    /// The subject, where it is not the one it was sent to; it stays across accounts.
+    pub subject: Option<&'a [u8]>,
+    /// The reply subject.
+    pub reply: Option<&'a [u8]>,
+}
+
+impl<'a> Run<'a> {
+    /// The reply subject of one of its messages.
+    #[inline]
+    pub(crate) fn reply(&self, msg: &RunMsg) -> Option<&'a [u8]> {
+        match self.inside {
+            None => msg.reply(self.data),
+            Some(shown) => shown.reply,
+        }
+    }
+
+    /// The subject receivers see.
+    #[inline]
+    pub(crate) fn shown(&self) -> &'a [u8] {
+        self.inside.and_then(|shown| shown.subject).unwrap_or(self.subject)
+    }
 }
 
 fn range_in(data: &[u8], slice: &[u8]) -> Range<u32> {
@@ -68,6 +97,18 @@ impl RunMsg {
             header_len: p.header_len.unwrap_or(0),
             has_reply: p.reply.is_some(),
             has_header: p.header_len.is_some(),
+        }
+    }
+
+    /// The message whose header block and payload are `body` of some bytes.
+    pub(crate) fn part(body: Range<u32>, header_len: u32) -> Self {
+        Self {
+            reply: 0..0,
+            body,
+            tail: 0..0,
+            header_len,
+            has_reply: false,
+            has_header: header_len > 0,
         }
     }
 
@@ -133,10 +174,12 @@ impl Worker {
                 let mut matched = std::mem::take(&mut self.scratch);
                 account.matches(run.subject, &mut matched);
                 account.note_fanout(matched.fanout());
-                if (miss.admit || run.msgs.len() > 1) && self.cache_matches {
-                    self.cache.put(miss, account, run.subject, &matched);
+                let keep = (miss.admit || run.msgs.len() > 1) && self.cache_matches;
+                let meets_again = (keep || run.msgs.len() > 1) && self.meets_again(&matched);
+                if keep {
+                    self.cache.put(miss, account, run.subject, &matched, meets_again);
                 }
-                let sent = self.deliver_all(account, &matched, run);
+                let sent = self.deliver_all(account, &matched, meets_again, run);
                 matched.clear();
                 self.scratch = matched;
                 sent
@@ -152,7 +195,7 @@ impl Worker {
     fn deliver_hit(&mut self, account: &Arc<Account>, hit: &Hit, run: &Run<'_>) -> Traffic {
         match hit {
             Hit::One(sub) => self.deliver_run(sub, account, run, |_| true),
-            Hit::Many(matched) => self.deliver_all(account, matched, run),
+            Hit::Many(found) => self.deliver_all(account, &found.matched, found.meets_again, run),
         }
     }
 
@@ -160,9 +203,10 @@ impl Worker {
         &mut self,
         account: &Arc<Account>,
         matched: &Matched<Handle>,
+        meets_again: bool,
         run: &Run<'_>,
     ) -> Traffic {
-        if run.msgs.len() < 2 || matched.fanout() < 2 || !self.meets_again(matched) {
+        if run.msgs.len() < 2 || !meets_again {
             return self.deliver_each(account, matched, run);
         }
         // Somebody has several subscriptions here, and sees the publisher's order across them.
@@ -177,6 +221,9 @@ impl Worker {
 
     /// Whether a connection may be reached by more than one of the subscriptions.
     fn meets_again(&mut self, matched: &Matched<Handle>) -> bool {
+        if matched.fanout() < 2 {
+            return false;
+        }
         let mut seen = std::mem::take(&mut self.targets);
         seen.clear();
         let mut unsure = false;

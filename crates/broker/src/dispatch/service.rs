@@ -10,7 +10,7 @@
 //! Reference: client.go processServiceImport; accounts.go processServiceImportResponse,
 //! newServiceReply.   Contract: ACC-006, ACC-011..017, SUBJ-010.
 
-use super::{Run, RunMsg};
+use super::{Run, RunMsg, Shown};
 use crate::account::definition::ResponseType;
 use crate::account::export::ServiceExport;
 use crate::account::latency::{Outcome, Sample, TraceHeader};
@@ -144,7 +144,7 @@ impl Worker {
         let terms = &import.terms;
         let (header, payload) = msg.body(run.data).split_at(msg.header_len().unwrap_or(0));
         let picked = self.picked(terms.export.as_ref(), header, run);
-        let reply = msg.reply(run.data);
+        let reply = run.reply(msg);
         let mut awaited = None;
         match reply {
             // An acknowledgement's subject says where it goes; it is not rewritten.
@@ -253,7 +253,7 @@ impl Worker {
             account: &exporter.name,
         };
         let subject = self.crossed_subject(&requester, &answer.to, None);
-        let delivered = match msg.reply(run.data) {
+        let delivered = match run.reply(msg) {
             // The common answer: the same bytes, under another subject.
             None => {
                 let run = Run {
@@ -321,12 +321,15 @@ impl Worker {
         run: &Run<'_>,
         hop: &Hop<'_>,
     ) -> bool {
+        let reply = parcel.msg.reply(&parcel.data);
+        let shown = run.inside.map(|shown| Shown { subject: shown.subject, reply });
         let run = Run {
             data: &parcel.data,
             subject: parcel.data.get(parcel.subject.clone()).unwrap_or_default(),
             msgs: std::slice::from_ref(&parcel.msg),
             origin: run.origin,
             via: Some(hop),
+            inside: shown.as_ref(),
         };
         self.dispatch_across(account, &run)
     }
@@ -506,6 +509,7 @@ impl Worker {
             msgs: std::slice::from_ref(&parcel.msg),
             origin: None,
             via: None,
+            inside: None,
         };
         self.dispatch_across(account, &run)
     }

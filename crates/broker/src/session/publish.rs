@@ -322,7 +322,7 @@ impl Session {
         hash: u64,
         worker: &mut Worker,
     ) -> Traffic {
-        let run = Run { data, subject, msgs, origin: Some(&self.conn), via: None };
+        let run = Run { data, subject, msgs, origin: Some(&self.conn), via: None, inside: None };
         let sent = worker.dispatch_hashed(&self.account, &run, hash);
         if sent.msgs == 0
             && self.no_responders

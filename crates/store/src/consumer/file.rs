@@ -158,6 +158,11 @@ impl<D: Disk> ConsumerFile<D> {
 
     /// Removes the consumer with all its files.
     pub fn delete(self) -> Result<()> {
+        self.remove()
+    }
+
+    /// Removes all its files; it must not be written again.
+    pub fn remove(&self) -> Result<()> {
         self.disk.remove_dir_all(&self.dir).map_err(|e| Error::io("remove", &self.dir, e))?;
         self.disk.sync_dir("obs").map_err(|e| Error::io("sync", "obs", e))
     }

@@ -112,7 +112,8 @@ impl ConsumerState {
         for _ in 0..r.uvarint()? {
             let (seq, count) = (r.uvarint()?, r.uvarint()?);
             if seq > 0 && count > 0 {
-                state.redelivered.insert(seq.checked_add(ack_floor.stream)?, count);
+                // Given-up messages keep their count below the floor: they are written wrapped.
+                state.redelivered.insert(seq.wrapping_add(ack_floor.stream), count);
             }
         }
         Some(state)
@@ -275,6 +276,18 @@ mod tests {
             put_uvarint(&mut bytes, v);
         }
         assert_eq!(ConsumerState::decode(&bytes), None);
+    }
+
+    // Contract: FSTORE-017
+    #[test]
+    fn counts_below_the_floor_are_kept() {
+        let mut s = ConsumerState {
+            delivered: pair(9, 9),
+            ack_floor: pair(8, 7),
+            ..ConsumerState::default()
+        };
+        s.redelivered.insert(3, 2);
+        assert_eq!(ConsumerState::decode(&s.encode(Timestamp(0))), Some(s));
     }
 
     #[test]

@@ -1,0 +1,63 @@
+//! Advisories of a shard: what it did, told to those who listen.
+//!
+//! Law: nothing is written, and no identifier made, unless somebody listens.
+//! Parity: ADV-001, API-041.
+
+use jetstream_api::advisory::{Action, Advisory, ApiAudit, Fact, StreamAction};
+use jetstream_api::subject::Event;
+use jetstream_api::client_info::ClientInfo;
+use jetstream_api::json;
+use jetstream_core::{Out, Outgoing};
+
+use crate::account::JsAccount;
+use crate::event::ApiRequest;
+use crate::shard::Shard;
+
+impl Shard {
+    /// Tells that something happened in an account.
+    pub(crate) fn advise<F: Fact>(
+        &mut self,
+        account: &JsAccount,
+        event: &Event<'_>,
+        fact: impl FnOnce() -> F,
+    ) {
+        let subject = event.subject();
+        if !account.account.is_wanted(subject.as_bytes()) {
+            return;
+        }
+        let now = self.now;
+        let advisory = Advisory { id: self.random.nuid(now), timestamp: now.wall, fact: fact() };
+        let body = json::to_json(&advisory);
+        let account = account.account.clone();
+        self.out(u32::MAX, &account).send(Outgoing::new(subject.as_bytes(), b"", &body));
+    }
+
+    /// Tells what became of a stream.
+    pub(crate) fn advise_stream(&mut self, account: &JsAccount, stream: &str, action: Action) {
+        let event = match action {
+            Action::Create => Event::StreamCreated { stream },
+            Action::Delete => Event::StreamDeleted { stream },
+            Action::Modify => Event::StreamUpdated { stream },
+        };
+        let domain = account.facts.domain.clone().unwrap_or_default();
+        self.advise(account, &event, || StreamAction { stream: stream.to_owned(), action, domain });
+    }
+
+    /// Tells how a request was answered.
+    pub(crate) fn audit(&mut self, request: &ApiRequest, answer: &[u8]) {
+        let server = self.shared.config.server_name.clone();
+        let account = request.account.clone();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        self.advise(&account, &Event::Api, || ApiAudit {
+            server,
+            client: request
+                .client
+                .as_ref()
+                .and_then(|json| json::unmarshal::<ClientInfo>(json.as_bytes()).ok()),
+            subject: text(&request.subject),
+            request: text(&request.payload),
+            response: text(answer),
+            domain: account.facts.domain.clone().unwrap_or_default(),
+        });
+    }
+}

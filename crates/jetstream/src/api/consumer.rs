@@ -1,0 +1,418 @@
+//! `CONSUMER.*` but for pulls.
+//!
+//! Reference: jetstream_api.go jsConsumer*Request; consumer.go addConsumerWithAssignment.
+
+#![expect(
+    clippy::redundant_closure_for_method_calls,
+    reason = "a path is less general in its lifetimes than the closure"
+)]
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use jetstream_api::request::{
+    ConsumerPauseRequest, ConsumerResetRequest, ConsumerUnpinRequest, ConsumersRequest,
+    is_document, is_empty,
+};
+use jetstream_api::response::{
+    ConsumerCreate, ConsumerDelete, ConsumerInfoBody, ConsumerList, ConsumerNames, ConsumerPause,
+    ConsumerReset, ConsumerUnpin, LIST_LIMIT, NAMES_LIMIT,
+};
+use jetstream_api::subject::Request;
+use jetstream_api::validate::consumer::is_group_name;
+use jetstream_api::validate::consumer::{self as validate, Created};
+use jetstream_api::{
+    ApiError, ConsumerConfig, ConsumerInfo, CreateConsumerRequest, PriorityPolicy, level, time,
+};
+use jetstream_core::consumer::Consumer;
+use parking_lot::Mutex;
+use stdx::time::Timestamp;
+use store::{ConsumerFile, ConsumerState};
+
+use super::Outcome;
+use super::list::page;
+use crate::event::ApiRequest;
+use crate::member::Member;
+use crate::place::{Disk, Place};
+use crate::shard::Shard;
+
+/// Consumers of a stream, as the rules of configurations look at them.
+struct Known<'a>(&'a Place);
+
+impl jetstream_api::validate::Consumers for Known<'_> {
+    fn consumer(&self, name: &str) -> Option<Arc<ConsumerConfig>> {
+        let id = self.0.names.get(name)?;
+        Some(Arc::new(self.0.members.get(id)?.consumer.config().clone()))
+    }
+
+    fn counted(&self) -> usize {
+        let counted = |c: &ConsumerConfig| !c.direct && !c.sourcing;
+        self.0.members.values().filter(|m| counted(m.consumer.config())).count()
+    }
+
+    fn is_free(&self, filters: &[&str], except: &str) -> bool {
+        let all: BTreeMap<String, Arc<ConsumerConfig>> = self
+            .0
+            .members
+            .values()
+            .map(|m| (m.consumer.name().to_owned(), Arc::new(m.consumer.config().clone())))
+            .collect();
+        jetstream_api::validate::Consumers::is_free(&all, filters, except)
+    }
+
+    fn is_bound(&self, deliver_subject: &str) -> bool {
+        self.0.account.account.is_wanted(deliver_subject.as_bytes())
+    }
+}
+
+/// As an answer shows it.
+fn shown(mut info: ConsumerInfo) -> ConsumerInfo {
+    if let Some(config) = &mut info.config {
+        config.metadata = level::shown(&config.metadata, crate::VERSION);
+    }
+    info
+}
+
+impl Shard {
+    pub(super) fn consumer_create(&mut self, request: &ApiRequest, asked: &Request<'_>) {
+        let outcome = self.created_consumer(request, asked);
+        self.respond(request, outcome);
+    }
+
+    fn created_consumer(
+        &mut self,
+        request: &ApiRequest,
+        subject: &Request<'_>,
+    ) -> Outcome<ConsumerCreate> {
+        let mut asked: CreateConsumerRequest = self.decode(&request.payload)?;
+        validate::check_subject(subject, &mut asked, false)?;
+        let stream = asked.stream_name.clone();
+        let at = self.find(request, &stream)?;
+        let (server, account) = (self.shared.server_limits(), request.account.api_limits());
+        let mut names: Vec<String> = (0..4).map(|_| self.random.text(8)).collect();
+        let place = self.place(at).ok_or_else(ApiError::stream_not_found)?;
+        let config = place.config().clone();
+        let created = validate::create(
+            asked,
+            &validate::Context {
+                server: &server,
+                account: &account,
+                stream: &config,
+                consumers: &Known(place),
+                clustered: false,
+            },
+            || names.pop().unwrap_or_default(),
+        )?;
+        let id = match created {
+            Created::New(name, config) => {
+                self.open_consumer(at, &name, *config, self.now.wall, true)?
+            }
+            Created::Changed(name, config) => self.change_consumer(at, &name, *config)?,
+        };
+        let info = self.with(at, id, |c, cx| c.info(cx)).map(shown);
+        Ok(ConsumerCreate { info })
+    }
+
+    /// Makes a consumer, or takes in one that lay on the disk.
+    pub(crate) fn open_consumer(
+        &mut self,
+        at: u32,
+        name: &str,
+        config: ConsumerConfig,
+        created: Timestamp,
+        is_new: bool,
+    ) -> Outcome<u32> {
+        let id = self.next_member();
+        let (file, state) = self.consumer_file(at, name, &config, created).map_err(|error| {
+            stdx::error!(
+                self.worker.broker.log,
+                "Error creating store for consumer '{name}': {error}"
+            );
+            ApiError::consumer_store_failed("error creating store for consumer")
+        })?;
+        let consumer = self
+            .with_stream(at, |cx| match &state {
+                Some(state) => Consumer::restore(config, name, created, state, cx),
+                None => Consumer::new(config, name, created, cx),
+            })
+            .ok_or_else(ApiError::stream_not_found)?
+            .map_err(ApiError::consumer_create)?;
+        let queue = self.queue.clone();
+        let place = self.place(at).ok_or_else(ApiError::stream_not_found)?;
+        let mut member = Box::new(Member::new(consumer, file));
+        let (account, stream) = (place.account.account.clone(), place.config().name.clone());
+        member.listen(&account, &stream, &queue, at, id);
+        place.members.insert(id, member);
+        place.names.insert(name.to_owned(), id);
+        place.consumers.store(place.members.len(), Ordering::Relaxed);
+        place.note_filters();
+        self.with(at, id, |consumer, cx| {
+            if is_new {
+                consumer.advise_created(cx);
+            }
+        });
+        self.make_ready(at, id);
+        Ok(id)
+    }
+
+    #[expect(clippy::type_complexity, reason = "a file that threads of the disk share")]
+    fn consumer_file(
+        &mut self,
+        at: u32,
+        name: &str,
+        config: &ConsumerConfig,
+        created: Timestamp,
+    ) -> store::Result<(Option<Arc<Mutex<ConsumerFile<Disk>>>>, Option<ConsumerState>)> {
+        let shared = self.shared.clone();
+        let Some(place) = self.place(at) else { return Ok((None, None)) };
+        let stream = place.config().clone();
+        if config.mem_storage || !place.stream.store_ref().is_file() {
+            return Ok((None, None));
+        }
+        let account = place.account.account.name.clone();
+        let document = crate::meta::consumer(name, config, created);
+        let disk = Disk::new(shared.stream_dir(&account, &stream.name));
+        let encryption = shared.encryption(&account);
+        let (file, state) =
+            ConsumerFile::open(disk, &stream.name, name, &document, encryption.as_ref())?;
+        Ok((Some(Arc::new(Mutex::new(file))), state))
+    }
+
+    fn change_consumer(&mut self, at: u32, name: &str, config: ConsumerConfig) -> Outcome<u32> {
+        let id = self.consumer_id(at, name)?;
+        let queue = self.queue.clone();
+        let same = self.with(at, id, |consumer, _| *consumer.config() == config);
+        if same == Some(true) {
+            return Ok(id);
+        }
+        let woken = self
+            .with(at, id, |consumer, cx| consumer.update(config, cx))
+            .ok_or_else(ApiError::consumer_not_found)?
+            .map_err(ApiError::consumer_create)?;
+        let place = self.place(at).ok_or_else(ApiError::stream_not_found)?;
+        let (account, stream) = (place.account.account.clone(), place.config().name.clone());
+        if let Some(member) = place.members.get_mut(&id) {
+            member.listen(&account, &stream, &queue, at, id);
+            member.write_document().map_err(ApiError::consumer_store_failed)?;
+        }
+        place.note_filters();
+        if woken {
+            self.make_ready(at, id);
+        }
+        Ok(id)
+    }
+
+    /// The number of a consumer.
+    fn consumer_id(&mut self, at: u32, name: &str) -> Outcome<u32> {
+        let place = self.place(at).ok_or_else(ApiError::stream_not_found)?;
+        place.names.get(name).copied().ok_or_else(ApiError::consumer_not_found)
+    }
+
+    fn find_consumer(
+        &mut self,
+        request: &ApiRequest,
+        stream: &str,
+        name: &str,
+    ) -> Outcome<(u32, u32)> {
+        let at = self.find(request, stream)?;
+        Ok((at, self.consumer_id(at, name)?))
+    }
+
+    pub(super) fn consumer_names(&mut self, request: &ApiRequest, stream: &str) {
+        let outcome = self.named_consumers(request, stream);
+        self.respond(request, outcome);
+    }
+
+    fn named_consumers(&mut self, request: &ApiRequest, stream: &str) -> Outcome<ConsumerNames> {
+        let asked = self.consumers_request(request)?;
+        let at = self.find(request, stream)?;
+        let place = self.place(at).ok_or_else(ApiError::stream_not_found)?;
+        let names: Vec<String> = place.names.keys().cloned().collect();
+        let (page, range) = page(names.len(), asked.page.offset, NAMES_LIMIT);
+        let consumers = names.get(range).unwrap_or_default().to_vec();
+        Ok(ConsumerNames { page, consumers })
+    }
+
+    fn consumers_request(&self, request: &ApiRequest) -> Outcome<ConsumersRequest> {
+        if is_document(&request.payload) {
+            self.decode(&request.payload)
+        } else {
+            Ok(ConsumersRequest::default())
+        }
+    }
+
+    pub(super) fn consumer_list(&mut self, request: &ApiRequest, stream: &str) {
+        let outcome = self.listed_consumers(request, stream);
+        self.respond(request, outcome);
+    }
+
+    fn listed_consumers(&mut self, request: &ApiRequest, stream: &str) -> Outcome<ConsumerList> {
+        let asked = self.consumers_request(request)?;
+        let at = self.find(request, stream)?;
+        let place = self.place(at).ok_or_else(ApiError::stream_not_found)?;
+        let ids: Vec<u32> = place.names.values().copied().collect();
+        let (page, range) = page(ids.len(), asked.page.offset, LIST_LIMIT);
+        let ids = ids.get(range).unwrap_or_default().to_vec();
+        let consumers =
+            ids.iter().filter_map(|id| self.with(at, *id, |c, cx| c.info(cx))).collect();
+        Ok(ConsumerList { page, consumers, ..ConsumerList::default() })
+    }
+
+    pub(super) fn consumer_info(&mut self, request: &ApiRequest, stream: &str, name: &str) {
+        let outcome = self.told_consumer(request, stream, name);
+        self.respond(request, outcome);
+    }
+
+    fn told_consumer(
+        &mut self,
+        request: &ApiRequest,
+        stream: &str,
+        name: &str,
+    ) -> Outcome<ConsumerInfoBody> {
+        if !is_empty(&request.payload) {
+            return Err(ApiError::not_empty_request());
+        }
+        let (at, id) = self.find_consumer(request, stream, name)?;
+        let info = self.with(at, id, |c, cx| c.info(cx)).map(shown);
+        Ok(ConsumerInfoBody { info })
+    }
+
+    pub(super) fn consumer_delete(&mut self, request: &ApiRequest, stream: &str, name: &str) {
+        let outcome = self.deleted_consumer(request, stream, name);
+        self.respond(request, outcome);
+    }
+
+    fn deleted_consumer(
+        &mut self,
+        request: &ApiRequest,
+        stream: &str,
+        name: &str,
+    ) -> Outcome<ConsumerDelete> {
+        if !is_empty(&request.payload) {
+            return Err(ApiError::not_empty_request());
+        }
+        let (at, id) = self.find_consumer(request, stream, name)?;
+        self.delete_consumer(at, id);
+        Ok(ConsumerDelete { success: true })
+    }
+
+    /// Removes a consumer with everything of it.
+    pub(crate) fn delete_consumer(&mut self, at: u32, id: u32) {
+        self.with(at, id, |c, cx| c.delete(cx));
+        let Some(place) = self.place(at) else { return };
+        let Some(mut member) = place.members.remove(&id) else { return };
+        place.names.remove(member.consumer.name());
+        place.consumers.store(place.members.len(), Ordering::Relaxed);
+        member.deafen();
+        place.note_filters();
+        place.free_unneeded();
+        let deadline = member.deadline;
+        self.timers.moved(at, id, deadline, None);
+        self.touch(at);
+        let log = self.worker.broker.log.clone();
+        if let Some(file) = member.file.take() {
+            let name = member.consumer.name().to_owned();
+            // In line behind a state that is being written.
+            self.shared.io.run(move || {
+                if let Err(error) = file.lock().remove() {
+                    stdx::error!(log, "JetStream cannot remove consumer '{name}': {error}");
+                }
+            });
+        }
+    }
+
+    pub(super) fn consumer_pause(&mut self, request: &ApiRequest, stream: &str, name: &str) {
+        let outcome = self.paused_consumer(request, stream, name);
+        self.respond(request, outcome);
+    }
+
+    fn paused_consumer(
+        &mut self,
+        request: &ApiRequest,
+        stream: &str,
+        name: &str,
+    ) -> Outcome<ConsumerPause> {
+        let asked: ConsumerPauseRequest = if is_document(&request.payload) {
+            self.decode(&request.payload)?
+        } else {
+            ConsumerPauseRequest::default()
+        };
+        let (at, id) = self.find_consumer(request, stream, name)?;
+        let now = self.now.wall;
+        let until = asked.pause_until.filter(|t| *t != time::ZERO);
+        if self.with(at, id, |consumer, cx| consumer.pause(until, cx)) == Some(true) {
+            self.make_ready(at, id);
+        }
+        if let Some(member) = self.place(at).and_then(|p| p.members.get_mut(&id)) {
+            member.write_document().map_err(ApiError::consumer_store_failed)?;
+        }
+        let left = until.filter(|until| *until > now);
+        Ok(ConsumerPause {
+            paused: left.is_some(),
+            pause_until: until,
+            pause_remaining: jetstream_api::Nanos(left.map_or(0, |until| until.0 - now.0)),
+        })
+    }
+
+    pub(super) fn consumer_unpin(&mut self, request: &ApiRequest, stream: &str, name: &str) {
+        let outcome = self.unpinned_consumer(request, stream, name);
+        self.respond(request, outcome);
+    }
+
+    fn unpinned_consumer(
+        &mut self,
+        request: &ApiRequest,
+        stream: &str,
+        name: &str,
+    ) -> Outcome<ConsumerUnpin> {
+        let asked: ConsumerUnpinRequest = self.decode(&request.payload)?;
+        if asked.group.is_empty() {
+            return Err(ApiError::invalid_json("consumer group not specified"));
+        }
+        if !is_group_name(&asked.group) {
+            return Err(ApiError::consumer_invalid_group_name());
+        }
+        let (at, id) = self.find_consumer(request, stream, name)?;
+        let woken = self.with(at, id, |consumer, cx| {
+            let config = consumer.config();
+            if config.priority_policy != PriorityPolicy::PinnedClient
+                || !config.priority_groups.contains(&asked.group)
+            {
+                return Err(ApiError::consumer_invalid_priority_group());
+            }
+            Ok(consumer.unpin(&asked.group, cx))
+        });
+        if woken.transpose()? == Some(true) {
+            self.make_ready(at, id);
+        }
+        Ok(ConsumerUnpin)
+    }
+
+    pub(super) fn consumer_reset(&mut self, request: &ApiRequest, stream: &str, name: &str) {
+        let outcome = self.reset_consumer(request, stream, name);
+        self.respond(request, outcome);
+    }
+
+    fn reset_consumer(
+        &mut self,
+        request: &ApiRequest,
+        stream: &str,
+        name: &str,
+    ) -> Outcome<ConsumerReset> {
+        let asked: ConsumerResetRequest = if is_empty(&request.payload) {
+            ConsumerResetRequest::default()
+        } else {
+            self.decode(&request.payload)?
+        };
+        let (at, id) = self.find_consumer(request, stream, name)?;
+        let reset = self
+            .with(at, id, |consumer, cx| consumer.reset(asked.seq, cx))
+            .ok_or_else(ApiError::consumer_not_found)?
+            .map_err(ApiError::consumer_invalid_reset)?
+            .map_err(ApiError::consumer_invalid_reset)?;
+        self.make_ready(at, id);
+        let info = self.with(at, id, |c, cx| c.info(cx)).map(shown);
+        Ok(ConsumerReset { info, reset_seq: reset })
+    }
+}

@@ -1,0 +1,97 @@
+//! `STREAM.MSG.GET` and `STREAM.MSG.DELETE`.
+
+use jetstream_api::request::{MsgDeleteRequest, MsgGetRequest, is_empty};
+use jetstream_api::response::{MsgDelete, MsgGet};
+use jetstream_api::{ApiError, StoredMsg};
+use store::{Error, Filter, MessageStore};
+
+use super::Outcome;
+use crate::event::ApiRequest;
+use crate::shard::Shard;
+
+impl Shard {
+    pub(super) fn message_get(&mut self, request: &ApiRequest, name: &str) {
+        match self.got_message(request, name) {
+            // Compat(API-011): what is found is not counted.
+            Ok(found) => {
+                self.reply(request, Ok(found));
+            }
+            Err(error) => self.respond::<MsgGet>(request, Err(error)),
+        }
+    }
+
+    fn got_message(&mut self, request: &ApiRequest, name: &str) -> Outcome<MsgGet> {
+        if is_empty(&request.payload) {
+            return Err(ApiError::bad_request());
+        }
+        let asked: MsgGetRequest = self.decode(&request.payload)?;
+        if asked.batch > 0 || asked.max_bytes > 0 {
+            return Err(ApiError::bad_request());
+        }
+        let (seq, last) = (asked.seq > 0, !asked.last_by_subj.is_empty());
+        let (next, time) = (!asked.next_by_subj.is_empty(), asked.start_time.is_some());
+        let nothing = !seq && !last && !next && !time;
+        if nothing || (seq && last) || (seq && time) || (time && last) || (last && next) {
+            return Err(ApiError::bad_request());
+        }
+        let at = self.find(request, name)?;
+        let place = self.place(at).ok_or_else(ApiError::stream_not_found)?;
+        let store = place.stream.store();
+        let not_found = |_: Error| ApiError::no_message_found();
+        let seq = match asked.start_time {
+            Some(time) => store.seq_at_time(time).map_err(not_found)?,
+            None => asked.seq,
+        };
+        let found = if next {
+            store.next(&Filter::parse(asked.next_by_subj.as_bytes()), seq).map_err(not_found)?
+        } else if seq > 0 {
+            Some(store.load(seq).map_err(not_found)?)
+        } else {
+            store
+                .prev(&Filter::parse(asked.last_by_subj.as_bytes()), u64::MAX)
+                .map_err(not_found)?
+        };
+        let found = found.ok_or_else(ApiError::no_message_found)?;
+        let hdrs = if asked.no_hdr { Vec::new() } else { found.header.to_vec() };
+        Ok(MsgGet {
+            message: Some(StoredMsg {
+                subject: String::from_utf8_lossy(&found.subject).into_owned(),
+                seq: found.seq,
+                hdrs,
+                data: found.payload.to_vec(),
+                time: found.ts,
+            }),
+        })
+    }
+
+    pub(super) fn message_delete(&mut self, request: &ApiRequest, name: &str) {
+        let outcome = self.deleted_message(request, name);
+        self.respond(request, outcome);
+    }
+
+    fn deleted_message(&mut self, request: &ApiRequest, name: &str) -> Outcome<MsgDelete> {
+        if is_empty(&request.payload) {
+            return Err(ApiError::bad_request());
+        }
+        let asked: MsgDeleteRequest = self.decode(&request.payload)?;
+        let at = self.find(request, name)?;
+        let place = self.place(at).ok_or_else(ApiError::stream_not_found)?;
+        if place.config().sealed {
+            return Err(ApiError::stream_sealed());
+        }
+        if place.config().deny_delete {
+            return Err(ApiError::stream_msg_delete_failed("message delete not permitted"));
+        }
+        let removed = place.stream.store().remove(asked.seq, !asked.no_erase);
+        match removed {
+            Ok(true) => {
+                self.touch(at);
+                Ok(MsgDelete { success: true })
+            }
+            Ok(false) | Err(Error::NotFound | Error::Eof) => {
+                Err(ApiError::sequence_not_found(asked.seq))
+            }
+            Err(error) => Err(ApiError::stream_msg_delete_failed(error)),
+        }
+    }
+}

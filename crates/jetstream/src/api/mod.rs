@@ -1,0 +1,193 @@
+//! The API on `$JS.API.>`: which request goes to which handler, and how answers leave.
+//!
+//! A request that names a stream runs on the shard of that stream; one that names none on the
+//! first shard, which asks the others.
+//! Reference: jetstream_api.go.   Parity: API-*.
+
+mod account;
+mod consumer;
+mod direct;
+mod list;
+mod message;
+mod stream;
+
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use jetstream_api::response::{
+    AccountInfoBody, Body, ConsumerCreate, ConsumerDelete, ConsumerInfoBody, ConsumerList,
+    ConsumerNames, ConsumerPause, ConsumerReset, ConsumerUnpin, MsgDelete, MsgGet, Response,
+    StreamCreate, StreamDelete, StreamInfoBody, StreamList, StreamNames, StreamPurge, StreamUpdate,
+};
+use jetstream_api::subject::Request;
+use jetstream_api::{ApiError, Document, Unknown, json, level};
+use jetstream_core::{Out, Outgoing};
+
+use crate::event::ApiRequest;
+use crate::shard::Shard;
+
+pub(crate) use stream::info as stream_info;
+
+/// What a request came to.
+pub(crate) type Outcome<B> = Result<B, ApiError>;
+
+/// The stream a request is about, if it names one: it decides who handles it.
+pub(crate) fn stream_of(rest: &[u8]) -> Option<&str> {
+    match Request::parse(rest)? {
+        Request::StreamCreate { stream }
+        | Request::StreamUpdate { stream }
+        | Request::StreamInfo { stream }
+        | Request::StreamDelete { stream }
+        | Request::StreamPurge { stream }
+        | Request::StreamSnapshot { stream }
+        | Request::StreamRestore { stream }
+        | Request::MsgDelete { stream }
+        | Request::MsgGet { stream }
+        | Request::StreamRemovePeer { stream }
+        | Request::StreamLeaderStepDown { stream }
+        | Request::ConsumerCreateEphemeral { stream }
+        | Request::ConsumerCreate { stream, .. }
+        | Request::ConsumerCreateDurable { stream, .. }
+        | Request::ConsumerNames { stream }
+        | Request::ConsumerList { stream }
+        | Request::ConsumerInfo { stream, .. }
+        | Request::ConsumerDelete { stream, .. }
+        | Request::ConsumerPause { stream, .. }
+        | Request::ConsumerUnpin { stream, .. }
+        | Request::ConsumerReset { stream, .. }
+        | Request::ConsumerNext { stream, .. }
+        | Request::ConsumerLeaderStepDown { stream, .. }
+        | Request::DirectGet { stream }
+        | Request::DirectGetLast { stream, .. } => Some(stream),
+        Request::AccountInfo
+        | Request::StreamNames
+        | Request::StreamList
+        | Request::MetaLeaderStepDown
+        | Request::ServerRemove
+        | Request::AccountPurge { .. }
+        | Request::StreamMove { .. }
+        | Request::StreamCancelMove { .. } => None,
+    }
+}
+
+impl Shard {
+    pub(crate) fn handle_api(&mut self, request: &ApiRequest) {
+        // Everything published before it counts.
+        self.settle();
+        request.account.inflight().fetch_sub(1, Ordering::Relaxed);
+        let subject = request.subject.clone();
+        let rest = subject.get(request.prefix..).unwrap_or_default();
+        // Compat(API-034): nobody answers what nobody knows.
+        let Some(asked) = Request::parse(rest) else { return };
+        let level = wire::header::get(&request.header, level::REQUIRED_HEADER.as_bytes());
+        if level::refuses(level) {
+            return self.refuse_level(request, &asked);
+        }
+        match asked {
+            Request::AccountInfo => self.account_info(request),
+            Request::StreamCreate { stream } => self.stream_create(request, stream),
+            Request::StreamUpdate { stream } => self.stream_update(request, stream),
+            Request::StreamNames => self.stream_names(request),
+            Request::StreamList => self.stream_list(request),
+            Request::StreamInfo { stream } => self.stream_info(request, stream),
+            Request::StreamDelete { stream } => self.stream_delete(request, stream),
+            Request::StreamPurge { stream } => self.stream_purge(request, stream),
+            Request::MsgGet { stream } => self.message_get(request, stream),
+            Request::MsgDelete { stream } => self.message_delete(request, stream),
+            Request::ConsumerCreateEphemeral { .. }
+            | Request::ConsumerCreate { .. }
+            | Request::ConsumerCreateDurable { .. } => self.consumer_create(request, &asked),
+            Request::ConsumerNames { stream } => self.consumer_names(request, stream),
+            Request::ConsumerList { stream } => self.consumer_list(request, stream),
+            Request::ConsumerInfo { stream, consumer } => {
+                self.consumer_info(request, stream, consumer);
+            }
+            Request::ConsumerDelete { stream, consumer } => {
+                self.consumer_delete(request, stream, consumer);
+            }
+            Request::ConsumerPause { stream, consumer } => {
+                self.consumer_pause(request, stream, consumer);
+            }
+            Request::ConsumerUnpin { stream, consumer } => {
+                self.consumer_unpin(request, stream, consumer);
+            }
+            Request::ConsumerReset { stream, consumer } => {
+                self.consumer_reset(request, stream, consumer);
+            }
+            _ => {}
+        }
+    }
+
+    /// The request needs a newer server (API-037).
+    fn refuse_level(&mut self, request: &ApiRequest, asked: &Request<'_>) {
+        let error = ApiError::required_api_level();
+        match asked {
+            Request::AccountInfo => self.refuse::<AccountInfoBody>(request, error),
+            Request::StreamCreate { .. } => self.refuse::<StreamCreate>(request, error),
+            Request::StreamUpdate { .. } => self.refuse::<StreamUpdate>(request, error),
+            Request::StreamNames => self.refuse::<StreamNames>(request, error),
+            Request::StreamList => self.refuse::<StreamList>(request, error),
+            Request::StreamInfo { .. } => self.refuse::<StreamInfoBody>(request, error),
+            Request::StreamDelete { .. } => self.refuse::<StreamDelete>(request, error),
+            Request::StreamPurge { .. } => self.refuse::<StreamPurge>(request, error),
+            Request::MsgGet { .. } => self.refuse::<MsgGet>(request, error),
+            Request::MsgDelete { .. } => self.refuse::<MsgDelete>(request, error),
+            Request::ConsumerCreateEphemeral { .. }
+            | Request::ConsumerCreate { .. }
+            | Request::ConsumerCreateDurable { .. } => {
+                self.refuse::<ConsumerCreate>(request, error);
+            }
+            Request::ConsumerNames { .. } => self.refuse::<ConsumerNames>(request, error),
+            Request::ConsumerList { .. } => self.refuse::<ConsumerList>(request, error),
+            Request::ConsumerInfo { .. } => self.refuse::<ConsumerInfoBody>(request, error),
+            Request::ConsumerDelete { .. } => self.refuse::<ConsumerDelete>(request, error),
+            Request::ConsumerPause { .. } => self.refuse::<ConsumerPause>(request, error),
+            Request::ConsumerUnpin { .. } => self.refuse::<ConsumerUnpin>(request, error),
+            Request::ConsumerReset { .. } => self.refuse::<ConsumerReset>(request, error),
+            _ => {}
+        }
+    }
+
+    fn refuse<B: Body>(&mut self, request: &ApiRequest, error: ApiError) {
+        self.respond::<B>(request, Err(error));
+    }
+
+    /// Answers, and counts the request.
+    fn respond<B: Body>(&mut self, request: &ApiRequest, outcome: Outcome<B>) {
+        let failed = outcome.is_err();
+        request.account.count_request(failed);
+        self.shared.api_total.fetch_add(1, Ordering::Relaxed);
+        if failed {
+            self.shared.api_errors.fetch_add(1, Ordering::Relaxed);
+        }
+        let body = self.reply(request, outcome);
+        self.audit(request, &body);
+    }
+
+    /// Answers a request that is not counted.
+    fn reply<B: Body>(&mut self, request: &ApiRequest, outcome: Outcome<B>) -> Vec<u8> {
+        let body = json::to_json(&Response::from(outcome));
+        let Some(reply) = request.reply.clone() else { return body };
+        let account = request.account.account.clone();
+        self.out(u32::MAX, &account).send(Outgoing::new(&reply, b"", &body));
+        body
+    }
+
+    /// Decodes a body as strictly as the configuration wants it.
+    fn decode<T: Document>(&self, body: &Bytes) -> Outcome<T> {
+        let unknown = if self.shared.config.strict { Unknown::Refused } else { Unknown::Ignored };
+        json::request(body, unknown).map_err(ApiError::invalid_json)
+    }
+
+    /// Where a stream is on this shard, with the account's table at hand.
+    fn find_in(&self, streams: &crate::account::Streams, name: &str) -> Outcome<u32> {
+        let entry = streams.get(name).filter(|e| e.shard == self.index);
+        entry.and_then(|e| e.place).ok_or_else(ApiError::stream_not_found)
+    }
+
+    /// Where a stream is on this shard.
+    fn find(&self, request: &ApiRequest, name: &str) -> Outcome<u32> {
+        let entry = request.account.find(name).filter(|e| e.shard == self.index);
+        entry.and_then(|e| e.place).ok_or_else(ApiError::stream_not_found)
+    }
+}

@@ -1,0 +1,296 @@
+//! `STREAM.CREATE`, `UPDATE`, `INFO`, `DELETE`, `PURGE`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jetstream_api::advisory::Action;
+use jetstream_api::request::{StreamInfoRequest, StreamPurgeRequest, is_document, is_empty};
+use jetstream_api::response::{
+    Paged, SUBJECTS_LIMIT, StreamCreate, StreamDelete, StreamInfoBody, StreamPurge, StreamUpdate,
+};
+use jetstream_api::validate::stream::{self as validate, Created};
+use jetstream_api::validate::{AccountLimits, ServerLimits};
+use jetstream_api::{
+    ApiError, LostStreamData, StreamConfig, StreamConfigRequest, StreamInfo, StreamState, level,
+};
+use jetstream_core::stream::{Storage, settings};
+use stdx::time::Timestamp;
+use store::{Filter, MessageStore};
+
+use super::Outcome;
+use crate::account::{Entry, Known};
+use crate::event::ApiRequest;
+use crate::place::Place;
+use crate::shard::Shard;
+
+/// What a stream says of itself.
+pub(crate) fn info(place: &mut Place, details: bool, now: Option<Timestamp>) -> StreamInfo {
+    let config = place.config().clone();
+    let created = Some(place.stream.created());
+    let mut shown = (*config).clone();
+    if now.is_some() {
+        // Compat(API-006): lists show what is stored.
+        shown.metadata = level::shown(&config.metadata, crate::VERSION);
+    }
+    let domain = place.stream.facts().domain.clone().unwrap_or_default();
+    StreamInfo {
+        state: state(place, details),
+        config: shown,
+        created,
+        domain,
+        ts: now,
+        ..StreamInfo::default()
+    }
+}
+
+fn state(place: &mut Place, details: bool) -> StreamState {
+    let store = place.stream.store_ref();
+    let s = store.state();
+    let lost = store.lost();
+    let lost = (!lost.is_empty()).then(|| LostStreamData {
+        msgs: lost.iter().filter_map(|l| l.seqs.clone()).flatten().collect(),
+        bytes: lost.iter().map(|l| l.bytes).sum(),
+    });
+    StreamState {
+        messages: s.msgs,
+        bytes: s.bytes,
+        // Compat: a stream that never held anything begins at 0.
+        first_seq: if s.last_seq == 0 { 0 } else { s.first_seq },
+        first_ts: s.first_ts,
+        last_seq: s.last_seq,
+        last_ts: s.last_ts,
+        num_subjects: s.num_subjects as i64,
+        subjects: BTreeMap::new(),
+        num_deleted: s.num_deleted as i64,
+        deleted: if details { store.deleted_seqs(usize::MAX) } else { Vec::new() },
+        lost,
+        consumer_count: place.members.len() as i64,
+    }
+}
+
+/// Refuses what this server cannot do yet, by name: it is never silently ignored.
+fn unbuilt(config: &StreamConfig) -> Outcome<()> {
+    let missing = [
+        (config.mirror.is_some(), "mirrors"),
+        (!config.sources.is_empty(), "sources"),
+        (config.allow_msg_counter, "message counters"),
+        (config.allow_atomic, "atomic batches"),
+        (config.allow_batched, "fast batches"),
+        (config.allow_msg_schedules, "message schedules"),
+    ];
+    match missing.iter().find(|(set, _)| *set) {
+        None => Ok(()),
+        Some((_, what)) => {
+            Err(ApiError::stream_invalid_config(format!("this server does not support {what} yet")))
+        }
+    }
+}
+
+impl Shard {
+    pub(super) fn stream_create(&mut self, request: &ApiRequest, name: &str) {
+        let outcome = self.created(request, name);
+        self.respond(request, outcome);
+    }
+
+    fn created(&mut self, request: &ApiRequest, name: &str) -> Outcome<StreamCreate> {
+        let asked: StreamConfigRequest = self.decode(&request.payload)?;
+        unbuilt(&asked.config)?;
+        let config = match self.enter(request, name, &asked)? {
+            Created::Same(_) => None,
+            Created::New(config) => Some(Arc::new(config)),
+        };
+        let at = match config {
+            None => self.find(request, name)?,
+            Some(config) => {
+                let opened = self.open_stream(&request.account, &config, self.now.wall, true);
+                let at = opened.inspect_err(|_| {
+                    request.account.streams().remove(name);
+                })?;
+                self.advise_stream(&request.account, name, Action::Create);
+                at
+            }
+        };
+        let now = self.now.wall;
+        let place = self.place(at).ok_or_else(ApiError::stream_not_found)?;
+        Ok(StreamCreate { info: Some(info(place, false, Some(now))), did_create: true })
+    }
+
+    /// Decides about a create; a new stream's name and subjects are its own from then on.
+    fn enter(
+        &self,
+        request: &ApiRequest,
+        name: &str,
+        asked: &StreamConfigRequest,
+    ) -> Outcome<Created> {
+        let mut streams = request.account.streams();
+        let created = {
+            let known = Known(&streams);
+            let (server, account) = (self.shared.server_limits(), request.account.api_limits());
+            validate::create(name, asked, &self.context(&server, &account, &known))?
+        };
+        if let Created::New(config) = &created {
+            let entry = Entry {
+                shard: self.index,
+                place: None,
+                config: Arc::new(config.clone()),
+                consumers: Arc::default(),
+            };
+            streams.insert(config.name.clone(), entry);
+        }
+        Ok(created)
+    }
+
+    fn context<'a>(
+        &self,
+        server: &'a ServerLimits,
+        account: &'a AccountLimits,
+        streams: &'a Known<'_>,
+    ) -> validate::Context<'a> {
+        validate::Context {
+            server,
+            used: self.shared.reserved(),
+            account,
+            streams,
+            clustered: false,
+        }
+    }
+
+    pub(super) fn stream_update(&mut self, request: &ApiRequest, name: &str) {
+        let outcome = self.updated(request, name);
+        self.respond(request, outcome);
+    }
+
+    fn updated(&mut self, request: &ApiRequest, name: &str) -> Outcome<StreamUpdate> {
+        let asked: StreamConfigRequest = self.decode(&request.payload)?;
+        unbuilt(&asked.config)?;
+        let config = {
+            let streams = request.account.streams();
+            let known = Known(&streams);
+            let (server, account) = (self.shared.server_limits(), request.account.api_limits());
+            let context = self.context(&server, &account, &known);
+            let at = self.find_in(&streams, name)?;
+            let consumers = self.places.get(at as usize).and_then(Option::as_deref);
+            let consumers = consumers.into_iter().flat_map(|p| p.members.values());
+            let consumers = consumers.map(|m| (m.consumer.name(), m.consumer.config()));
+            Arc::new(validate::update(name, &asked, consumers, &context)?)
+        };
+        let at = self.find(request, name)?;
+        let (now, shared, queue) = (self.now.wall, self.shared.clone(), self.queue.clone());
+        let place = self.place(at).ok_or_else(ApiError::stream_not_found)?;
+        let document = crate::meta::stream(&config, place.stream.created());
+        let store = place.stream.store();
+        store.write_meta(&document).map_err(ApiError::stream_update)?;
+        store.update(settings(&config), now).map_err(ApiError::stream_update)?;
+        place.stream.configure(config.clone());
+        place.promise(&shared);
+        place.listen(&shared, &queue, at);
+        if let Some(entry) = request.account.streams().get_mut(name) {
+            entry.config = config;
+        }
+        let info = Some(info(place, false, Some(now)));
+        self.advise_stream(&request.account, name, Action::Modify);
+        Ok(StreamUpdate { info })
+    }
+
+    pub(super) fn stream_info(&mut self, request: &ApiRequest, name: &str) {
+        let outcome = self.told(request, name);
+        self.respond(request, outcome);
+    }
+
+    fn told(&mut self, request: &ApiRequest, name: &str) -> Outcome<StreamInfoBody> {
+        let asked: StreamInfoRequest = if is_document(&request.payload) {
+            self.decode(&request.payload)?
+        } else {
+            StreamInfoRequest::default()
+        };
+        let at = self.find(request, name)?;
+        let now = self.now.wall;
+        let place = self.place(at).ok_or_else(ApiError::stream_not_found)?;
+        let mut info = info(place, asked.deleted_details, Some(now));
+        let mut page = Paged::default();
+        if !asked.subjects_filter.is_empty() {
+            let filter = Filter::parse(asked.subjects_filter.as_bytes());
+            let totals = place.stream.store_ref().subjects_totals(&filter);
+            if !totals.is_empty() {
+                let offset = usize::try_from(asked.page.offset).unwrap_or(0);
+                page = Paged {
+                    total: totals.len() as i64,
+                    offset: offset as i64,
+                    limit: SUBJECTS_LIMIT as i64,
+                };
+                let text = |s: &[u8]| String::from_utf8_lossy(s).into_owned();
+                let all: BTreeMap<String, u64> =
+                    totals.iter().map(|(s, n)| (text(s), *n)).collect();
+                info.state.subjects = all.into_iter().skip(offset).take(SUBJECTS_LIMIT).collect();
+            }
+        }
+        Ok(StreamInfoBody { page, info: Some(info) })
+    }
+
+    pub(super) fn stream_delete(&mut self, request: &ApiRequest, name: &str) {
+        let outcome = self.removed(request, name);
+        self.respond(request, outcome);
+    }
+
+    fn removed(&mut self, request: &ApiRequest, name: &str) -> Outcome<StreamDelete> {
+        if !is_empty(&request.payload) {
+            return Err(ApiError::not_empty_request());
+        }
+        let at = self.find(request, name)?;
+        self.end_consumers(at);
+        let mut place = self.remove(at).ok_or_else(ApiError::stream_not_found)?;
+        place.deafen();
+        place.uncount_bytes();
+        place.unpromise(&self.shared);
+        if let Storage::File(store) = place.stream.store() {
+            // Nothing of it will be read again: an error closing it changes nothing.
+            let _ = store.close();
+            let dir = self.shared.stream_dir(&request.account.account.name, name);
+            std::fs::remove_dir_all(&dir).map_err(ApiError::stream_delete)?;
+        }
+        request.account.streams().remove(name);
+        self.advise_stream(&request.account, name, Action::Delete);
+        Ok(StreamDelete { success: true })
+    }
+
+    pub(super) fn stream_purge(&mut self, request: &ApiRequest, name: &str) {
+        let outcome = self.purged(request, name);
+        self.respond(request, outcome);
+    }
+
+    fn purged(&mut self, request: &ApiRequest, name: &str) -> Outcome<StreamPurge> {
+        let asked: StreamPurgeRequest = if is_document(&request.payload) {
+            self.decode(&request.payload)?
+        } else {
+            StreamPurgeRequest::default()
+        };
+        if asked.seq > 0 && asked.keep > 0 {
+            return Err(ApiError::bad_request());
+        }
+        let at = self.find(request, name)?;
+        let place = self.place(at).ok_or_else(ApiError::stream_not_found)?;
+        if place.config().sealed {
+            return Err(ApiError::stream_sealed());
+        }
+        if place.config().deny_purge {
+            return Err(ApiError::stream_purge_failed("stream purge not permitted"));
+        }
+        let filter = Filter::parse(asked.filter.as_bytes());
+        let purged = place
+            .stream
+            .store()
+            .purge(&filter, asked.seq, asked.keep)
+            .map_err(ApiError::stream_general)?;
+        place.stream.refresh();
+        let _ = place.stream.store().take_removals();
+        for id in self.member_ids(at) {
+            let filter = asked.filter.as_bytes();
+            if let Some(Err(error)) = self.with(at, id, |c, cx| c.handle_purge(filter, cx)) {
+                return Err(ApiError::stream_general(error));
+            }
+            self.make_ready(at, id);
+        }
+        self.touch(at);
+        Ok(StreamPurge { success: true, purged })
+    }
+}

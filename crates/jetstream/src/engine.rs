@@ -1,0 +1,233 @@
+//! One server's JetStream, started and stopped.
+//!
+//! Laws: when `start` returns, every stream that could be recovered takes messages; when `stop`
+//!       returns, everything is on the disk and no thread is left.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+
+use broker::Broker;
+use broker::account::Account;
+use broker::sub::{Internal, InternalMessage};
+use broker::worker::Entropy;
+use hashbrown::HashMap;
+use jetstream_api::JetStreamAccountLimits;
+use jetstream_core::Facts;
+use parking_lot::RwLock;
+use stdx::time::Now;
+
+use crate::account::JsAccount;
+use crate::api;
+use crate::driver::{self, Clock};
+use crate::event::{ApiRequest, Event};
+use crate::ingress::Listening;
+use crate::io::IoPool;
+use crate::queue::{Queue, owned};
+use crate::shared::{Config, Shared};
+
+/// Why JetStream cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The store directory cannot be used.
+    #[error("cannot use the JetStream store directory {0}: {1}")]
+    Directory(String, std::io::Error),
+    /// The system gives no threads.
+    #[error("cannot start the threads of JetStream: {0}")]
+    Threads(std::io::Error),
+}
+
+/// What the host gives JetStream.
+pub struct Host {
+    /// Accounts and connections.
+    pub broker: Arc<Broker>,
+    /// The clock of a thread.
+    pub clock: Clock,
+    /// Unpredictable bytes.
+    pub entropy: Entropy,
+    /// Threads that own streams.
+    pub shards: usize,
+    /// Number of the first of them among the broker's workers.
+    pub first_worker: usize,
+    /// The time of the start.
+    pub now: Now,
+}
+
+/// An account that may use JetStream.
+pub struct Member {
+    /// The account.
+    pub account: Arc<Account>,
+    /// What it may use.
+    pub limits: JetStreamAccountLimits,
+}
+
+/// One server's JetStream.
+pub struct Engine {
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
+    listening: Vec<Listening>,
+}
+
+/// Requests on the API of one account.
+struct Api {
+    shared: Arc<Shared>,
+    account: Arc<JsAccount>,
+    prefix: usize,
+}
+
+impl Internal for Api {
+    fn deliver(&self, m: &InternalMessage<'_>) -> bool {
+        let rest = m.subject.get(self.prefix..).unwrap_or_default();
+        // Streams and consumers listen to these themselves, or nobody does (DGET-010).
+        if rest.starts_with(b"DIRECT.GET.") || rest.starts_with(b"CONSUMER.MSG.NEXT.") {
+            return false;
+        }
+        let shard = api::stream_of(rest)
+            .map_or(0, |stream| self.shared.shard_of(&self.account.account.name, stream));
+        let Some(queue) = self.shared.queues.get(shard) else { return true };
+        let client =
+            m.origin.map(|conn| broker::account::client_info(conn, &self.shared.broker.info()));
+        self.account.inflight().fetch_add(1, Ordering::Relaxed);
+        queue.push_event(Event::Api(Box::new(ApiRequest {
+            account: self.account.clone(),
+            subject: owned(m.subject),
+            prefix: self.prefix,
+            reply: m.reply.map(owned),
+            header: owned(m.header),
+            payload: owned(m.payload),
+            client,
+        })));
+        true
+    }
+}
+
+impl Engine {
+    /// Starts JetStream: recovers what lies in the store directory, then listens.
+    ///
+    /// # Errors
+    /// The store directory cannot be used, or the system gives no threads.
+    pub fn start(config: Config, host: &Host, members: Vec<Member>) -> Result<Self, StartError> {
+        let dir = config.store_dir.clone();
+        let unusable = |e| StartError::Directory(dir.display().to_string(), e);
+        std::fs::create_dir_all(&dir).map_err(unusable)?;
+        let io = IoPool::start(2).map_err(StartError::Threads)?;
+        let facts = |account: &Account| {
+            Arc::new(Facts {
+                account: account.name.clone(),
+                account_hash: String::new(),
+                domain: config.domain.clone(),
+                server_name: config.server_name.clone(),
+                server_id: config.server_id.clone(),
+                ack_v2: false,
+            })
+        };
+        let accounts: HashMap<String, Arc<JsAccount>> = members
+            .into_iter()
+            .map(|m| {
+                let facts = facts(&m.account);
+                (m.account.name.clone(), Arc::new(JsAccount::new(m.account, facts, m.limits)))
+            })
+            .collect();
+        let shards = host.shards.max(1);
+        let shared = Arc::new(Shared {
+            broker: host.broker.clone(),
+            config,
+            accounts: RwLock::new(accounts),
+            queues: (0..shards).map(|_| Arc::<Queue>::default()).collect(),
+            io,
+            started: host.now.wall,
+            promised_memory: AtomicI64::new(0),
+            promised_file: AtomicI64::new(0),
+            api_total: AtomicU64::new(0),
+            api_errors: AtomicU64::new(0),
+        });
+        let mut threads = Vec::new();
+        for index in 0..shards {
+            threads.push(driver::spawn(index, &shared, host).map_err(StartError::Threads)?);
+        }
+        let mut engine = Self { shared, threads, listening: Vec::new() };
+        engine.recover();
+        engine.listen();
+        Ok(engine)
+    }
+
+    /// Opens every stream of every account, each on the shard that will own it.
+    fn recover(&self) {
+        let (done, finished) = mpsc::channel();
+        let mut asked = 0;
+        for account in self.shared.accounts() {
+            let dir = self.shared.account_dir(&account.account.name).join("streams");
+            for name in directories(&dir) {
+                let shard = self.shared.shard_of(&account.account.name, &name);
+                let Some(queue) = self.shared.queues.get(shard) else { continue };
+                let (account, done) = (account.clone(), done.clone());
+                asked += 1;
+                queue.push_event(Event::Run(Box::new(move |shard| {
+                    let _ = done.send(shard.recover_stream(&account, &name));
+                })));
+            }
+        }
+        drop(done);
+        let recovered = finished.iter().take(asked).filter(|ok| *ok).count();
+        if asked > 0 {
+            let log = &self.shared.broker.log;
+            stdx::notice!(log, "  Restored {recovered} of {asked} streams");
+        }
+    }
+
+    /// Takes requests.
+    fn listen(&mut self) {
+        let domain = self.shared.config.domain.clone();
+        for account in self.shared.accounts() {
+            let mut prefixes = vec!["$JS.API.".to_owned()];
+            prefixes.extend(domain.as_ref().map(|d| format!("$JS.{d}.API.")));
+            for prefix in prefixes {
+                let api = Api {
+                    shared: self.shared.clone(),
+                    account: account.clone(),
+                    prefix: prefix.len(),
+                };
+                let subject = format!("{prefix}>");
+                let listening =
+                    Listening::custom(&account.account, subject.as_bytes(), Arc::new(api));
+                self.listening.push(listening);
+            }
+        }
+    }
+
+    /// What its shards share.
+    pub fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// Writes everything out and ends the threads.
+    pub fn stop(&mut self) {
+        self.listening.clear();
+        for queue in &self.shared.queues {
+            queue.push_event(Event::Stop);
+        }
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+        self.shared.io.stop();
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+pub(crate) fn directories(dir: &Path) -> Vec<String> {
+    let Ok(entries) = std::fs::read_dir(dir) else { return Vec::new() };
+    let mut names: Vec<String> = entries
+        .flatten()
+        .filter(|e| e.file_type().is_ok_and(|t| t.is_dir()))
+        .filter_map(|e| e.file_name().into_string().ok())
+        .collect();
+    names.sort();
+    names
+}

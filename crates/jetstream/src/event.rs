@@ -1,0 +1,74 @@
+//! What a shard is asked besides taking messages.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use store::Synced;
+
+use crate::account::JsAccount;
+use crate::shard::Shard;
+
+/// A request on the API, out of its message.
+pub(crate) struct ApiRequest {
+    pub(crate) account: Arc<JsAccount>,
+    /// The subject as it was published.
+    pub(crate) subject: Bytes,
+    /// Length of what stands before the verb: `$JS.API.` or that of a domain.
+    pub(crate) prefix: usize,
+    pub(crate) reply: Option<Bytes>,
+    pub(crate) header: Bytes,
+    pub(crate) payload: Bytes,
+    /// Who asks, as JSON.
+    pub(crate) client: Option<String>,
+}
+
+/// Work on a shard's own thread.
+pub(crate) type Task = Box<dyn FnOnce(&mut Shard) + Send>;
+
+/// What a shard is asked.
+pub(crate) enum Event {
+    /// End: everything is written out and closed.
+    Stop,
+    /// A request on the API.
+    Api(Box<ApiRequest>),
+    /// A stream's changes are durable, or could not be made so.
+    Synced {
+        /// The stream's place.
+        stream: u32,
+        /// Which stream at that place.
+        generation: u32,
+        /// The outcome.
+        synced: Synced,
+    },
+    /// The interest in a push consumer's deliver subject changed.
+    Interest {
+        /// The stream's place.
+        stream: u32,
+        /// The consumer.
+        consumer: u32,
+    },
+    /// A consumer's state was written.
+    Written {
+        /// The stream's place.
+        stream: u32,
+        /// The consumer.
+        consumer: u32,
+    },
+    /// Something that another shard or the control thread needs from this one.
+    Run(Task),
+}
+
+impl ApiRequest {
+    /// The same request, for an answer that comes later.
+    pub(crate) fn again(&self) -> Self {
+        Self {
+            account: self.account.clone(),
+            subject: self.subject.clone(),
+            prefix: self.prefix,
+            reply: self.reply.clone(),
+            header: self.header.clone(),
+            payload: self.payload.clone(),
+            client: self.client.clone(),
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! One server's JetStream: shards that own streams and their consumers, the API, recovery.
+//!
+//! Not here: the machines themselves (`jetstream_core`), documents and rules (`jetstream_api`),
+//! files (`store`), who hears what (`broker`).
+
+#![forbid(unsafe_code)]
+
+mod account;
+mod advisory;
+mod answers;
+mod api;
+mod driver;
+mod engine;
+mod event;
+mod ingress;
+mod io;
+mod member;
+mod members;
+mod meta;
+mod out;
+mod place;
+mod queue;
+mod random;
+mod recover;
+mod shard;
+mod shared;
+
+/// The version of the Go server that answers name.
+pub(crate) const VERSION: &str = "2.14.5";
+
+pub use account::JsAccount;
+pub use driver::Clock;
+pub use engine::{Engine, Host, Member, StartError};
+pub use shared::{Config, Keys, Shared};

@@ -1,0 +1,406 @@
+//! What a shard does with the consumers of its streams.
+//!
+//! Laws: after every event of a consumer its deadline, its place in the line and its files are
+//!       seen to; messages leave a stream when no consumer needs them any more.
+//! Hot path: acknowledgements, pulls, deliveries.
+
+#![expect(
+    clippy::redundant_closure_for_method_calls,
+    reason = "a path is less general in its lifetimes than the closure"
+)]
+
+use std::time::Duration;
+
+use jetstream_api::RetentionPolicy;
+use jetstream_api::subject::Ack;
+use jetstream_core::consumer::{AckOf, Consumer, Cx};
+use jetstream_core::stream::Storage;
+use stdx::time::Mono;
+use store::MessageStore;
+
+use crate::event::Event;
+use crate::out::ShardOut;
+use crate::place::{Disk, Place};
+use crate::queue::Frame;
+use crate::shard::Shard;
+
+/// Messages one consumer delivers before the next has its turn.
+const BUDGET: usize = 256;
+/// Messages delivered between two looks at the queue.
+const ROUND: usize = 4096;
+/// A consumer's state is written at most this often.
+const WRITE_EVERY: Duration = Duration::from_millis(100);
+
+/// What a consumer is lent.
+pub(crate) type Context<'a, 'b> = Cx<'a, Storage<Disk>, ShardOut<'b>>;
+
+impl Shard {
+    /// Lends a consumer everything it needs, then sees to what follows from the event.
+    pub(crate) fn with<R>(
+        &mut self,
+        at: u32,
+        id: u32,
+        work: impl FnOnce(&mut Consumer, &mut Context<'_, '_>) -> R,
+    ) -> Option<R> {
+        let now = self.now;
+        let place = self.places.get_mut(at as usize)?.as_deref_mut()?;
+        let member = place.members.get_mut(&id)?;
+        let (stream, facts, store) = place.stream.parts();
+        let mut out = ShardOut {
+            worker: &mut self.worker,
+            account: &place.account.account,
+            answers: &mut self.answers,
+            scratch: &mut self.scratch,
+            random: &mut self.random,
+            stream: at,
+        };
+        let mut cx = Cx {
+            facts,
+            stream,
+            store,
+            out: &mut out,
+            done: &mut self.done,
+            max_payload: self.shared.config.max_payload as u64,
+            late_interest: false,
+            now,
+        };
+        let result = work(&mut member.consumer, &mut cx);
+        let deadline = member.consumer.next_deadline();
+        if deadline != member.deadline {
+            let before = std::mem::replace(&mut member.deadline, deadline);
+            self.timers.moved(at, id, before, deadline);
+        }
+        if member.file.is_some() && !member.writing && member.consumer.take_dirty() {
+            member.writing = true;
+            self.writes.push_back((now.mono + WRITE_EVERY, at, id));
+        }
+        if !self.done.is_empty() {
+            self.free_acknowledged(at);
+        }
+        Some(result)
+    }
+
+    /// Lends what a consumer needs before it is one.
+    pub(crate) fn with_stream<R>(
+        &mut self,
+        at: u32,
+        work: impl FnOnce(&mut Context<'_, '_>) -> R,
+    ) -> Option<R> {
+        let now = self.now;
+        let place = self.places.get_mut(at as usize)?.as_deref_mut()?;
+        let (stream, facts, store) = place.stream.parts();
+        let mut out = ShardOut {
+            worker: &mut self.worker,
+            account: &place.account.account,
+            answers: &mut self.answers,
+            scratch: &mut self.scratch,
+            random: &mut self.random,
+            stream: at,
+        };
+        let mut cx = Cx {
+            facts,
+            stream,
+            store,
+            out: &mut out,
+            done: &mut self.done,
+            max_payload: self.shared.config.max_payload as u64,
+            late_interest: false,
+            now,
+        };
+        Some(work(&mut cx))
+    }
+
+    /// Puts a consumer in the line of those that deliver.
+    pub(crate) fn make_ready(&mut self, at: u32, id: u32) {
+        let Some(member) = self.place(at).and_then(|p| p.members.get_mut(&id)) else { return };
+        if !std::mem::replace(&mut member.ready, true) {
+            self.ready.push_back((at, id));
+        }
+    }
+
+    /// Lets consumers deliver, each its share. `true` if there is more to do.
+    pub(crate) fn deliver(&mut self) -> bool {
+        let mut left = ROUND / BUDGET;
+        while left > 0 {
+            let Some((at, id)) = self.ready.pop_front() else { return false };
+            left -= 1;
+            let Some(member) = self.place(at).and_then(|p| p.members.get_mut(&id)) else {
+                continue;
+            };
+            member.ready = false;
+            let more = self.with(at, id, |consumer, cx| consumer.deliver(BUDGET, cx));
+            if more == Some(true) {
+                self.make_ready(at, id);
+            }
+        }
+        !self.ready.is_empty()
+    }
+
+    /// Tells the consumers of a stream what was stored and what left.
+    pub(crate) fn tell_consumers(&mut self, at: u32) {
+        let Some(place) = self.place(at) else { return };
+        let stored = place.stream.take_stored();
+        if place.members.is_empty() {
+            return place.stream.recycle(stored);
+        }
+        let removed = place.stream.store().take_removals();
+        let mut subjects = stored.subjects.as_slice();
+        let mut woken = std::mem::take(&mut self.woken);
+        for &(first, last) in &stored.runs {
+            let count = ((last - first + 1) as usize).min(subjects.len());
+            let (own, rest) = subjects.split_at(count);
+            subjects = rest;
+            let Some(place) = self.place(at) else { break };
+            for (id, member) in &mut place.members {
+                let own = own.iter().map(|(_, s)| &**s);
+                if member.consumer.handle_new(first, last, own) {
+                    woken.push(*id);
+                }
+            }
+        }
+        if !removed.is_empty() {
+            self.tell_removed(at, &removed);
+        }
+        for id in woken.drain(..) {
+            self.make_ready(at, id);
+        }
+        self.woken = woken;
+        if let Some(place) = self.place(at) {
+            place.stream.recycle(stored);
+        }
+    }
+
+    fn tell_removed(&mut self, at: u32, removed: &[store::Removed]) {
+        let ids = self.member_ids(at);
+        for id in ids {
+            self.with(at, id, |consumer, cx| {
+                for m in removed {
+                    consumer.handle_removed(m.seq, &m.subject, cx);
+                }
+            });
+            // Room for another may have become free.
+            self.make_ready(at, id);
+        }
+    }
+
+    /// The stream goes, and its consumers with it.
+    pub(crate) fn end_consumers(&mut self, at: u32) {
+        for id in self.member_ids(at) {
+            self.with(at, id, |consumer, cx| consumer.delete(cx));
+            let Some(mut member) = self.place(at).and_then(|p| p.members.remove(&id)) else {
+                continue;
+            };
+            member.deafen();
+            self.timers.moved(at, id, member.deadline, None);
+        }
+    }
+
+    /// The server stops: whoever waits is told, states are kept.
+    pub(crate) fn close_consumers(&mut self, at: u32) {
+        for id in self.member_ids(at) {
+            self.with(at, id, |consumer, cx| consumer.shut_down(cx));
+            let now = self.now.wall;
+            let log = self.worker.broker.log.clone();
+            let Some(member) = self.place(at).and_then(|p| p.members.get_mut(&id)) else {
+                continue;
+            };
+            member.deafen();
+            let Some(file) = &member.file else { continue };
+            if let Err(error) = file.lock().write_state(&member.consumer.state(), now) {
+                let name = member.consumer.name();
+                stdx::error!(log, "JetStream cannot write the state of consumer '{name}': {error}");
+            }
+        }
+    }
+
+    /// The consumers of a stream.
+    pub(crate) fn member_ids(&mut self, at: u32) -> Vec<u32> {
+        self.place(at).map(|p| p.members.keys().copied().collect()).unwrap_or_default()
+    }
+
+    pub(crate) fn handle_ack(&mut self, frame: &Frame<'_>) {
+        let Some(ack) = Ack::parse(frame.subject) else { return };
+        let of = AckOf::from(&ack);
+        let (at, id) = (frame.tag.stream, frame.tag.part);
+        let reply = frame.reply.unwrap_or_default();
+        let more = self.with(at, id, |c, cx| c.handle_ack(of, frame.payload, reply, cx));
+        if more == Some(true) {
+            self.make_ready(at, id);
+        }
+    }
+
+    pub(crate) fn handle_pull(&mut self, frame: &Frame<'_>) {
+        // Compat(API-032): nobody could get the answer.
+        let Some(reply) = frame.reply.filter(|r| !r.is_empty()) else { return };
+        let (at, id) = (frame.tag.stream, frame.tag.part);
+        let more = self.with(at, id, |c, cx| c.handle_pull(frame.header, frame.payload, reply, cx));
+        if more == Some(true) {
+            self.make_ready(at, id);
+        }
+    }
+
+    pub(crate) fn handle_flow(&mut self, frame: &Frame<'_>) {
+        let (at, id) = (frame.tag.stream, frame.tag.part);
+        let more = self.with(at, id, |c, cx| c.handle_flow_reply(frame.subject, frame.header, cx));
+        if more == Some(true) {
+            self.make_ready(at, id);
+        }
+    }
+
+    pub(crate) fn handle_interest(&mut self, at: u32, id: u32) {
+        use jetstream_core::Out;
+        let more = self.with(at, id, |c, cx| {
+            let subject = c.config().deliver_subject.clone();
+            let active = cx.out.has_interest(subject.as_bytes());
+            c.handle_interest(active, cx.now)
+        });
+        if more == Some(true) {
+            self.make_ready(at, id);
+        }
+    }
+
+    /// A consumer's deadline passed.
+    pub(crate) fn tick_member(&mut self, at: u32, id: u32) {
+        if let Some(member) = self.place(at).and_then(|p| p.members.get_mut(&id)) {
+            member.deadline = None;
+        }
+        let Some(tick) = self.with(at, id, |c, cx| c.tick(cx)) else { return };
+        if tick.delete {
+            self.delete_consumer(at, id);
+        } else if tick.deliver {
+            self.make_ready(at, id);
+        }
+    }
+
+    /// Messages that a consumer is done with leave, unless another one needs them.
+    fn free_acknowledged(&mut self, at: u32) {
+        let mut done = std::mem::take(&mut self.done);
+        if let Some(place) = self.place(at) {
+            place.free(&done);
+            self.touch(at);
+        }
+        done.clear();
+        self.done = done;
+    }
+
+    /// Writes the states that are due.
+    pub(crate) fn write_states(&mut self) {
+        while self.writes.front().is_some_and(|(due, ..)| *due <= self.now.mono) {
+            if let Some((_, at, id)) = self.writes.pop_front() {
+                self.write_state(at, id);
+            }
+        }
+    }
+
+    fn write_state(&mut self, at: u32, id: u32) {
+        let (now, queue) = (self.now.wall, self.queue.clone());
+        let Some(member) = self.place(at).and_then(|p| p.members.get_mut(&id)) else { return };
+        let Some(file) = member.file.clone() else { return };
+        member.consumer.take_dirty();
+        let state = member.consumer.state();
+        let name = member.consumer.name().to_owned();
+        let log = self.worker.broker.log.clone();
+        self.shared.io.run(move || {
+            if let Err(error) = file.lock().write_state(&state, now) {
+                stdx::error!(log, "JetStream cannot write the state of consumer '{name}': {error}");
+            }
+            queue.push_event(Event::Written { stream: at, consumer: id });
+        });
+    }
+
+    /// A consumer's state was written; it may have changed meanwhile.
+    pub(crate) fn handle_written(&mut self, at: u32, id: u32) {
+        let due = self.now.mono + WRITE_EVERY;
+        let Some(member) = self.place(at).and_then(|p| p.members.get_mut(&id)) else { return };
+        member.writing = member.consumer.take_dirty();
+        if member.writing {
+            self.writes.push_back((due, at, id));
+        }
+    }
+
+    /// When a state has to be written.
+    pub(crate) fn next_write(&self) -> Option<Mono> {
+        self.writes.front().map(|(due, ..)| *due)
+    }
+}
+
+impl Place {
+    /// Removes messages that no consumer needs.
+    pub(crate) fn free(&mut self, seqs: &[u64]) {
+        let retention = self.config().retention;
+        for &seq in seqs {
+            let subject = match retention {
+                RetentionPolicy::Limits => return,
+                RetentionPolicy::WorkQueue => None,
+                RetentionPolicy::Interest => match self.stream.store().load(seq) {
+                    Ok(m) => Some(m.subject),
+                    Err(_) => continue,
+                },
+            };
+            let needed = subject
+                .is_some_and(|s| self.members.values().any(|m| m.consumer.needs_ack(seq, &s)));
+            if !needed && let Err(error) = self.stream.store().remove(seq, false) {
+                self.stream.note_trouble(&error);
+            }
+        }
+    }
+
+    /// Removes what no consumer needs any more, after one left (interest retention).
+    pub(crate) fn free_unneeded(&mut self) {
+        if self.config().retention != RetentionPolicy::Interest {
+            return;
+        }
+        let state = self.stream.store_ref().state();
+        let mut seq = state.first_seq;
+        while let Ok(Some(m)) = self.stream.store().next(&store::Filter::All, seq) {
+            seq = m.seq + 1;
+            self.free(&[m.seq]);
+        }
+    }
+
+    /// Tells the stream what its consumers want.
+    pub(crate) fn note_filters(&mut self) {
+        let mut interest: Vec<Box<[u8]>> = Vec::new();
+        let mut filtered = false;
+        for member in self.members.values() {
+            let filters = member.consumer.config().filters();
+            filtered |= !filters.is_empty();
+            if filters.is_empty() {
+                interest.push(Box::default());
+            }
+            interest.extend(filters.iter().map(|f| Box::from(f.as_bytes())));
+        }
+        self.stream.set_interest(interest);
+        self.stream.want_subjects(filtered);
+        let any = !self.members.is_empty();
+        self.stream.store().record_removals(any);
+    }
+}
+
+/// Deadlines of consumers and streams; a stream's own have the id 0.
+#[derive(Default)]
+pub(crate) struct Timers(std::collections::BTreeSet<(Mono, u32, u32)>);
+
+impl Timers {
+    pub(crate) fn moved(&mut self, at: u32, id: u32, before: Option<Mono>, now: Option<Mono>) {
+        if let Some(before) = before {
+            self.0.remove(&(before, at, id));
+        }
+        if let Some(now) = now {
+            self.0.insert((now, at, id));
+        }
+    }
+
+    /// The next that is due.
+    pub(crate) fn pop(&mut self, now: Mono) -> Option<(u32, u32)> {
+        let &(due, at, id) = self.0.first()?;
+        (due <= now).then(|| {
+            self.0.pop_first();
+            (at, id)
+        })
+    }
+
+    pub(crate) fn next(&self) -> Option<Mono> {
+        self.0.first().map(|(due, ..)| *due)
+    }
+}

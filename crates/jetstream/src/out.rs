@@ -1,0 +1,75 @@
+//! A shard's side of what its machines ask for.
+//!
+//! Hot path.
+
+use std::sync::Arc;
+
+use broker::Worker;
+use broker::account::Account;
+use broker::dispatch::Inside;
+use bytes::Bytes;
+use jetstream_core::{Out, Outgoing};
+use stdx::log::Log;
+
+use crate::answers::Answers;
+use crate::random::Random;
+
+/// What a machine is lent while it handles one event.
+pub(crate) struct ShardOut<'a> {
+    pub(crate) worker: &'a mut Worker,
+    pub(crate) account: &'a Arc<Account>,
+    pub(crate) answers: &'a mut Answers,
+    pub(crate) scratch: &'a mut Vec<u8>,
+    pub(crate) random: &'a mut Random,
+    pub(crate) stream: u32,
+}
+
+impl Out for ShardOut<'_> {
+    fn send(&mut self, m: Outgoing<'_>) -> bool {
+        let header_len = m.header.len();
+        let own;
+        let data = match m.shared {
+            Some(shared) => shared,
+            None => {
+                let mut both = Vec::with_capacity(header_len + m.payload.len());
+                both.extend_from_slice(m.header);
+                both.extend_from_slice(m.payload);
+                own = Bytes::from(both);
+                &own
+            }
+        };
+        let inside = Inside {
+            to: m.to,
+            shown: (m.subject != m.to).then_some(m.subject),
+            reply: m.reply,
+            data,
+            body: 0..data.len(),
+            header_len,
+        };
+        self.worker.publish_inside(self.account, &inside)
+    }
+
+    fn answer(&mut self, reply: &[u8], body: &[u8]) {
+        self.answers.push(self.stream, reply, body);
+    }
+
+    fn scratch(&mut self) -> Vec<u8> {
+        std::mem::take(self.scratch)
+    }
+
+    fn give_back(&mut self, buffer: Vec<u8>) {
+        *self.scratch = buffer;
+    }
+
+    fn has_interest(&mut self, subject: &[u8]) -> bool {
+        self.account.is_wanted(subject)
+    }
+
+    fn random(&mut self) -> u64 {
+        self.random.next()
+    }
+
+    fn log(&self) -> &Log {
+        &self.worker.broker.log
+    }
+}

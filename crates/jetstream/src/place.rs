@@ -1,0 +1,175 @@
+//! A stream on its shard: the machine, its subscriptions, and what waits for the disk.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use jetstream_api::{StorageType, StreamConfig};
+use jetstream_core::stream::{Limits, Storage, Stream};
+use stdx::time::Mono;
+use store::disk::real::RealDisk;
+use store::{MessageStore, Ticket};
+
+use crate::account::JsAccount;
+use crate::answers::Answers;
+use crate::ingress::{Backlog, Listening};
+use crate::member::Member;
+use crate::queue::{Kind, Queue, Tag};
+use crate::shared::Shared;
+
+/// The disk of a stream.
+pub(crate) type Disk = RealDisk;
+
+/// A stream on its shard.
+pub(crate) struct Place {
+    pub(crate) stream: Stream<Disk>,
+    pub(crate) account: Arc<JsAccount>,
+    /// Tells this stream from others that had the place before.
+    pub(crate) generation: u32,
+    /// What clients may still send before they are refused.
+    pub(crate) backlog: Arc<Backlog>,
+    /// Its consumers by number, and the numbers by name.
+    pub(crate) members: BTreeMap<u32, Box<Member>>,
+    pub(crate) names: BTreeMap<String, u32>,
+    /// When something of it expires.
+    pub(crate) deadline: Option<Mono>,
+    /// How many consumers it has, for the account.
+    pub(crate) consumers: Arc<AtomicUsize>,
+    publishes: Vec<Listening>,
+    directs: Vec<Listening>,
+    /// Answers that wait for a change to be durable.
+    pub(crate) held: VecDeque<(Ticket, Answers)>,
+    /// Something was stored since the last flush.
+    pub(crate) touched: bool,
+    /// When what was stored has to be on its way to the disk.
+    pub(crate) sync_at: Option<Mono>,
+    /// Bytes of the store that the account knows of.
+    counted: u64,
+    /// Bytes the server promised it.
+    promised: i64,
+}
+
+impl Place {
+    pub(crate) fn new(stream: Stream<Disk>, account: Arc<JsAccount>, generation: u32) -> Self {
+        let mut this = Self {
+            stream,
+            account,
+            generation,
+            backlog: Arc::default(),
+            members: BTreeMap::new(),
+            names: BTreeMap::new(),
+            deadline: None,
+            consumers: Arc::default(),
+            publishes: Vec::new(),
+            directs: Vec::new(),
+            held: VecDeque::new(),
+            touched: false,
+            sync_at: None,
+            counted: 0,
+            promised: 0,
+        };
+        this.count_bytes();
+        this
+    }
+
+    pub(crate) fn config(&self) -> &Arc<StreamConfig> {
+        self.stream.config()
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.stream.config().name
+    }
+
+    fn storage(&self) -> StorageType {
+        self.stream.config().storage
+    }
+
+    /// Tells the account what the store gained or lost.
+    pub(crate) fn count_bytes(&mut self) {
+        let bytes = self.stream.store_ref().state().bytes;
+        let delta = (bytes as i64).wrapping_sub(self.counted as i64);
+        if delta != 0 {
+            self.account.count_bytes(self.storage(), delta);
+            self.counted = bytes;
+        }
+    }
+
+    /// Keeps the server's sum of promises: what the configuration limits the stream to.
+    pub(crate) fn promise(&mut self, shared: &Shared) {
+        let bytes = self.config().max_bytes.max(0);
+        let before = std::mem::replace(&mut self.promised, bytes);
+        shared.promised(self.storage()).fetch_add(bytes - before, Ordering::Relaxed);
+    }
+
+    /// Gives the promise back.
+    pub(crate) fn unpromise(&mut self, shared: &Shared) {
+        let before = std::mem::take(&mut self.promised);
+        shared.promised(self.storage()).fetch_sub(before, Ordering::Relaxed);
+    }
+
+    /// Takes the stream out of the account's sum.
+    pub(crate) fn uncount_bytes(&mut self) {
+        let counted = std::mem::take(&mut self.counted);
+        self.account.count_bytes(self.storage(), (counted as i64).wrapping_neg());
+    }
+
+    /// What account and server have room for.
+    pub(crate) fn limits(&self, shared: &Shared) -> Limits {
+        let storage = self.storage();
+        let max = match storage {
+            StorageType::Memory => shared.config.max_memory,
+            StorageType::File => shared.config.max_store,
+        };
+        Limits {
+            account_left: self.account.left(storage),
+            server_full: max.is_some_and(|max| shared.used(storage) > max),
+        }
+    }
+
+    /// Whether its answers wait for the disk.
+    pub(crate) fn waits_for_disk(&self, shared: &Shared) -> bool {
+        shared.config.sync_always && matches!(self.stream.store_ref(), Storage::File(_))
+    }
+
+    /// Subscribes to what the configuration names, and no longer to what it does not.
+    pub(crate) fn listen(&mut self, shared: &Shared, queue: &Arc<Queue>, place: u32) {
+        let config = self.stream.config().clone();
+        let account = &self.account.account;
+        let tag = |kind| Tag { kind, stream: place, part: self.generation };
+        let wanted: &[String] = if config.sealed { &[] } else { &config.subjects };
+        self.publishes.retain(|l| wanted.iter().any(|s| s.as_bytes() == l.subject()));
+        for subject in wanted {
+            if self.publishes.iter().any(|l| l.subject() == subject.as_bytes()) {
+                continue;
+            }
+            self.publishes.push(Listening::publishes(
+                account,
+                subject.as_bytes(),
+                queue.clone(),
+                tag(Kind::Publish),
+                self.backlog.clone(),
+                shared.bounds(),
+            ));
+        }
+        if !config.allow_direct {
+            self.directs.clear();
+        } else if self.directs.is_empty() {
+            for end in ["", ".>"] {
+                let subject = format!("$JS.API.DIRECT.GET.{}{end}", config.name);
+                self.directs.push(Listening::others(
+                    account,
+                    subject.as_bytes(),
+                    Some(b"_sys_"),
+                    queue.clone(),
+                    tag(Kind::Direct),
+                ));
+            }
+        }
+    }
+
+    /// Ends every subscription.
+    pub(crate) fn deafen(&mut self) {
+        self.publishes.clear();
+        self.directs.clear();
+    }
+}

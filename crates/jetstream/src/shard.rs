@@ -1,0 +1,445 @@
+//! A shard: the streams it owns, and one event after the other.
+//!
+//! ```text
+//! take a batch -> each frame to its machine -> flush every stream that stored something
+//!              -> answers -> consumers -> flush the clients' outboxes
+//! ```
+//! Laws: a stream belongs to one shard; nothing is answered before it is flushed; with
+//!       `sync_interval: always` nothing is answered before it is durable.
+//! Hot path.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use broker::Worker;
+use jetstream_api::ApiError;
+use jetstream_core::stream::{Incoming, refusal};
+use stdx::time::{Mono, Now};
+use store::{Error, Synced};
+
+use crate::answers::Answers;
+use crate::event::Event;
+use crate::ingress::weight;
+use crate::members::Timers;
+use crate::out::ShardOut;
+use crate::place::Place;
+use crate::queue::{Batch, Frame, Kind, Queue};
+use crate::random::Random;
+use crate::shared::Shared;
+
+/// Expired messages are looked for at most this often.
+const EXPIRE_EVERY: Duration = Duration::from_millis(50);
+/// Messages taken between two flushes at most.
+const SETTLE_EVERY: usize = 1024;
+
+/// Streams that share a thread.
+pub(crate) struct Shard {
+    pub(crate) index: usize,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) queue: Arc<Queue>,
+    pub(crate) worker: Worker,
+    pub(crate) places: Vec<Option<Box<Place>>>,
+    free: Vec<u32>,
+    generation: u32,
+    /// Streams that stored something since the last flush.
+    touched: Vec<u32>,
+    pub(crate) answers: Answers,
+    pub(crate) scratch: Vec<u8>,
+    pub(crate) random: Random,
+    /// Streams whose changes wait to be put on the disk, in the order in which it is due.
+    syncs: VecDeque<(Mono, u32, u32)>,
+    /// Consumers whose state waits to be written.
+    pub(crate) writes: VecDeque<(Mono, u32, u32)>,
+    /// Consumers that have something to deliver, or may have.
+    pub(crate) ready: VecDeque<(u32, u32)>,
+    pub(crate) timers: Timers,
+    /// Scratch: what a consumer is done with, and who was woken.
+    pub(crate) done: Vec<u64>,
+    pub(crate) woken: Vec<u32>,
+    /// The last number given to a consumer.
+    last_member: u32,
+    pub(crate) now: Now,
+    stopping: bool,
+}
+
+impl Shard {
+    pub(crate) fn new(index: usize, shared: Arc<Shared>, worker: Worker, seed: u64) -> Self {
+        let queue = shared.queues.get(index).cloned().unwrap_or_default();
+        Self {
+            index,
+            now: worker.now,
+            shared,
+            queue,
+            worker,
+            places: Vec::new(),
+            free: Vec::new(),
+            generation: 0,
+            touched: Vec::new(),
+            answers: Answers::default(),
+            scratch: Vec::new(),
+            random: Random::new(seed),
+            syncs: VecDeque::new(),
+            writes: VecDeque::new(),
+            ready: VecDeque::new(),
+            timers: Timers::default(),
+            done: Vec::new(),
+            woken: Vec::new(),
+            last_member: 0,
+            stopping: false,
+        }
+    }
+
+    /// The stream at a place.
+    pub(crate) fn place(&mut self, at: u32) -> Option<&mut Place> {
+        self.places.get_mut(at as usize)?.as_deref_mut()
+    }
+
+    /// Handles a batch.
+    pub(crate) fn handle(&mut self, batch: &mut Batch, now: Now) {
+        self.now = now;
+        self.worker.now = now;
+        let mut since = 0;
+        while let Some(frame) = batch.next() {
+            if frame.tag.kind == Kind::Event {
+                let at = frame.tag.part as usize;
+                if let Some(event) = batch.events.get_mut(at).and_then(Option::take) {
+                    self.handle_event(event);
+                }
+                continue;
+            }
+            self.handle_frame(&frame);
+            since += 1;
+            if since >= SETTLE_EVERY {
+                since = 0;
+                self.settle();
+            }
+        }
+        self.settle();
+    }
+
+    fn handle_frame(&mut self, frame: &Frame<'_>) {
+        match frame.tag.kind {
+            Kind::Publish => self.handle_publish(frame),
+            Kind::Refuse => self.handle_refused(frame),
+            Kind::Direct => self.handle_direct(frame),
+            Kind::Ack => self.handle_ack(frame),
+            Kind::Pull => self.handle_pull(frame),
+            Kind::Flow => self.handle_flow(frame),
+            Kind::Sourced | Kind::Event => {}
+        }
+    }
+
+    fn handle_publish(&mut self, frame: &Frame<'_>) {
+        let at = frame.tag.stream;
+        let Some(place) = self.places.get_mut(at as usize).and_then(Option::as_deref_mut) else {
+            return;
+        };
+        if place.generation != frame.tag.part {
+            return;
+        }
+        place.backlog.took(weight(frame.subject, frame.reply, frame.header, frame.payload));
+        let limits = place.limits(&self.shared);
+        let message = Incoming {
+            subject: frame.subject,
+            reply: frame.reply,
+            header: frame.header,
+            payload: frame.payload,
+        };
+        let mut out = ShardOut {
+            worker: &mut self.worker,
+            account: &place.account.account,
+            answers: &mut self.answers,
+            scratch: &mut self.scratch,
+            random: &mut self.random,
+            stream: at,
+        };
+        place.stream.publish(&message, &limits, self.now, &mut out);
+        self.touch(at);
+    }
+
+    /// Too much waits for the stream: its publisher is told (PUB-021).
+    fn handle_refused(&mut self, frame: &Frame<'_>) {
+        use jetstream_core::{Out, Outgoing};
+        let Some(reply) = frame.reply else { return };
+        let at = frame.tag.stream;
+        let Some(place) = self.places.get(at as usize).and_then(Option::as_deref) else { return };
+        let body = refusal(place.name(), &ApiError::stream_too_many_requests());
+        let account = place.account.account.clone();
+        let header = b"NATS/1.0 429 Too Many Requests\r\n\r\n";
+        self.out(at, &account).send(Outgoing::new(reply, header, &body));
+    }
+
+    /// What machines and the API are lent.
+    pub(crate) fn out<'a>(
+        &'a mut self,
+        stream: u32,
+        account: &'a Arc<broker::account::Account>,
+    ) -> ShardOut<'a> {
+        ShardOut {
+            worker: &mut self.worker,
+            account,
+            answers: &mut self.answers,
+            scratch: &mut self.scratch,
+            random: &mut self.random,
+            stream,
+        }
+    }
+
+    fn handle_event(&mut self, event: Event) {
+        match event {
+            Event::Stop => self.stopping = true,
+            Event::Api(request) => self.handle_api(&request),
+            Event::Synced { stream, generation, synced } => {
+                self.handle_synced(stream, generation, synced);
+            }
+            Event::Interest { stream, consumer } => self.handle_interest(stream, consumer),
+            Event::Written { stream, consumer } => self.handle_written(stream, consumer),
+            Event::Run(task) => task(self),
+        }
+    }
+
+    /// Notes that a stream stored or removed something.
+    pub(crate) fn touch(&mut self, at: u32) {
+        if let Some(place) = self.places.get_mut(at as usize).and_then(Option::as_deref_mut)
+            && !std::mem::replace(&mut place.touched, true)
+        {
+            self.touched.push(at);
+        }
+    }
+
+    /// Flushes what was stored, then answers, then lets the clients have it.
+    pub(crate) fn settle(&mut self) {
+        // Telling the consumers may free messages, which is another change.
+        while !self.touched.is_empty() {
+            let mut touched = std::mem::take(&mut self.touched);
+            for &at in &touched {
+                self.flush(at);
+                self.tell_consumers(at);
+                self.set_deadline(at);
+            }
+            touched.clear();
+            if self.touched.is_empty() {
+                self.touched = touched;
+                break;
+            }
+        }
+        self.release();
+        self.worker.flush_touched();
+    }
+
+    /// Sees to it that what was published before counts, without letting the clients have it yet.
+    pub(crate) fn catch_up(&mut self) {
+        if !self.touched.is_empty() {
+            self.settle();
+        }
+    }
+
+    fn release(&mut self) {
+        let places = &self.places;
+        self.answers.release(&mut self.worker, |at| {
+            Some(places.get(at as usize)?.as_deref()?.account.account.clone())
+        });
+    }
+
+    fn flush(&mut self, at: u32) {
+        let Some(place) = self.places.get_mut(at as usize).and_then(Option::as_deref_mut) else {
+            return;
+        };
+        place.touched = false;
+        if let Err(error) = place.stream.store().flush() {
+            let name = format!("{} > {}", place.account.account.name, place.name());
+            stdx::error!(self.worker.broker.log, "JetStream cannot write stream '{name}': {error}");
+            let why = ApiError::stream_store_failed(&error);
+            let body = refusal(place.name(), &why);
+            if !matches!(error, Error::DiskFull { .. }) {
+                place.stream.fail(&error.to_string());
+            }
+            let mut theirs = self.answers.split_off(at);
+            theirs.replace_bodies(&body);
+            let account = place.account.account.clone();
+            theirs.release(&mut self.worker, |_| Some(account.clone()));
+            return;
+        }
+        place.count_bytes();
+        let ticket = place.stream.store_ref().ticket();
+        if ticket == place.stream.store_ref().durable() {
+            return;
+        }
+        if place.waits_for_disk(&self.shared) {
+            let theirs = self.answers.split_off(at);
+            if !theirs.is_empty() {
+                place.held.push_back((ticket, theirs));
+            }
+            self.start_sync(at);
+        } else if place.sync_at.is_none() {
+            let due = self.now.mono + self.shared.config.sync_within;
+            place.sync_at = Some(due);
+            self.syncs.push_back((due, at, place.generation));
+        }
+    }
+
+    /// Notes when the stream has something to do by itself.
+    pub(crate) fn set_deadline(&mut self, at: u32) {
+        let now = self.now;
+        let Some(place) = self.places.get_mut(at as usize).and_then(Option::as_deref_mut) else {
+            return;
+        };
+        let deadline = place.stream.next_expiry().map(|due| {
+            let ns = u64::try_from(due.0.saturating_sub(now.wall.0)).unwrap_or(0);
+            // Many expire together: looked at no more often than this.
+            now.mono + Duration::from_nanos(ns).max(EXPIRE_EVERY)
+        });
+        // An earlier look does no harm.
+        if deadline.is_some_and(|new| place.deadline.is_none_or(|old| new < old)) {
+            let before = std::mem::replace(&mut place.deadline, deadline);
+            self.timers.moved(at, 0, before, deadline);
+        }
+    }
+
+    fn expire(&mut self, at: u32) {
+        let now = self.now;
+        let Some(place) = self.place(at) else { return };
+        place.deadline = None;
+        place.stream.expire(now);
+        self.touch(at);
+    }
+
+    /// Hands the disk what is not durable yet, unless it is at it.
+    fn start_sync(&mut self, at: u32) {
+        let Some(place) = self.places.get_mut(at as usize).and_then(Option::as_deref_mut) else {
+            return;
+        };
+        place.sync_at = None;
+        match place.stream.store().sync_job() {
+            Ok(None) => {}
+            Ok(Some(job)) => {
+                let (queue, generation) = (self.queue.clone(), place.generation);
+                self.shared.io.run(move || {
+                    let synced = job.run();
+                    queue.push_event(Event::Synced { stream: at, generation, synced });
+                });
+            }
+            Err(error) => place.stream.fail(&error.to_string()),
+        }
+    }
+
+    fn handle_synced(&mut self, at: u32, generation: u32, synced: Synced) {
+        let Some(place) = self.places.get_mut(at as usize).and_then(Option::as_deref_mut) else {
+            return;
+        };
+        if place.generation != generation {
+            return;
+        }
+        let account = place.account.account.clone();
+        match place.stream.store().complete_sync(synced) {
+            Ok(durable) => {
+                while place.held.front().is_some_and(|(ticket, _)| *ticket <= durable) {
+                    if let Some((_, mut answers)) = place.held.pop_front() {
+                        answers.release(&mut self.worker, |_| Some(account.clone()));
+                    }
+                }
+                let behind = place.stream.store_ref().ticket() > durable;
+                if behind && place.waits_for_disk(&self.shared) {
+                    self.start_sync(at);
+                } else if behind && place.sync_at.is_none() {
+                    let due = self.now.mono + self.shared.config.sync_within;
+                    place.sync_at = Some(due);
+                    self.syncs.push_back((due, at, generation));
+                }
+            }
+            Err(error) => {
+                let name = format!("{} > {}", account.name, place.name());
+                stdx::error!(
+                    self.worker.broker.log,
+                    "JetStream cannot make stream '{name}' durable: {error}"
+                );
+                place.stream.fail(&error.to_string());
+                let body = refusal(place.name(), &ApiError::stream_store_failed(&error));
+                for (_, mut answers) in std::mem::take(&mut place.held) {
+                    answers.replace_bodies(&body);
+                    answers.release(&mut self.worker, |_| Some(account.clone()));
+                }
+            }
+        }
+    }
+
+    /// Does what is due, and says when it has something to do again.
+    pub(crate) fn tick(&mut self, now: Now) -> Option<Mono> {
+        self.now = now;
+        self.worker.now = now;
+        while let Some(&(due, at, generation)) = self.syncs.front() {
+            if due > now.mono {
+                break;
+            }
+            self.syncs.pop_front();
+            if self.place(at).is_some_and(|p| p.generation == generation) {
+                self.start_sync(at);
+            }
+        }
+        while let Some((at, id)) = self.timers.pop(now.mono) {
+            if id == 0 { self.expire(at) } else { self.tick_member(at, id) }
+        }
+        self.write_states();
+        self.settle();
+        let more = self.deliver();
+        self.settle();
+        if more {
+            return Some(now.mono);
+        }
+        let sync = self.syncs.front().map(|&(due, _, _)| due);
+        sync.into_iter().chain(self.timers.next()).chain(self.next_write()).min()
+    }
+
+    /// A number for a new consumer.
+    pub(crate) fn next_member(&mut self) -> u32 {
+        self.last_member = self.last_member.wrapping_add(1).max(1);
+        self.last_member
+    }
+
+    /// Whether it was asked to end.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping
+    }
+
+    /// Finds a place for a stream, whose generation is given.
+    pub(crate) fn settle_in(&mut self, make: impl FnOnce(u32) -> Place) -> u32 {
+        self.generation = self.generation.wrapping_add(1);
+        let place = Box::new(make(self.generation));
+        match self.free.pop() {
+            Some(at) => {
+                if let Some(slot) = self.places.get_mut(at as usize) {
+                    *slot = Some(place);
+                }
+                at
+            }
+            None => {
+                self.places.push(Some(place));
+                (self.places.len() - 1) as u32
+            }
+        }
+    }
+
+    /// Takes a stream from its place.
+    pub(crate) fn remove(&mut self, at: u32) -> Option<Box<Place>> {
+        let place = self.places.get_mut(at as usize)?.take()?;
+        self.free.push(at);
+        Some(place)
+    }
+
+    /// Writes everything out and closes the stores.
+    pub(crate) fn close(&mut self) {
+        for at in 0..self.places.len() as u32 {
+            self.close_consumers(at);
+        }
+        self.worker.flush_touched();
+        for place in self.places.iter_mut().filter_map(Option::take) {
+            let mut place = place;
+            place.deafen();
+            if let Err(error) = place.stream.store().close() {
+                let name = format!("{} > {}", place.account.account.name, place.name());
+                stdx::error!(self.worker.broker.log, "JetStream cannot close '{name}': {error}");
+            }
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! What all shards of one server's JetStream share.
+//!
+//! Laws: everything here is read-only after the start, or guards itself; no lock is held while a
+//!       shard works.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
+
+use broker::Broker;
+use hashbrown::HashMap;
+use jetstream_api::validate::{ServerLimits, Used};
+use jetstream_api::{Nanos, StorageType};
+use parking_lot::RwLock;
+use stdx::time::Timestamp;
+use store::Encryption;
+
+use crate::account::JsAccount;
+use crate::ingress::Bounds;
+use crate::io::IoPool;
+use crate::queue::Queue;
+
+/// What the host decides.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The directory of all accounts.
+    pub store_dir: PathBuf,
+    /// Bytes of memory storage; `None` for no limit.
+    pub max_memory: Option<u64>,
+    /// Bytes of file storage; `None` for no limit.
+    pub max_store: Option<u64>,
+    /// The domain, if any.
+    pub domain: Option<String>,
+    /// Unknown fields of requests are refused.
+    pub strict: bool,
+    /// Every change is on the disk before it is answered.
+    pub sync_always: bool,
+    /// How long a change may wait to be put on the disk otherwise.
+    pub sync_within: Duration,
+    /// Encryption at rest: cipher, key, previous key.
+    pub encryption: Option<Keys>,
+    /// Messages and bytes that may wait for one stream.
+    pub max_buffered_msgs: u64,
+    /// Bytes that may wait for one stream.
+    pub max_buffered_size: u64,
+    /// Largest duplicate window; `None` for no limit.
+    pub max_duplicate_window: Option<Duration>,
+    /// Most unacknowledged messages of a consumer; `None` for no limit.
+    pub max_ack_pending: Option<i64>,
+    /// Most messages of one pull request; `None` for no limit.
+    pub max_request_batch: Option<i64>,
+    /// The server's name.
+    pub server_name: String,
+    /// The server's public key.
+    pub server_id: String,
+    /// The largest message a client may send.
+    pub max_payload: usize,
+    /// Bytes that may wait for one client: what bounds a batch that says nothing itself.
+    pub max_pending: usize,
+}
+
+/// Keys of encryption at rest.
+#[derive(Clone)]
+pub struct Keys {
+    /// The cipher of new files.
+    pub cipher: store::Cipher,
+    /// The key.
+    pub key: Vec<u8>,
+    /// The key before it, for files that were not converted yet.
+    pub previous: Option<Vec<u8>>,
+}
+
+impl std::fmt::Debug for Keys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Keys({:?})", self.cipher)
+    }
+}
+
+/// What all shards share.
+pub struct Shared {
+    /// Accounts and connections.
+    pub broker: Arc<Broker>,
+    /// What the host decided.
+    pub config: Config,
+    pub(crate) accounts: RwLock<HashMap<String, Arc<JsAccount>>>,
+    pub(crate) queues: Vec<Arc<Queue>>,
+    pub(crate) io: IoPool,
+    /// When JetStream started.
+    pub started: Timestamp,
+    pub(crate) promised_memory: AtomicI64,
+    pub(crate) promised_file: AtomicI64,
+    pub(crate) api_total: AtomicU64,
+    pub(crate) api_errors: AtomicU64,
+}
+
+impl Shared {
+    /// How much may wait for one stream.
+    pub(crate) fn bounds(&self) -> Bounds {
+        Bounds { msgs: self.config.max_buffered_msgs, bytes: self.config.max_buffered_size }
+    }
+
+    /// The directory of an account.
+    pub(crate) fn account_dir(&self, account: &str) -> PathBuf {
+        self.config.store_dir.join(account)
+    }
+
+    /// The directory of a stream.
+    pub(crate) fn stream_dir(&self, account: &str, stream: &str) -> PathBuf {
+        self.account_dir(account).join("streams").join(stream)
+    }
+
+    /// How files of an account are encrypted.
+    pub(crate) fn encryption(&self, account: &str) -> Option<Encryption> {
+        let keys = self.config.encryption.as_ref()?;
+        Some(Encryption {
+            cipher: keys.cipher,
+            key: keys.key.clone(),
+            previous: keys.previous.clone(),
+            info: account.to_owned(),
+        })
+    }
+
+    /// The shard that owns a stream.
+    pub(crate) fn shard_of(&self, account: &str, stream: &str) -> usize {
+        let name = account.bytes().chain([0]).chain(stream.bytes());
+        // FNV-1a: any even spread will do, and it must not depend on a seed.
+        let hash = name.fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+        (hash >> 32) as usize % self.queues.len().max(1)
+    }
+
+    /// An account's JetStream.
+    pub fn account(&self, name: &str) -> Option<Arc<JsAccount>> {
+        self.accounts.read().get(name).cloned()
+    }
+
+    /// What the server's configuration allows.
+    pub(crate) fn server_limits(&self) -> ServerLimits {
+        let bytes = |n: Option<u64>| n.map_or(i64::MAX, |n| i64::try_from(n).unwrap_or(i64::MAX));
+        ServerLimits {
+            duplicate_window: self.config.max_duplicate_window.map_or(Nanos::ZERO, Nanos::from),
+            max_ack_pending: self.config.max_ack_pending.unwrap_or(0),
+            max_request_batch: self.config.max_request_batch.unwrap_or(0),
+            max_memory: bytes(self.config.max_memory),
+            max_storage: bytes(self.config.max_store),
+        }
+    }
+
+    /// What the streams of all accounts were promised.
+    pub(crate) fn reserved(&self) -> Used {
+        Used {
+            memory: self.promised(StorageType::Memory).load(Ordering::Relaxed),
+            storage: self.promised(StorageType::File).load(Ordering::Relaxed),
+        }
+    }
+
+    /// Bytes promised to streams with a limit of their own.
+    pub(crate) fn promised(&self, storage: StorageType) -> &AtomicI64 {
+        match storage {
+            StorageType::Memory => &self.promised_memory,
+            StorageType::File => &self.promised_file,
+        }
+    }
+
+    /// Bytes that all accounts use.
+    pub fn used(&self, storage: StorageType) -> u64 {
+        self.accounts.read().values().map(|a| a.used(storage)).sum()
+    }
+
+    /// All accounts that have JetStream, by name.
+    pub fn accounts(&self) -> Vec<Arc<JsAccount>> {
+        let mut all: Vec<_> = self.accounts.read().values().cloned().collect();
+        all.sort_by(|a, b| a.account.name.cmp(&b.account.name));
+        all
+    }
+}

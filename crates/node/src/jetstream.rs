@@ -1,0 +1,139 @@
+//! JetStream as the options want it.
+//!
+//! Law: defaults that the configuration leaves out are the reference's, but for durability: what
+//!      was stored is on the disk within a tenth of a second, not within two minutes.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use broker::account::GLOBAL;
+use config::Options;
+use config::options::{AccountJetStream, StoreCipher};
+use jetstream::{Clock, Config, Engine, Host, Keys, Member, StartError};
+use jetstream_api::JetStreamAccountLimits;
+use stdx::time::Now;
+
+use crate::Node;
+
+/// How long a stored message may wait for the disk if `sync_interval` is not set.
+const SYNC_WITHIN: Duration = Duration::from_millis(100);
+/// What may wait for one stream: messages, and bytes.
+const BUFFERED_MSGS: u64 = 100_000;
+const BUFFERED_SIZE: u64 = 128 << 20;
+
+/// What the host knows and JetStream needs.
+pub struct Facts {
+    /// The clock of a thread.
+    pub clock: Clock,
+    /// Unpredictable bytes.
+    pub entropy: broker::worker::Entropy,
+    /// Threads that own streams.
+    pub shards: usize,
+    /// Network threads, which have the first numbers.
+    pub workers: usize,
+    /// The time.
+    pub now: Now,
+}
+
+/// The store directory, with the reference's own folder in it.
+pub fn store_dir(options: &Options) -> PathBuf {
+    let root = options.jetstream.store_dir.as_ref().filter(|dir| !dir.is_empty());
+    let root = root.map_or_else(|| std::env::temp_dir().join("nats"), PathBuf::from);
+    root.join("jetstream")
+}
+
+fn some(n: Option<i64>) -> Option<u64> {
+    n.and_then(|n| u64::try_from(n).ok())
+}
+
+fn positive(n: Option<i64>) -> Option<i64> {
+    n.filter(|n| *n > 0)
+}
+
+fn config(options: &Options, name: &str, id: &str) -> Config {
+    let js = &options.jetstream;
+    let key = js.key.as_ref().filter(|key| !key.is_empty());
+    Config {
+        store_dir: store_dir(options),
+        max_memory: some(js.max_memory),
+        max_store: some(js.max_store),
+        domain: js.domain.clone().filter(|d| !d.is_empty()),
+        strict: js.strict.unwrap_or(true),
+        sync_always: js.sync_always,
+        sync_within: js.sync_interval.map_or(SYNC_WITHIN, |_| options.jetstream_sync_interval()),
+        encryption: key.map(|key| Keys {
+            cipher: match js.cipher {
+                Some(StoreCipher::Aes) => store::Cipher::Aes,
+                Some(StoreCipher::ChaCha) | None => store::Cipher::ChaCha,
+            },
+            key: key.clone().into_bytes(),
+            previous: js.prev_key.clone().map(String::into_bytes),
+        }),
+        max_buffered_msgs: some(js.max_buffered_msgs).filter(|n| *n > 0).unwrap_or(BUFFERED_MSGS),
+        max_buffered_size: some(js.max_buffered_size).filter(|n| *n > 0).unwrap_or(BUFFERED_SIZE),
+        max_duplicate_window: js.limits.duplicate_window.map(config::lang::unit::Nanos::to_std),
+        max_ack_pending: positive(js.limits.max_ack_pending),
+        max_request_batch: positive(js.limits.max_request_batch),
+        server_name: name.to_owned(),
+        server_id: id.to_owned(),
+        max_pending: usize::try_from(options.max_pending()).unwrap_or(usize::MAX),
+        max_payload: usize::try_from(options.max_payload()).unwrap_or(usize::MAX),
+    }
+}
+
+fn limits(of: &AccountJetStream) -> JetStreamAccountLimits {
+    JetStreamAccountLimits {
+        max_memory: of.max_memory,
+        max_storage: of.max_store,
+        max_streams: of.max_streams,
+        max_consumers: of.max_consumers,
+        max_ack_pending: of.max_ack_pending,
+        memory_max_stream_bytes: of.memory_max_stream_bytes,
+        storage_max_stream_bytes: of.store_max_stream_bytes,
+        max_bytes_required: of.max_bytes_required,
+    }
+}
+
+impl Node {
+    /// Starts JetStream, if the options want it.
+    ///
+    /// # Errors
+    /// Its store directory cannot be used.
+    pub fn start_jetstream(&self, facts: &Facts) -> Result<Option<Engine>, StartError> {
+        let options = self.options();
+        if !options.jetstream.enabled {
+            return Ok(None);
+        }
+        let mut members: Vec<Member> = options
+            .accounts
+            .iter()
+            .filter_map(|account| {
+                Some(Member {
+                    limits: limits(account.jetstream.as_ref()?),
+                    account: self.broker.account(&account.name)?,
+                })
+            })
+            .collect();
+        let system = options.system_account();
+        if !options.accounts.iter().any(|a| a.name != GLOBAL && Some(a.name.as_str()) != system) {
+            members.push(Member {
+                account: self.broker.global().clone(),
+                limits: limits(&AccountJetStream::default()),
+            });
+        }
+        let info = self.broker.info();
+        let host = Host {
+            broker: Arc::clone(&self.broker),
+            clock: facts.clock.clone(),
+            entropy: facts.entropy,
+            shards: facts.shards,
+            first_worker: facts.workers,
+            now: facts.now,
+        };
+        let config = config(&options, &info.server_name, &info.server_id);
+        stdx::notice!(self.log(), "Starting JetStream");
+        stdx::notice!(self.log(), "  Store Directory: \"{}\"", config.store_dir.display());
+        Engine::start(config, &host, members).map(Some)
+    }
+}
