@@ -208,7 +208,9 @@ impl<M: Mutation> Recovery<M> {
         let quarantine = self.judge();
         let drop_snapshot = self.bad_snapshot;
         let repair = self.repair(quarantine.is_some());
-        let rewrite_vote = self.rewrite_vote;
+        // A folder of the reference: `tav.sum` comes before any `log.end`.
+        let first = self.guard.is_none() && self.log.last() > Position::ZERO;
+        let rewrite_vote = self.rewrite_vote || first;
         let mut node = self.assemble(quarantine, now);
         if node.quarantine.is_some() {
             out.notices.push(Notice::Quarantined(true));

@@ -124,6 +124,34 @@ fn an_older_or_unreadable_log_end_raises_no_alarm() {
 }
 
 #[test]
+fn a_folder_of_the_reference_gets_our_files_in_the_right_order() {
+    let mut cluster = three_with_entries();
+    cluster.restart(1, config(1), |found, _| (found.vote_guard, found.log_end) = (None, None));
+    assert_eq!(cluster.node(1).quarantine(), None);
+    // Whatever of ours was written, another start finds nothing amiss.
+    let server = &mut cluster.servers[1];
+    assert_eq!(server.guard.unwrap().voted.term, Term(1));
+    let found = Found {
+        term_vote: server.guard.map(|guard| guard.voted.encode().into()),
+        peers: Some(server.peers.encode().into()),
+        ..Found::default()
+    };
+    let mut recovery = Recovery::new(config(1), Sound, &super::cluster::sum(), &found);
+    for (&index, record) in &server.log {
+        recovery.record(LogIndex(index), record);
+    }
+    let mut out = Effects::default();
+    let mut node = recovery.finish(Mono(0), &mut out).unwrap();
+    assert!(out.reached.is_none(), "`log.end` waits for `tav.sum`");
+    let Some(written) = out.persist.iter().find(|p| matches!(p.write, Write::TermVote(_))) else {
+        panic!("no `tav.sum`");
+    };
+    let ticket = written.ticket;
+    node.handle_durable(ticket, Mono(1), &mut out);
+    assert_eq!(out.reached.unwrap().end, node.last());
+}
+
+#[test]
 fn one_damaged_vote_file_is_restored_from_its_copy() {
     let mut cluster = three_with_entries();
     cluster.restart(1, config(1), |found, _| found.term_vote = Some(Bytes::from_static(b"?")));
