@@ -373,7 +373,9 @@ impl Disk {
                     most - rng.below(most)
                 };
                 let last = LogIndex(told.0 - gone);
-                self.cut = true;
+                // What a snapshot covers is not missed.
+                let covered = self.read_snapshot().map_or(base, |s| s.position.index);
+                self.cut |= last.max(covered) < told;
                 self.sync();
                 self.live.apply(&LogChange::Truncate(last));
                 self.synced = self.live.clone();
