@@ -56,7 +56,7 @@ pub const BUGS: &[(&str, Bug, u64)] = &[
     ("majority-of-terms", Bug::MajorityOfTerms, 20000),
     ("unsure-vote-after-change", Bug::UnsureVoteAfterChange, 20000),
     ("skip-second-opinion", Bug::SkipSecondOpinion, 20000),
-    ("ack-without-term", Bug::AckWithoutTerm, 20000),
+    ("ack-without-term", Bug::AckWithoutTerm, 2000),
     ("propose-twice", Bug::ProposeTwice, 2000),
     ("apply-uncommitted", Bug::ApplyUncommitted, 2000),
     ("endless-catch-up", Bug::EndlessCatchUp, 2000),

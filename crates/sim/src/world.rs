@@ -460,6 +460,13 @@ impl World {
     /// A vote is durable before it is told.
     fn check_promise(&mut self, server: usize, send: &Send) -> Checked {
         let Dest::Reply(to) = send.dest else { return Ok(()) };
+        // Who may have promised itself to a later leader helps none.
+        let acks = raft::AppendResponse::decode(&send.payload).is_ok_and(|answer| answer.success);
+        let quarantine = self.hosts[server].node().and_then(raft::Node::quarantine);
+        if acks && quarantine.is_some_and(raft::Quarantine::term_unknown) {
+            let detail = format!("server {server} acknowledges without knowing its term");
+            return broken("nobody acknowledges before it knows its term", detail);
+        }
         let Ok(vote) = raft::VoteResponse::decode(&send.payload) else { return Ok(()) };
         let voted = self.hosts[server].disk.voted();
         // A later term on disk rules out a second vote just as well.
