@@ -232,9 +232,11 @@ impl<M: Mutation> Node<M> {
         if request.candidate == self.config.id || request.candidate.is_none() {
             return;
         }
-        // Who was removed cannot disturb the group by raising its own term.
+        // Who was removed cannot disturb the group by raising its own term; but if it was added again
+        // and this node missed that, its log reaches beyond ours, and perhaps only it can win.
         let rejoin = self.config.timing.removed_rejoin;
-        let gone = self.members.is_gone(request.candidate, now, rejoin);
+        let gone =
+            self.members.is_gone(request.candidate, now, rejoin) && request.last <= self.log.last();
         if gone && self.quarantine.is_none() && request.term > Term(0) {
             return;
         }

@@ -104,6 +104,30 @@ fn a_member_we_have_not_heard_of_gets_our_vote_once_no_leader_is_left() {
 }
 
 #[test]
+fn a_removed_server_is_heard_again_only_if_its_log_may_tell_of_its_return() {
+    let mut cluster = Cluster::new(4);
+    cluster.elect(0);
+    cluster.propose(0, "a");
+    cluster.advance(3 * SECOND);
+    cluster.input(0, |node, now, out| {
+        node.propose_remove_peer(peer(3)).unwrap();
+        node.poll(now, out);
+    });
+    cluster.settle();
+    cluster.advance(2 * SECOND);
+    assert_eq!(cluster.node(1).committed_peers().len(), 3);
+    cluster.servers[0].down = true;
+    cluster.now += 4 * SECOND;
+    let last = cluster.node(1).last();
+    let reply = ReplySubject::new(b"$NRG.R.returned").unwrap();
+    cluster.told(1, &campaign(Term(9), last, peer(3)), reply);
+    assert_eq!(cluster.node(1).term(), Term(1));
+    let beyond = Position::new(last.term, last.index.next());
+    cluster.told(1, &campaign(Term(9), beyond, peer(3)), reply);
+    assert_eq!(cluster.node(1).term(), Term(9));
+}
+
+#[test]
 fn an_invited_server_may_know_a_later_term() {
     let mut cluster = Cluster::new(3);
     cluster.elect(0);
