@@ -51,7 +51,7 @@ pub const BUGS: &[(&str, Bug, u64)] = &[
     ("count-strangers-votes", Bug::CountStrangersVotes, 20000),
     ("count-own-vote-outside", Bug::CountOwnVoteOutside, 20000),
     ("forget-log-end", Bug::ForgetLogEnd, 2000),
-    ("keep-log-end", Bug::KeepLogEnd, 2000),
+    ("keep-log-end", Bug::KeepLogEnd, 5000),
     ("effective-peers-in-snapshot", Bug::EffectivePeersInSnapshot, 2000),
     ("majority-of-terms", Bug::MajorityOfTerms, 20000),
     ("unsure-vote-after-change", Bug::UnsureVoteAfterChange, 20000),
