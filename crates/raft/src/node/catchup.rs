@@ -26,7 +26,9 @@ pub(super) struct Outgoing {
     next: LogIndex,
     last: LogIndex,
     outstanding: usize,
+    /// A read under way, and where it begins.
     read: Option<ReadId>,
+    reads_from: LogIndex,
     pub(super) deadline: Mono,
 }
 
@@ -94,6 +96,7 @@ impl<M: Mutation> Node<M> {
             last,
             outstanding: 0,
             read: None,
+            reads_from: LogIndex(0),
             deadline,
         });
         self.pump(peer, now, out);
@@ -139,7 +142,7 @@ impl<M: Mutation> Node<M> {
                 Step::Read(what) => {
                     let id = self.next_read_id();
                     if let Some(catchup) = self.outgoing(peer) {
-                        catchup.read = Some(id);
+                        (catchup.read, catchup.reads_from) = (Some(id), catchup.next);
                         out.read.push(ReadRequest { id, what });
                     }
                     return;
@@ -229,11 +232,14 @@ impl<M: Mutation> Node<M> {
     ) {
         let Some(peer) = self.reader_of(id) else { return };
         let Some(entries) = entries.filter(|entries| !entries.is_empty()) else {
-            match self.outgoing(peer).map(|catchup| catchup.next) {
+            let wanted = self.outgoing(peer).map(|catchup| (catchup.next, catchup.reads_from));
+            match wanted.map(|(next, from)| (next, next == from)) {
+                // The peer needs it no more, and nobody has read what it needs now.
+                Some((_, false)) => self.pump(peer, now, out),
                 // A snapshot has replaced it meanwhile.
-                Some(next) if next <= self.log.base().index => self.pump(peer, now, out),
+                Some((next, _)) if next <= self.log.base().index => self.pump(peer, now, out),
                 // Nobody may ever have it from us, and no snapshot can stand in for it.
-                Some(next) if next > self.emitted => self.lose_log_from(next, now, out),
+                Some((next, _)) if next > self.emitted => self.lose_log_from(next, now, out),
                 Some(_) | None => self.give_up_serving(now, out),
             }
             return;

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use stdx::time::Mono;
 
 use super::cluster::{Cluster, SECOND, peer};
-use crate::codec::append::{AppendEntry, Entries, Entry, EntryKind};
+use crate::codec::append::{AppendEntry, AppendResponse, Entries, Entry, EntryKind};
 use crate::codec::peers::PeerState;
 use crate::codec::subject::ReplySubject;
 use crate::config::Config;
@@ -12,7 +12,7 @@ use crate::effects::{Effects, Notice, Write};
 use crate::id::{LogIndex, Position, Term};
 use crate::mutation::Sound;
 use crate::node::recover::{Found, RecoverError, Recovery};
-use crate::node::{Channel, Role, SnapshotError};
+use crate::node::{Channel, Node, Role, SnapshotError};
 
 fn three_with_entries() -> Cluster {
     let mut cluster = Cluster::new(3);
@@ -347,6 +347,39 @@ fn a_leader_that_cannot_read_what_nobody_else_has_lets_go_of_it() {
         assert_eq!(server.applied.last().map(String::as_str), Some("goes on"));
         assert_eq!(server.node.quarantine(), None);
     }
+}
+
+#[test]
+fn a_read_that_nobody_needs_any_more_may_fail() {
+    let mut cluster = Cluster::new(3);
+    cluster.elect(0);
+    cluster.isolate(1);
+    for _ in 0..100 {
+        cluster.propose(0, "x");
+    }
+    // A peer asks for what is no longer in memory, and shows that it has it before it is read.
+    let to = ReplySubject::new(b"$NRG.CR.whoasked").unwrap();
+    let position = |index| Position::new(Term(1), LogIndex(index));
+    let ask = AppendResponse { position: position(1), peer: peer(1), success: false };
+    let mut stream = Effects::default();
+    cluster.isolate(2);
+    cluster.node(0).propose(Bytes::from_static(b"last")).unwrap();
+    cluster.input(0, Node::poll);
+    let now = Mono(cluster.now);
+    let leader = cluster.node(0);
+    let (last, commit) = (leader.last().index.0, leader.commit().0);
+    assert!(last > commit);
+    let tell = |leader: &mut Node, response: AppendResponse, out: &mut Effects| {
+        let bytes = Bytes::copy_from_slice(&response.encode());
+        leader.handle_message(Channel::AppendReply, &bytes, to, now, out).unwrap();
+    };
+    tell(leader, ask, &mut stream);
+    let read = stream.read[0].id;
+    let ack = AppendResponse { position: position(commit), peer: peer(1), success: true };
+    tell(leader, ack, &mut Effects::default());
+    leader.handle_entries_read(read, None, now, &mut Effects::default());
+    assert_eq!((leader.role(), leader.quarantine()), (Role::Leader, None));
+    assert_eq!(leader.last().index.0, last);
 }
 
 #[test]
