@@ -388,7 +388,7 @@ impl Disk {
                     return false;
                 }
                 // A folder of the reference never held a note that its log is not to be trusted.
-                if self.vouches() || self.guard.is_none() {
+                if self.vouches() {
                     (self.end, self.end_synced) = (None, None);
                 } else if self.end.is_none() {
                     return false;
