@@ -452,6 +452,10 @@ impl Disk {
 
     /// Whether the checked copy of the vote says that the log is to be trusted.
     pub fn vouches(&self) -> bool {
+        // What is about to be written may say otherwise.
+        if self.queued.iter().any(|persist| matches!(persist.write, Write::TermVote(_))) {
+            return false;
+        }
         let guard = self.guard.as_ref().and_then(|bytes| VoteGuard::decode(bytes, &self.sum).ok());
         guard.is_some_and(|g| g.quarantine.is_none() && !g.vote_lost && !g.joining)
     }

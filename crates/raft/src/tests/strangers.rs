@@ -198,6 +198,39 @@ fn after_a_lost_vote_everybody_is_asked() {
     assert_eq!(cluster.node(4).quarantine(), None);
 }
 
+/// The one that got the vote may be on its way out: what a leader of the past has stored about that
+/// tells nothing until it is committed.
+#[test]
+fn after_a_lost_vote_a_peer_is_asked_until_its_removal_is_committed() {
+    let mut cluster = Cluster::new(5);
+    cluster.elect(0);
+    cluster.propose(0, "a");
+    cluster.advance(3 * SECOND);
+    // The leader removes server 3, and reaches only server 4.
+    cluster.servers[3].down = true;
+    for n in [1, 2] {
+        cluster.isolate(n);
+    }
+    cluster.input(0, |node, now, out| {
+        node.propose_remove_peer(peer(3)).unwrap();
+        node.poll(now, out);
+    });
+    cluster.settle();
+    assert_eq!(cluster.node(4).peers().len(), 4);
+    cluster.cut.clear();
+    cluster.servers[0].down = true;
+    cluster.restart(4, Config::new(peer(4), 7), |found, _| {
+        (found.term_vote, found.vote_guard, found.log_end) = (None, None, None);
+    });
+    for n in [0, 1, 2] {
+        cluster.told(4, &refusal(Term(1), peer(n)), ReplySubject::NONE);
+    }
+    assert!(cluster.node(4).quarantine().is_some_and(|q| q.vote_lost));
+    cluster.told(4, &refusal(Term(2), peer(3)), ReplySubject::NONE);
+    let node = cluster.node(4);
+    assert_eq!((node.quarantine(), node.term()), (None, Term(2)));
+}
+
 fn streamed(sends: &[Send]) -> usize {
     sends.iter().map(|send| send.payload.len()).sum()
 }
