@@ -4,8 +4,8 @@
 mod replica;
 
 use raft::{
-    AppendEntry, AppendResponse, Checksum, LogEnd, PeerState, Snapshot, TermVote, VoteGuard, VoteRequest,
-    VoteResponse,
+    AppendEntry, AppendResponse, Checksum, LogEnd, PeerState, Snapshot, TermVote, VoteGuard,
+    VoteRequest, VoteResponse,
 };
 
 use crate::{Shape, Target};
