@@ -24,6 +24,7 @@ mod random;
 mod recover;
 mod shard;
 mod shared;
+mod sourcing;
 
 /// The version of the Go server that answers name.
 pub(crate) const VERSION: &str = "2.14.5";

@@ -56,7 +56,9 @@ impl Shard {
             place.consumers = entry.consumers.clone();
         }
         drop(streams);
+        self.open_links(at);
         if is_new {
+            self.begin_drawing(at);
             self.touch(at);
         }
         Ok(at)

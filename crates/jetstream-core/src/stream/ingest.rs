@@ -1,6 +1,6 @@
 //! Taking a published message: checks in the reference's order, then the store.
 //!
-//! Not here: batches, schedules, counters, mirrors and sources.
+//! Not here: batches, schedules, counters; what a mirror or source does before (`mirror`, `source`).
 //! Laws: a refused message changes nothing; checks come before effects.
 //! Reference: stream.go processJetStreamMsg.   Parity: PUB-*.
 //! Hot path: no allocation for a message without headers but what the store makes.
@@ -48,6 +48,17 @@ impl Default for Limits {
     }
 }
 
+/// How a message came to the stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Via {
+    /// Somebody published it.
+    Publish,
+    /// From one of the sources, whose stream has judged it already.
+    Source,
+    /// From the stream that is mirrored, with its place and time there.
+    Mirror(u64, Timestamp),
+}
+
 /// Largest header block a stream takes, bytes.
 const MAX_HEADER: usize = u16::MAX as usize;
 /// Largest record the file store keeps, bytes.
@@ -70,7 +81,7 @@ struct Admitted<'a> {
     skipped: bool,
 }
 
-enum Refusal {
+pub(super) enum Refusal {
     Error(ApiError),
     Duplicate(u64),
     /// The store failed: the publisher hears nothing and tries again.
@@ -93,7 +104,7 @@ impl<D: Disk> Stream<D> {
             .as_ref()
             .is_some_and(|t| t.apply_if_match(m.subject, || out.random() as u32, &mut renamed));
         let m = Incoming { subject: if moved { &renamed } else { m.subject }, ..*m };
-        let outcome = self.take(&m, limits, now, out);
+        let outcome = self.take(&m, Via::Publish, limits, now, out);
         self.answer(&m, &outcome, out);
         self.scratch = renamed;
     }
@@ -118,21 +129,44 @@ impl<D: Disk> Stream<D> {
         out.give_back(body);
     }
 
-    fn take<O: Out>(
+    /// Takes a message from an origin. Its subject is not the final one yet.
+    pub(super) fn take_drawn<O: Out>(
         &mut self,
         m: &Incoming<'_>,
+        via: Via,
         limits: &Limits,
         now: Now,
         out: &mut O,
     ) -> Result<u64, Refusal> {
-        let admitted = self.admit(m, limits, now)?;
-        self.apply(m, &admitted, now, out)
+        let mut renamed = std::mem::take(&mut self.scratch);
+        renamed.clear();
+        let moved = self
+            .transform
+            .as_ref()
+            .is_some_and(|t| t.apply_if_match(m.subject, || out.random() as u32, &mut renamed));
+        let m = Incoming { subject: if moved { &renamed } else { m.subject }, ..*m };
+        let outcome = self.take(&m, via, limits, now, out);
+        self.scratch = renamed;
+        outcome
+    }
+
+    fn take<O: Out>(
+        &mut self,
+        m: &Incoming<'_>,
+        via: Via,
+        limits: &Limits,
+        now: Now,
+        out: &mut O,
+    ) -> Result<u64, Refusal> {
+        let admitted = self.admit(m, via, limits, now)?;
+        self.apply(m, via, &admitted, now, out)
     }
 
     /// Decides whether the message may be stored. Nothing changes.
     fn admit<'a>(
         &mut self,
         m: &Incoming<'a>,
+        via: Via,
         limits: &Limits,
         now: Now,
     ) -> Result<Admitted<'a>, Refusal> {
@@ -154,7 +188,7 @@ impl<D: Disk> Stream<D> {
             skipped: false,
         };
         if !m.header.is_empty() {
-            self.admit_header(m, now, &mut admitted)?;
+            self.admit_header(m, via, now, &mut admitted)?;
         }
         let max = self.config.max_msg_size;
         let (header, payload) = (admitted.header.len(), m.payload.len());
@@ -180,6 +214,7 @@ impl<D: Disk> Stream<D> {
     fn admit_header<'a>(
         &mut self,
         m: &Incoming<'a>,
+        via: Via,
         now: Now,
         admitted: &mut Admitted<'a>,
     ) -> Result<(), Refusal> {
@@ -195,13 +230,22 @@ impl<D: Disk> Stream<D> {
             return Err(ApiError::stream_not_match().into());
         }
         let ttl = ttl(m.header, fields.ttl);
-        if ttl.is_ok_and(|ttl| ttl != 0) && !self.config.allow_msg_ttl {
+        let published = via == Via::Publish;
+        if published && ttl.is_ok_and(|ttl| ttl != 0) && !self.config.allow_msg_ttl {
             return Err(ApiError::message_ttl_disabled().into());
         }
         self.check_expected(m, &fields)?;
-        self.check_msg_id(&fields, now, admitted)?;
-        self.check_rollup(&fields, admitted)?;
-        admitted.ttl = ttl.map_err(|Invalid| ApiError::message_ttl_invalid())?;
+        self.check_msg_id(&fields, via, now, admitted)?;
+        // Who drew it cannot refuse what its origin took: what is not allowed has no effect here.
+        let rollup = self.check_rollup(&fields, admitted);
+        if published {
+            rollup?;
+        }
+        admitted.ttl = match ttl {
+            Ok(ttl) => ttl,
+            Err(Invalid) if published => return Err(ApiError::message_ttl_invalid().into()),
+            Err(Invalid) => 0,
+        };
         self.raise_ttl(admitted);
         Ok(())
     }
@@ -230,13 +274,16 @@ impl<D: Disk> Stream<D> {
     fn check_msg_id<'a>(
         &mut self,
         fields: &Fields<'a>,
+        via: Via,
         now: Now,
         admitted: &mut Admitted<'a>,
     ) -> Result<(), Refusal> {
         if let Some(id) = fields.msg_id.filter(|id| !id.is_empty()) {
             let window = self.config.duplicate_window.as_duration();
             self.load_ids(now.wall);
-            if let Some(dedupe) = &mut self.dedupe
+            // A mirror has what its origin has.
+            if !matches!(via, Via::Mirror(..))
+                && let Some(dedupe) = &mut self.dedupe
                 && let Some(seq) = dedupe.find(id, window, now.wall)
             {
                 return Err(Refusal::Duplicate(seq));
@@ -291,6 +338,7 @@ impl<D: Disk> Stream<D> {
     fn apply<O: Out>(
         &mut self,
         m: &Incoming<'_>,
+        via: Via,
         admitted: &Admitted<'_>,
         now: Now,
         out: &mut O,
@@ -310,7 +358,15 @@ impl<D: Disk> Stream<D> {
             ttl: admitted.ttl,
             schedule: None,
         };
-        let (seq, _) = match self.store.append(&message, now.wall) {
+        let stored = match via {
+            Via::Mirror(seq, ts) => {
+                self.store.append_at(&message, seq, ts, true).map(|_| (seq, ts))
+            }
+            Via::Publish | Via::Source => {
+                self.store.append(&message, now.wall).map(|(seq, _)| (seq, now.wall))
+            }
+        };
+        let (seq, ts) = match stored {
             Ok(stored) => stored,
             Err(error) => return Err(self.refused_by_store(&error, out)),
         };
@@ -324,7 +380,7 @@ impl<D: Disk> Stream<D> {
                 header: &admitted.header,
                 payload: m.payload,
                 seq,
-                ts: now.wall,
+                ts,
                 previous,
             };
             republish.send(&target, &copy, out);

@@ -11,9 +11,13 @@ mod expire;
 pub(crate) mod header;
 mod ingest;
 mod message;
+mod mirror;
+mod origin;
+mod origin_request;
 mod pub_ack;
 mod republish;
 mod settings;
+mod source;
 mod storage;
 
 use std::sync::Arc;
@@ -25,8 +29,10 @@ use store::disk::Disk;
 use subject::Transform;
 
 pub use ingest::{Incoming, Limits};
+pub use origin::{Ask, Begun, Origin, Position, Role, Step};
 pub use pub_ack::refusal;
 pub use settings::settings;
+pub use source::Scratch;
 pub use storage::Storage;
 
 use crate::out::Facts;

@@ -108,10 +108,26 @@ impl Shard {
             Created::New(name, config) => {
                 self.open_consumer(at, &name, *config, self.now.wall, true)?
             }
-            Created::Changed(name, config) => self.change_consumer(at, &name, *config)?,
+            Created::Changed(name, config) => {
+                let sourcing = config.sourcing;
+                let id = self.change_consumer(at, &name, *config)?;
+                if sourcing {
+                    self.begin_again(at, id)?;
+                }
+                id
+            }
         };
         let info = self.with(at, id, |c, cx| c.info(cx)).map(shown);
         Ok(ConsumerCreate { info })
+    }
+
+    /// Whoever draws through this consumer begins anew, behind what it has confirmed (SRC-008).
+    fn begin_again(&mut self, at: u32, id: u32) -> Outcome<()> {
+        self.with(at, id, |consumer, cx| consumer.reset(0, cx))
+            .transpose()
+            .map_err(ApiError::consumer_store_failed)?;
+        self.make_ready(at, id);
+        Ok(())
     }
 
     /// Makes a consumer, or takes in one that lay on the disk.

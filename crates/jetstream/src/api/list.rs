@@ -113,9 +113,10 @@ impl Shard {
 
     fn add_infos(&mut self, places: &[u32], gather: &Mutex<Gather>) {
         self.settle();
+        let now = self.now;
         let infos: Vec<StreamInfo> = places
             .iter()
-            .filter_map(|at| Some(stream_info(self.place(*at)?, false, None)))
+            .filter_map(|at| Some(stream_info(self.place(*at)?, false, true, now)))
             .collect();
         let mut gathered = gather.lock();
         gathered.infos.extend(infos);

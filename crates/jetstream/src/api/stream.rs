@@ -14,7 +14,7 @@ use jetstream_api::{
     ApiError, LostStreamData, StreamConfig, StreamConfigRequest, StreamInfo, StreamState, level,
 };
 use jetstream_core::stream::{Storage, settings};
-use stdx::time::Timestamp;
+use stdx::time::Now;
 use store::{Filter, MessageStore};
 
 use super::Outcome;
@@ -24,21 +24,24 @@ use crate::place::Place;
 use crate::shard::Shard;
 
 /// What a stream says of itself.
-pub(crate) fn info(place: &mut Place, details: bool, now: Option<Timestamp>) -> StreamInfo {
+pub(crate) fn info(place: &mut Place, details: bool, listed: bool, now: Now) -> StreamInfo {
     let config = place.config().clone();
     let created = Some(place.stream.created());
     let mut shown = (*config).clone();
-    if now.is_some() {
+    if !listed {
         // Compat(API-006): lists show what is stored.
         shown.metadata = level::shown(&config.metadata, crate::VERSION);
     }
     let domain = place.stream.facts().domain.clone().unwrap_or_default();
+    let (mirror, sources) = crate::sourcing::infos(place, now);
     StreamInfo {
         state: state(place, details),
         config: shown,
         created,
         domain,
-        ts: now,
+        mirror,
+        sources,
+        ts: (!listed).then_some(now.wall),
         ..StreamInfo::default()
     }
 }
@@ -71,8 +74,6 @@ fn state(place: &mut Place, details: bool) -> StreamState {
 /// Refuses what this server cannot do yet, by name: it is never silently ignored.
 fn unbuilt(config: &StreamConfig) -> Outcome<()> {
     let missing = [
-        (config.mirror.is_some(), "mirrors"),
-        (!config.sources.is_empty(), "sources"),
         (config.allow_msg_counter, "message counters"),
         (config.allow_atomic, "atomic batches"),
         (config.allow_batched, "fast batches"),
@@ -110,9 +111,9 @@ impl Shard {
                 at
             }
         };
-        let now = self.now.wall;
+        let now = self.now;
         let place = self.place(at).ok_or_else(ApiError::stream_not_found)?;
-        Ok(StreamCreate { info: Some(info(place, false, Some(now))), did_create: true })
+        Ok(StreamCreate { info: Some(info(place, false, false, now)), did_create: true })
     }
 
     /// Decides about a create; a new stream's name and subjects are its own from then on.
@@ -175,19 +176,21 @@ impl Shard {
             Arc::new(validate::update(name, &asked, consumers, &context)?)
         };
         let at = self.find(request, name)?;
-        let (now, shared, queue) = (self.now.wall, self.shared.clone(), self.queue.clone());
+        let (now, shared, queue) = (self.now, self.shared.clone(), self.queue.clone());
         let place = self.place(at).ok_or_else(ApiError::stream_not_found)?;
         let document = crate::meta::stream(&config, place.stream.created());
         let store = place.stream.store();
         store.write_meta(&document).map_err(ApiError::stream_update)?;
-        store.update(settings(&config), now).map_err(ApiError::stream_update)?;
+        store.update(settings(&config), now.wall).map_err(ApiError::stream_update)?;
         place.stream.configure(config.clone());
         place.promise(&shared);
         place.listen(&shared, &queue, at);
         if let Some(entry) = request.account.streams().get_mut(name) {
             entry.config = config;
         }
-        let info = Some(info(place, false, Some(now)));
+        self.change_links(at);
+        let place = self.place(at).ok_or_else(ApiError::stream_not_found)?;
+        let info = Some(info(place, false, false, now));
         self.advise_stream(&request.account, name, Action::Modify);
         Ok(StreamUpdate { info })
     }
@@ -204,9 +207,9 @@ impl Shard {
             StreamInfoRequest::default()
         };
         let at = self.find(request, name)?;
-        let now = self.now.wall;
+        let now = self.now;
         let place = self.place(at).ok_or_else(ApiError::stream_not_found)?;
-        let mut info = info(place, asked.deleted_details, Some(now));
+        let mut info = info(place, asked.deleted_details, false, now);
         let mut page = Paged::default();
         if !asked.subjects_filter.is_empty() {
             let filter = Filter::parse(asked.subjects_filter.as_bytes());
@@ -238,6 +241,7 @@ impl Shard {
         }
         let at = self.find(request, name)?;
         self.end_consumers(at);
+        self.end_links(at);
         let mut place = self.remove(at).ok_or_else(ApiError::stream_not_found)?;
         place.deafen();
         place.uncount_bytes();
