@@ -325,7 +325,7 @@ func main() {
 	}{
 		{"authentication", authentication}, {"permissions", permissions}, {"publishSubscribe", publishSubscribe},
 		{"requests", requests}, {"queueGroups", queueGroups}, {"drain", drain}, {"reconnect", reconnect},
-		{"tls", tls}, {"largePayloads", largePayloads}, {"manySubscriptions", manySubscriptions},
+		{"tls", tls}, {"largePayloads", largePayloads}, {"manySubscriptions", manySubscriptions}, {"streams", streams},
 	}
 	for _, test := range tests {
 		began := time.Now()

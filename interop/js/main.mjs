@@ -6,6 +6,7 @@ import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import net from "node:net";
 import { setTimeout as pause } from "node:timers/promises";
+import { soak, streamsAndBuckets } from "./streams.mjs";
 import { connect, errors, headers, nkeyAuthenticator, nuid, tokenAuthenticator, usernamePasswordAuthenticator } from "@nats-io/transport-node";
 
 const SEED = new TextEncoder().encode("SUAHETHJ52HRC7GIPLO3A2HNYMTOPAG4B3XDWKBYVBPNB42PG5IEDKQW74");
@@ -256,7 +257,16 @@ async function manySubscriptions() {
   });
 }
 
-const tests = [authentication, permissions, publishSubscribe, requests, queueGroups, drain, reconnect, tls, largePayloads, manySubscriptions];
+async function streams() {
+  await using("jetstream", async (server) => {
+    const nc = await server.connect();
+    await streamsAndBuckets(nc);
+    await soak(nc);
+    await nc.close();
+  });
+}
+
+const tests = [authentication, permissions, publishSubscribe, requests, queueGroups, drain, reconnect, tls, largePayloads, manySubscriptions, streams];
 for (const test of tests) {
   const start = performance.now();
   const late = pause(90_000, "late", { ref: false });

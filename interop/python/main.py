@@ -10,6 +10,7 @@ import tempfile
 import time
 
 import nats
+import streams
 from nats.errors import Error, NoRespondersError, TimeoutError as NatsTimeout
 
 SEED = b"SUAHETHJ52HRC7GIPLO3A2HNYMTOPAG4B3XDWKBYVBPNB42PG5IEDKQW74"
@@ -299,9 +300,17 @@ async def many_subscriptions():
         await publisher.close()
 
 
+async def jetstream():
+    with Server("jetstream") as s:
+        nc = await connect(s)
+        for test in (streams.streams, streams.key_value, streams.objects, streams.soak):
+            await test(nc.jetstream())
+        await nc.close()
+
+
 async def main():
     tests = [authentication, permissions, publish_subscribe, requests, queue_groups, drain, reconnect,
-             tls, large_payloads, many_subscriptions]
+             tls, large_payloads, many_subscriptions, jetstream]
     for test in tests:
         start = time.monotonic()
         await asyncio.wait_for(test(), 90)

@@ -43,3 +43,17 @@ impl node::Process for ThisProcess {
         process::threads()
     }
 }
+
+/// Bytes of memory the machine has.
+pub(crate) fn memory() -> Option<u64> {
+    let info = rustix::system::sysinfo();
+    let unit = u64::from(info.mem_unit.max(1));
+    Some(u64::try_from(info.totalram).ok()?.saturating_mul(unit))
+}
+
+/// Bytes free for us on the disk that holds `path`, or will.
+pub(crate) fn disk_free(path: &std::path::Path) -> Option<u64> {
+    let there = path.ancestors().find(|p| p.exists())?;
+    let disk = rustix::fs::statvfs(there).ok()?;
+    Some(disk.f_bavail.saturating_mul(disk.f_frsize))
+}

@@ -178,6 +178,8 @@ impl Server {
             shards,
             workers: self.node.workers,
             now: Clock::new(zero).now(),
+            memory: crate::facts::memory(),
+            disk: crate::facts::disk_free(&node::jetstream::store_dir(&self.node.options())),
         };
         self.jetstream = self.node.start_jetstream(&facts)?;
         Ok(())

@@ -35,6 +35,7 @@ pub(crate) fn spawn(
         shard.queue.served_by(std::thread::current());
         run(&mut shard, &*clock);
         shard.close();
+        shard.queue.close();
     })
 }
 
@@ -47,7 +48,6 @@ fn run(shard: &mut Shard, clock: &dyn Fn() -> Now) {
             shard.handle(&mut batch, now);
             batch.clear();
             if shard.is_stopping() {
-                shard.queue.close();
                 return;
             }
             let _ = shard.tick(now);

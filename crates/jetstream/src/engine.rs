@@ -16,7 +16,7 @@ use broker::worker::Entropy;
 use hashbrown::HashMap;
 use jetstream_api::JetStreamAccountLimits;
 use jetstream_core::Facts;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use stdx::time::Now;
 
 use crate::account::JsAccount;
@@ -26,7 +26,11 @@ use crate::event::{ApiRequest, Event};
 use crate::ingress::Listening;
 use crate::io::IoPool;
 use crate::queue::{Queue, owned};
+use crate::recover::open_found;
 use crate::shared::{Config, Shared};
+
+/// Threads that wait for the disk: while one syncs, others can.
+const IO_THREADS: usize = 8;
 
 /// Why JetStream cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -112,7 +116,7 @@ impl Engine {
         let dir = config.store_dir.clone();
         let unusable = |e| StartError::Directory(dir.display().to_string(), e);
         std::fs::create_dir_all(&dir).map_err(unusable)?;
-        let io = IoPool::start(2).map_err(StartError::Threads)?;
+        let io = IoPool::start(IO_THREADS).map_err(StartError::Threads)?;
         let facts = |account: &Account| {
             Arc::new(Facts {
                 account: account.name.clone(),
@@ -138,6 +142,7 @@ impl Engine {
             queues: (0..shards).map(|_| Arc::<Queue>::default()).collect(),
             io,
             started: host.now.wall,
+            broken: Mutex::default(),
             promised_memory: AtomicI64::new(0),
             promised_file: AtomicI64::new(0),
             api_total: AtomicU64::new(0),
@@ -164,10 +169,15 @@ impl Engine {
                 let shard = self.shared.shard_of(&account.account.name, &name);
                 let Some(queue) = self.shared.queues.get(shard) else { continue };
                 let (account, done) = (account.clone(), done.clone());
+                let (shared, queue) = (self.shared.clone(), queue.clone());
                 asked += 1;
-                queue.push_event(Event::Run(Box::new(move |shard| {
-                    let _ = done.send(shard.recover_stream(&account, &name));
-                })));
+                self.shared.io.run(move || {
+                    let now = shared.started;
+                    let found = open_found(&shared, &account.account.name, &name, now);
+                    queue.push_event(Event::Run(Box::new(move |shard| {
+                        let _ = done.send(shard.recover_stream(&account, &name, found));
+                    })));
+                });
             }
         }
         drop(done);

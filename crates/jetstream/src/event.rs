@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use store::Synced;
+use store::JobResult;
 
 use crate::account::JsAccount;
 use crate::shard::Shard;
@@ -31,14 +31,14 @@ pub(crate) enum Event {
     Stop,
     /// A request on the API.
     Api(Box<ApiRequest>),
-    /// A stream's changes are durable, or could not be made so.
-    Synced {
+    /// What a job of a stream's store came to.
+    Job {
         /// The stream's place.
         stream: u32,
         /// Which stream at that place.
         generation: u32,
         /// The outcome.
-        synced: Synced,
+        result: JobResult,
     },
     /// The interest in a push consumer's deliver subject changed.
     Interest {

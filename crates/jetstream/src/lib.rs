@@ -9,6 +9,7 @@ mod account;
 mod advisory;
 mod answers;
 mod api;
+mod disk;
 mod driver;
 mod engine;
 mod event;
@@ -24,6 +25,7 @@ mod random;
 mod recover;
 mod shard;
 mod shared;
+pub mod snapshot;
 mod sourcing;
 
 /// The version of the Go server that answers name.

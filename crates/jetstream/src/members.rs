@@ -206,11 +206,21 @@ impl Shard {
             };
             member.deafen();
             let Some(file) = &member.file else { continue };
+            // A state that is on its way is written in any case: this one is newer.
+            if !member.consumer.take_dirty() && !member.writing {
+                continue;
+            }
             if let Err(error) = file.lock().write_state(&member.consumer.state(), now) {
                 let name = member.consumer.name();
                 stdx::error!(log, "JetStream cannot write the state of consumer '{name}': {error}");
             }
         }
+    }
+
+    /// What a consumer says of itself, as JSON.
+    pub(crate) fn consumer_document(&mut self, at: u32, id: u32) -> Option<Vec<u8>> {
+        let info = self.with(at, id, |consumer, cx| consumer.info(cx))?;
+        Some(jetstream_api::json::to_json(&info))
     }
 
     /// The consumers of a stream.
@@ -325,36 +335,54 @@ impl Shard {
 }
 
 impl Place {
-    /// Removes messages that no consumer needs.
+    /// Removes messages that no consumer needs, once one is done with them.
     pub(crate) fn free(&mut self, seqs: &[u64]) {
-        let retention = self.config().retention;
+        if self.config().retention == RetentionPolicy::Limits {
+            return;
+        }
+        // The one that is done with them is the only one that could need them.
+        let alone = self.members.len() <= 1;
         for &seq in seqs {
-            let subject = match retention {
-                RetentionPolicy::Limits => return,
-                RetentionPolicy::WorkQueue => None,
-                RetentionPolicy::Interest => match self.stream.store().load(seq) {
-                    Ok(m) => Some(m.subject),
-                    Err(_) => continue,
-                },
-            };
-            let needed = subject
-                .is_some_and(|s| self.members.values().any(|m| m.consumer.needs_ack(seq, &s)));
-            if !needed && let Err(error) = self.stream.store().remove(seq, false) {
+            if !alone {
+                let Ok(message) = self.stream.store().load(seq) else { continue };
+                if self.is_needed(seq, &message.subject) {
+                    continue;
+                }
+            }
+            if let Err(error) = self.stream.store().remove(seq, false) {
                 self.stream.note_trouble(&error);
             }
         }
     }
 
-    /// Removes what no consumer needs any more, after one left (interest retention).
+    fn is_needed(&self, seq: u64, subject: &[u8]) -> bool {
+        self.members.values().any(|m| m.consumer.needs_ack(seq, subject))
+    }
+
+    /// Removes what no consumer needs any more: after one left, and after a start that may have
+    /// come between an acknowledgement and the removal.
     pub(crate) fn free_unneeded(&mut self) {
-        if self.config().retention != RetentionPolicy::Interest {
+        let queue = match self.config().retention {
+            RetentionPolicy::Limits => return,
+            RetentionPolicy::Interest => false,
+            RetentionPolicy::WorkQueue => true,
+        };
+        if queue && self.members.is_empty() {
             return;
         }
-        let state = self.stream.store_ref().state();
-        let mut seq = state.first_seq;
+        let mut seq = self.stream.store_ref().state().first_seq;
         while let Ok(Some(m)) = self.stream.store().next(&store::Filter::All, seq) {
             seq = m.seq + 1;
-            self.free(&[m.seq]);
+            // What nobody ever wanted stays in a work queue: its consumer may be yet to come.
+            let theirs = |p: &Self| {
+                p.members.values().any(|member| member.consumer.filter().matches(&m.subject))
+            };
+            if self.is_needed(m.seq, &m.subject) || queue && !theirs(self) {
+                continue;
+            }
+            if let Err(error) = self.stream.store().remove(m.seq, false) {
+                self.stream.note_trouble(&error);
+            }
         }
     }
 

@@ -8,7 +8,7 @@ use jetstream_api::{StorageType, StreamConfig};
 use jetstream_core::stream::{Limits, Storage, Stream};
 use stdx::time::Mono;
 use store::disk::real::RealDisk;
-use store::{MessageStore, Ticket};
+use store::{Job, MessageStore, Ticket};
 
 use crate::account::JsAccount;
 use crate::answers::Answers;
@@ -44,8 +44,12 @@ pub(crate) struct Place {
     pub(crate) held: VecDeque<(Ticket, Answers)>,
     /// Something was stored since the last flush.
     pub(crate) touched: bool,
-    /// When what was stored has to be on its way to the disk.
-    pub(crate) sync_at: Option<Mono>,
+    /// Makes durable what was stored, once it is due.
+    pub(crate) sync: Option<Job>,
+    /// When something was last stored or removed.
+    pub(crate) used: Mono,
+    /// It waits in the line of those that may rest.
+    pub(crate) resting: bool,
     /// Bytes of the store that the account knows of.
     counted: u64,
     /// Bytes the server promised it.
@@ -68,7 +72,9 @@ impl Place {
             directs: Vec::new(),
             held: VecDeque::new(),
             touched: false,
-            sync_at: None,
+            sync: None,
+            used: Mono::default(),
+            resting: false,
             counted: 0,
             promised: 0,
         };

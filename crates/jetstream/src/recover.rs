@@ -5,45 +5,83 @@
 
 use std::sync::Arc;
 
-use jetstream_api::{ApiError, Compression, StorageType, StreamConfig};
+use jetstream_api::{Compression, StorageType, StreamConfig};
 use jetstream_core::stream::{Storage, Stream, settings};
 use stdx::time::Timestamp;
 use store::meta::Document;
 use store::{FileStore, MemStore, Options};
 
 use crate::account::{Entry, JsAccount};
-use crate::api::Outcome;
 use crate::engine::directories;
 use crate::meta;
 use crate::place::{Disk, Place};
 use crate::shard::Shard;
+use crate::shared::Shared;
+
+/// Opens the store of a stream. Waits for the disk: a job for the pool.
+pub(crate) fn open_storage(
+    shared: &Shared,
+    account: &str,
+    config: &StreamConfig,
+    created: Timestamp,
+    now: Timestamp,
+) -> store::Result<Storage<Disk>> {
+    let settings = settings(config);
+    if config.storage == StorageType::Memory {
+        return Ok(Storage::Memory(Box::new(MemStore::new(settings))));
+    }
+    let options = Options {
+        compression: match config.compression {
+            Compression::None => store::Compression::None,
+            Compression::S2 => store::Compression::S2,
+        },
+        encryption: shared.encryption(account),
+        log: shared.broker.log.clone(),
+        ..Options::default()
+    };
+    let disk = Disk::new(shared.stream_dir(account, &config.name));
+    let document = meta::stream(config, created);
+    let (store, _) = FileStore::open(disk, settings, options, &document, now)?;
+    Ok(Storage::File(Box::new(store)))
+}
+
+/// A stream that lay on the disk, opened.
+pub(crate) struct Found {
+    config: Arc<StreamConfig>,
+    created: Timestamp,
+    storage: Storage<Disk>,
+}
+
+/// Opens a stream that lies on the disk; the error is for the operator.
+pub(crate) fn open_found(
+    shared: &Shared,
+    account: &str,
+    name: &str,
+    now: Timestamp,
+) -> Result<Found, String> {
+    let disk = Disk::new(shared.stream_dir(account, name));
+    let encryption = shared.encryption(account);
+    let text = store::meta::read(&disk, &Document::stream(name), encryption.as_ref())
+        .map_err(|e| e.to_string())?;
+    let (config, created) = meta::read_stream(&text).map_err(|e| e.to_string())?;
+    let storage =
+        open_storage(shared, account, &config, created, now).map_err(|e| e.to_string())?;
+    Ok(Found { config: Arc::new(config), created, storage })
+}
 
 impl Shard {
-    /// Opens a stream's store and takes the stream in.
-    pub(crate) fn open_stream(
+    /// Takes in a stream whose store is open.
+    pub(crate) fn take_in(
         &mut self,
         account: &Arc<JsAccount>,
         config: &Arc<StreamConfig>,
         created: Timestamp,
-        is_new: bool,
-    ) -> Outcome<u32> {
-        let storage = self.open_storage(account, config, created).map_err(|error| {
-            let name = format!("{} > {}", account.account.name, config.name);
-            stdx::error!(
-                self.worker.broker.log,
-                "Error creating store for stream '{name}': {error}"
-            );
-            // Compat(API-044): the cause is for the operator.
-            ApiError::stream_create("error creating store for stream")
-        })?;
+        storage: Storage<Disk>,
+    ) -> u32 {
         let facts = account.facts.clone();
         let stream = Stream::new(config.clone(), created, facts, storage);
         let at = self.settle_in(|generation| Place::new(stream, account.clone(), generation));
         let (shared, queue, index) = (self.shared.clone(), self.queue.clone(), self.index);
-        if let Some(place) = self.place(at) {
-            place.promise(&shared);
-            place.listen(&shared, &queue, at);
-        }
         let mut streams = account.streams();
         let entry = streams.entry(config.name.clone()).or_insert_with(|| Entry {
             shard: index,
@@ -52,70 +90,42 @@ impl Shard {
             consumers: Arc::default(),
         });
         entry.place = Some(at);
-        if let Some(place) = self.places.get_mut(at as usize).and_then(Option::as_deref_mut) {
-            place.consumers = entry.consumers.clone();
-        }
+        let consumers = entry.consumers.clone();
         drop(streams);
+        if let Some(place) = self.place(at) {
+            place.consumers = consumers;
+            place.promise(&shared);
+            place.listen(&shared, &queue, at);
+        }
+        if let Some(place) = self.place(at) {
+            place.stream.store().hand_out_jobs();
+        }
         self.open_links(at);
-        if is_new {
-            self.begin_drawing(at);
-            self.touch(at);
-        }
-        Ok(at)
+        self.touch(at);
+        self.rest_later(at);
+        at
     }
 
-    fn open_storage(
-        &self,
-        account: &JsAccount,
-        config: &StreamConfig,
-        created: Timestamp,
-    ) -> store::Result<Storage<Disk>> {
-        let settings = settings(config);
-        if config.storage == StorageType::Memory {
-            return Ok(Storage::Memory(Box::new(MemStore::new(settings))));
-        }
-        let name = &account.account.name;
-        let options = Options {
-            compression: match config.compression {
-                Compression::None => store::Compression::None,
-                Compression::S2 => store::Compression::S2,
-            },
-            encryption: self.shared.encryption(name),
-            log: self.worker.broker.log.clone(),
-            ..Options::default()
-        };
-        let disk = Disk::new(self.shared.stream_dir(name, &config.name));
-        let document = meta::stream(config, created);
-        let (store, _) = FileStore::open(disk, settings, options, &document, self.now.wall)?;
-        Ok(Storage::File(Box::new(store)))
-    }
-
-    /// Opens a stream that lies on the disk.
-    pub(crate) fn recover_stream(&mut self, account: &Arc<JsAccount>, name: &str) -> bool {
-        let log = self.worker.broker.log.clone();
+    /// Takes in a stream that lay on the disk, with its consumers; `false` if it stays out.
+    pub(crate) fn recover_stream(
+        &mut self,
+        account: &Arc<JsAccount>,
+        name: &str,
+        found: Result<Found, String>,
+    ) -> bool {
         let owner = account.account.name.clone();
-        let disk = Disk::new(self.shared.stream_dir(&owner, name));
-        let encryption = self.shared.encryption(&owner);
-        let text = match store::meta::read(&disk, &Document::stream(name), encryption.as_ref()) {
-            Ok(text) => text,
-            Err(error) => {
-                stdx::warning!(log, "  Error recovering stream '{owner} > {name}': {error}");
-                return false;
-            }
-        };
-        let (config, created) = match meta::read_stream(&text) {
-            Ok(read) => read,
-            Err(error) => {
-                stdx::warning!(log, "  Error unmarshalling stream metafile '{name}': {error}");
-                return false;
-            }
-        };
-        match self.open_stream(account, &Arc::new(config), created, false) {
-            Ok(at) => {
+        match found {
+            Ok(found) => {
+                let at = self.take_in(account, &found.config, found.created, found.storage);
                 self.recover_consumers(at, &owner, name);
                 true
             }
-            Err(_) => false,
+            Err(error) => {
+                let log = &self.worker.broker.log;
+                stdx::warning!(log, "  Error recovering stream '{owner} > {name}': {error}");
+                self.shared.broken.lock().push((owner, name.to_owned(), error));
+                false
+            }
         }
     }
 
@@ -147,5 +157,9 @@ impl Shard {
                 );
             }
         }
+        if let Some(place) = self.place(at) {
+            place.free_unneeded();
+        }
+        self.touch(at);
     }
 }

@@ -10,13 +10,13 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::mpsc;
 use std::time::Duration;
 
 use broker::Worker;
 use jetstream_api::ApiError;
 use jetstream_core::stream::{Incoming, refusal};
 use stdx::time::{Mono, Now};
-use store::{Error, Synced};
 
 use crate::answers::Answers;
 use crate::event::Event;
@@ -48,7 +48,9 @@ pub(crate) struct Shard {
     pub(crate) scratch: Vec<u8>,
     pub(crate) random: Random,
     /// Streams whose changes wait to be put on the disk, in the order in which it is due.
-    syncs: VecDeque<(Mono, u32, u32)>,
+    pub(crate) syncs: VecDeque<(Mono, u32, u32)>,
+    /// Streams that may rest if nothing happens to them until then.
+    pub(crate) rests: VecDeque<(Mono, u32, u32)>,
     /// Consumers whose state waits to be written.
     pub(crate) writes: VecDeque<(Mono, u32, u32)>,
     /// Consumers that have something to deliver, or may have.
@@ -80,6 +82,7 @@ impl Shard {
             scratch: Vec::new(),
             random: Random::new(seed),
             syncs: VecDeque::new(),
+            rests: VecDeque::new(),
             writes: VecDeque::new(),
             ready: VecDeque::new(),
             timers: Timers::default(),
@@ -187,12 +190,12 @@ impl Shard {
         }
     }
 
-    fn handle_event(&mut self, event: Event) {
+    pub(crate) fn handle_event(&mut self, event: Event) {
         match event {
             Event::Stop => self.stopping = true,
             Event::Api(request) => self.handle_api(&request),
-            Event::Synced { stream, generation, synced } => {
-                self.handle_synced(stream, generation, synced);
+            Event::Job { stream, generation, result } => {
+                self.handle_job(stream, generation, result);
             }
             Event::Interest { stream, consumer } => self.handle_interest(stream, consumer),
             Event::Written { stream, consumer } => self.handle_written(stream, consumer),
@@ -205,6 +208,7 @@ impl Shard {
         if let Some(place) = self.places.get_mut(at as usize).and_then(Option::as_deref_mut)
             && !std::mem::replace(&mut place.touched, true)
         {
+            place.used = self.now.mono;
             self.touched.push(at);
         }
     }
@@ -243,43 +247,6 @@ impl Shard {
         });
     }
 
-    fn flush(&mut self, at: u32) {
-        let Some(place) = self.places.get_mut(at as usize).and_then(Option::as_deref_mut) else {
-            return;
-        };
-        place.touched = false;
-        if let Err(error) = place.stream.store().flush() {
-            let name = format!("{} > {}", place.account.account.name, place.name());
-            stdx::error!(self.worker.broker.log, "JetStream cannot write stream '{name}': {error}");
-            let why = ApiError::stream_store_failed(&error);
-            let body = refusal(place.name(), &why);
-            if !matches!(error, Error::DiskFull { .. }) {
-                place.stream.fail(&error.to_string());
-            }
-            let mut theirs = self.answers.split_off(at);
-            theirs.replace_bodies(&body);
-            let account = place.account.account.clone();
-            theirs.release(&mut self.worker, |_| Some(account.clone()));
-            return;
-        }
-        place.count_bytes();
-        let ticket = place.stream.store_ref().ticket();
-        if ticket == place.stream.store_ref().durable() {
-            return;
-        }
-        if place.waits_for_disk(&self.shared) {
-            let theirs = self.answers.split_off(at);
-            if !theirs.is_empty() {
-                place.held.push_back((ticket, theirs));
-            }
-            self.start_sync(at);
-        } else if place.sync_at.is_none() {
-            let due = self.now.mono + self.shared.config.sync_within;
-            place.sync_at = Some(due);
-            self.syncs.push_back((due, at, place.generation));
-        }
-    }
-
     /// Notes when the stream has something to do by itself.
     pub(crate) fn set_deadline(&mut self, at: u32) {
         let now = self.now;
@@ -306,78 +273,12 @@ impl Shard {
         self.touch(at);
     }
 
-    /// Hands the disk what is not durable yet, unless it is at it.
-    fn start_sync(&mut self, at: u32) {
-        let Some(place) = self.places.get_mut(at as usize).and_then(Option::as_deref_mut) else {
-            return;
-        };
-        place.sync_at = None;
-        match place.stream.store().sync_job() {
-            Ok(None) => {}
-            Ok(Some(job)) => {
-                let (queue, generation) = (self.queue.clone(), place.generation);
-                self.shared.io.run(move || {
-                    let synced = job.run();
-                    queue.push_event(Event::Synced { stream: at, generation, synced });
-                });
-            }
-            Err(error) => place.stream.fail(&error.to_string()),
-        }
-    }
-
-    fn handle_synced(&mut self, at: u32, generation: u32, synced: Synced) {
-        let Some(place) = self.places.get_mut(at as usize).and_then(Option::as_deref_mut) else {
-            return;
-        };
-        if place.generation != generation {
-            return;
-        }
-        let account = place.account.account.clone();
-        match place.stream.store().complete_sync(synced) {
-            Ok(durable) => {
-                while place.held.front().is_some_and(|(ticket, _)| *ticket <= durable) {
-                    if let Some((_, mut answers)) = place.held.pop_front() {
-                        answers.release(&mut self.worker, |_| Some(account.clone()));
-                    }
-                }
-                let behind = place.stream.store_ref().ticket() > durable;
-                if behind && place.waits_for_disk(&self.shared) {
-                    self.start_sync(at);
-                } else if behind && place.sync_at.is_none() {
-                    let due = self.now.mono + self.shared.config.sync_within;
-                    place.sync_at = Some(due);
-                    self.syncs.push_back((due, at, generation));
-                }
-            }
-            Err(error) => {
-                let name = format!("{} > {}", account.name, place.name());
-                stdx::error!(
-                    self.worker.broker.log,
-                    "JetStream cannot make stream '{name}' durable: {error}"
-                );
-                place.stream.fail(&error.to_string());
-                let body = refusal(place.name(), &ApiError::stream_store_failed(&error));
-                for (_, mut answers) in std::mem::take(&mut place.held) {
-                    answers.replace_bodies(&body);
-                    answers.release(&mut self.worker, |_| Some(account.clone()));
-                }
-            }
-        }
-    }
-
     /// Does what is due, and says when it has something to do again.
     pub(crate) fn tick(&mut self, now: Now) -> Option<Mono> {
         self.now = now;
         self.worker.now = now;
-        while let Some(&(due, at, generation)) = self.syncs.front() {
-            if due > now.mono {
-                break;
-            }
-            self.syncs.pop_front();
-            if self.place(at).is_some_and(|p| p.generation == generation) {
-                self.start_sync(at);
-            }
-        }
+        self.start_due_syncs();
+        self.rest_idle();
         while let Some((at, id)) = self.timers.pop(now.mono) {
             if id == 0 {
                 self.expire(at);
@@ -392,7 +293,7 @@ impl Shard {
         if more {
             return Some(now.mono);
         }
-        let sync = self.syncs.front().map(|&(due, _, _)| due);
+        let sync = self.next_sync();
         sync.into_iter().chain(self.timers.next()).chain(self.next_write()).min()
     }
 
@@ -438,13 +339,21 @@ impl Shard {
             self.close_consumers(at);
         }
         self.worker.flush_touched();
-        for place in self.places.iter_mut().filter_map(Option::take) {
-            let mut place = place;
-            place.deafen();
-            if let Err(error) = place.stream.store().close() {
-                let name = format!("{} > {}", place.account.account.name, place.name());
-                stdx::error!(self.worker.broker.log, "JetStream cannot close '{name}': {error}");
-            }
+        self.await_jobs();
+        let (done, closed) = mpsc::channel();
+        for mut place in self.places.iter_mut().filter_map(Option::take) {
+            let (done, log) = (done.clone(), self.worker.broker.log.clone());
+            self.shared.io.run(move || {
+                place.deafen();
+                if let Err(error) = place.stream.store().close() {
+                    let name = format!("{} > {}", place.account.account.name, place.name());
+                    stdx::error!(log, "JetStream cannot close '{name}': {error}");
+                }
+                let _ = done.send(());
+            });
         }
+        drop(done);
+        // Ends when every job gave up its sender.
+        closed.iter().for_each(drop);
     }
 }

@@ -12,7 +12,7 @@ use broker::Broker;
 use hashbrown::HashMap;
 use jetstream_api::validate::{ServerLimits, Used};
 use jetstream_api::{Nanos, StorageType};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use stdx::time::Timestamp;
 use store::Encryption;
 
@@ -88,6 +88,8 @@ pub struct Shared {
     pub(crate) io: IoPool,
     /// When JetStream started.
     pub started: Timestamp,
+    /// Streams that could not be opened: account, name, reason.
+    pub(crate) broken: Mutex<Vec<(String, String, String)>>,
     pub(crate) promised_memory: AtomicI64,
     pub(crate) promised_file: AtomicI64,
     pub(crate) api_total: AtomicU64,

@@ -249,8 +249,11 @@ impl Shard {
         if answers {
             self.answer_for_origin(at);
         }
-        // Also for what only confirms: it waits until what came before is safe.
-        self.touch(at);
+        // Also for what only confirms: it waits until what came before is safe. A mere sign of life
+        // does not keep the store from resting.
+        if frame.reply.is_some() || !self.answers.is_empty() {
+            self.touch(at);
+        }
     }
 
     /// Lends a link everything it needs, then does what it wants.

@@ -35,7 +35,9 @@ pub use documents::gatewayz::{
 pub use documents::healthz::{
     HealthError, HealthErrorKind, HealthzOptions, JetStreamHealth, ListenerFault,
 };
-pub use documents::jsz::JszOptions;
+pub use documents::jsz::{
+    JetStreamAccount, JetStreamConfig, JetStreamFacts, JetStreamStream, JszOptions,
+};
 pub use documents::leafz::LeafFacts;
 pub use documents::queuez::QueueFacts;
 pub use documents::routez::{RouteFacts, SubjectPermission};

@@ -15,6 +15,7 @@ use crate::documents::connz::{ClosedConnFacts, ConnCounts, ConnFacts};
 use crate::documents::expvar::ExpvarFacts;
 use crate::documents::gatewayz::GatewayFacts;
 use crate::documents::healthz::{JetStreamHealth, ListenerFault};
+use crate::documents::jsz::JetStreamFacts;
 use crate::documents::leafz::LeafFacts;
 use crate::documents::queuez::QueueFacts;
 use crate::documents::routez::{RouteFacts, SubjectPermission};
@@ -103,6 +104,11 @@ pub trait Source {
 
     /// Internal queues for `/ipqueuesz`, by name.
     fn queues(&self) -> Vec<QueueFacts>;
+
+    /// JetStream, as far as `options` ask about it; `None` if it is off.
+    fn jetstream(&self, _options: &crate::JszOptions) -> Option<JetStreamFacts> {
+        None
+    }
 
     /// What the health check finds in JetStream.
     fn jetstream_health(&self, _options: &crate::HealthzOptions) -> JetStreamHealth {

@@ -34,6 +34,10 @@ pub struct Facts {
     pub workers: usize,
     /// The time.
     pub now: Now,
+    /// Bytes of memory the machine has, if that is known.
+    pub memory: Option<u64>,
+    /// Bytes free on the disk of the store directory, if that is known.
+    pub disk: Option<u64>,
 }
 
 /// The store directory, with the reference's own folder in it.
@@ -51,13 +55,18 @@ fn positive(n: Option<i64>) -> Option<i64> {
     n.filter(|n| *n > 0)
 }
 
-fn config(options: &Options, name: &str, id: &str) -> Config {
+/// Three quarters of what there is, as the reference takes where nothing is configured.
+fn share(of: Option<u64>) -> Option<u64> {
+    of.map(|n| n / 4 * 3)
+}
+
+fn config(options: &Options, facts: &Facts, name: &str, id: &str) -> Config {
     let js = &options.jetstream;
     let key = js.key.as_ref().filter(|key| !key.is_empty());
     Config {
         store_dir: store_dir(options),
-        max_memory: some(js.max_memory),
-        max_store: some(js.max_store),
+        max_memory: some(js.max_memory).or_else(|| share(facts.memory)),
+        max_store: some(js.max_store).or_else(|| share(facts.disk)),
         domain: js.domain.clone().filter(|d| !d.is_empty()),
         strict: js.strict.unwrap_or(true),
         sync_always: js.sync_always,
@@ -131,9 +140,11 @@ impl Node {
             first_worker: facts.workers,
             now: facts.now,
         };
-        let config = config(&options, &info.server_name, &info.server_id);
+        let config = config(&options, facts, &info.server_name, &info.server_id);
         stdx::notice!(self.log(), "Starting JetStream");
         stdx::notice!(self.log(), "  Store Directory: \"{}\"", config.store_dir.display());
-        Engine::start(config, &host, members).map(Some)
+        let engine = Engine::start(config, &host, members)?;
+        let _ = self.jetstream.set(engine.shared().clone());
+        Ok(Some(engine))
     }
 }

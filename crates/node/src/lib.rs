@@ -10,6 +10,7 @@ pub mod jetstream;
 pub mod start;
 pub mod translate;
 pub mod watch;
+mod watch_jetstream;
 
 use arc_swap::ArcSwap;
 use broker::Broker;
@@ -66,6 +67,8 @@ pub struct Node {
     requests: RequestCounts,
     process: Arc<dyn Process>,
     tls_not_after: Option<Timestamp>,
+    /// JetStream, once it started.
+    jetstream: std::sync::OnceLock<Arc<::jetstream::Shared>>,
     /// Whether clients can connect.
     pub accepting: std::sync::atomic::AtomicBool,
 }

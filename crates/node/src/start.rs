@@ -63,6 +63,7 @@ impl Node {
             requests: RequestCounts::default(),
             process: host.process,
             tls_not_after: host.tls_not_after,
+            jetstream: std::sync::OnceLock::new(),
             accepting: std::sync::atomic::AtomicBool::new(false),
         })
     }

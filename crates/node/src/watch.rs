@@ -109,6 +109,10 @@ impl Source for Node {
             slow_consumer_stats: only_clients(slow),
             stale_connection_stats: only_clients(stale),
             tls_cert_not_after: self.tls_not_after,
+            jetstream: self
+                .jetstream_facts(&monitor::JszOptions::default())
+                .map(|facts| facts.varz())
+                .unwrap_or_default(),
             ..Varz::default()
         }
     }
@@ -217,7 +221,7 @@ impl Source for Node {
             updated: self.loaded,
             expired: false,
             complete: true,
-            jetstream: false,
+            jetstream: self.jetstream.get().is_some_and(|js| js.account(name).is_some()),
             leafnodes: 0,
             clients: account.clients.load(Ordering::Relaxed),
             subscriptions: account.subscriptions() as u64,
@@ -265,6 +269,14 @@ impl Source for Node {
 
     fn metrics_enabled(&self) -> bool {
         self.options().monitoring.metrics != Some(false)
+    }
+
+    fn jetstream(&self, options: &monitor::JszOptions) -> Option<monitor::JetStreamFacts> {
+        self.jetstream_facts(options)
+    }
+
+    fn jetstream_health(&self, options: &monitor::HealthzOptions) -> monitor::JetStreamHealth {
+        self.check_jetstream(options)
     }
 
     fn queues(&self) -> Vec<QueueFacts> {

@@ -2,7 +2,8 @@
 //!
 //! `cargo bench -p ironats-store` prints one line each. `STORE_KEYS` and `STORE_MSGS` set the
 //! sizes (defaults 1,000,000 each); `STORE_DIR` keeps the directories for a run of another server
-//! on the same data; `STORE_RECOVER=<stream>` then only opens that one.
+//! on the same data; `STORE_RECOVER=<stream>` then only opens that one; `STORE_IDLE=<n>` measures
+//! only what so many idle stores cost.
 
 #![allow(clippy::unwrap_used, reason = "a bench may unwrap")]
 
@@ -201,6 +202,9 @@ fn main() {
     if let Ok(name) = std::env::var("STORE_RECOVER") {
         return recover_only(&bench, &name);
     }
+    if let Ok(n) = std::env::var("STORE_IDLE") {
+        return idle(&bench, n.parse().unwrap());
+    }
     let (keys, msgs) = (size("STORE_KEYS"), size("STORE_MSGS"));
     throughput(&bench, msgs);
     one_message_per_key(&bench, keys);
@@ -223,6 +227,28 @@ fn recover_only(bench: &Bench, name: &str) {
         cpu as f64 / 1e6,
         resident().saturating_sub(before) as f64 / state.num_subjects.max(1) as f64,
     );
+}
+
+/// What thousands of streams cost that have nothing to do.
+fn idle(bench: &Bench, n: u64) {
+    let before = resident();
+    let stores: Vec<FileStore<Counted>> = (0..n)
+        .map(|i| {
+            let mut store = bench.open(&format!("I{i}"));
+            store.hand_out_jobs();
+            store.append(&NewMessage::new(b"I.one", b"", &[b'x'; 128]), Timestamp(1)).unwrap();
+            store.sync().unwrap();
+            store.rest();
+            store
+        })
+        .collect();
+    let threads = std::fs::read_dir("/proc/self/task").map_or(0, Iterator::count);
+    println!(
+        "{n} idle stores: {:.0} bytes resident each, {} of them the struct, {threads} thread",
+        resident().saturating_sub(before) as f64 / n as f64,
+        size_of::<FileStore<Counted>>(),
+    );
+    drop(stores);
 }
 
 fn throughput(bench: &Bench, n: u64) {

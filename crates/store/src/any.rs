@@ -9,7 +9,7 @@ use stdx::time::Timestamp;
 use crate::disk::Disk;
 use crate::error::Result;
 use crate::file::append::NewMessage;
-use crate::file::{FileStore, Ticket};
+use crate::file::{FileStore, Job, JobResult, Ticket};
 use crate::filter::Filter;
 use crate::mem::MemStore;
 use crate::message::Message;
@@ -60,6 +60,15 @@ pub trait MessageStore {
     fn deleted_seqs(&self, limit: usize) -> Vec<u64>;
     /// The state replicas exchange.
     fn replicated_state(&self, failed: u64) -> ReplicatedState;
+    /// Disk work to run on any threads, in any order; call it after changes and after each
+    /// [`Self::complete`].
+    fn take_jobs(&mut self) -> Result<Vec<Job>>;
+    /// Takes the outcome of a job.
+    fn complete(&mut self, result: JobResult) -> Result<()>;
+    /// Changes up to this ticket survive the end of this process.
+    fn written(&self) -> Ticket;
+    /// Changes up to this ticket survive a power cut.
+    fn durable(&self) -> Ticket;
 }
 
 impl<D: Disk> MessageStore for FileStore<D> {
@@ -128,6 +137,18 @@ impl<D: Disk> MessageStore for FileStore<D> {
     fn replicated_state(&self, failed: u64) -> ReplicatedState {
         Self::replicated_state(self, failed)
     }
+    fn take_jobs(&mut self) -> Result<Vec<Job>> {
+        Self::take_jobs(self)
+    }
+    fn complete(&mut self, result: JobResult) -> Result<()> {
+        Self::complete(self, result)
+    }
+    fn written(&self) -> Ticket {
+        Self::written(self)
+    }
+    fn durable(&self) -> Ticket {
+        Self::durable(self)
+    }
 }
 
 impl MessageStore for MemStore {
@@ -195,5 +216,17 @@ impl MessageStore for MemStore {
     }
     fn replicated_state(&self, failed: u64) -> ReplicatedState {
         Self::replicated_state(self, failed)
+    }
+    fn take_jobs(&mut self) -> Result<Vec<Job>> {
+        Ok(Vec::new())
+    }
+    fn complete(&mut self, _: JobResult) -> Result<()> {
+        Ok(())
+    }
+    fn written(&self) -> Ticket {
+        Ticket(0)
+    }
+    fn durable(&self) -> Ticket {
+        Ticket(0)
     }
 }

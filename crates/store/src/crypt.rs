@@ -31,6 +31,8 @@ type Gcm = AesGcm<Aes256, U16>;
 
 /// Key files shorter than this hold no key.
 const MIN_KEY_FILE: usize = 64;
+/// Longer ones are of a cipher this build does not know.
+const MAX_KEY_FILE: usize = 72;
 
 impl Cipher {
     fn other(self) -> Self {
@@ -149,6 +151,11 @@ impl Encryption {
                 let outdated = old || cipher != self.cipher;
                 return Ok(OpenedKey { secret: Secret { cipher, seed, nonce }, outdated });
             }
+        }
+        if file.len() > MAX_KEY_FILE {
+            // No damage makes a file longer.
+            let id = u8::try_from(file.len()).unwrap_or(u8::MAX);
+            return Err(Error::Unknown { file: name.into(), what: "cipher, size of key", id });
         }
         Err(Error::WrongKey(name.into()))
     }

@@ -6,9 +6,11 @@
 
 use std::io;
 
+pub(crate) mod queue;
 pub mod real;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;
+mod slot;
 
 /// How a file is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,6 +117,11 @@ pub(crate) fn replace<D: Disk>(disk: &D, path: &str, bytes: &[u8]) -> io::Result
         let _ = disk.remove_file(&staged);
     }
     result
+}
+
+/// Whether the disk is full, so that the same may succeed later.
+pub(crate) fn is_full(e: &io::Error) -> bool {
+    matches!(e.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 /// The directory a path lies in.

@@ -96,6 +96,19 @@ pub enum Error {
         /// File, relative to the store's directory.
         file: String,
     },
+    /// More waits for the disk than the store keeps in memory.
+    #[error(
+        "the disk is behind: {waiting} bytes and {unsealed} full blocks wait for it; try again when a job completed"
+    )]
+    Busy {
+        /// Bytes that wait to be written.
+        waiting: usize,
+        /// Blocks that wait for their final form.
+        unsealed: usize,
+    },
+    /// This needs every job that was handed out to be completed first.
+    #[error("jobs are under way: complete them first")]
+    UnderWay,
     /// Writing is not permitted.
     #[error(
         "{file}: read-only or permission denied ({source}); make the store writable for this user"
@@ -130,10 +143,10 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     /// Classifies a failure of `op` on `file`.
     pub(crate) fn io(op: &'static str, file: &str, source: io::Error) -> Self {
+        if crate::disk::is_full(&source) {
+            return Self::DiskFull { file: file.into() };
+        }
         match source.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                Self::DiskFull { file: file.into() }
-            }
             io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
                 Self::ReadOnly { file: file.into(), source }
             }

@@ -10,7 +10,7 @@
 //! | which sequences are gone | `Block::deleted` (`seqset`) | always |
 //! | what expires, what fires | `wheel`, `schedule` | always |
 //!
-//! Not here: threads (jobs are handed out: [`SyncJob`], [`ColdRead`]), clocks (`now` is a
+//! Not here: threads (jobs are handed out: [`Job`], [`ColdRead`]), clocks (`now` is a
 //! parameter), policies of streams and consumers.
 //! Laws: no input from a file panics; nothing that cannot be read is deleted.
 
@@ -42,13 +42,15 @@ mod wheel;
 
 pub use any::MessageStore;
 pub use compress::Compression;
-pub use consumer::{AckPolicy, ConsumerFile, ConsumerState, Pending, SequencePair};
+pub use consumer::{
+    AckPolicy, ConsumerFile, ConsumerState, Pending, SequencePair, StateJob, StateWritten,
+};
 pub use crypt::{Cipher, Encryption};
 pub use error::{Error, Result};
 pub use file::append::NewMessage;
 pub use file::{
-    Appended, ColdRead, Expired, Fetched, FileStore, Loaded, Recovery, Removed, SnapshotFile,
-    SyncJob, Synced, Ticket, restore_files,
+    Appended, ColdRead, Expired, Fetched, FileStore, Job, JobKind, JobResult, Loaded, Recovery,
+    Removed, SnapshotFile, SyncJob, Synced, Ticket, restore_files,
 };
 pub use filter::Filter;
 pub use mem::MemStore;

@@ -427,7 +427,7 @@ impl MemStore {
                 old.filter(|m| m.header.is_empty() || message_ttl(&m.header) >= 0).map(|m| m.seq),
             );
         }
-        doomed.extend(self.ttls.due(now.0).into_iter().map(|(seq, _)| seq));
+        doomed.extend(self.ttls.due(now.0, usize::MAX).into_iter().map(|(seq, _)| seq));
         doomed.sort_unstable();
         doomed.dedup();
         if self.settings.subject_delete_marker_ttl.is_none() {
@@ -451,7 +451,8 @@ impl MemStore {
 
     /// When [`Self::expire`] has something to do next, if ever.
     pub fn next_expiry(&self) -> Option<Timestamp> {
-        let first = self.messages.first_key_value().map(|(_, m)| m.ts);
+        let ages = |m: &&Message| m.header.is_empty() || message_ttl(&m.header) >= 0;
+        let first = self.messages.values().find(ages).map(|m| m.ts);
         let by_age = self.settings.max_age.zip(first).map(|(age, ts)| ts + age);
         by_age.into_iter().chain(self.ttls.next().map(Timestamp)).min()
     }

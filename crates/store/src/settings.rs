@@ -61,6 +61,8 @@ pub struct Options {
     pub encryption: Option<Encryption>,
     /// Bytes of rebuildable index (columns) kept in memory.
     pub column_budget: usize,
+    /// Bytes that may wait for the disk before appends are told that it is behind.
+    pub max_waiting: usize,
     /// Where damage and recovery are reported.
     pub log: Log,
 }
@@ -72,6 +74,7 @@ impl Default for Options {
             compression: Compression::None,
             encryption: None,
             column_budget: 64 << 20,
+            max_waiting: 64 << 20,
             log: Log::discard(),
         }
     }

@@ -45,14 +45,15 @@ impl Wheel {
         self.slots.first_key_value().and_then(|(_, slot)| slot.values().min().copied())
     }
 
-    /// Entries due at `now`, by ascending sequence; they stay until removed.
-    pub(crate) fn due(&self, now: i64) -> Vec<(u64, i64)> {
+    /// At most `limit` entries due at `now`, by ascending sequence; they stay until removed.
+    pub(crate) fn due(&self, now: i64, limit: usize) -> Vec<(u64, i64)> {
         let mut due: Vec<(u64, i64)> = self
             .slots
             .range(..=now.div_euclid(SECOND))
             .flat_map(|(_, slot)| slot.iter())
             .filter(|&(_, &expires)| expires <= now)
             .map(|(&seq, &expires)| (seq, expires))
+            .take(limit)
             .collect();
         due.sort_unstable();
         due
@@ -109,7 +110,7 @@ mod tests {
             prop_assert_eq!(high, 77);
             prop_assert_eq!(back.len(), entries.len() as u64);
             prop_assert_eq!(back.next(), entries.values().min().copied());
-            prop_assert_eq!(back.due(i64::MAX).into_iter().collect::<BTreeMap<_, _>>(), entries);
+            prop_assert_eq!(back.due(i64::MAX, usize::MAX).into_iter().collect::<BTreeMap<_, _>>(), entries);
         }
 
         #[test]

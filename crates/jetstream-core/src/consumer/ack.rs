@@ -99,10 +99,12 @@ impl Consumer {
             Acks::Explicit => self.acknowledge_one(of, sample, cx),
             Acks::All => {
                 let floor = self.progress.floor;
-                if of.consumer_seq <= floor.consumer || of.seq <= floor.stream {
+                // An answer to flow control may say anything.
+                let seq = of.seq.min(self.progress.delivered.stream);
+                if of.consumer_seq <= floor.consumer || seq <= floor.stream {
                     return true;
                 }
-                self.acknowledge_through(of, cx);
+                self.acknowledge_through(AckOf { seq, ..of }, cx);
             }
         }
         self.note_acked(cx.now.wall);
@@ -129,9 +131,13 @@ impl Consumer {
         {
             self.sample_ack(of, waits.ts, cx);
         }
+        // A message that was never this consumer's is not its to free.
+        let frees = cx.counts_acks()
+            && (self.progress.find_at(of.at()).is_some()
+                || self.progress.redelivered.contains_key(&of.seq));
         self.progress.apply_ack(of.at());
         self.redeliver.remove(of.seq);
-        if cx.counts_acks() {
+        if frees {
             cx.done.push(of.seq);
         }
     }
@@ -139,8 +145,7 @@ impl Consumer {
     fn acknowledge_through<S: MessageStore, O: Out>(&mut self, of: AckOf, cx: &mut Cx<'_, S, O>) {
         if cx.counts_acks() {
             let waiting = self.progress.pending.iter().map(|w| w.seq);
-            cx.done.extend(waiting.take_while(|&seq| seq < of.seq));
-            cx.done.push(of.seq);
+            cx.done.extend(waiting.take_while(|&seq| seq <= of.seq));
         }
         self.redeliver.retain(|seq| seq > of.seq);
         self.progress.apply_ack(of.at());

@@ -3,7 +3,13 @@
 //! Laws: nothing is written unless somebody listens.
 //! Not here: the documents (`jetstream_api`).
 
+use jetstream_api::advisory::{
+    Action, Advisory, ConsumerAction, ConsumerPause, ConsumerPinned, ConsumerUnpinned, Fact,
+    MaxDeliver, Nak, Terminated,
+};
+use jetstream_api::metric::ConsumerAck;
 use jetstream_api::subject::Event;
+use jetstream_api::to_json;
 use stdx::time::Timestamp;
 
 use super::ack::AckOf;
@@ -11,48 +17,61 @@ use super::pin::{Pin, nuid};
 use super::{Consumer, Cx};
 use crate::out::{Out, Outgoing};
 
-/// Why a message that waited for its acknowledgement counts as terminated: it left the stream.
-pub(super) const GONE: &str = "Unacknowledged message was deleted";
-/// The same, found out later.
-pub(super) const TRIMMED: &str = "Message deleted by stream limits";
+/// Who an advisory is about.
+struct About {
+    stream: String,
+    consumer: String,
+    domain: String,
+}
 
 impl Consumer {
-    fn advise<S, O: Out>(&self, event: Event<'_>, kind: &str, rest: &str, cx: &mut Cx<'_, S, O>) {
-        let subject = event.subject();
+    /// Sends what `fact` makes, if somebody listens.
+    fn advise<S, O: Out, F: Fact>(
+        &self,
+        event: impl FnOnce(&'_ str, &'_ str) -> String,
+        fact: impl FnOnce(About) -> F,
+        cx: &mut Cx<'_, S, O>,
+    ) {
+        let subject = event(&cx.stream.name, &self.name);
         if !cx.out.has_interest(subject.as_bytes()) {
             return;
         }
-        let domain = match &cx.facts.domain {
-            Some(d) => format!(",\"domain\":\"{d}\""),
-            None => String::new(),
+        let about = About {
+            stream: cx.stream.name.clone(),
+            consumer: self.name.to_string(),
+            domain: cx.facts.domain.clone().unwrap_or_default(),
         };
-        let body = format!(
-            "{{\"type\":\"io.nats.jetstream.{kind}\",\"id\":\"{}\",\"timestamp\":\"{}\",\"stream\":\"{}\",\"consumer\":\"{}\"{rest}{domain}}}",
-            nuid(cx.out),
-            cx.now.wall.rfc3339(),
-            cx.stream.name,
-            self.name
-        );
-        cx.out.send(Outgoing::new(subject.as_bytes(), b"", body.as_bytes()));
+        let id = nuid(cx.out);
+        let advisory = Advisory { id, timestamp: cx.now.wall, fact: fact(about) };
+        cx.out.send(Outgoing::new(subject.as_bytes(), b"", &to_json(&advisory)));
     }
 
     pub(super) fn advise_refused<S, O: Out>(&self, of: AckOf, cx: &mut Cx<'_, S, O>) {
-        let event = Event::MsgNaked { stream: &cx.stream.name, consumer: &self.name };
-        let rest = format!(
-            ",\"consumer_seq\":{},\"stream_seq\":{},\"deliveries\":{}",
-            of.consumer_seq, of.seq, of.deliveries
-        );
-        self.advise(event, "advisory.v1.nak", &rest, cx);
+        let event = |stream: &str, consumer: &str| Event::MsgNaked { stream, consumer }.subject();
+        let fact = |About { stream, consumer, domain }| Nak {
+            stream,
+            consumer,
+            consumer_seq: of.consumer_seq,
+            stream_seq: of.seq,
+            deliveries: of.deliveries,
+            domain,
+        };
+        self.advise(event, fact, cx);
     }
 
     pub(super) fn advise_terminated<S, O: Out>(&self, of: AckOf, why: &str, cx: &mut Cx<'_, S, O>) {
-        let event = Event::MsgTerminated { stream: &cx.stream.name, consumer: &self.name };
-        let why = if why.is_empty() { String::new() } else { format!(",\"reason\":\"{why}\"") };
-        let rest = format!(
-            ",\"consumer_seq\":{},\"stream_seq\":{},\"deliveries\":{}{why}",
-            of.consumer_seq, of.seq, of.deliveries
-        );
-        self.advise(event, "advisory.v1.terminated", &rest, cx);
+        let event =
+            |stream: &str, consumer: &str| Event::MsgTerminated { stream, consumer }.subject();
+        let fact = |About { stream, consumer, domain }| Terminated {
+            stream,
+            consumer,
+            consumer_seq: of.consumer_seq,
+            stream_seq: of.seq,
+            deliveries: of.deliveries,
+            reason: why.to_owned(),
+            domain,
+        };
+        self.advise(event, fact, cx);
     }
 
     pub(super) fn advise_exceeded<S, O: Out>(
@@ -61,43 +80,76 @@ impl Consumer {
         deliveries: u64,
         cx: &mut Cx<'_, S, O>,
     ) {
-        let event = Event::MaxDeliveries { stream: &cx.stream.name, consumer: &self.name };
-        let rest = format!(",\"stream_seq\":{seq},\"deliveries\":{deliveries}");
-        self.advise(event, "advisory.v1.max_deliver", &rest, cx);
+        let event =
+            |stream: &str, consumer: &str| Event::MaxDeliveries { stream, consumer }.subject();
+        let fact = |About { stream, consumer, domain }| MaxDeliver {
+            stream,
+            consumer,
+            stream_seq: seq,
+            deliveries,
+            domain,
+        };
+        self.advise(event, fact, cx);
     }
 
     pub(super) fn advise_pause<S, O: Out>(&self, cx: &mut Cx<'_, S, O>) {
-        let event = Event::ConsumerPause { stream: &cx.stream.name, consumer: &self.name };
-        let until = self.config.pause_until.unwrap_or(jetstream_api::time::ZERO);
-        let rest = format!(
-            ",\"paused\":{},\"pause_until\":\"{}\"",
-            self.is_paused(cx.now),
-            jetstream_api::time::rfc3339(until)
-        );
-        self.advise(event, "advisory.v1.consumer_pause", &rest, cx);
+        let event =
+            |stream: &str, consumer: &str| Event::ConsumerPause { stream, consumer }.subject();
+        let (paused, pause_until) = (self.is_paused(cx.now), self.config.pause_until);
+        let fact = |About { stream, consumer, domain }| ConsumerPause {
+            stream,
+            consumer,
+            paused,
+            pause_until,
+            domain,
+        };
+        self.advise(event, fact, cx);
     }
 
     pub(super) fn advise_pinned<S, O: Out>(&self, pin: &Pin, cx: &mut Cx<'_, S, O>) {
-        let event = Event::ConsumerPinned { stream: &cx.stream.name, consumer: &self.name };
-        let rest = format!(",\"group\":\"{}\",\"pinned_id\":\"{}\"", pin.group, pin.id);
-        self.advise(event, "advisory.v1.consumer_group_pinned", &rest, cx);
+        let event =
+            |stream: &str, consumer: &str| Event::ConsumerPinned { stream, consumer }.subject();
+        let account = cx.facts.account.clone();
+        let fact = |About { stream, consumer, domain }| ConsumerPinned {
+            account,
+            stream,
+            consumer,
+            domain,
+            group: pin.group.clone(),
+            pinned_id: pin.id.clone(),
+        };
+        self.advise(event, fact, cx);
     }
 
     pub(super) fn advise_unpinned<S, O: Out>(&self, group: &str, why: &str, cx: &mut Cx<'_, S, O>) {
-        let event = Event::ConsumerUnpinned { stream: &cx.stream.name, consumer: &self.name };
-        let rest = format!(",\"group\":\"{group}\",\"reason\":\"{why}\"");
-        self.advise(event, "advisory.v1.consumer_group_unpinned", &rest, cx);
+        let event =
+            |stream: &str, consumer: &str| Event::ConsumerUnpinned { stream, consumer }.subject();
+        let account = cx.facts.account.clone();
+        let fact = |About { stream, consumer, domain }| ConsumerUnpinned {
+            account,
+            stream,
+            consumer,
+            domain,
+            group: group.to_owned(),
+            reason: why.to_owned(),
+        };
+        self.advise(event, fact, cx);
     }
 
-    /// Tells that it was created; the stream says when.
+    /// Tells that it was created, and that it is paused if it is; the stream says when.
     pub fn advise_created<S, O: Out>(&self, cx: &mut Cx<'_, S, O>) {
-        let event = Event::ConsumerCreated { stream: &cx.stream.name, consumer: &self.name };
-        self.advise(event, "advisory.v1.consumer_action", ",\"action\":\"create\"", cx);
+        let event =
+            |stream: &str, consumer: &str| Event::ConsumerCreated { stream, consumer }.subject();
+        self.advise(event, |about| action(about, Action::Create), cx);
+        if self.is_paused(cx.now) {
+            self.advise_pause(cx);
+        }
     }
 
     pub(super) fn advise_deleted<S, O: Out>(&self, cx: &mut Cx<'_, S, O>) {
-        let event = Event::ConsumerDeleted { stream: &cx.stream.name, consumer: &self.name };
-        self.advise(event, "advisory.v1.consumer_action", ",\"action\":\"delete\"", cx);
+        let event =
+            |stream: &str, consumer: &str| Event::ConsumerDeleted { stream, consumer }.subject();
+        self.advise(event, |about| action(about, Action::Delete), cx);
     }
 
     /// Measures how long an acknowledgement took, for a share of them.
@@ -107,12 +159,22 @@ impl Consumer {
         if share <= 0 || share < 100 && dice > share.unsigned_abs() {
             return;
         }
-        let event = Event::AckMetric { stream: &cx.stream.name, consumer: &self.name };
-        let took = cx.now.wall.0.saturating_sub(since.0);
-        let rest = format!(
-            ",\"consumer_seq\":{},\"stream_seq\":{},\"ack_time\":{took},\"deliveries\":{}",
-            of.consumer_seq, of.seq, of.deliveries
-        );
-        self.advise(event, "metric.v1.consumer_ack", &rest, cx);
+        let event = |stream: &str, consumer: &str| Event::AckMetric { stream, consumer }.subject();
+        let ack_time = cx.now.wall.0.saturating_sub(since.0);
+        let fact = |About { stream, consumer, domain }| ConsumerAck {
+            stream,
+            consumer,
+            consumer_seq: of.consumer_seq,
+            stream_seq: of.seq,
+            ack_time,
+            deliveries: of.deliveries,
+            domain,
+        };
+        self.advise(event, fact, cx);
     }
+}
+
+fn action(about: About, action: Action) -> ConsumerAction {
+    let About { stream, consumer, domain } = about;
+    ConsumerAction { stream, consumer, action, domain }
 }

@@ -5,12 +5,12 @@
 //! Reference: consumer.go decStreamPending, purge, checkAckFloor, updateConfig,
 //! resetStartingSeqLocked, stopWithFlags; stream.go purgeLocked.
 
+use jetstream_api::advisory::Terminated;
 use jetstream_api::{AckPolicy, ConsumerConfig, DeliverPolicy};
 use stdx::time::Timestamp;
 use store::{Filter, MessageStore, SequencePair};
 
 use super::ack::AckOf;
-use super::advise::{GONE, TRIMMED};
 use super::pace::Bucket;
 use super::pending::Waiting;
 use super::pull::send_status;
@@ -41,7 +41,7 @@ impl Consumer {
         last: u64,
         subjects: impl IntoIterator<Item = &'s [u8]>,
     ) -> bool {
-        let from = self.next.max(first);
+        let from = self.next.max(first).max(self.counted.saturating_add(1));
         if from > last {
             return false;
         }
@@ -99,7 +99,7 @@ impl Consumer {
         waits: Waiting,
         cx: &mut Cx<'_, S, O>,
     ) {
-        self.terminate(waits, GONE, cx);
+        self.terminate(waits, Terminated::UNACKNOWLEDGED, cx);
     }
 
     fn terminate<S, O: Out>(&mut self, waits: Waiting, why: &str, cx: &mut Cx<'_, S, O>) {
@@ -137,7 +137,7 @@ impl Consumer {
     pub(super) fn drop_trimmed<S: MessageStore, O: Out>(&mut self, cx: &mut Cx<'_, S, O>) {
         let first = cx.store.state().first_seq;
         while let Some(waits) = self.progress.pending.first().copied().filter(|w| w.seq < first) {
-            self.terminate(waits, TRIMMED, cx);
+            self.terminate(waits, Terminated::BY_LIMITS, cx);
         }
         self.progress.forget_redelivered_before(first);
     }
@@ -203,7 +203,9 @@ impl Consumer {
         let old = std::mem::replace(&mut *self.config, config);
         let now = cx.now;
         if let Mode::Push(push) = &mut self.mode {
-            push.active = cx.out.has_interest(self.config.deliver_subject.as_bytes());
+            if old.deliver_subject != self.config.deliver_subject {
+                push.active = cx.out.has_interest(self.config.deliver_subject.as_bytes());
+            }
             if old.rate_limit_bps != self.config.rate_limit_bps {
                 let bits = self.config.rate_limit_bps;
                 push.rate = Bucket::new(bits, cx.stream.max_msg_size, cx.max_payload, now.mono);
@@ -229,6 +231,10 @@ impl Consumer {
         if old.filters() != self.config.filters() {
             self.filter = Filter::any_of(self.config.filters().iter().map(|f| f.as_bytes()));
             self.count_pending(cx)?;
+        }
+        if self.config.sourcing {
+            // Its stream asks again for what it has not stored.
+            let _allowed = self.reset(0, cx)?;
         }
         Ok(self.is_wanted())
     }

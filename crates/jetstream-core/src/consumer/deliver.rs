@@ -11,6 +11,7 @@ use jetstream_api::subject::Ack;
 use stdx::time::Mono;
 use store::{Message, MessageStore, SequencePair};
 
+use super::flow::Flow;
 use super::progress::Acks;
 use super::serve::Served;
 use super::status::put_field;
@@ -75,7 +76,7 @@ impl Consumer {
             self.gate = None;
         }
         let open = match &self.mode {
-            Mode::Push(push) => push.active && !push.flow.as_ref().is_some_and(|f| f.is_closed()),
+            Mode::Push(push) => push.active && !push.flow.as_ref().is_some_and(Flow::is_closed),
             Mode::Pull(pull) => !pull.waiting.is_empty(),
         };
         (!open).then_some(Stop::Idle)

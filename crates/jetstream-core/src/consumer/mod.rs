@@ -114,6 +114,8 @@ pub struct Consumer {
     settled: u64,
     /// Messages it will deliver for the first time, of those stored.
     num_pending: u64,
+    /// The stream's last sequence when they were counted: up to here they need not be told of.
+    counted: u64,
     /// Begins with the last message of each subject.
     skip: Option<Box<SkipList>>,
     redeliver: Redeliver,
@@ -242,6 +244,7 @@ impl Consumer {
             next: 1,
             settled: 0,
             num_pending: 0,
+            counted: 0,
             skip: None,
             redeliver: Redeliver::default(),
             mode,
@@ -381,6 +384,7 @@ impl Consumer {
             }
             None => cx.store.num_pending(&self.filter, self.next, false)?,
         };
+        self.counted = cx.store.state().last_seq;
         Ok(())
     }
 

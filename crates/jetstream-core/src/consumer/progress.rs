@@ -217,6 +217,11 @@ impl Progress {
         }
     }
 
+    /// A message that waits for its acknowledgement; its consumer sequence is a hint.
+    pub(super) fn find_at(&self, at: SequencePair) -> Option<Waiting> {
+        self.pending.get(at).copied()
+    }
+
     /// A message that waits for its acknowledgement.
     pub(super) fn find(&self, seq: u64) -> Option<Waiting> {
         self.pending.get(SequencePair { consumer: 0, stream: seq }).copied()

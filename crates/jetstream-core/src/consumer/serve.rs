@@ -18,7 +18,7 @@ pub(super) enum Served {
     Yes,
     /// No request takes it.
     No,
-    /// The next request's interest is not known yet.
+    /// No request takes it, and the interest of some is not known yet.
     Later,
 }
 
@@ -42,26 +42,39 @@ impl Consumer {
         cx: &mut Cx<'_, S, O>,
     ) -> Served {
         let size = i64::try_from(size).unwrap_or(i64::MAX);
-        let mut passed = 0;
+        let (mut passed, mut later) = (0, false);
         loop {
             let turn = match self.pull_mut().and_then(|p| p.waiting.head()) {
-                None => return Served::No,
+                None => return if later { Served::Later } else { Served::No },
                 Some(_) => self.turn(size, pending, cx),
             };
-            match turn {
-                Turn::Pass => {
-                    let Some(pull) = self.pull_mut() else { return Served::No };
-                    pull.waiting.cycle();
-                    passed += 1;
-                    if passed >= pull.waiting.len() {
-                        return Served::No;
-                    }
+            let served = match turn {
+                Turn::Pass => Served::No,
+                Turn::End(why) => {
+                    self.end_head(why, cx);
+                    continue;
                 }
-                Turn::End(why) => self.end_head(why, cx),
                 Turn::Take { pin } => match self.hand_to_head(message, size, pin, cx) {
-                    Some(served) => return served,
-                    None => self.end_head(None, cx),
+                    Some(served) => served,
+                    None => {
+                        self.end_head(None, cx);
+                        continue;
+                    }
                 },
+            };
+            let by_priority = self.by_priority();
+            let Some(pull) = self.pull_mut() else { return served };
+            if served == Served::Yes {
+                if passed > 0 && by_priority {
+                    pull.waiting.sort();
+                }
+                return served;
+            }
+            later |= served == Served::Later;
+            pull.waiting.cycle();
+            passed += 1;
+            if passed >= pull.waiting.len() {
+                return if later { Served::Later } else { Served::No };
             }
         }
     }

@@ -123,6 +123,11 @@ impl WaitQueue {
         }
     }
 
+    /// Puts lower priorities first again, after turns were passed.
+    pub(super) fn sort(&mut self) {
+        self.requests.make_contiguous().sort_by_key(Request::priority);
+    }
+
     /// Takes the head out.
     pub(super) fn remove_head(&mut self) -> Option<Request> {
         let request = self.requests.pop_front()?;

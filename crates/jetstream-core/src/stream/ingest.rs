@@ -446,6 +446,8 @@ impl<D: Disk> Stream<D> {
                 };
                 ApiError::stream_store_failed(why).into()
             }
+            // Publishers are faster than the disk, which is not for ever.
+            Error::Busy { .. } => ApiError::stream_too_many_requests().into(),
             other => {
                 let (account, name) = (&self.facts.account, &self.config.name);
                 stdx::error!(

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use stdx::time::Timestamp;
 use store::disk::Disk;
 use store::{
-    Due, Error, Expired, FileStore, Filter, Lost, MemStore, Message, MessageStore, NewMessage,
-    Removed, ReplicatedState, Result, Settings, SimpleState, State, SyncJob, Synced, Ticket,
+    Due, Error, Expired, FileStore, Filter, Job, JobResult, Lost, MemStore, Message, MessageStore,
+    NewMessage, Removed, ReplicatedState, Result, Settings, SimpleState, State, Ticket,
 };
 
 /// A stream's messages.
@@ -39,9 +39,14 @@ impl<D: Disk> Storage<D> {
         either!(self, s => s.skip(0, now, true).map(|a| a.seq), s => s.skip_touching(now))
     }
 
-    /// Hands what was appended to the operating system.
-    pub fn flush(&mut self) -> Result<()> {
-        either!(self, s => s.flush(), _s => Ok(()))
+    /// From now on changes are queued, and jobs are handed out for them.
+    pub fn hand_out_jobs(&mut self) {
+        either!(self, s => s.hand_out_jobs(), _s => ());
+    }
+
+    /// Whether a job that was handed out is not completed yet.
+    pub fn is_under_way(&self) -> bool {
+        either!(self, s => s.is_under_way(), _s => false)
     }
 
     /// The ticket of the last change.
@@ -49,19 +54,9 @@ impl<D: Disk> Storage<D> {
         either!(self, s => s.ticket(), _s => Ticket(0))
     }
 
-    /// Every change up to this one is durable.
-    pub fn durable(&self) -> Ticket {
-        either!(self, s => s.durable(), _s => Ticket(0))
-    }
-
-    /// A job that makes every change so far durable.
-    pub fn sync_job(&mut self) -> Result<Option<SyncJob<D>>> {
-        either!(self, s => s.sync_job(), _s => Ok(None))
-    }
-
-    /// Takes a job's outcome.
-    pub fn complete_sync(&mut self, synced: Synced) -> Result<Ticket> {
-        either!(self, s => s.complete_sync(synced), _s => Ok(Ticket(0)))
+    /// Gives back what an idle store can do without.
+    pub fn rest(&mut self) {
+        either!(self, s => s.rest(), _s => ());
     }
 
     /// Puts new settings in force.
@@ -185,6 +180,20 @@ impl<D: Disk> MessageStore for Storage<D> {
         either!(self,
             s => MessageStore::skip_many(&mut **s, seq, num, now),
             s => MessageStore::skip_many(&mut **s, seq, num, now))
+    }
+    fn take_jobs(&mut self) -> Result<Vec<Job>> {
+        either!(self, s => MessageStore::take_jobs(&mut **s), s => MessageStore::take_jobs(&mut **s))
+    }
+    fn complete(&mut self, result: JobResult) -> Result<()> {
+        either!(self,
+            s => MessageStore::complete(&mut **s, result),
+            s => MessageStore::complete(&mut **s, result))
+    }
+    fn written(&self) -> Ticket {
+        either!(self, s => MessageStore::written(&**s), s => MessageStore::written(&**s))
+    }
+    fn durable(&self) -> Ticket {
+        either!(self, s => MessageStore::durable(&**s), s => MessageStore::durable(&**s))
     }
     fn load(&mut self, seq: u64) -> Result<Message> {
         either!(self, s => s.load(seq), s => s.load(seq))

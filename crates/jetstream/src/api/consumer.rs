@@ -23,7 +23,8 @@ use jetstream_api::subject::Request;
 use jetstream_api::validate::consumer::is_group_name;
 use jetstream_api::validate::consumer::{self as validate, Created};
 use jetstream_api::{
-    ApiError, ConsumerConfig, ConsumerInfo, CreateConsumerRequest, PriorityPolicy, level, time,
+    ApiError, ConsumerConfig, ConsumerInfo, CreateConsumerRequest, PriorityPolicy, RetentionPolicy,
+    level, time,
 };
 use jetstream_core::consumer::Consumer;
 use parking_lot::Mutex;
@@ -64,6 +65,12 @@ impl jetstream_api::validate::Consumers for Known<'_> {
     fn is_bound(&self, deliver_subject: &str) -> bool {
         self.0.account.account.is_wanted(deliver_subject.as_bytes())
     }
+}
+
+/// The consumers that lists show: not those that servers made for mirrors and sources.
+fn public(place: &Place) -> impl Iterator<Item = (&String, &u32)> {
+    let is_public = |id: &u32| place.members.get(id).is_some_and(|m| !m.consumer.config().direct);
+    place.names.iter().filter(move |(_, id)| is_public(id))
 }
 
 /// As an answer shows it.
@@ -244,7 +251,7 @@ impl Shard {
         let asked = self.consumers_request(request)?;
         let at = self.find(request, stream)?;
         let place = self.place(at).ok_or_else(ApiError::stream_not_found)?;
-        let names: Vec<String> = place.names.keys().cloned().collect();
+        let names: Vec<String> = public(place).map(|(name, _)| name.clone()).collect();
         let (page, range) = page(names.len(), asked.page.offset, NAMES_LIMIT);
         let consumers = names.get(range).unwrap_or_default().to_vec();
         Ok(ConsumerNames { page, consumers })
@@ -267,7 +274,7 @@ impl Shard {
         let asked = self.consumers_request(request)?;
         let at = self.find(request, stream)?;
         let place = self.place(at).ok_or_else(ApiError::stream_not_found)?;
-        let ids: Vec<u32> = place.names.values().copied().collect();
+        let ids: Vec<u32> = public(place).map(|(_, id)| *id).collect();
         let (page, range) = page(ids.len(), asked.page.offset, LIST_LIMIT);
         let ids = ids.get(range).unwrap_or_default().to_vec();
         let consumers =
@@ -322,7 +329,9 @@ impl Shard {
         place.consumers.store(place.members.len(), Ordering::Relaxed);
         member.deafen();
         place.note_filters();
-        place.free_unneeded();
+        if place.config().retention == RetentionPolicy::Interest {
+            place.free_unneeded();
+        }
         let deadline = member.deadline;
         self.timers.moved(at, id, deadline, None);
         self.touch(at);

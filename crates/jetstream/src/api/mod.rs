@@ -154,6 +154,8 @@ impl Shard {
 
     /// Answers, and counts the request.
     fn respond<B: Body>(&mut self, request: &ApiRequest, outcome: Outcome<B>) {
+        // What the request changed is written before it is answered.
+        self.catch_up();
         let failed = outcome.is_err();
         request.account.count_request(failed);
         self.shared.api_total.fetch_add(1, Ordering::Relaxed);

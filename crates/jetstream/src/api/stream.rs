@@ -14,13 +14,14 @@ use jetstream_api::{
     ApiError, LostStreamData, StreamConfig, StreamConfigRequest, StreamInfo, StreamState, level,
 };
 use jetstream_core::stream::{Storage, settings};
-use stdx::time::Now;
+use stdx::time::{Now, Timestamp};
 use store::{Filter, MessageStore};
 
 use super::Outcome;
 use crate::account::{Entry, Known};
-use crate::event::ApiRequest;
-use crate::place::Place;
+use crate::event::{ApiRequest, Event};
+use crate::place::{Disk, Place};
+use crate::recover::open_storage;
 use crate::shard::Shard;
 
 /// What a stream says of itself.
@@ -89,28 +90,64 @@ fn unbuilt(config: &StreamConfig) -> Outcome<()> {
 
 impl Shard {
     pub(super) fn stream_create(&mut self, request: &ApiRequest, name: &str) {
-        let outcome = self.created(request, name);
-        self.respond(request, outcome);
+        match self.begin_create(request, name) {
+            Ok(Created::Same(_)) => {
+                let outcome = self.created(request, name);
+                self.respond(request, outcome);
+            }
+            Ok(Created::New(config)) => self.open_new(request, Arc::new(*config)),
+            Err(error) => self.respond::<StreamCreate>(request, Err(error)),
+        }
+    }
+
+    fn begin_create(&mut self, request: &ApiRequest, name: &str) -> Outcome<Created> {
+        let asked: StreamConfigRequest = self.decode(&request.payload)?;
+        unbuilt(&asked.config)?;
+        self.enter(request, name, &asked)
+    }
+
+    /// The store of a new stream is opened where waiting for the disk keeps nobody waiting.
+    fn open_new(&mut self, request: &ApiRequest, config: Arc<StreamConfig>) {
+        let (shared, queue, now) = (self.shared.clone(), self.queue.clone(), self.now.wall);
+        let request = request.again();
+        self.shared.io.run(move || {
+            let account = &request.account.account.name;
+            let storage = open_storage(&shared, account, &config, now, now);
+            queue.push_event(Event::Run(Box::new(move |shard| {
+                shard.finish_create(&request, &config, now, storage);
+            })));
+        });
+    }
+
+    fn finish_create(
+        &mut self,
+        request: &ApiRequest,
+        config: &Arc<StreamConfig>,
+        created: Timestamp,
+        storage: store::Result<Storage<Disk>>,
+    ) {
+        match storage {
+            Ok(storage) => {
+                let at = self.take_in(&request.account, config, created, storage);
+                self.begin_drawing(at);
+                self.advise_stream(&request.account, &config.name, Action::Create);
+                let outcome = self.created(request, &config.name);
+                self.respond(request, outcome);
+            }
+            Err(error) => {
+                let name = format!("{} > {}", request.account.account.name, config.name);
+                let log = &self.worker.broker.log;
+                stdx::error!(log, "Error creating store for stream '{name}': {error}");
+                request.account.streams().remove(&config.name);
+                // Compat(API-044): the cause is for the operator.
+                let error = ApiError::stream_create("error creating store for stream");
+                self.respond::<StreamCreate>(request, Err(error));
+            }
+        }
     }
 
     fn created(&mut self, request: &ApiRequest, name: &str) -> Outcome<StreamCreate> {
-        let asked: StreamConfigRequest = self.decode(&request.payload)?;
-        unbuilt(&asked.config)?;
-        let config = match self.enter(request, name, &asked)? {
-            Created::Same(_) => None,
-            Created::New(config) => Some(Arc::new(*config)),
-        };
-        let at = match config {
-            None => self.find(request, name)?,
-            Some(config) => {
-                let opened = self.open_stream(&request.account, &config, self.now.wall, true);
-                let at = opened.inspect_err(|_| {
-                    request.account.streams().remove(name);
-                })?;
-                self.advise_stream(&request.account, name, Action::Create);
-                at
-            }
-        };
+        let at = self.find(request, name)?;
         let now = self.now;
         let place = self.place(at).ok_or_else(ApiError::stream_not_found)?;
         Ok(StreamCreate { info: Some(info(place, false, false, now)), did_create: true })
@@ -188,6 +225,7 @@ impl Shard {
         if let Some(entry) = request.account.streams().get_mut(name) {
             entry.config = config;
         }
+        self.touch(at);
         self.change_links(at);
         let place = self.place(at).ok_or_else(ApiError::stream_not_found)?;
         let info = Some(info(place, false, false, now));

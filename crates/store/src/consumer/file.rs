@@ -23,6 +23,31 @@ pub struct ConsumerFile<D: Disk> {
     place: Document,
     dir: String,
     secret: Option<Secret>,
+    under_way: bool,
+}
+
+/// A consumer's state on its way to the disk, without the consumer.
+pub struct StateJob<D: Disk> {
+    disk: D,
+    dir: String,
+    bytes: Vec<u8>,
+}
+
+/// What a [`StateJob`] came to; hand it to [`ConsumerFile::complete_state`].
+#[derive(Debug)]
+pub struct StateWritten(Result<()>);
+
+impl<D: Disk> StateJob<D> {
+    /// Replaces the stored state, durably. Blocks for as long as the device takes.
+    pub fn run(self) -> StateWritten {
+        StateWritten(put_state(&self.disk, &self.dir, &self.bytes))
+    }
+}
+
+fn put_state<D: Disk>(disk: &D, dir: &str, bytes: &[u8]) -> Result<()> {
+    let path = format!("{dir}/o.dat");
+    replace(disk, &path, bytes).map_err(|e| Error::io("write", &path, e))?;
+    disk.sync_dir(dir).map_err(|e| Error::io("sync", dir, e))
 }
 
 impl<D: Disk> ConsumerFile<D> {
@@ -40,7 +65,7 @@ impl<D: Disk> ConsumerFile<D> {
         let dir = format!("obs/{name}");
         disk.create_dir_all(&dir).map_err(|e| Error::io("create", &dir, e))?;
         let place = Document::consumer(stream, name);
-        let mut file = Self { disk, place, dir, secret: None };
+        let mut file = Self { disk, place, dir, secret: None, under_way: false };
         let state = file.open_secret(document, encryption)?;
         Ok((file, state))
     }
@@ -144,16 +169,42 @@ impl<D: Disk> ConsumerFile<D> {
         disk.sync_dir(&dir).map_err(|e| Error::io("sync", &dir, e))
     }
 
-    /// Replaces the stored state; durable when it returns.
+    /// Replaces the stored state; durable when it returns. Not while a job is under way.
     pub fn write_state(&self, state: &ConsumerState, now: Timestamp) -> Result<()> {
+        if self.under_way {
+            return Err(Error::UnderWay);
+        }
+        put_state(&self.disk, &self.dir, &self.encode_state(state, now)?)
+    }
+
+    /// The same as work for an I/O thread; `None` while an earlier one is under way: ask again when
+    /// it completed, with the state of then.
+    pub fn state_job(
+        &mut self,
+        state: &ConsumerState,
+        now: Timestamp,
+    ) -> Result<Option<StateJob<D>>> {
+        if self.under_way {
+            return Ok(None);
+        }
+        let bytes = self.encode_state(state, now)?;
+        self.under_way = true;
+        Ok(Some(StateJob { disk: self.disk.clone(), dir: self.dir.clone(), bytes }))
+    }
+
+    /// Takes the outcome of a job; after a failure the stored state is an earlier one.
+    pub fn complete_state(&mut self, written: StateWritten) -> Result<()> {
+        self.under_way = false;
+        written.0
+    }
+
+    fn encode_state(&self, state: &ConsumerState, now: Timestamp) -> Result<Vec<u8>> {
         let mut bytes = state.encode(now);
         if let Some(secret) = &self.secret {
             let disk = &self.disk;
             bytes = secret.seal(&bytes, &|out| disk.random(out))?;
         }
-        let path = self.state_path();
-        replace(&self.disk, &path, &bytes).map_err(|e| Error::io("write", &path, e))?;
-        self.disk.sync_dir(&self.dir).map_err(|e| Error::io("sync", &self.dir, e))
+        Ok(bytes)
     }
 
     /// Removes the consumer with all its files.

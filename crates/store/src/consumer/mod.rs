@@ -3,5 +3,5 @@
 mod file;
 mod state;
 
-pub use file::ConsumerFile;
+pub use file::{ConsumerFile, StateJob, StateWritten};
 pub use state::{AckPolicy, ConsumerState, Pending, SequencePair};

@@ -70,6 +70,7 @@ impl<D: Disk> FileStore<D> {
         check_discard: bool,
     ) -> Result<Appended> {
         self.check_open()?;
+        self.check_room()?;
         let len = message.record_len();
         if len > MAX_RECORD || message.subject.len() > usize::from(u16::MAX) {
             return Err(Error::MsgTooLarge(len));
@@ -154,6 +155,7 @@ impl<D: Disk> FileStore<D> {
     /// `touch` moves the last time too (interest retention, nobody interested).
     pub fn skip(&mut self, seq: u64, now: Timestamp, touch: bool) -> Result<Appended> {
         self.check_open()?;
+        self.check_room()?;
         let next = self.last_seq + 1;
         if seq != 0 && seq != next {
             return Err(Error::SequenceMismatch { expected: next, got: seq });
@@ -171,6 +173,7 @@ impl<D: Disk> FileStore<D> {
     /// Uses up `num` sequences from `seq` on with one record.
     pub fn skip_many(&mut self, seq: u64, num: u64, now: Timestamp) -> Result<Ticket> {
         self.check_open()?;
+        self.check_room()?;
         let next = self.last_seq + 1;
         if seq != 0 && seq != next {
             return Err(Error::SequenceMismatch { expected: next, got: seq });
@@ -179,6 +182,7 @@ impl<D: Disk> FileStore<D> {
             return Ok(self.ticket());
         }
         const MAX_INTERIOR: u64 = 64 << 10;
+        self.ensure_tail(0)?;
         let crowded = self.blocks.back().is_some_and(|b| {
             b.msgs > 0
                 && (b.deleted.len().saturating_add(num) > MAX_INTERIOR
@@ -224,6 +228,10 @@ impl<D: Disk> FileStore<D> {
 
     /// Makes sure that the tail takes a record of `len` bytes.
     pub(super) fn ensure_tail(&mut self, len: u64) -> Result<()> {
+        if self.tail.file.is_none() && !self.blocks.is_empty() {
+            // It was at rest.
+            self.open_tail()?;
+        }
         let fits = self.blocks.back().is_some_and(|b| b.len == 0 || b.len + len <= self.block_size);
         if fits { Ok(()) } else { self.roll() }
     }
@@ -280,8 +288,8 @@ impl<D: Disk> FileStore<D> {
         let file =
             self.disk.open(&path, Open::Create).map_err(|e| Error::io("create", &path, e))?;
         let file = std::sync::Arc::new(file);
-        self.commit.touch(&file);
-        self.commit.touch_dir(MSGS);
+        self.touch(&file);
+        self.touch_dir(MSGS);
         self.tail.file = Some(file);
         self.tail.buf.clear();
         (self.tail.start, self.tail.flushed) = (0, 0);

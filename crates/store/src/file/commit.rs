@@ -7,14 +7,17 @@
 //! ```
 //! Files that are no longer needed are unlinked by the job after its sync, never before: what
 //! replaced them is durable first.
-//! Laws: at most one job is under way; a ticket is complete only if every change up to it is
+//! Not here: how changes reach the disk when they are handed out as jobs (`job.rs`).
+//! Laws: at most one sync is under way; a ticket is complete only if every change up to it is
 //! durable; after a failed write or sync the store accepts no change.
 //! Parity: FSTORE-014, FSTORE-016.
 
-use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 
+use bytes::Bytes;
+
+use crate::disk::queue::{Dirty, QueuedFile, Step};
 use crate::disk::{Disk, DiskFile};
 use crate::error::{Error, Result};
 use crate::file::{FileStore, MSGS, block_path};
@@ -25,11 +28,14 @@ pub struct Ticket(pub u64);
 
 pub(super) struct Commit<F> {
     pub(super) changes: u64,
+    /// Changes handed to the operating system.
+    pub(super) written: u64,
     pub(super) durable: u64,
-    under_way: bool,
-    files: Vec<Arc<F>>,
-    dirs: BTreeSet<String>,
-    pub(super) unlinks: Vec<String>,
+    pub(super) under_way: bool,
+    /// Changed on the disk, and not durable yet.
+    pub(super) dirty: Dirty<F>,
+    /// Files to be unlinked that are still there.
+    doomed: usize,
     failure: Option<String>,
 }
 
@@ -37,11 +43,11 @@ impl<F> Default for Commit<F> {
     fn default() -> Self {
         Self {
             changes: 0,
+            written: 0,
             durable: 0,
             under_way: false,
-            files: Vec::new(),
-            dirs: BTreeSet::new(),
-            unlinks: Vec::new(),
+            dirty: Dirty::default(),
+            doomed: 0,
             failure: None,
         }
     }
@@ -52,29 +58,24 @@ impl<F> Commit<F> {
         self.failure.as_ref().map_or(Ok(()), |why| Err(Error::Latched(why.clone())))
     }
 
-    pub(super) fn touch(&mut self, file: &Arc<F>) {
-        if !self.files.iter().any(|f| Arc::ptr_eq(f, file)) {
-            self.files.push(Arc::clone(file));
-        }
-    }
-
-    pub(super) fn touch_dir(&mut self, dir: &str) {
-        if !self.dirs.contains(dir) {
-            self.dirs.insert(dir.into());
-        }
-    }
-
     pub(super) fn latch(&mut self, error: &Error) {
         self.failure.get_or_insert_with(|| error.to_string());
+    }
+
+    /// Everything up to this ticket is durable.
+    pub(super) fn settle(&mut self, ticket: u64) {
+        self.written = self.written.max(ticket);
+        self.durable = self.durable.max(ticket);
+        if self.durable == self.changes {
+            self.doomed = 0;
+        }
     }
 }
 
 /// Work for a disk thread: makes every change up to its ticket durable.
 pub struct SyncJob<D: Disk> {
     disk: D,
-    files: Vec<Arc<D::File>>,
-    dirs: BTreeSet<String>,
-    unlinks: Vec<String>,
+    dirty: Dirty<D::File>,
     covers: Ticket,
 }
 
@@ -87,31 +88,14 @@ pub struct Synced {
 
 impl<D: Disk> SyncJob<D> {
     /// Syncs. Blocks for as long as the device takes.
-    pub fn run(self) -> Synced {
-        let result = (|| {
-            for file in &self.files {
-                file.sync_data()?;
-            }
-            for dir in &self.dirs {
-                self.disk.sync_dir(dir)?;
-            }
-            for path in &self.unlinks {
-                match self.disk.remove_file(path) {
-                    Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
-                    _ => {}
-                }
-            }
-            if !self.unlinks.is_empty() {
-                self.disk.sync_dir(MSGS)?;
-            }
-            Ok(())
-        })();
+    pub fn run(mut self) -> Synced {
+        let result = self.dirty.settle(&self.disk);
         Synced { covers: self.covers, result }
     }
 
     /// Number of files this job syncs.
     pub fn files(&self) -> usize {
-        self.files.len()
+        self.dirty.files.len()
     }
 }
 
@@ -119,6 +103,12 @@ impl<D: Disk> FileStore<D> {
     /// The ticket of the last change.
     pub fn ticket(&self) -> Ticket {
         Ticket(self.commit.changes)
+    }
+
+    /// Every change up to this ticket was handed to the operating system: only a crash of the
+    /// machine, not of the process, can lose it.
+    pub fn written(&self) -> Ticket {
+        Ticket(self.commit.written)
     }
 
     /// Every change up to this ticket is durable.
@@ -131,12 +121,55 @@ impl<D: Disk> FileStore<D> {
         Ticket(self.commit.changes)
     }
 
+    /// This file is to be part of the next sync.
+    pub(super) fn touch(&mut self, file: &QueuedFile<D>) {
+        if self.disk.is_deferred() {
+            self.disk.note(Step::Touch(Arc::clone(file.slot())));
+        } else {
+            self.commit.dirty.touch(file.slot());
+        }
+    }
+
+    /// The names in this directory are to be part of the next sync.
+    pub(super) fn touch_dir(&mut self, dir: &str) {
+        if self.disk.is_deferred() {
+            self.disk.note(Step::TouchDir(dir.into()));
+        } else {
+            self.commit.dirty.touch_dir(dir);
+        }
+    }
+
+    /// Unlinks a file once everything before is durable.
+    pub(super) fn doom(&mut self, path: String) {
+        self.commit.doomed += 1;
+        if self.disk.is_deferred() {
+            self.disk.note(Step::Doom(path));
+        } else {
+            self.commit.dirty.doomed.push(path);
+        }
+    }
+
+    /// Whether files wait to be unlinked.
+    pub(super) fn has_doomed(&self) -> bool {
+        self.commit.doomed > 0
+    }
+
     /// Hands every appended record to the operating system in one write: from then on only a
     /// crash of the machine, not of the process, can lose it.
     ///
     /// When the disk is full the records stay queued and the next call tries again; any other
     /// failure closes the store for writing.
+    ///
+    /// Where jobs are handed out they are only queued.
     pub fn flush(&mut self) -> Result<()> {
+        self.flush_tail()?;
+        if !self.disk.is_deferred() {
+            self.commit.written = self.commit.changes;
+        }
+        Ok(())
+    }
+
+    fn flush_tail(&mut self) -> Result<()> {
         self.commit.check()?;
         let Some(block) = self.blocks.back() else { return Ok(()) };
         let from = (self.tail.flushed - self.tail.start) as usize;
@@ -146,13 +179,15 @@ impl<D: Disk> FileStore<D> {
         let Some(file) = &self.tail.file else {
             return Err(Error::corrupt("tail", "tail block has no file"));
         };
-        let written = match &block.secret {
-            None => file.write_at(fresh, self.tail.flushed),
-            Some(secret) => {
-                let mut sealed = fresh.to_vec();
+        let file = Arc::clone(file);
+        let written = if block.secret.is_none() {
+            file.write_at(fresh, self.tail.flushed)
+        } else {
+            let mut sealed = fresh.to_vec();
+            if let Some(secret) = &block.secret {
                 secret.apply(self.tail.flushed, &mut sealed);
-                file.write_at(&sealed, self.tail.flushed)
             }
+            file.write_owned(Bytes::from(sealed), self.tail.flushed)
         };
         if let Err(e) = written {
             let error = Error::io("write", &block_path(block.index), e);
@@ -162,7 +197,7 @@ impl<D: Disk> FileStore<D> {
             return Err(error);
         }
         self.tail.flushed = self.tail.start + self.tail.buf.len() as u64;
-        self.commit.touch(file);
+        self.touch(&file);
         self.trim_tail();
         Ok(())
     }
@@ -179,19 +214,27 @@ impl<D: Disk> FileStore<D> {
 
     /// A job that makes every change so far durable; `None` if there is nothing to do, or if a
     /// job is under way (call again when it completed: everything queued meanwhile is one job).
+    ///
+    /// For a store that keeps no queue; otherwise [`Self::take_jobs`] hands syncs out too.
     pub fn sync_job(&mut self) -> Result<Option<SyncJob<D>>> {
-        if self.commit.under_way || self.commit.durable == self.commit.changes {
+        if self.disk.is_deferred()
+            || self.commit.under_way
+            || self.commit.durable == self.commit.changes
+        {
             return Ok(None);
         }
         self.flush()?;
+        Ok(Some(self.start_sync()))
+    }
+
+    /// A sync of all that was written.
+    pub(super) fn start_sync(&mut self) -> SyncJob<D> {
         self.commit.under_way = true;
-        Ok(Some(SyncJob {
-            disk: self.disk.clone(),
-            files: std::mem::take(&mut self.commit.files),
-            dirs: std::mem::take(&mut self.commit.dirs),
-            unlinks: std::mem::take(&mut self.commit.unlinks),
-            covers: self.ticket(),
-        }))
+        SyncJob {
+            disk: self.disk.base().clone(),
+            dirty: std::mem::take(&mut self.commit.dirty),
+            covers: self.written(),
+        }
     }
 
     /// Takes the outcome of a job: completes tickets, or closes the store for writing.
@@ -205,18 +248,33 @@ impl<D: Disk> FileStore<D> {
             self.commit.latch(&error);
             return Err(error);
         }
-        self.commit.durable = self.commit.durable.max(synced.covers.0);
+        self.commit.settle(synced.covers.0);
         Ok(self.durable())
     }
 
-    /// Flushes and syncs here and now.
+    /// Flushes and syncs here and now. Blocks for as long as the device takes; with jobs under way
+    /// elsewhere it fails with [`Error::UnderWay`].
     pub fn sync(&mut self) -> Result<()> {
         self.check_open()?;
+        if self.disk.is_deferred() {
+            return self.drain();
+        }
         self.flush()?;
         if let Some(job) = self.sync_job()? {
             let synced = job.run();
             self.complete_sync(synced)?;
         }
+        Ok(())
+    }
+
+    /// What comes after this will be durable only after what came before.
+    pub(super) fn barrier(&mut self) -> Result<()> {
+        if !self.disk.is_deferred() {
+            return self.sync();
+        }
+        self.check_open()?;
+        self.flush()?;
+        self.disk.note(Step::Settle(self.commit.changes));
         Ok(())
     }
 
@@ -230,7 +288,7 @@ impl<D: Disk> FileStore<D> {
             Err(e) if e.kind() != io::ErrorKind::NotFound => Err(Error::io("remove", &path, e)),
             _ => {
                 self.index_on_disk = false;
-                self.commit.touch_dir(MSGS);
+                self.touch_dir(MSGS);
                 Ok(())
             }
         }

@@ -405,6 +405,7 @@ impl<D: Disk> FileStore<D> {
     /// again, since positions of blocks may have changed.
     pub(super) fn rescan(&mut self) -> Result<()> {
         self.epoch += 1;
+        self.oldest = None;
         self.flush()?;
         let blocks = self
             .blocks

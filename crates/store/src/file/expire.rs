@@ -40,6 +40,8 @@ pub(crate) struct Pending {
 }
 
 const PROPOSE_AGAIN: i64 = 2_000_000_000;
+/// Expired messages that are looked at together.
+pub(crate) const BATCH: usize = 4096;
 
 impl Pending {
     /// What to tell the owner about a message that expired; `total` messages have its subject.
@@ -85,16 +87,14 @@ impl<D: Disk> FileStore<D> {
         if self.settings.subject_delete_marker_ttl.is_none() {
             self.expire_aged(now)?;
             self.expire_by_ttl(now)?;
+            self.find_oldest()?;
             return Ok(Vec::new());
         }
-        let mut due = Vec::new();
-        for m in self.aged(now)? {
-            due.push(m);
-        }
-        let wheel = self.ttls.as_ref().map(|w| w.due(now.0)).unwrap_or_default();
+        let mut due = self.aged(now, 2 * BATCH)?;
+        let wheel = self.ttls.as_ref().map(|w| w.due(now.0, 2 * BATCH)).unwrap_or_default();
         for (seq, at) in wheel {
             match self.load(seq) {
-                Ok(m) => due.push(m),
+                Ok(_) => due.push(seq),
                 Err(Error::NotFound | Error::Eof | Error::Damaged { .. }) => {
                     if let Some(wheel) = &mut self.ttls {
                         wheel.remove(seq, at);
@@ -103,20 +103,54 @@ impl<D: Disk> FileStore<D> {
                 Err(e) => return Err(e),
             }
         }
-        due.sort_unstable_by_key(|m| m.seq);
-        due.dedup_by_key(|m| m.seq);
-        Ok(due.into_iter().filter_map(|m| self.propose(&m, now)).collect())
+        due.sort_unstable();
+        due.dedup();
+        let mut out = Vec::new();
+        for seq in due {
+            match self.load(seq) {
+                Ok(m) => out.extend(self.propose(&m, now)),
+                Err(Error::NotFound | Error::Eof | Error::Damaged { .. }) => {}
+                Err(e) => return Err(e),
+            }
+        }
+        self.find_oldest()?;
+        Ok(out)
+    }
+
+    /// Looks for the first message that ages: those before it never expire.
+    fn find_oldest(&mut self) -> Result<()> {
+        let known = self.oldest.map_or(0, |(seq, _)| seq);
+        self.oldest = None;
+        if self.settings.max_age.is_none() {
+            return Ok(());
+        }
+        let mut from = known.max(self.first_seq);
+        while let Some(m) = self.next(&Filter::All, from)? {
+            if m.header.is_empty() || message_ttl(&m.header) >= 0 {
+                self.oldest = Some((m.seq, m.ts.0));
+                return Ok(());
+            }
+            from = m.seq + 1;
+        }
+        // Whatever is stored next is not older than the last.
+        self.oldest = Some((self.last_seq + 1, self.last_ts));
+        Ok(())
+    }
+
+    /// When the first message that ages does, if there is one.
+    fn next_aged(&self) -> Option<Timestamp> {
+        let age = self.settings.max_age.filter(|age| !age.is_zero() && self.msgs > 0)?;
+        match self.oldest {
+            Some((seq, _)) if seq > self.last_seq => None,
+            Some((seq, ts)) if seq > self.first_seq => Some(Timestamp(ts) + age),
+            _ => Some(Timestamp(self.first_ts) + age),
+        }
     }
 
     /// When [`Self::expire`] has something to do next, if ever.
     pub fn next_expiry(&self) -> Option<Timestamp> {
-        let by_age = self
-            .settings
-            .max_age
-            .filter(|_| self.msgs > 0)
-            .map(|age| Timestamp(self.first_ts) + age);
         let by_ttl = self.ttls.as_ref().and_then(Wheel::next).map(Timestamp);
-        by_age.into_iter().chain(by_ttl).min()
+        self.next_aged().into_iter().chain(by_ttl).min()
     }
 
     fn propose(&mut self, m: &Message, now: Timestamp) -> Option<Expired> {
@@ -142,11 +176,16 @@ impl<D: Disk> FileStore<D> {
             self.settle_first();
             self.changed();
         }
-        for m in self.aged(now)? {
-            self.again(|s| s.take(m.seq, Why::Limit))?;
-            self.changed();
+        loop {
+            let aged = self.aged(now, BATCH)?;
+            for &seq in &aged {
+                self.again(|s| s.take(seq, Why::Limit))?;
+                self.changed();
+            }
+            if aged.len() < BATCH {
+                return Ok(());
+            }
         }
-        Ok(())
     }
 
     fn age_floor(&self, now: Timestamp) -> Option<i64> {
@@ -155,29 +194,39 @@ impl<D: Disk> FileStore<D> {
         Some(now.0.saturating_sub(age))
     }
 
-    /// Messages over the stream's age, oldest first, without those that never expire.
-    fn aged(&mut self, now: Timestamp) -> Result<Vec<Message>> {
+    /// Messages over the stream's age, oldest first, without those that never expire; at most so
+    /// many.
+    fn aged(&mut self, now: Timestamp, limit: usize) -> Result<Vec<u64>> {
         let Some(floor) = self.age_floor(now) else { return Ok(Vec::new()) };
         let mut out = Vec::new();
-        let mut from = self.first_seq;
+        let mut from = self.first_seq.max(self.oldest.map_or(0, |(seq, _)| seq));
         if self.first_ts > floor {
             return Ok(out);
         }
         while let Some(m) = self.next(&Filter::All, from)? {
-            if m.ts.0 > floor {
+            if m.ts.0 > floor || out.len() >= limit {
                 break;
             }
             from = m.seq + 1;
             if m.header.is_empty() || message_ttl(&m.header) >= 0 {
-                out.push(m);
+                out.push(m.seq);
             }
         }
         Ok(out)
     }
 
     fn expire_by_ttl(&mut self, now: Timestamp) -> Result<()> {
-        let due = self.ttls.as_ref().map(|w| w.due(now.0)).unwrap_or_default();
-        for (seq, at) in due {
+        loop {
+            let due = self.ttls.as_ref().map(|w| w.due(now.0, BATCH)).unwrap_or_default();
+            if due.is_empty() {
+                return Ok(());
+            }
+            self.expire_these(&due)?;
+        }
+    }
+
+    fn expire_these(&mut self, due: &[(u64, i64)]) -> Result<()> {
+        for &(seq, at) in due {
             // The file of the wheel has no checksum: only the message itself says when it goes.
             let is_over = match self.load(seq) {
                 Ok(m) => deadline(&m) == Some(at),
@@ -278,7 +327,7 @@ impl<D: Disk> FileStore<D> {
                 _ => {}
             }
         }
-        self.commit.touch_dir(MSGS);
+        self.touch_dir(MSGS);
         Ok(())
     }
 

@@ -99,10 +99,10 @@ impl<D: Disk> FileStore<D> {
         }
         self.mark_limits()?;
         for name in names {
-            self.commit.unlinks.push(format!("{MSGS}/{name}"));
+            self.doom(format!("{MSGS}/{name}"));
         }
         self.changed();
-        self.sync()
+        self.barrier()
     }
 }
 

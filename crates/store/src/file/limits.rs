@@ -145,9 +145,10 @@ impl<D: Disk> FileStore<D> {
         self.check_open()?;
         // What the old limits removed must not come back under the new ones.
         self.mark_limits()?;
-        self.sync()?;
+        self.barrier()?;
         let old = std::mem::replace(&mut self.settings, settings);
         self.settings.name = old.name;
+        self.oldest = None;
         if self.settings.allow_msg_ttl != old.allow_msg_ttl
             || self.settings.allow_schedules != old.allow_schedules
         {

@@ -18,6 +18,7 @@ mod damage;
 pub(crate) mod expire;
 mod gather;
 pub(crate) mod index_db;
+mod job;
 mod keys;
 pub(crate) mod legacy;
 mod limits;
@@ -27,6 +28,7 @@ mod query;
 mod read;
 mod recover;
 mod remove;
+mod reseal;
 mod rewrite;
 pub(crate) mod snapshot;
 mod truncate;
@@ -39,12 +41,14 @@ use stdx::time::Timestamp;
 
 pub use commit::{SyncJob, Synced, Ticket};
 pub use expire::Expired;
+pub use job::{Job, JobKind, JobResult};
 pub use read::{ColdRead, Fetched, Loaded};
 pub use snapshot::{SnapshotFile, restore_files};
 
 use crate::block::Block;
 use crate::crypt::Secret;
 use crate::disk::Disk;
+use crate::disk::queue::{Dirty, Queue, QueuedFile};
 use crate::error::{Error, Result};
 use crate::schedule::Schedules;
 use crate::settings::{Options, Settings};
@@ -94,7 +98,7 @@ struct Cursor {
 
 /// A stream's messages in block files.
 pub struct FileStore<D: Disk> {
-    disk: D,
+    disk: Queue<D>,
     _lock: Option<D::Lock>,
     settings: Settings,
     options: Options,
@@ -110,8 +114,8 @@ pub struct FileStore<D: Disk> {
     last_seq: u64,
     last_ts: i64,
     lost: Vec<Lost>,
-    tail: Tail<D::File>,
-    files: VecDeque<(u32, Arc<D::File>)>,
+    tail: Tail<QueuedFile<D>>,
+    files: VecDeque<(u32, Arc<QueuedFile<D>>)>,
     window: Option<(u32, u64, Bytes)>,
     cursor: Cursor,
     plain: Option<(u32, Bytes)>,
@@ -129,10 +133,13 @@ pub struct FileStore<D: Disk> {
     /// Counts how often everything was read anew.
     epoch: u64,
     schedules_valid_to: u64,
+    /// No message before this sequence ages; its time, if it is there.
+    oldest: Option<(u64, i64)>,
     /// Removed by limits, their records still on disk without a tombstone.
     unmarked: crate::seqset::SeqSet,
     /// A limit dropped a whole block whose file is not unlinked yet.
     dropped_by_limit: bool,
+    jobs: job::Jobs,
     /// Tombstones for the tail that is about to be started.
     carried: Vec<(u64, i64)>,
     closed: bool,
@@ -184,7 +191,7 @@ impl<D: Disk> FileStore<D> {
         let encrypted = options.encryption.is_some();
         let block_size = options.block_size.unwrap_or_else(|| settings.block_size(encrypted));
         Ok(Self {
-            disk,
+            disk: Queue::new(disk),
             _lock: Some(lock),
             block_size,
             settings,
@@ -216,8 +223,10 @@ impl<D: Disk> FileStore<D> {
             clock: 0,
             epoch: 0,
             schedules_valid_to: u64::MAX,
+            oldest: None,
             unmarked: crate::seqset::SeqSet::default(),
             dropped_by_limit: false,
+            jobs: job::Jobs::default(),
             carried: Vec::new(),
             closed: false,
             columns: BTreeSet::new(),
@@ -280,10 +289,42 @@ impl<D: Disk> FileStore<D> {
             + self.tail.buf.capacity()
     }
 
+    /// Gives back what only a busy store needs: buffers, caches, open files. It takes them again
+    /// by itself; a store with changes that are not durable yet keeps what they need.
+    pub fn rest(&mut self) {
+        (self.window, self.plain, self.recent) = (None, None, None);
+        self.cursor = Cursor::default();
+        self.files = VecDeque::new();
+        self.disk.rest();
+        self.blocks.shrink_to_fit();
+        self.jobs.waiting.shrink_to_fit();
+        self.columns.clear();
+        for block in &mut self.blocks {
+            block.column = None;
+            if let Some(marks) = &mut block.marks {
+                marks.shrink();
+            }
+        }
+        if self.closed || self.is_under_way() || self.commit.durable < self.commit.changes {
+            return;
+        }
+        self.commit.dirty = Dirty::default();
+        self.tail.start = self.tail.flushed;
+        self.tail.buf = Vec::new();
+        self.tail.file = None;
+    }
+
     /// Writes everything out, makes it durable, leaves a valid index, and closes.
+    ///
+    /// Blocks for as long as the device takes; with jobs under way elsewhere it fails with
+    /// [`Error::UnderWay`].
     pub fn close(&mut self) -> Result<()> {
         if self.closed {
             return Ok(());
+        }
+        if self.disk.is_deferred() {
+            self.drain()?;
+            self.disk.defer(false);
         }
         self.mark_limits()?;
         self.sync()?;
@@ -302,7 +343,7 @@ impl<D: Disk> FileStore<D> {
     pub fn checkpoint(&mut self) -> Result<()> {
         self.check_open()?;
         self.mark_limits()?;
-        self.sync()?;
+        self.barrier()?;
         self.write_index()
     }
 

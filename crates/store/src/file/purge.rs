@@ -36,6 +36,7 @@ impl<D: Disk> FileStore<D> {
         }
         self.subjects.clear();
         self.unmarked.clear();
+        self.oldest = None;
         (self.msgs, self.bytes, self.first_ts) = (0, 0, 0);
         if first > self.last_seq + 1 {
             self.last_seq = first - 1;
@@ -177,9 +178,9 @@ impl<D: Disk> FileStore<D> {
         self.mark_limits()?;
         self.forgive_lost();
         self.changed();
-        if !self.commit.unlinks.is_empty() {
+        if self.has_doomed() {
             // Whole blocks went without tombstones: only their files can tell.
-            self.sync()?;
+            self.barrier()?;
         }
         Ok(before - self.msgs)
     }

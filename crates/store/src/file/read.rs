@@ -17,6 +17,7 @@ use crate::block::shape::{doubts, drop_doubtful};
 use crate::block::{Block, Form};
 use crate::compress::{decompress_block, is_compressed, plain_size, salvage_block};
 use crate::crypt::Secret;
+use crate::disk::queue::QueuedFile;
 use crate::disk::{Disk, DiskFile, Open};
 use crate::error::{Error, Result};
 use crate::file::{FileStore, block_path};
@@ -41,7 +42,7 @@ pub enum Loaded<D: Disk> {
 /// One read, without the store: of the records around a message, or of a whole block that is
 /// compressed or not indexed yet.
 pub struct ColdRead<D: Disk> {
-    file: Arc<D::File>,
+    file: Arc<QueuedFile<D>>,
     secret: Option<Secret>,
     block: u32,
     seq: u64,
@@ -359,7 +360,7 @@ impl<D: Disk> FileStore<D> {
             self.flush()?;
             let len = self.blocks[at].len;
             let index = self.blocks[at].index;
-            let Some(file) = self.tail.file.clone() else { return Ok(Vec::new()) };
+            let file = self.file_of(index)?;
             let mut bytes = vec![0; len.min(MAX_FILE) as usize];
             let n = file
                 .read_at(&mut bytes, 0)
@@ -497,7 +498,7 @@ impl<D: Disk> FileStore<D> {
     }
 
     /// An open file of a block.
-    pub(super) fn file_of(&mut self, index: u32) -> Result<Arc<D::File>> {
+    pub(super) fn file_of(&mut self, index: u32) -> Result<Arc<QueuedFile<D>>> {
         if Some(index) == self.tail_index()
             && let Some(file) = &self.tail.file
         {
@@ -513,7 +514,8 @@ impl<D: Disk> FileStore<D> {
         Ok(file)
     }
 
-    pub(super) fn remember_file(&mut self, index: u32, file: Arc<D::File>) {
+    pub(super) fn remember_file(&mut self, index: u32, file: Arc<QueuedFile<D>>) {
+        self.files.retain(|(i, _)| *i != index);
         if self.files.len() >= OPEN_FILES {
             self.files.pop_front();
         }
@@ -523,6 +525,7 @@ impl<D: Disk> FileStore<D> {
     /// Forgets everything read from a block whose file changed.
     pub(super) fn forget_reads(&mut self, index: u32) {
         self.generation += 1;
+        self.jobs.spoil(index);
         self.files.retain(|(i, _)| *i != index);
         if self.plain.as_ref().is_some_and(|(i, _)| *i == index) {
             self.plain = None;

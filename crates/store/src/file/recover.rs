@@ -278,7 +278,7 @@ impl<D: Disk> FileStore<D> {
     }
 
     /// Whether everything that the last block says is in the index.
-    fn index_covers(&self, index: &Index, file: &D::File, secret: Option<&Secret>) -> bool {
+    fn index_covers(&self, index: &Index, file: &impl DiskFile, secret: Option<&Secret>) -> bool {
         let path = block_path(index.last_block);
         let Ok((plain, _)) = read_block(file, secret, &path) else { return false };
         let key = HashKey::new(&format!("{}-{}", self.settings.name, index.last_block));
@@ -438,6 +438,8 @@ impl<D: Disk> FileStore<D> {
         }
         self.blocks[at].form = Form::Plain;
         self.blocks[at].len = size;
+        // A handle from before would not see what waits to be written through this one.
+        self.files.retain(|(i, _)| *i != index);
         self.tail.file = Some(std::sync::Arc::new(file));
         (self.tail.start, self.tail.flushed) = (size, size);
         self.tail.buf.clear();

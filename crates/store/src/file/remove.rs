@@ -41,6 +41,7 @@ impl<D: Disk> FileStore<D> {
 
     fn remove_asked(&mut self, seq: u64, why: Why) -> Result<bool> {
         self.check_open()?;
+        self.check_room()?;
         if seq == 0 {
             return Err(Error::NotFound);
         }
@@ -89,9 +90,9 @@ impl<D: Disk> FileStore<D> {
 
     /// Writes the tombstones that removals by limits did without.
     pub(super) fn mark_limits(&mut self) -> Result<()> {
-        if std::mem::take(&mut self.dropped_by_limit) && !self.commit.unlinks.is_empty() {
+        if std::mem::take(&mut self.dropped_by_limit) && self.has_doomed() {
             // The dropped file must not be found again once there is room.
-            self.sync()?;
+            self.barrier()?;
         }
         if self.unmarked.is_empty() {
             return Ok(());
@@ -239,10 +240,10 @@ impl<D: Disk> FileStore<D> {
         self.blocks.remove(at);
         self.columns.remove(&index);
         self.forget_reads(index);
-        self.commit.unlinks.push(block_path(index));
-        self.commit.unlinks.push(shape_path(index));
+        self.doom(block_path(index));
+        self.doom(shape_path(index));
         if self.options.encryption.is_some() {
-            self.commit.unlinks.push(key_path(index));
+            self.doom(key_path(index));
         }
         self.changed();
     }

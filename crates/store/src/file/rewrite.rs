@@ -14,8 +14,9 @@ use crate::block::shape::{doubts, encode};
 use crate::compress::{Compression, compress_block};
 use crate::disk::{Disk, DiskFile, Open, read_all, replace};
 use crate::error::{Error, Result};
+use crate::file::reseal::{Keep, Purpose, sift};
 use crate::file::{FileStore, MSGS, block_path, shape_path};
-use crate::record::{self, EMPTY, Kind, Record};
+use crate::record::{self, EMPTY};
 
 impl<D: Disk> FileStore<D> {
     /// Gives a block that stops growing its final form.
@@ -23,6 +24,10 @@ impl<D: Disk> FileStore<D> {
         let Some(at) = self.position_of(index) else { return Ok(()) };
         if self.blocks[at].msgs == 0 {
             return self.drop_block(at);
+        }
+        if self.disk.is_deferred() {
+            self.jobs.ask(index, Purpose::Seal);
+            return Ok(());
         }
         if self.options.compression == Compression::None || self.blocks[at].form == Form::Compressed
         {
@@ -72,7 +77,7 @@ impl<D: Disk> FileStore<D> {
         let path = block_path(index);
         let had_shape = self.read_shape(index).is_some();
         replace(&self.disk, &path, &bytes).map_err(|e| Error::io("write", &path, e))?;
-        self.commit.touch_dir(MSGS);
+        self.touch_dir(MSGS);
         self.forget_reads(index);
         if had_shape {
             // About other offsets now.
@@ -93,13 +98,18 @@ impl<D: Disk> FileStore<D> {
 
     /// Rewrites one sealed block of which more than half is dead, if there is any.
     ///
-    /// Called now and then by the owner; returns the bytes that were freed.
+    /// Called now and then by the owner; returns the bytes that were freed. Where jobs are handed
+    /// out, this is one, and nothing is freed yet.
     pub fn maintain(&mut self) -> Result<u64> {
         self.check_open()?;
         let last = self.blocks.len().saturating_sub(1);
         for at in 0..last {
             self.form_of(at)?;
             if self.blocks[at].is_wasteful() {
+                if self.disk.is_deferred() {
+                    self.jobs.ask(self.blocks[at].index, Purpose::Compact);
+                    return Ok(0);
+                }
                 return self.again(|s| s.compact_block(at));
             }
         }
@@ -111,26 +121,9 @@ impl<D: Disk> FileStore<D> {
         let Some(block) = self.blocks.get(at) else { return Ok(0) };
         let (index, before) = (block.index, block.len);
         let plain = self.content(at)?;
-        let mut kept = Vec::with_capacity(plain.len());
-        let mut here = 0;
-        let mut last_message = 0;
-        while let Some(record) =
-            plain.get(here..).and_then(|rest| Record::verify(rest, &self.blocks[at].hash))
-        {
-            here += record.len();
-            let keep = match record.kind {
-                Kind::Message => {
-                    last_message = last_message.max(record.seq);
-                    self.blocks[at].contains(record.seq)
-                }
-                Kind::Tombstone => self.needs_tombstone(index, record.seq),
-                // The newest sequence may have no other witness.
-                Kind::Erased => record.seq > last_message && record.seq >= self.blocks[at].last,
-            };
-            if keep {
-                kept.extend_from_slice(record.bytes());
-            }
-        }
+        let keep = Keep::new(&self.blocks[at], self.last_seq);
+        let key = &self.blocks[at].hash;
+        let (kept, here) = sift(&plain, key, &keep, |seq| self.needs_tombstone(index, seq));
         if here < plain.len() {
             // Damage: the scan sets it aside, nothing is rewritten from bytes unproven.
             return self.rescan().map(|()| 0);
@@ -141,7 +134,7 @@ impl<D: Disk> FileStore<D> {
         }
         // What says that these records are gone, and which sequence was last, is durable before they
         // go.
-        self.sync()?;
+        self.barrier()?;
         if kept.is_empty() && self.blocks[at].msgs == 0 {
             self.unlink_block(index);
             return Ok(before);
@@ -169,7 +162,7 @@ impl<D: Disk> FileStore<D> {
     pub(super) fn erase_record(&mut self, at: usize, seq: u64) -> Result<()> {
         // The tombstone is durable before the record is touched: a torn overwrite is then a hole
         // that is known to be nobody's loss.
-        self.sync()?;
+        self.barrier()?;
         let index = self.blocks[at].index;
         let mut plain = self.content(at)?;
         let found = scan(&plain, &self.blocks[at].hash, &self.subjects.hasher());
@@ -188,7 +181,7 @@ impl<D: Disk> FileStore<D> {
         let file = self.disk.open(&path, Open::Write).map_err(|e| Error::io("open", &path, e))?;
         file.write_at(&bytes, range.start as u64).map_err(|e| Error::io("write", &path, e))?;
         let file = Arc::new(file);
-        self.commit.touch(&file);
+        self.touch(&file);
         if at + 1 == self.blocks.len() && range.start as u64 >= self.tail.start {
             let from = range.start - self.tail.start as usize;
             if let Some(place) = self.tail.buf.get_mut(from..from + bytes.len()) {

@@ -21,11 +21,13 @@ impl<D: Disk> FileStore<D> {
             return Err(Error::Eof);
         }
         self.mark_limits()?;
-        self.sync()?;
+        self.barrier()?;
         self.invalidate_index()?;
         self.remove_wheel_files()?;
         let ts = self.time_at(seq)?;
-        let tombstones = self.tombstones_before(seq)?;
+        self.oldest = None;
+        let tombstones = self.tombstones_from(seq)?;
+        let stale = tombstones.iter().any(|&(s, _)| s > seq);
         let dropped = self.forget_after(seq)?;
         (self.last_seq, self.last_ts) = (seq, ts);
         self.settle_first();
@@ -41,25 +43,71 @@ impl<D: Disk> FileStore<D> {
         self.tail.file = None;
         self.tail.buf.clear();
         (self.tail.start, self.tail.flushed) = (0, 0);
+        let fresh = self.next_index;
         self.roll_plain()?;
-        for (seq, ts) in tombstones {
-            self.write_tombstone(seq, ts)?;
-        }
+        // Those for sequences that go too: a crash may leave their records, and not the block that
+        // says they were removed.
+        self.write_all_tombstones(&tombstones)?;
         if self.locate(seq).is_err() {
             // No record will prove the last sequence.
-            self.write_tombstone(seq, ts)?;
+            self.write_all_tombstones(&[(seq, ts)])?;
         }
-        self.sync()?;
+        self.barrier()?;
         for index in doomed {
-            self.commit.unlinks.push(super::block_path(index));
+            self.doom(super::block_path(index));
             if self.options.encryption.is_some() {
-                self.commit.unlinks.push(super::key_path(index));
+                self.doom(super::key_path(index));
             }
         }
         self.changed();
-        self.sync()?;
+        self.barrier()?;
         self.cut_block(seq)?;
+        if stale {
+            self.shed_tombstones(fresh, &tombstones, (seq, ts))?;
+        }
         self.checkpoint()
+    }
+
+    /// Writes tombstones of sequences past the last one too, which a block that is sealed by the
+    /// ordinary way would drop.
+    fn write_all_tombstones(&mut self, tombstones: &[(u64, i64)]) -> Result<()> {
+        for &(seq, ts) in tombstones {
+            let full = self.blocks.back().is_some_and(|b| {
+                b.len > 0 && b.len + crate::record::EMPTY as u64 > self.block_size
+            });
+            if full {
+                self.flush()?;
+                self.roll_plain()?;
+            }
+            self.write_tombstone(seq, ts)?;
+        }
+        Ok(())
+    }
+
+    fn write_tombstones(&mut self, tombstones: &[(u64, i64)]) -> Result<()> {
+        tombstones.iter().try_for_each(|&(seq, ts)| self.write_tombstone(seq, ts))
+    }
+
+    /// Starts the tail again without tombstones of sequences that are given again from now on.
+    fn shed_tombstones(
+        &mut self,
+        from: u32,
+        tombstones: &[(u64, i64)],
+        last: (u64, i64),
+    ) -> Result<()> {
+        let old: Vec<u32> = self.blocks.iter().map(|b| b.index).filter(|&i| i >= from).collect();
+        self.barrier()?;
+        self.roll_plain()?;
+        let kept: Vec<_> = tombstones.iter().copied().filter(|t| t.0 < last.0).collect();
+        self.write_tombstones(&kept)?;
+        if self.locate(last.0).is_err() {
+            self.write_tombstone(last.0, last.1)?;
+        }
+        self.barrier()?;
+        for index in old {
+            self.unlink_block(index);
+        }
+        self.barrier()
     }
 
     /// Time of `seq`, or of the last message before it if it was removed.
@@ -71,8 +119,8 @@ impl<D: Disk> FileStore<D> {
         Ok(before.map_or(self.last_ts, |m| m.ts.0))
     }
 
-    /// Tombstones anywhere from the block of `seq` on, for sequences before it.
-    fn tombstones_before(&mut self, seq: u64) -> Result<Vec<(u64, i64)>> {
+    /// Tombstones anywhere from the block of `seq` on.
+    fn tombstones_from(&mut self, seq: u64) -> Result<Vec<(u64, i64)>> {
         let start = self.block_at(seq).unwrap_or(self.blocks.len());
         let mut out = Vec::new();
         for at in start..self.blocks.len() {
@@ -81,7 +129,7 @@ impl<D: Disk> FileStore<D> {
             }
             let plain = self.content(at)?;
             let found = scan(&plain, &self.blocks[at].hash, &self.subjects.hasher());
-            out.extend(found.tombstones.into_iter().filter(|&(s, _)| s < seq));
+            out.extend(found.tombstones);
         }
         Ok(out)
     }
@@ -158,9 +206,9 @@ impl<D: Disk> FileStore<D> {
         (self.last_seq, self.last_ts, self.first_seq) = (0, 0, 0);
         self.roll_plain()?;
         if let Some(index) = index {
-            self.commit.unlinks.push(super::block_path(index));
+            self.doom(super::block_path(index));
             if self.options.encryption.is_some() {
-                self.commit.unlinks.push(super::key_path(index));
+                self.doom(super::key_path(index));
             }
         }
         self.changed();

@@ -76,30 +76,32 @@ impl Arena {
 
     fn allocate(&mut self, subject: &[u8]) -> SubjectId {
         let units = (FIXED + subject.len()).div_ceil(UNIT);
-        let id = match self.free.get_mut(units).and_then(Vec::pop) {
-            Some(id) => id,
-            None => {
-                let size = units * UNIT;
-                if self.pages.last().is_none_or(|p| p.len() + size > PAGE) {
-                    // The first page grows with its subjects: most streams have few.
-                    let room = if self.pages.is_empty() { 0 } else { PAGE };
-                    self.pages.push(Vec::with_capacity(room));
-                    if self.pages.len() == 1 {
-                        self.pages[0].resize(UNIT, 0);
-                    }
-                }
-                let page = self.pages.len() - 1;
-                let at = self.pages[page].len();
-                self.pages[page].resize(at + size, 0);
-                self.id(page, at)
+        if let Some(id) = self.free.get_mut(units).and_then(Vec::pop) {
+            if let Some(record) = self.at_mut(id) {
+                record[..8].copy_from_slice(&FREED.to_le_bytes());
+                record[8..10].copy_from_slice(&(subject.len() as u16).to_le_bytes());
+                record[FIXED..FIXED + subject.len()].copy_from_slice(subject);
             }
-        };
-        if let Some(record) = self.at_mut(id) {
-            record[..8].copy_from_slice(&FREED.to_le_bytes());
-            record[8..10].copy_from_slice(&(subject.len() as u16).to_le_bytes());
-            record[FIXED..FIXED + subject.len()].copy_from_slice(subject);
+            return id;
         }
-        id
+        let size = units * UNIT;
+        if self.pages.last().is_none_or(|p| p.len() + size > PAGE) {
+            // The first page grows with its subjects: most streams have few.
+            let room = if self.pages.is_empty() { 0 } else { PAGE };
+            self.pages.push(Vec::with_capacity(room));
+            if self.pages.len() == 1 {
+                self.pages[0].resize(UNIT, 0);
+            }
+        }
+        let number = self.pages.len() - 1;
+        let page = &mut self.pages[number];
+        let at = page.len();
+        page.extend_from_slice(&FREED.to_le_bytes());
+        page.extend_from_slice(&(subject.len() as u16).to_le_bytes());
+        page.extend_from_slice(subject);
+        const PADDING: [u8; UNIT] = [0; UNIT];
+        page.extend_from_slice(PADDING.get(..at + size - page.len()).unwrap_or_default());
+        self.id(number, at)
     }
 
     fn iter(&self) -> impl Iterator<Item = (SubjectId, &[u8])> {
@@ -200,16 +202,7 @@ impl Shard {
         seq: u64,
         hasher: &FixedState,
     ) -> SubjectId {
-        let (id, new) = self.place(hash, subject, hasher);
-        if new {
-            self.set(id, one(seq));
-            return id;
-        }
-        let mut t = self.totals(id);
-        t.total += 1;
-        t.last = Place::Exact(seq);
-        self.set(id, t);
-        id
+        self.count(hash, subject, seq, hasher, |t| t.last = Place::Exact(seq))
     }
 
     /// Counts one more message, in no order with others of its subject.
@@ -220,6 +213,24 @@ impl Shard {
         seq: u64,
         hasher: &FixedState,
     ) -> SubjectId {
+        self.count(hash, subject, seq, hasher, |t| {
+            if let Place::Exact(first) = t.first {
+                t.first = Place::Exact(first.min(seq));
+            }
+            if let Place::Exact(last) = t.last {
+                t.last = Place::Exact(last.max(seq));
+            }
+        })
+    }
+
+    fn count(
+        &mut self,
+        hash: u64,
+        subject: &[u8],
+        seq: u64,
+        hasher: &FixedState,
+        widen: impl FnOnce(&mut Totals),
+    ) -> SubjectId {
         let (id, new) = self.place(hash, subject, hasher);
         if new {
             self.set(id, one(seq));
@@ -227,12 +238,7 @@ impl Shard {
         }
         let mut t = self.totals(id);
         t.total += 1;
-        if let Place::Exact(first) = t.first {
-            t.first = Place::Exact(first.min(seq));
-        }
-        if let Place::Exact(last) = t.last {
-            t.last = Place::Exact(last.max(seq));
-        }
+        widen(&mut t);
         self.set(id, t);
         id
     }

@@ -130,6 +130,13 @@ fn an_unknown_cipher_is_refused_and_nothing_is_touched() {
             assert!(error.to_string().contains("a cipher"), "{error}");
             assert_eq!(files(&disk), before);
         }
+        // Longer nonces or tags tell a cipher apart from a key.
+        disk.put("meta.key", &[&sealed[..], &[7; 16]].concat());
+        let before = files(&disk);
+        let error = open(&disk, encrypted("one", cipher, None)).err().unwrap();
+        let unknown = matches!(&error, Error::Unknown { file, .. } if file == "meta.key");
+        assert!(unknown && error.to_string().contains("unknown cipher"), "{error}");
+        assert_eq!(files(&disk), before);
     }
 }
 

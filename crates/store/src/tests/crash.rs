@@ -60,6 +60,9 @@ impl Cut {
     fn step(&mut self) -> bool {
         let mut next = self.run.oracle.clone();
         let Some(store) = self.run.store.as_mut() else { return false };
+        if let Some(pool) = &mut self.run.pool {
+            pool.tend(store);
+        }
         let rng = &mut self.run.rng;
         self.run.now += 1 + rng.below(5) as i64;
         let now = Timestamp(self.run.now);
@@ -164,13 +167,14 @@ impl Cut {
             }
             _ => {
                 what = "sync".into();
-                store.sync()
+                let finished = self.run.pool.as_mut().map_or(Ok(()), |pool| pool.finish(store));
+                finished.and_then(|()| store.sync())
             }
         };
         self.trace.push(what);
         // What failed under way was never promised.
         let ticket = if result.is_ok() { store.ticket() } else { Ticket(u64::MAX) };
-        if result.is_ok() {
+        if result.is_ok() || self.run.pool.is_some() {
             self.durable = self.durable.max(store.durable());
         }
         if self.trace.last().is_some_and(|w| w.starts_with("truncate")) {
@@ -188,7 +192,7 @@ impl Cut {
         }
         self.run.oracle = next.clone();
         self.states.push((ticket, next));
-        result.is_ok()
+        result.is_ok() && !self.run.disk.crashed()
     }
 
     /// Whether a limit explains that an old message is not there.
@@ -252,9 +256,6 @@ impl Cut {
             // must stay away.
             let asked = self.gone.get(seq).is_some_and(|t| *t <= self.durable);
             let back = asked || (!self.limited && !ever.contains(seq));
-            // Known: a cut in the middle of a truncation may leave a block and take the later one
-            // that held its tombstones; only what the truncation was to remove can come back so.
-            let back = back && *seq <= self.floor;
             assert!(!back, "{context}: {seq} was removed for good and is back");
         }
         let last = store.state().last_seq;
@@ -277,6 +278,7 @@ impl Cut {
             *all = vec![m.clone()];
         }
         self.run.store = Some(store);
+        self.run.hand_out_jobs();
         self.require_schedules();
         self.run.take_up_schedules();
     }

@@ -4,6 +4,8 @@ mod bad;
 mod both;
 mod corrupt;
 mod crash;
+mod jobs;
 mod model;
 mod oracle;
+mod pool;
 mod refused;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use stdx::time::Timestamp;
 
 use super::oracle::{Oracle, Stored, fires};
+use super::pool::Pool;
 use crate::disk::sim::SimDisk;
 use crate::{
     Cipher, Compression, Deleted, Encryption, FileStore, Filter, NewMessage, Options, SeqSet,
@@ -79,6 +80,8 @@ pub(super) struct Run {
     pub(super) oracle: Oracle,
     pub(super) rng: Rng,
     pub(super) now: i64,
+    /// Runs the store's jobs, in the histories in which it hands them out.
+    pub(super) pool: Option<Pool>,
 }
 
 impl Run {
@@ -88,7 +91,8 @@ impl Run {
         let (settings, options) = (settings(&mut rng), options(&mut rng));
         let disk = SimDisk::new(seed);
         let oracle = Oracle::new(&settings);
-        let mut run = Self { disk, settings, options, store: None, oracle, rng, now: 1_000 };
+        let pool = seed.is_multiple_of(2).then(|| Pool::new(seed));
+        let mut run = Self { disk, settings, options, store: None, oracle, rng, now: 1_000, pool };
         run.open();
         run
     }
@@ -104,8 +108,23 @@ impl Run {
         )
         .unwrap();
         self.store = Some(store);
+        self.hand_out_jobs();
         self.oracle.age(self.now);
         self.take_up_schedules();
+    }
+
+    pub(super) fn hand_out_jobs(&mut self) {
+        if let (Some(pool), Some(store)) = (&mut self.pool, &mut self.store) {
+            pool.forget();
+            store.hand_out_jobs();
+        }
+    }
+
+    /// Completes whatever is under way.
+    fn finish_jobs(&mut self) {
+        if let (Some(pool), Some(store)) = (&mut self.pool, &mut self.store) {
+            pool.finish(store).unwrap();
+        }
     }
 
     /// What the owner does after an open: parses what the store could not.
@@ -120,6 +139,12 @@ impl Run {
 
     /// One random operation on store and oracle.
     pub(super) fn step(&mut self) -> String {
+        if let (Some(pool), Some(store)) = (&mut self.pool, &mut self.store) {
+            pool.tend(store);
+            if pool.is_lazy() {
+                store.rest();
+            }
+        }
         let (rng, oracle) = (&mut self.rng, &self.oracle);
         self.now += 1 + rng.below(5) as i64;
         let somewhere = oracle.first_seq()
@@ -207,6 +232,9 @@ impl Run {
     }
 
     fn tend(&mut self, which: u64) -> String {
+        if which == 33 || which == 34 {
+            self.finish_jobs();
+        }
         let (store, ..) = self.parts();
         match which {
             32 => store.maintain().map(|_| "maintain"),
@@ -219,9 +247,19 @@ impl Run {
     }
 
     fn reopen(&mut self, which: u64) -> String {
+        self.finish_jobs();
+        let handed_out = self.pool.is_some();
         let (store, ..) = self.parts();
         if which == 37 {
             store.flush().unwrap();
+            if handed_out {
+                for _ in 0..40 {
+                    for job in store.take_jobs().unwrap() {
+                        store.complete(job.run()).unwrap();
+                    }
+                }
+                assert_eq!(store.written(), store.ticket());
+            }
             self.open();
             return "kill".into();
         }
@@ -269,6 +307,8 @@ impl Run {
         let in_time = want.is_none_or(|want| due.is_some_and(|due| due.0 <= want));
         assert!(in_time, "next expiry {due:?}, not {want:?}");
         assert!(store.expire(Timestamp(now)).unwrap().is_empty(), "no markers are configured");
+        let next = store.next_expiry();
+        assert!(next.is_none_or(|at| at.0 > now), "{next:?} is over at {now}");
         oracle.age(now);
         oracle.expire(now);
         format!("wait to {now}")
@@ -363,9 +403,11 @@ fn finish(mut run: Run, seed: u64, history: &[String]) {
     let context =
         format!("at the end of seed {seed} {:?} {:?} {history:?}", run.settings, run.options);
     assert_eq!(run.store.as_ref().unwrap().rescans(), 0, "{context}");
+    run.finish_jobs();
     run.store.as_mut().unwrap().close().unwrap();
     run.open();
     run.oracle.compare(run.store.as_mut().unwrap(), &context);
+    run.finish_jobs();
     run.store.as_mut().unwrap().close().unwrap();
     run.store = None;
     run.disk.delete("msgs/index.db");

@@ -6,7 +6,7 @@ use stdx::time::Timestamp;
 
 use crate::disk::Disk;
 use crate::message::{header_value, message_ttl};
-use crate::{FileStore, Filter, NewMessage, Settings, record_len};
+use crate::{Error, FileStore, Filter, NewMessage, Settings, record_len};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Stored {
@@ -58,6 +58,14 @@ pub(super) struct Oracle {
     pub(super) schedules: BTreeMap<Vec<u8>, (u64, i64)>,
     pub(super) in_flight: BTreeSet<Vec<u8>>,
     with_schedules: bool,
+}
+
+fn is_there<D: Disk>(store: &mut FileStore<D>, seq: u64, context: &str) -> bool {
+    match store.load(seq) {
+        Ok(_) => true,
+        Err(Error::NotFound | Error::Eof) => false,
+        Err(e) => panic!("{seq}: {e} {context}"),
+    }
 }
 
 impl Oracle {
@@ -133,7 +141,8 @@ impl Oracle {
     }
 
     pub(super) fn next_expiry(&self) -> Option<i64> {
-        let oldest = self.messages.values().next().map(|m| m.ts);
+        let ages = |m: &&Stored| message_ttl(&m.header) >= 0;
+        let oldest = self.messages.values().find(ages).map(|m| m.ts);
         let by_age = self.max_age.and_then(|age| oldest.map(|ts| ts + age));
         by_age.into_iter().chain(self.messages.values().filter_map(Stored::expires)).min()
     }
@@ -245,7 +254,7 @@ impl Oracle {
         store.check();
         let state = store.state();
         let present: Vec<u64> =
-            (0..=state.last_seq.min(100_000)).filter(|&s| store.load(s).is_ok()).collect();
+            (0..=state.last_seq.min(100_000)).filter(|&s| is_there(store, s, context)).collect();
         assert_eq!(
             present,
             self.messages.keys().copied().collect::<Vec<_>>(),

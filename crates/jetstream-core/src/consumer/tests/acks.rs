@@ -225,6 +225,8 @@ fn the_stream_learns_what_is_done() {
     world.ack(&sent[1].reply, "");
     world.ack(&sent[0].reply, "+TERM");
     assert_eq!(world.done, [2, 1]);
+    world.ack(&sent[0].reply, "");
+    assert_eq!(world.done, [2, 1], "one that is done is not its to free again");
     let needs = |w: &World, seq| w.consumer.as_ref().unwrap().needs_ack(seq, b"s");
     assert_eq!([1, 2, 3, 4].map(|seq| needs(&world, seq)), [false, false, true, true]);
 }

@@ -5,7 +5,7 @@ use stdx::time::Timestamp;
 use store::{Filter, MessageStore};
 
 use super::world::{World, pull, push};
-use crate::consumer::{ResetError, Standing};
+use crate::consumer::{Consumer, ResetError, Standing};
 
 fn five(config: ConsumerConfig) -> World {
     let mut world = World::new(config);
@@ -131,7 +131,7 @@ fn limits_that_nobody_named_are_found() {
     world.take();
     world.out.listening.insert("$JS.EVENT.>".into());
     MessageStore::compact(&mut world.store, 3).unwrap();
-    world.with(|c, cx| c.handle_trimmed(cx)).unwrap();
+    world.with(Consumer::handle_trimmed).unwrap();
     let told = world.take();
     assert_eq!(told.len(), 2);
     assert!(told[0].payload.ends_with(r#""reason":"Message deleted by stream limits"}"#));
@@ -226,11 +226,7 @@ fn a_new_deliver_subject_gets_what_waits() {
 #[test]
 fn an_idle_consumer_is_small() {
     // Its configuration's texts come on top; a client's request is another hundred bytes.
-    assert!(
-        size_of::<crate::consumer::Consumer>() <= 640,
-        "{}",
-        size_of::<crate::consumer::Consumer>()
-    );
+    assert!(size_of::<Consumer>() <= 640, "{}", size_of::<Consumer>());
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod acks;
 mod changes;
+mod hostile;
 mod model;
 mod oracle;
 mod priority;

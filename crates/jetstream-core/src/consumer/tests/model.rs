@@ -9,7 +9,7 @@ use super::world::{MS, Sent, World, pull};
 use crate::consumer::Consumer;
 
 /// Seeds of one run of the test.
-const SEEDS: u64 = 1_000;
+const SEEDS: u64 = 2_000;
 const STEPS: usize = 60;
 /// Everything happens on a grid; what is due lies between its points.
 const GRID: u64 = 100 * MS;
@@ -170,7 +170,7 @@ impl Run {
             .and_then(Consumer::next_deadline)
             .is_some_and(|at| at <= now)
         {
-            let tick = self.world.with(|c, cx| c.tick(cx));
+            let tick = self.world.with(Consumer::tick);
             assert!(!tick.delete, "a durable consumer lives");
             if tick.deliver {
                 self.world.deliver();

@@ -3,7 +3,7 @@
 use jetstream_api::{AckPolicy, ConsumerConfig, Nanos};
 
 use super::world::{World, pull, push};
-use crate::consumer::Standing;
+use crate::consumer::{Consumer, Standing};
 
 fn filled(n: usize) -> World {
     let mut world = World::new(pull());
@@ -179,8 +179,12 @@ fn interest_from_afar_may_be_late() {
     world.out.listening.insert("in.a".into());
     world.wait_ms(300);
     assert_eq!(world.heard(), ["in.a: m#1"]);
-    world.out.listening.clear();
-    world.pull("in.a", "1");
+    // Nobody waits for one that may never be heard.
+    world.out.listening = ["in.c".to_owned()].into();
+    world.pull("in.b", "1");
+    world.pull("in.c", "1");
+    world.publish("s", "n");
+    assert_eq!(world.heard(), ["in.c: n#1"]);
     world.wait_ms(10_001);
     assert_eq!(world.info().num_waiting, 0);
 }
@@ -278,7 +282,7 @@ fn whoever_waits_learns_of_the_deletion() {
     world.pull("in.a", "1");
     world.pull("in.b", r#"{"batch":2,"expires":9000000000}"#);
     world.out.listening.insert("$JS.EVENT.ADVISORY.>".into());
-    world.with(|c, cx| c.delete(cx));
+    world.with(Consumer::delete);
     let heard = world.heard();
     assert_eq!(heard[..2], ["in.a: 409 Consumer Deleted", "in.b: 409 Consumer Deleted"]);
     assert!(heard[2].starts_with("$JS.EVENT.ADVISORY.CONSUMER.DELETED.S.C: {\"type\":\"io.nats.jetstream.advisory.v1.consumer_action\""));
@@ -288,6 +292,6 @@ fn whoever_waits_learns_of_the_deletion() {
 fn whoever_waits_learns_that_the_server_stops() {
     let mut world = World::new(pull());
     world.pull("in.a", r#"{"batch":2,"max_bytes":7,"expires":9000000000}"#);
-    world.with(|c, cx| c.shut_down(cx));
+    world.with(Consumer::shut_down);
     assert_eq!(world.heard(), ["in.a: 409 Server Shutdown|m2|b7"]);
 }

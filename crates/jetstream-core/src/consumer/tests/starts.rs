@@ -125,6 +125,16 @@ fn the_last_of_each_subject_survives_changes_meanwhile() {
     assert_eq!(world.info().num_pending, 2);
 }
 
+// Contract: CONS-035
+#[test]
+fn what_was_counted_is_not_counted_again() {
+    let mut world = filled();
+    world.create(policy(DeliverPolicy::All));
+    let consumer = world.consumer.as_mut().unwrap();
+    consumer.handle_new(7, 8, [b"a".as_slice(), b"b"]);
+    assert_eq!(consumer.num_pending(), 7, "it was told late of what it found in the stream");
+}
+
 #[test]
 fn an_empty_stream_begins_at_one() {
     for deliver_policy in

@@ -234,7 +234,7 @@ impl World {
             if deadline.is_none_or(|d| d > end) {
                 return false;
             }
-            let Tick { deliver, delete } = self.with(|c, cx| c.tick(cx));
+            let Tick { deliver, delete } = self.with(Consumer::tick);
             if delete {
                 return true;
             }
@@ -258,7 +258,7 @@ impl World {
     }
 
     pub(super) fn info(&mut self) -> ConsumerInfo {
-        self.with(|c, cx| c.info(cx))
+        self.with(Consumer::info)
     }
 
     /// What clients got since the last call.

@@ -1,0 +1,246 @@
+//! Between streams and the disk: which job runs where, and which answers wait for it.
+//!
+//! | job | runs |
+//! |---|---|
+//! | write (to the page cache) | here, at once: the answers wait for it |
+//! | sync | on the pool; at once with `sync_interval: always`, else when it is due |
+//! | rewrite of a block | on the pool |
+//!
+//! Laws: an answer leaves when its change is written, or durable with `sync_interval: always`;
+//!       a stream whose write failed for good takes no more, and its publishers are told.
+
+use std::thread;
+use std::time::Duration;
+
+use jetstream_api::ApiError;
+use jetstream_core::stream::refusal;
+use stdx::time::Mono;
+use store::{Error, Job, JobKind, JobResult, MessageStore, Ticket};
+
+use crate::event::Event;
+use crate::place::Place;
+use crate::queue::Batch;
+use crate::shard::Shard;
+use crate::shared::Shared;
+
+/// A full disk is asked again after this.
+const FULL_AGAIN: Duration = Duration::from_millis(500);
+/// A store that nothing happened to for this long gives back what it can do without.
+const IDLE: Duration = Duration::from_secs(10);
+/// Jobs that are under way at the end may take this many looks of [`LOOK`].
+const LOOKS: usize = 3_000;
+const LOOK: Duration = Duration::from_millis(10);
+
+impl Place {
+    /// Every change up to this one is as safe as configured.
+    fn safe(&self, shared: &Shared) -> Ticket {
+        let store = self.stream.store_ref();
+        if self.waits_for_disk(shared) { store.durable() } else { store.written() }
+    }
+}
+
+impl Shard {
+    /// Writes what a stream stored; its answers go, or wait for the disk.
+    pub(crate) fn flush(&mut self, at: u32) {
+        let Some(place) = self.place(at) else { return };
+        place.touched = false;
+        if let Err(error) = self.run_jobs(at) {
+            return self.disk_failed(at, &error);
+        }
+        let shared = self.shared.clone();
+        let Some(place) = self.places.get_mut(at as usize).and_then(Option::as_deref_mut) else {
+            return;
+        };
+        place.count_bytes();
+        let ticket = place.stream.store_ref().ticket();
+        if place.safe(&shared) < ticket {
+            let theirs = self.answers.split_off(at);
+            if !theirs.is_empty() {
+                place.held.push_back((ticket, theirs));
+            }
+        }
+    }
+
+    /// Runs or sends off what the store hands out.
+    fn run_jobs(&mut self, at: u32) -> store::Result<()> {
+        loop {
+            let always = self.shared.config.sync_always;
+            let Some(place) = self.place(at) else { return Ok(()) };
+            let jobs = place.stream.store().take_jobs()?;
+            let mut wrote = false;
+            for job in jobs {
+                match job.kind() {
+                    JobKind::Write => {
+                        wrote = true;
+                        let Some(place) = self.place(at) else { return Ok(()) };
+                        place.stream.store().complete(job.run())?;
+                    }
+                    JobKind::Sync if !always => self.sync_later(at, job),
+                    JobKind::Sync | JobKind::Rewrite => self.send_off(at, job),
+                }
+            }
+            if !wrote {
+                break;
+            }
+        }
+        // What moves names goes alone: it is not kept waiting by a sync that is not due yet.
+        if let Some(place) = self.place(at)
+            && place.stream.store_ref().written() < place.stream.store_ref().ticket()
+        {
+            self.start_sync(at);
+        }
+        Ok(())
+    }
+
+    fn sync_later(&mut self, at: u32, job: Job) {
+        let due = self.now.mono + self.shared.config.sync_within;
+        let Some(place) = self.place(at) else { return };
+        place.sync = Some(job);
+        let generation = place.generation;
+        self.syncs.push_back((due, at, generation));
+    }
+
+    fn start_sync(&mut self, at: u32) {
+        if let Some(job) = self.place(at).and_then(|p| p.sync.take()) {
+            self.send_off(at, job);
+        }
+    }
+
+    fn send_off(&mut self, at: u32, job: Job) {
+        let queue = self.queue.clone();
+        let Some(generation) = self.place(at).map(|p| p.generation) else { return };
+        self.shared.io.run(move || {
+            let result = job.run();
+            queue.push_event(Event::Job { stream: at, generation, result });
+        });
+    }
+
+    /// A job came back.
+    pub(crate) fn handle_job(&mut self, at: u32, generation: u32, result: JobResult) {
+        let Some(place) = self.place(at).filter(|p| p.generation == generation) else { return };
+        let done = place.stream.store().complete(result);
+        if let Err(error) = done.and_then(|()| self.run_jobs(at)) {
+            return self.disk_failed(at, &error);
+        }
+        self.release_held(at);
+        self.rest_later(at);
+    }
+
+    fn release_held(&mut self, at: u32) {
+        let shared = self.shared.clone();
+        let Some(place) = self.places.get_mut(at as usize).and_then(Option::as_deref_mut) else {
+            return;
+        };
+        let safe = place.safe(&shared);
+        let account = place.account.account.clone();
+        while place.held.front().is_some_and(|(ticket, _)| *ticket <= safe) {
+            if let Some((_, mut answers)) = place.held.pop_front() {
+                answers.release(&mut self.worker, |_| Some(account.clone()));
+            }
+        }
+    }
+
+    /// The disk refused: publishers are told, and a disk that is only full is asked again.
+    fn disk_failed(&mut self, at: u32, error: &Error) {
+        let due = self.now.mono + FULL_AGAIN;
+        let mut theirs = self.answers.split_off(at);
+        let Some(place) = self.places.get_mut(at as usize).and_then(Option::as_deref_mut) else {
+            return;
+        };
+        let name = format!("{} > {}", place.account.account.name, place.name());
+        stdx::error!(self.worker.broker.log, "JetStream cannot write stream '{name}': {error}");
+        if matches!(error, Error::DiskFull { .. }) {
+            let generation = place.generation;
+            self.syncs.push_back((due, at, generation));
+        } else {
+            place.stream.fail(&error.to_string());
+        }
+        let body = refusal(place.name(), &ApiError::stream_store_failed(error));
+        let account = place.account.account.clone();
+        for (_, mut answers) in std::mem::take(&mut place.held) {
+            answers.replace_bodies(&body);
+            answers.release(&mut self.worker, |_| Some(account.clone()));
+        }
+        theirs.replace_bodies(&body);
+        theirs.release(&mut self.worker, |_| Some(account.clone()));
+    }
+
+    /// Sends off the syncs that are due, and asks full disks again.
+    pub(crate) fn start_due_syncs(&mut self) {
+        while self.syncs.front().is_some_and(|(due, ..)| *due <= self.now.mono) {
+            let Some((_, at, generation)) = self.syncs.pop_front() else { break };
+            let Some(place) = self.place(at).filter(|p| p.generation == generation) else {
+                continue;
+            };
+            if place.sync.is_some() {
+                self.start_sync(at);
+            } else if place.stream.store_ref().written() < place.stream.store_ref().ticket() {
+                self.touch(at);
+            }
+        }
+    }
+
+    /// When a sync is due.
+    pub(crate) fn next_sync(&self) -> Option<Mono> {
+        let first = |line: &std::collections::VecDeque<(Mono, u32, u32)>| {
+            line.front().map(|&(due, _, _)| due)
+        };
+        first(&self.syncs).into_iter().chain(first(&self.rests)).min()
+    }
+
+    /// The store may rest, unless something happens.
+    pub(crate) fn rest_later(&mut self, at: u32) {
+        let due = self.now.mono + IDLE;
+        let Some(place) = self.place(at).filter(|p| !p.resting) else { return };
+        place.resting = true;
+        let generation = place.generation;
+        self.rests.push_back((due, at, generation));
+    }
+
+    /// Lets stores rest that nothing happened to.
+    pub(crate) fn rest_idle(&mut self) {
+        let now = self.now.mono;
+        while self.rests.front().is_some_and(|(due, ..)| *due <= now) {
+            let Some((_, at, generation)) = self.rests.pop_front() else { break };
+            let Some(place) = self.place(at).filter(|p| p.generation == generation) else {
+                continue;
+            };
+            place.resting = false;
+            if now.since(place.used) >= IDLE && !place.stream.store_ref().is_under_way() {
+                place.stream.store().rest();
+            } else {
+                self.rest_later(at);
+            }
+        }
+    }
+
+    /// At the end: what is under way comes back, what was to come later goes now.
+    pub(crate) fn await_jobs(&mut self) {
+        for at in 0..self.places.len() as u32 {
+            self.start_sync(at);
+        }
+        let mut batch = Batch::default();
+        for _ in 0..LOOKS {
+            let busy = |p: &Option<Box<Place>>| {
+                p.as_deref().is_some_and(|p| p.stream.store_ref().is_under_way())
+            };
+            if !self.places.iter().any(busy) {
+                return;
+            }
+            if self.queue.take(&mut batch) {
+                for event in batch.events.iter_mut().filter_map(Option::take) {
+                    if matches!(event, Event::Job { .. }) {
+                        self.handle_event(event);
+                    }
+                }
+                batch.clear();
+                for at in 0..self.places.len() as u32 {
+                    self.start_sync(at);
+                }
+            } else {
+                self.queue.awake();
+                thread::park_timeout(LOOK);
+            }
+        }
+    }
+}
