@@ -60,10 +60,7 @@ impl Links {
 }
 
 /// What a stream says of its origins.
-pub(crate) fn infos(
-    place: &Place,
-    now: Now,
-) -> (Option<StreamSourceInfo>, Vec<StreamSourceInfo>) {
+pub(crate) fn infos(place: &Place, now: Now) -> (Option<StreamSourceInfo>, Vec<StreamSourceInfo>) {
     let Some(links) = &place.links else { return (None, Vec::new()) };
     let mut infos: Vec<_> = links.list.iter().map(|l| l.origin.info(now)).collect();
     if place.config().mirror.is_some() { (infos.pop(), Vec::new()) } else { (None, infos) }
@@ -223,26 +220,17 @@ impl Shard {
         } else {
             let (config, facts) = (stream.config().clone(), stream.facts().clone());
             let position = stream.position();
-            let (step, begun) = origin.handle_answer(
-                frame.payload,
-                &config.name,
-                &facts,
-                position,
-                now,
-                &mut out,
-            );
+            let (step, begun) =
+                origin.handle_answer(frame.payload, &config.name, &facts, position, now, &mut out);
             match step {
-                Step::Listen(subject) => {
-                    match stream.begin_drawing(origin, begun, now, &mut out) {
-                        Step::Nothing => Step::Listen(subject),
-                        trouble => trouble,
-                    }
-                }
+                Step::Listen(subject) => match stream.begin_drawing(origin, begun, now, &mut out) {
+                    Step::Nothing => Step::Listen(subject),
+                    trouble => trouble,
+                },
                 step => step,
             }
         };
-        let answers =
-            stream.config().mirror_direct && directs.is_empty() && origin.is_caught_up();
+        let answers = stream.config().mirror_direct && directs.is_empty() && origin.is_caught_up();
         if step != Step::Nothing {
             self.carry_out(at, index, step);
         }
@@ -295,9 +283,8 @@ impl Shard {
                 self.listen_to(at, index, Some(&ask.inbox));
                 let Some(account) = self.account_of(at) else { return };
                 if !self.out(at, &account).send(message(&ask)) {
-                    return self.with_link(at, index, |link, _, now, out| {
-                        link.origin.unheard(now, out)
-                    });
+                    return self
+                        .with_link(at, index, |link, _, now, out| link.origin.unheard(now, out));
                 }
             }
         }

@@ -12,15 +12,15 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio::io::AsyncReadExt;
 
-struct House {
+pub(super) struct House {
     server: Server,
-    client: async_nats::Client,
-    js: Context,
+    pub(super) client: async_nats::Client,
+    pub(super) js: Context,
     dir: TempDir,
 }
 
 impl House {
-    async fn open() -> Self {
+    pub(super) async fn open() -> Self {
         Self::open_in(tempfile::tempdir().unwrap(), "").await
     }
 
@@ -32,19 +32,19 @@ impl House {
         Self { server, client, js, dir }
     }
 
-    async fn again(self) -> Self {
+    pub(super) async fn again(self) -> Self {
         self.server.shutdown();
         Self::open_in(self.dir, "").await
     }
 
-    async fn ask(&self, subject: &str, body: &Value) -> Value {
+    pub(super) async fn ask(&self, subject: &str, body: &Value) -> Value {
         let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
         let subject = format!("$JS.API.{subject}");
         let answer = within(self.client.request(subject, body.into())).await.unwrap();
         serde_json::from_slice(&answer.payload).unwrap()
     }
 
-    async fn raw(&self, subject: &str, headers: &[(&str, &str)], payload: &str) -> String {
+    pub(super) async fn raw(&self, subject: &str, headers: &[(&str, &str)], payload: &str) -> String {
         let mut map = async_nats::HeaderMap::new();
         for (name, value) in headers {
             map.insert(*name, *value);

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod jetstream;
+mod sourcing;
 
 use ironats::{Log, Options, Server};
 use std::time::Duration;

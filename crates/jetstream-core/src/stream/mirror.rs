@@ -52,7 +52,10 @@ impl<D: Disk> Stream<D> {
         Ok(())
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the pieces of one delivery and its surroundings")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the pieces of one delivery and its surroundings"
+    )]
     pub(super) fn draw_mirror<O: Out>(
         &mut self,
         origin: &mut Origin,

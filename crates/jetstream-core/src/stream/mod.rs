@@ -14,6 +14,8 @@ mod message;
 mod mirror;
 mod origin;
 mod origin_request;
+#[cfg(test)]
+mod origin_tests;
 mod pub_ack;
 mod republish;
 mod settings;

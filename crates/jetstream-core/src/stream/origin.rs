@@ -439,9 +439,9 @@ impl Origin {
     }
 
     fn wait<O: Out>(&mut self, now: Now, out: &mut O) {
-        let rest = self.asked.map_or(Duration::ZERO, |asked| {
-            THRESHOLD.saturating_sub(now.mono.since(asked))
-        });
+        let rest = self
+            .asked
+            .map_or(Duration::ZERO, |asked| THRESHOLD.saturating_sub(now.mono.since(asked)));
         let backoff = BACKOFF.saturating_mul(self.fails).min(MAX_BACKOFF);
         let jitter = Duration::from_millis(100 + out.random() % 100);
         self.phase = Phase::Waiting(now.mono + rest + backoff + jitter);

@@ -70,7 +70,10 @@ impl<D: Disk> Stream<D> {
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the pieces of one delivery and its surroundings")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the pieces of one delivery and its surroundings"
+    )]
     fn draw_source<O: Out>(
         &mut self,
         origin: &mut Origin,
@@ -86,8 +89,7 @@ impl<D: Disk> Stream<D> {
         source_header::write(name, ack.stream_seq, m.subject, &mut scratch.value);
         plain_header(m.header, Some(&scratch.value), &mut scratch.header);
         let subject = rename(&origin.transforms, m.subject, &mut scratch.subject, out);
-        let drawn =
-            Incoming { subject, reply: None, header: &scratch.header, payload: m.payload };
+        let drawn = Incoming { subject, reply: None, header: &scratch.header, payload: m.payload };
         match self.take_drawn(&drawn, Via::Source, limits, now, out) {
             Ok(_) | Err(Refusal::Duplicate(_)) => {
                 origin.done(ack);
