@@ -8,6 +8,7 @@
 
 pub mod bystander;
 pub mod churn;
+pub mod crash;
 pub mod crowd;
 pub mod memory;
 pub mod random;

@@ -6,12 +6,13 @@ use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use abuse::crowd::{self, Manner};
-use abuse::{churn, memory};
+use abuse::{churn, crash, memory};
 use testkit::{ServerBuilder, binary};
 
 const USAGE: &str = "\
 usage: cargo run --release -p ironats-abuse -- churn [options]
        cargo run --release -p ironats-abuse -- crowd [options]
+       cargo run --release -p ironats-abuse -- crash [options]
 
 churn: connects, subscriptions, publishers, slow readers, kills; exact counts after every round,
        no growth, no message lost to a healthy subscriber
@@ -23,7 +24,12 @@ churn: connects, subscriptions, publishers, slow readers, kills; exact counts af
 crowd: sockets that never log in, and what each costs
   --sockets N        how many (default 10000)
 
-both:
+crash: kills the server under JetStream load and looks at what is left, again and again
+  --rounds N         how often (default 100)
+  --seconds N        the longest life between two kills (default 1)
+  --seed N           when it is killed follows from it (default: the clock)
+
+all:
   --peer             against NATS_PEER instead of ours
 
 Our binary is NATS_SERVER_BIN, or nats-server in the target directory of this program.
@@ -31,7 +37,7 @@ Our binary is NATS_SERVER_BIN, or nats-server in the target directory of this pr
 
 struct Options {
     command: String,
-    seconds: u64,
+    seconds: Option<u64>,
     rounds: Option<u32>,
     churners: u64,
     seed: u64,
@@ -44,7 +50,7 @@ fn parse() -> Result<Options, lexopt::Error> {
     let clock = SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |d| d.as_nanos() as u64);
     let mut o = Options {
         command: String::new(),
-        seconds: 600,
+        seconds: None,
         rounds: None,
         churners: 4,
         seed: clock,
@@ -54,7 +60,7 @@ fn parse() -> Result<Options, lexopt::Error> {
     let mut parser = lexopt::Parser::from_env();
     while let Some(arg) = parser.next()? {
         match arg {
-            Long("seconds") => o.seconds = parser.value()?.parse()?,
+            Long("seconds") => o.seconds = Some(parser.value()?.parse()?),
             Long("rounds") => o.rounds = Some(parser.value()?.parse()?),
             Long("churners") => o.churners = parser.value()?.parse()?,
             Long("seed") => o.seed = parser.value()?.parse()?,
@@ -87,6 +93,7 @@ fn main() -> ExitCode {
     match options.command.as_str() {
         "churn" => churn(&options, binary),
         "crowd" => crowd(&options, &binary, limit),
+        "crash" => crash(&options, binary),
         _ => {
             eprint!("{USAGE}");
             ExitCode::from(2)
@@ -95,11 +102,12 @@ fn main() -> ExitCode {
 }
 
 fn churn(options: &Options, binary: std::path::PathBuf) -> ExitCode {
-    println!("churn: {} s, seed {}", options.seconds, options.seed);
-    let rounds = options.rounds.unwrap_or((options.seconds / 30).max(3) as u32);
+    let seconds = options.seconds.unwrap_or(600);
+    println!("churn: {seconds} s, seed {}", options.seed);
+    let rounds = options.rounds.unwrap_or((seconds / 30).max(3) as u32);
     let report = churn::run(&churn::Options {
         binary,
-        length: Duration::from_secs(options.seconds),
+        length: Duration::from_secs(seconds),
         rounds,
         churners: options.churners,
         seed: options.seed,
@@ -132,4 +140,26 @@ fn crowd(options: &Options, binary: &std::path::Path, limit: u64) -> ExitCode {
         good &= cost.bytes_each <= crowd::BOUND;
     }
     if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn crash(options: &Options, binary: std::path::PathBuf) -> ExitCode {
+    println!("crash: seed {}", options.seed);
+    let report = crash::run(&crash::Options {
+        binary,
+        rounds: options.rounds.unwrap_or(100),
+        life: Duration::from_secs(options.seconds.unwrap_or(1)),
+        seed: options.seed,
+        progress: true,
+    });
+    println!(
+        "all held: {} publishes acknowledged and kept, {} unknown; {} deliveries; {} acks confirmed, \
+         {} of them delivered again; slowest start {:?}",
+        report.acked,
+        report.unknown,
+        report.delivered,
+        report.confirmed,
+        report.repeated,
+        report.slowest
+    );
+    ExitCode::SUCCESS
 }

@@ -6,6 +6,7 @@
 //!       two transcripts of one script are equal or something is wrong.
 //! The language is described in `conformance/README.md`.
 
+pub mod differ;
 pub mod pattern;
 pub mod run;
 pub mod script;

@@ -48,7 +48,10 @@ impl node::Process for ThisProcess {
 pub(crate) fn memory() -> Option<u64> {
     let info = rustix::system::sysinfo();
     let unit = u64::from(info.mem_unit.max(1));
-    Some(u64::try_from(info.totalram).ok()?.saturating_mul(unit))
+    // Its type differs from machine to machine.
+    #[allow(clippy::useless_conversion, reason = "32 bits wide elsewhere")]
+    let total = u64::from(info.totalram);
+    Some(total.saturating_mul(unit))
 }
 
 /// Bytes free for us on the disk that holds `path`, or will.

@@ -2,7 +2,11 @@
 //!
 //! Laws: calls take effect in their order; nothing here blocks.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
+
+use crate::stream::{BatchLimits, OpenBatches};
 
 /// A message on its way to the account's subscribers.
 #[derive(Clone, Copy, Debug)]
@@ -70,4 +74,10 @@ pub struct Facts {
     pub server_id: String,
     /// Ack subjects of version 2 are emitted (feature flag `js_ack_fc_v2`).
     pub ack_v2: bool,
+    /// The largest message a client may send, bytes; `None` if that does not matter.
+    pub max_payload: Option<usize>,
+    /// What batches may use.
+    pub batches: BatchLimits,
+    /// The batches that the whole server has open.
+    pub open_batches: Arc<OpenBatches>,
 }

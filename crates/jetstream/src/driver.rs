@@ -18,6 +18,9 @@ pub type Clock = Arc<dyn Fn() -> Box<dyn Fn() -> Now> + Send + Sync>;
 /// Forgetting stale matches, about this often.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
 
+/// How long a shard that had something to do looks for more before it sleeps.
+const LINGER: Duration = Duration::from_micros(40);
+
 /// Starts the thread of shard `index`.
 pub(crate) fn spawn(
     index: usize,
@@ -42,6 +45,7 @@ pub(crate) fn spawn(
 fn run(shard: &mut Shard, clock: &dyn Fn() -> Now) {
     let mut batch = Batch::default();
     let mut swept = clock().mono;
+    let mut busy = swept;
     loop {
         let now = clock();
         if shard.queue.clone().take(&mut batch) {
@@ -51,6 +55,7 @@ fn run(shard: &mut Shard, clock: &dyn Fn() -> Now) {
                 return;
             }
             let _ = shard.tick(now);
+            busy = clock().mono;
             continue;
         }
         let deadline = shard.tick(now);
@@ -61,6 +66,12 @@ fn run(shard: &mut Shard, clock: &dyn Fn() -> Now) {
         if now.mono.since(swept) > SWEEP_EVERY {
             swept = now.mono;
             shard.worker.sweep();
+        }
+        if now.mono.since(busy) < LINGER {
+            // More may be on its way: a thread that sleeps costs whoever wakes it, and the answer's time.
+            shard.queue.awake();
+            std::thread::yield_now();
+            continue;
         }
         let wait = deadline.map_or(SWEEP_EVERY, |at| at.since(now.mono));
         // Woken by whoever pushes; a push between `take` and here leaves the thread its permit.

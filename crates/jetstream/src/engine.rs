@@ -16,6 +16,7 @@ use broker::worker::Entropy;
 use hashbrown::HashMap;
 use jetstream_api::JetStreamAccountLimits;
 use jetstream_core::Facts;
+use jetstream_core::stream::OpenBatches;
 use parking_lot::{Mutex, RwLock};
 use stdx::time::Now;
 
@@ -117,6 +118,7 @@ impl Engine {
         let unusable = |e| StartError::Directory(dir.display().to_string(), e);
         std::fs::create_dir_all(&dir).map_err(unusable)?;
         let io = IoPool::start(IO_THREADS).map_err(StartError::Threads)?;
+        let open_batches = Arc::new(OpenBatches::default());
         let facts = |account: &Account| {
             Arc::new(Facts {
                 account: account.name.clone(),
@@ -125,6 +127,9 @@ impl Engine {
                 server_name: config.server_name.clone(),
                 server_id: config.server_id.clone(),
                 ack_v2: false,
+                max_payload: Some(config.max_payload),
+                batches: config.batches,
+                open_batches: open_batches.clone(),
             })
         };
         let accounts: HashMap<String, Arc<JsAccount>> = members

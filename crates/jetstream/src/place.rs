@@ -1,6 +1,6 @@
 //! A stream on its shard: the machine, its subscriptions, and what waits for the disk.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -34,6 +34,8 @@ pub(crate) struct Place {
     pub(crate) names: BTreeMap<String, u32>,
     /// The streams it draws from, if there are any.
     pub(crate) links: Option<Box<Links>>,
+    /// Consumers whose files are on their way out.
+    pub(crate) removing: BTreeSet<String>,
     /// When something of it expires.
     pub(crate) deadline: Option<Mono>,
     /// How many consumers it has, for the account.
@@ -42,6 +44,8 @@ pub(crate) struct Place {
     directs: Vec<Listening>,
     /// Answers that wait for a change to be durable.
     pub(crate) held: VecDeque<(Ticket, Answers)>,
+    /// It was purged before anything was stored: its first sequence is known.
+    pub(crate) begun: bool,
     /// Something was stored since the last flush.
     pub(crate) touched: bool,
     /// Makes durable what was stored, once it is due.
@@ -66,11 +70,13 @@ impl Place {
             members: BTreeMap::new(),
             names: BTreeMap::new(),
             links: None,
+            removing: BTreeSet::new(),
             deadline: None,
             consumers: Arc::default(),
             publishes: Vec::new(),
             directs: Vec::new(),
             held: VecDeque::new(),
+            begun: false,
             touched: false,
             sync: None,
             used: Mono::default(),
@@ -84,6 +90,11 @@ impl Place {
 
     pub(crate) fn config(&self) -> &Arc<StreamConfig> {
         self.stream.config()
+    }
+
+    /// Whether its first sequence was said before there was a message.
+    pub(crate) fn is_begun(&self) -> bool {
+        self.begun || self.config().first_seq > 0
     }
 
     pub(crate) fn name(&self) -> &str {

@@ -3,17 +3,20 @@
 //! Laws: what cannot be opened is left as it is, named in the log, and does not keep the rest from
 //!       starting.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use jetstream_api::{Compression, StorageType, StreamConfig};
-use jetstream_core::stream::{Storage, Stream, settings};
+use jetstream_core::stream::{CutBatch, Storage, Stream, cut_batch, settings};
 use stdx::time::Timestamp;
 use store::meta::Document;
-use store::{FileStore, MemStore, Options};
+use store::{FileStore, MemStore, Message, Options};
 
 use crate::account::{Entry, JsAccount};
+use crate::api::open_files;
 use crate::engine::directories;
 use crate::meta;
+use crate::out::ShardOut;
 use crate::place::{Disk, Place};
 use crate::shard::Shard;
 use crate::shared::Shared;
@@ -50,6 +53,8 @@ pub(crate) struct Found {
     config: Arc<StreamConfig>,
     created: Timestamp,
     storage: Storage<Disk>,
+    /// A batch that was cut, with what was to follow.
+    cut: Option<(CutBatch, Vec<Message>)>,
 }
 
 /// Opens a stream that lies on the disk; the error is for the operator.
@@ -64,9 +69,58 @@ pub(crate) fn open_found(
     let text = store::meta::read(&disk, &Document::stream(name), encryption.as_ref())
         .map_err(|e| e.to_string())?;
     let (config, created) = meta::read_stream(&text).map_err(|e| e.to_string())?;
-    let storage =
+    let mut storage =
         open_storage(shared, account, &config, created, now).map_err(|e| e.to_string())?;
-    Ok(Found { config: Arc::new(config), created, storage })
+    let single = config.allow_atomic && config.num_replicas <= 1;
+    let cut = single.then(|| cut_batch(&mut storage)).flatten().map(|cut| {
+        let rest = staged(shared, account, name, &cut, now);
+        (cut, rest)
+    });
+    // What else was staged belongs to batches that nobody can go on with.
+    let _ = std::fs::remove_dir_all(batches_dir(shared, account, name));
+    Ok(Found { config: Arc::new(config), created, storage, cut })
+}
+
+/// Where the reference keeps what is not committed yet.
+fn batches_dir(shared: &Shared, account: &str, name: &str) -> PathBuf {
+    shared.stream_dir(account, name).join("batches")
+}
+
+/// The messages that were to follow those of a cut batch, if the reference left them.
+fn staged(
+    shared: &Shared,
+    account: &str,
+    name: &str,
+    cut: &CutBatch,
+    now: Timestamp,
+) -> Vec<Message> {
+    let dir = batches_dir(shared, account, name);
+    directories(&dir)
+        .into_iter()
+        .find_map(|batch| {
+            let config = StreamConfig { name: batch.clone(), ..StreamConfig::default() };
+            let options = Options {
+                encryption: shared.encryption(account),
+                log: shared.broker.log.clone(),
+                ..Options::default()
+            };
+            let document = meta::stream(&config, Timestamp::default());
+            let disk = Disk::new(dir.join(&batch));
+            let (mut store, _) =
+                FileStore::open(disk, settings(&config), options, &document, now).ok()?;
+            let last = store.state().last_seq;
+            let all: Vec<Message> = (1..=last).map_while(|seq| store.load(seq).ok()).collect();
+            let whole = all.len() as u64 == last && last > cut.stored;
+            let ours = all
+                .iter()
+                .all(|m| wire::header::get(&m.header, b"Nats-Batch-Id") == Some(cut.id.as_slice()));
+            let ended = all
+                .last()
+                .is_some_and(|m| wire::header::get(&m.header, b"Nats-Batch-Commit").is_some());
+            let stored = usize::try_from(cut.stored).ok()?;
+            (whole && ours && ended).then(|| all.into_iter().skip(stored).collect())
+        })
+        .unwrap_or_default()
 }
 
 impl Shard {
@@ -82,6 +136,7 @@ impl Shard {
         let stream = Stream::new(config.clone(), created, facts, storage);
         let at = self.settle_in(|generation| Place::new(stream, account.clone(), generation));
         let (shared, queue, index) = (self.shared.clone(), self.queue.clone(), self.index);
+        let now = self.now;
         let mut streams = account.streams();
         let entry = streams.entry(config.name.clone()).or_insert_with(|| Entry {
             shard: index,
@@ -99,6 +154,7 @@ impl Shard {
         }
         if let Some(place) = self.place(at) {
             place.stream.store().hand_out_jobs();
+            place.stream.recover_schedules(now);
         }
         self.open_links(at);
         self.touch(at);
@@ -117,6 +173,9 @@ impl Shard {
         match found {
             Ok(found) => {
                 let at = self.take_in(account, &found.config, found.created, found.storage);
+                if let Some((cut, rest)) = &found.cut {
+                    self.mend(at, cut, rest);
+                }
                 self.recover_consumers(at, &owner, name);
                 true
             }
@@ -127,6 +186,32 @@ impl Shard {
                 false
             }
         }
+    }
+
+    /// Makes a batch whole that the end of the server cut.
+    fn mend(&mut self, at: u32, cut: &CutBatch, rest: &[Message]) {
+        let now = self.now;
+        let Some(place) = self.places.get_mut(at as usize).and_then(Option::as_deref_mut) else {
+            return;
+        };
+        let mut out = ShardOut {
+            worker: &mut self.worker,
+            account: &place.account.account,
+            answers: &mut self.answers,
+            scratch: &mut self.scratch,
+            random: &mut self.random,
+            stream: at,
+        };
+        stdx::notice!(
+            out.worker.broker.log,
+            "  Restoring partial batch write for stream '{} > {}' ({} stored, {} to follow)",
+            place.account.account.name,
+            place.stream.config().name,
+            cut.stored,
+            rest.len()
+        );
+        place.stream.mend_batch(cut, rest, now, &mut out);
+        self.touch(at);
     }
 
     /// Opens the consumers of a stream that lie on the disk.
@@ -150,7 +235,9 @@ impl Shard {
                     continue;
                 }
             };
-            if let Err(error) = self.open_consumer(at, &name, config, created, false) {
+            let files = open_files(&self.shared, owner, stream, &name, &config, created);
+            let opened = self.open_consumer(at, &name, config, created, false, files);
+            if let Err(error) = opened {
                 stdx::warning!(
                     log,
                     "    Error restoring consumer '{owner} > {stream} > {name}': {error}"

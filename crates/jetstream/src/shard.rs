@@ -258,6 +258,7 @@ impl Shard {
             // Many expire together: looked at no more often than this.
             now.mono + Duration::from_nanos(ns).max(EXPIRE_EVERY)
         });
+        let deadline = deadline.into_iter().chain(place.stream.next_batch_expiry()).min();
         // An earlier look does no harm.
         if deadline.is_some_and(|new| place.deadline.is_none_or(|old| new < old)) {
             let before = std::mem::replace(&mut place.deadline, deadline);
@@ -270,6 +271,7 @@ impl Shard {
         let Some(place) = self.place(at) else { return };
         place.deadline = None;
         place.stream.expire(now);
+        self.fire(at);
         self.touch(at);
     }
 

@@ -12,6 +12,7 @@ use broker::Broker;
 use hashbrown::HashMap;
 use jetstream_api::validate::{ServerLimits, Used};
 use jetstream_api::{Nanos, StorageType};
+use jetstream_core::stream::BatchLimits;
 use parking_lot::{Mutex, RwLock};
 use stdx::time::Timestamp;
 use store::Encryption;
@@ -50,6 +51,8 @@ pub struct Config {
     pub max_ack_pending: Option<i64>,
     /// Most messages of one pull request; `None` for no limit.
     pub max_request_batch: Option<i64>,
+    /// What batches may use.
+    pub batches: BatchLimits,
     /// The server's name.
     pub server_name: String,
     /// The server's public key.

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use broker::account::GLOBAL;
 use config::Options;
-use config::options::{AccountJetStream, StoreCipher};
-use jetstream::{Clock, Config, Engine, Host, Keys, Member, StartError};
+use config::options::{AccountJetStream, JetStreamBatchLimits, StoreCipher};
+use jetstream::{BatchLimits, Clock, Config, Engine, Host, Keys, Member, StartError};
 use jetstream_api::JetStreamAccountLimits;
 use stdx::time::Now;
 
@@ -84,10 +84,22 @@ fn config(options: &Options, facts: &Facts, name: &str, id: &str) -> Config {
         max_duplicate_window: js.limits.duplicate_window.map(config::lang::unit::Nanos::to_std),
         max_ack_pending: positive(js.limits.max_ack_pending),
         max_request_batch: positive(js.limits.max_request_batch),
+        batches: batches(&js.limits.batch),
         server_name: name.to_owned(),
         server_id: id.to_owned(),
         max_pending: usize::try_from(options.max_pending()).unwrap_or(usize::MAX),
         max_payload: usize::try_from(options.max_payload()).unwrap_or(usize::MAX),
+    }
+}
+
+/// What is not positive leaves the usual limit.
+fn batches(of: &JetStreamBatchLimits) -> BatchLimits {
+    let count = |n: Option<i64>| some(positive(n)).and_then(|n| usize::try_from(n).ok());
+    BatchLimits {
+        in_stream: count(of.max_inflight_per_stream),
+        in_server: count(of.max_inflight_total),
+        messages: some(positive(of.max_msgs)),
+        idle: of.timeout.map(config::lang::unit::Nanos::to_std).filter(|idle| !idle.is_zero()),
     }
 }
 

@@ -56,17 +56,21 @@ pub struct Client {
 impl Client {
     /// Connects without reading anything.
     pub fn open(addr: SocketAddr) -> Self {
-        let socket = TcpStream::connect_timeout(&addr, DEADLINE)
-            .unwrap_or_else(|e| panic!("connecting to {addr}: {e}"));
-        socket.set_nodelay(true).unwrap();
-        Self {
+        Self::try_open(addr).unwrap_or_else(|e| panic!("connecting to {addr}: {e}"))
+    }
+
+    /// As [`Client::open`], for servers that may be gone.
+    pub fn try_open(addr: SocketAddr) -> io::Result<Self> {
+        let socket = TcpStream::connect_timeout(&addr, DEADLINE)?;
+        socket.set_nodelay(true)?;
+        Ok(Self {
             socket: Socket::Plain(socket),
             buf: Vec::new(),
             at: 0,
             info: Value::Null,
             auto_pong: true,
             deadline: DEADLINE,
-        }
+        })
     }
 
     /// Connects and reads the INFO, sending nothing.

@@ -186,7 +186,8 @@ fn binary_of(place: &str) -> String {
     match parts.as_slice() {
         ["crates", _, "tests", file] => file.trim_end_matches(".rs").to_owned(),
         ["crates", _, "tests", dir, ..] => (*dir).to_owned(),
-        ["crates", room, ..] => (*room).to_owned(),
+        // A library's name has no dashes.
+        ["crates", room, ..] => room.replace('-', "_"),
         _ => parts.first().copied().unwrap_or_default().to_owned(),
     }
 }

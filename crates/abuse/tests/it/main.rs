@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod churn;
+mod crash;
 mod crowd;
 mod flood;
 mod hostile;

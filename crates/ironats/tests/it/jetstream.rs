@@ -44,7 +44,12 @@ impl House {
         serde_json::from_slice(&answer.payload).unwrap()
     }
 
-    pub(super) async fn raw(&self, subject: &str, headers: &[(&str, &str)], payload: &str) -> String {
+    pub(super) async fn raw(
+        &self,
+        subject: &str,
+        headers: &[(&str, &str)],
+        payload: &str,
+    ) -> String {
         let mut map = async_nats::HeaderMap::new();
         for (name, value) in headers {
             map.insert(*name, *value);
@@ -63,7 +68,7 @@ fn named(name: &str, subject: &str) -> Config {
     Config { name: name.into(), subjects: vec![subject.into()], ..Config::default() }
 }
 
-fn code(answer: &Value) -> u64 {
+pub(super) fn code(answer: &Value) -> u64 {
     answer["error"]["err_code"].as_u64().unwrap_or_else(|| panic!("no error: {answer}"))
 }
 

@@ -94,6 +94,22 @@ impl Schedule {
             }
         }
     }
+
+    /// A time as the reference prints it for this pattern: in the pattern's own time zone.
+    pub fn text(&self, at: Timestamp) -> String {
+        let offset = match &self.kind {
+            Kind::Cron(_, zone) => jiff::Timestamp::from_second(at.0.div_euclid(SECOND))
+                .map_or(0, |secs| zone.to_offset(secs).seconds()),
+            Kind::At(_) | Kind::Every(_) => 0,
+        };
+        if offset == 0 {
+            return at.rfc3339();
+        }
+        let local = Timestamp(at.0.saturating_add(i64::from(offset) * SECOND)).rfc3339();
+        let (sign, minutes) = (if offset < 0 { '-' } else { '+' }, offset.unsigned_abs() / 60);
+        let local = local.trim_end_matches('Z');
+        format!("{local}{sign}{:02}:{:02}", minutes / 60, minutes % 60)
+    }
 }
 
 /// To the nearest whole second, halves up.

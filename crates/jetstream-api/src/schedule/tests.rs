@@ -82,6 +82,25 @@ fn time_zones_go_with_cron_only_and_must_exist() {
     assert_eq!(code("", "UTC"), None);
 }
 
+// Contract: SCHED-004, SCHED-008
+#[test]
+fn times_are_told_in_the_time_zone_of_the_pattern() {
+    let told = |pattern: &str, zone: Option<&str>| {
+        let schedule = Schedule::parse(pattern.as_bytes(), zone.map(str::as_bytes));
+        schedule.unwrap().unwrap().text(Timestamp(1_700_000_000_000_000_000))
+    };
+    assert_eq!(told("@hourly", None), "2023-11-14T22:13:20Z");
+    assert_eq!(told("@hourly", Some("UTC")), "2023-11-14T22:13:20Z");
+    assert_eq!(told("@hourly", Some("Europe/London")), "2023-11-14T22:13:20Z");
+    assert_eq!(told("@hourly", Some("Europe/Berlin")), "2023-11-14T23:13:20+01:00");
+    assert_eq!(told("@hourly", Some("America/St_Johns")), "2023-11-14T18:43:20-03:30");
+    assert_eq!(told("@every 1h", None), "2023-11-14T22:13:20Z");
+    for text in ["2023-11-14T23:13:20+01:00", "2023-11-14T18:43:20-03:30"] {
+        let at = time::parse(text.as_bytes()).unwrap();
+        assert_eq!(at, Timestamp(1_700_000_000_000_000_000));
+    }
+}
+
 #[test]
 fn bad_patterns_are_refused() {
     for pattern in [

@@ -2,7 +2,7 @@
 //!
 //! Reference: consumer.go infoWithSnapAndReply.
 
-use jetstream_api::{ConsumerInfo, Nanos, PriorityGroupState, SequenceInfo};
+use jetstream_api::{ClusterInfo, ConsumerInfo, Nanos, PriorityGroupState, SequenceInfo};
 use stdx::time::{Now, Timestamp};
 use store::MessageStore;
 
@@ -92,7 +92,10 @@ impl Consumer {
             num_redelivered: count(again),
             num_waiting: count(num_waiting),
             num_pending: self.num_pending,
-            cluster: None,
+            cluster: Some(ClusterInfo {
+                leader: cx.facts.server_name.clone(),
+                ..ClusterInfo::default()
+            }),
             push_bound: self.is_active(),
             paused: pause.is_some(),
             pause_remaining: Nanos(pause.map_or(0, |until| until.0.saturating_sub(now.0))),

@@ -70,6 +70,7 @@ use wait::WaitQueue;
 pub use ack::AckOf;
 pub use change::ResetError;
 pub use info::Standing;
+pub(crate) use pin::nuid;
 pub use timers::Tick;
 
 /// What surrounds a consumer while it handles one event.

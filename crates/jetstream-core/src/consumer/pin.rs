@@ -30,7 +30,7 @@ pub(crate) fn digits<const N: usize>(mut random: u64) -> [u8; N] {
 }
 
 /// A new identifier in the form of a NUID.
-pub(super) fn nuid(out: &mut impl Out) -> String {
+pub(crate) fn nuid(out: &mut impl Out) -> String {
     let mut text = String::with_capacity(22);
     for _ in 0..2 {
         text.extend(digits::<11>(out.random()).map(char::from));

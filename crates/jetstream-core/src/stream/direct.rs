@@ -138,7 +138,7 @@ impl<D: Disk> Stream<D> {
             None if asked.up_to_seq > 0 => asked.up_to_seq,
             None => state.last_seq,
         };
-        let filter = Filter::any_of(asked.multi_last.iter().map(|s| s.as_bytes()));
+        let filter = Filter::any_of(asked.multi_last.iter().map(String::as_bytes));
         let seqs = match self.store.multi_last(&filter, up_to, MAX_RESULTS) {
             Ok(seqs) if seqs.is_empty() => return Err(NO_RESULTS.into()),
             Ok(seqs) => seqs,

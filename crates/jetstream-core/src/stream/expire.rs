@@ -47,9 +47,10 @@ impl<D: Disk> Stream<D> {
         Ok(())
     }
 
-    /// When [`Self::expire`] has something to do.
+    /// When [`Self::expire`] or [`Self::fire_schedules`] has something to do.
     pub fn next_expiry(&self) -> Option<Timestamp> {
-        self.store.next_expiry().into_iter().chain(self.next_id_expiry()).min()
+        let times = [self.store.next_expiry(), self.next_id_expiry(), self.store.next_schedule()];
+        times.into_iter().flatten().min()
     }
 
     /// Notes that the store could not do something: a message that is gone is none.

@@ -105,6 +105,45 @@ pub(crate) fn with(block: &[u8], name: &[u8], value: &[u8]) -> Vec<u8> {
     out
 }
 
+/// The block with one more field at its end.
+pub(crate) fn append(block: &[u8], name: &[u8], value: &[u8]) -> Vec<u8> {
+    let fields = block.strip_suffix(b"\r\n").unwrap_or(wire::header::LINE);
+    let parts = [fields, name, b": ", value.trim_ascii(), b"\r\n\r\n"];
+    parts.concat()
+}
+
+/// The block with the value of the first field called `name` exchanged where it stands; a field at
+/// the end if there is none.
+pub(crate) fn exchange(block: &[u8], name: &[u8], value: &[u8]) -> Vec<u8> {
+    let mut at = 0;
+    for line in block.split_inclusive(|b| *b == b'\n') {
+        let rest = line.strip_prefix(name).and_then(|rest| rest.strip_prefix(b":"));
+        if let Some(rest) = rest.filter(|_| at > 0) {
+            let start = at + name.len() + 1 + usize::from(rest.starts_with(b" "));
+            let old = block.get(start..at + line.len()).unwrap_or_default();
+            let end = start + memchr::memchr(b'\r', old).unwrap_or(old.len());
+            let (head, tail) = (block.get(..start), block.get(end..));
+            return [head.unwrap_or_default(), value, tail.unwrap_or_default()].concat();
+        }
+        at += line.len();
+    }
+    append(block, name, value)
+}
+
+/// The block without the lines of fields that `unwanted` names; empty if no field is left. What
+/// stays is not touched.
+pub(crate) fn without_any(block: &[u8], unwanted: impl Fn(&[u8]) -> bool) -> Vec<u8> {
+    let mut out = Vec::with_capacity(block.len());
+    for (number, line) in block.split_inclusive(|b| *b == b'\n').enumerate() {
+        let name = memchr::memchr(b':', line).and_then(|at| line.get(..at));
+        if number == 0 || !name.is_some_and(&unwanted) {
+            out.extend_from_slice(line);
+        }
+    }
+    let is_empty = wire::header::fields(&out).next().is_none();
+    if is_empty { Vec::new() } else { out }
+}
+
 /// A block whose first line carries a status (`NATS/1.0 503 ...`) starts plainly when stored
 /// (PUB-020); `None` if there is nothing to change.
 pub(crate) fn without_status(block: &[u8]) -> Option<Vec<u8>> {
@@ -143,6 +182,29 @@ mod tests {
         for (text, expected) in cases {
             assert_eq!(number(text), expected, "{text:?}");
         }
+    }
+
+    #[test]
+    fn fields_are_added_exchanged_and_filtered() {
+        assert_eq!(append(b"", b"A", b"1"), b"NATS/1.0\r\nA: 1\r\n\r\n");
+        assert_eq!(
+            append(b"NATS/1.0\r\nA:1\r\n\r\n", b"A", b"2 "),
+            b"NATS/1.0\r\nA:1\r\nA: 2\r\n\r\n"
+        );
+        assert_eq!(
+            exchange(b"NATS/1.0\r\nA:1\r\nB: 2\r\n\r\n", b"A", b"33"),
+            b"NATS/1.0\r\nA:33\r\nB: 2\r\n\r\n"
+        );
+        assert_eq!(
+            exchange(b"NATS/1.0\r\nB: 2\r\n\r\n", b"A", b"3"),
+            b"NATS/1.0\r\nB: 2\r\nA: 3\r\n\r\n"
+        );
+        let block = b"NATS/1.0\r\nX-1:a\r\nB:  2\r\nX-2: c\r\n\r\n";
+        assert_eq!(
+            without_any(block, |name| name.starts_with(b"X-")),
+            b"NATS/1.0\r\nB:  2\r\n\r\n"
+        );
+        assert_eq!(without_any(block, |_| true), b"");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Taking a published message: checks in the reference's order, then the store.
 //!
-//! Not here: batches, schedules, counters; what a mirror or source does before (`mirror`, `source`).
+//! Not here: batches (`batch_atomic.rs`, `batch_fast.rs`), schedules, counters; what a
+//! mirror or source does before (`mirror.rs`, `source.rs`).
 //! Laws: a refused message changes nothing; checks come before effects.
 //! Reference: stream.go processJetStreamMsg.   Parity: PUB-*.
 //! Hot path: no allocation for a message without headers but what the store makes.
@@ -8,14 +9,17 @@
 use std::borrow::Cow;
 
 use jetstream_api::{ApiError, RetentionPolicy};
+use num_bigint::BigInt;
 use stdx::time::{Now, Timestamp};
 use store::disk::Disk;
 use store::{Error, Filter, MessageStore, NewMessage, record_len};
 
+use super::counter::{self, Total};
 use super::header::{self, Fields, sequence};
 use super::message::{Invalid, ttl};
 use super::pub_ack::{self, push_number};
 use super::republish::Copy;
+use super::schedule::Effect;
 use super::{Dedupe, Stream};
 use crate::out::Out;
 
@@ -48,37 +52,83 @@ impl Default for Limits {
     }
 }
 
-/// How a message came to the stream.
+/// Largest header block a stream takes, bytes.
+pub(super) const MAX_HEADER: usize = u16::MAX as usize;
+/// Largest record the file store keeps, bytes.
+pub(super) const MAX_RECORD: u64 = 32 << 20;
+
+/// Who made a message: a client's is judged, the server's own was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Via {
-    /// Somebody published it.
-    Publish,
-    /// From one of the sources, whose stream has judged it already.
+    Client,
+    Server,
+    /// It was drawn from a source, whose stream has judged it already.
     Source,
-    /// From the stream that is mirrored, with its place and time there.
+    /// It was drawn from the stream that is mirrored, with its place and time there.
     Mirror(u64, Timestamp),
 }
 
-/// Largest header block a stream takes, bytes.
-const MAX_HEADER: usize = u16::MAX as usize;
-/// Largest record the file store keeps, bytes.
-const MAX_RECORD: u64 = 32 << 20;
+impl Via {
+    /// Another stream took it already: what is not allowed here has no effect, but is no mistake.
+    fn is_drawn(self) -> bool {
+        matches!(self, Self::Source | Self::Mirror(..))
+    }
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Rollup {
+pub(super) enum Rollup {
     No,
     Subject,
     All,
 }
 
 /// A message that may be stored, and how.
-struct Admitted<'a> {
-    header: Cow<'a, [u8]>,
-    ttl: i64,
-    rollup: Rollup,
-    msg_id: &'a [u8],
+pub(super) struct Admitted<'a> {
+    pub(super) header: Cow<'a, [u8]>,
+    pub(super) ttl: i64,
+    pub(super) rollup: Rollup,
+    pub(super) msg_id: &'a [u8],
     /// Nobody is interested: it gets a sequence, but is not kept.
-    skipped: bool,
+    pub(super) skipped: bool,
+    /// What few messages have.
+    pub(super) extra: Option<Box<Extra>>,
+}
+
+/// What counters and schedules add to a message.
+#[derive(Default)]
+pub(super) struct Extra {
+    /// The counter's sum, which is the message's body.
+    pub(super) sum: Option<(String, Vec<u8>)>,
+    /// When it is due, if it is a schedule.
+    pub(super) due: Option<Timestamp>,
+    /// What it does to a schedule elsewhere.
+    pub(super) effect: Option<Effect>,
+}
+
+impl<'a> Admitted<'a> {
+    pub(super) fn new(header: &'a [u8]) -> Self {
+        Self {
+            header: Cow::Borrowed(header),
+            ttl: 0,
+            rollup: Rollup::No,
+            msg_id: b"",
+            skipped: false,
+            extra: None,
+        }
+    }
+
+    /// The body as it is stored.
+    pub(super) fn payload<'b>(&'b self, m: &Incoming<'b>) -> &'b [u8] {
+        let sum = self.extra.as_ref().and_then(|extra| extra.sum.as_ref());
+        sum.map_or(m.payload, |(_, body)| body)
+    }
+}
+
+/// What the publisher of a stored message is told.
+struct Taken {
+    seq: u64,
+    /// The counter's sum.
+    sum: Option<Box<str>>,
 }
 
 pub(super) enum Refusal {
@@ -97,36 +147,87 @@ impl From<ApiError> for Refusal {
 impl<D: Disk> Stream<D> {
     /// Takes a published message and answers it.
     pub fn publish<O: Out>(&mut self, m: &Incoming<'_>, limits: &Limits, now: Now, out: &mut O) {
+        if m.reply.is_some_and(|reply| reply.ends_with(b".$FI") || reply.starts_with(b"_R_."))
+            && self.publish_fast(m, limits, now, out)
+        {
+            return;
+        }
+        if m.header.is_empty() {
+            return self.publish_one(m, None, limits, now, out);
+        }
+        let fields = Fields::of(m.header);
+        match fields.batch_id {
+            Some(id) if !id.is_empty() => self.publish_member(id, m, &fields, limits, now, out),
+            _ => self.publish_one(m, Some(&fields), limits, now, out),
+        }
+    }
+
+    fn publish_one<O: Out>(
+        &mut self,
+        m: &Incoming<'_>,
+        fields: Option<&Fields<'_>>,
+        limits: &Limits,
+        now: Now,
+        out: &mut O,
+    ) {
         let mut renamed = std::mem::take(&mut self.scratch);
-        renamed.clear();
-        let moved = self
-            .transform
-            .as_ref()
-            .is_some_and(|t| t.apply_if_match(m.subject, || out.random() as u32, &mut renamed));
-        let m = Incoming { subject: if moved { &renamed } else { m.subject }, ..*m };
-        let outcome = self.take(&m, Via::Publish, limits, now, out);
+        let m = Incoming { subject: self.renamed(m.subject, &mut renamed, out), ..*m };
+        let outcome = self.take(&m, fields, limits, now, out);
         self.answer(&m, &outcome, out);
         self.scratch = renamed;
     }
 
-    fn answer<O: Out>(&self, m: &Incoming<'_>, outcome: &Result<u64, Refusal>, out: &mut O) {
+    /// The subject that a message is stored on.
+    pub(super) fn renamed<'s, O: Out>(
+        &self,
+        subject: &'s [u8],
+        room: &'s mut Vec<u8>,
+        out: &mut O,
+    ) -> &'s [u8] {
+        room.clear();
+        let moved = self
+            .transform
+            .as_ref()
+            .is_some_and(|t| t.apply_if_match(subject, || out.random() as u32, room));
+        if moved { room } else { subject }
+    }
+
+    fn answer<O: Out>(&self, m: &Incoming<'_>, outcome: &Result<Taken, Refusal>, out: &mut O) {
         let Some(reply) = m.reply.filter(|r| !r.is_empty() && !self.config.no_ack) else { return };
-        let end: &[u8] = match outcome {
-            Ok(_) => b"}",
-            Err(Refusal::Duplicate(_)) => b",\"duplicate\": true}",
+        let (seq, sum, end): (_, _, &[u8]) = match outcome {
+            Ok(taken) => (taken.seq, taken.sum.as_deref(), b"}"),
+            Err(Refusal::Duplicate(seq)) => (*seq, None, b",\"duplicate\": true}"),
             Err(Refusal::Error(error)) => {
                 return out.answer(reply, &pub_ack::refusal(&self.config.name, error));
             }
             Err(Refusal::Silent) => return,
         };
-        let (Ok(seq) | Err(Refusal::Duplicate(seq))) = *outcome else { return };
         let mut body = out.scratch();
         body.clear();
         body.extend_from_slice(&self.ack_head);
         push_number(&mut body, seq);
+        if let Some(sum) = sum {
+            body.extend_from_slice(b",\"val\":\"");
+            body.extend_from_slice(sum.as_bytes());
+            body.push(b'"');
+        }
         body.extend_from_slice(end);
         out.answer(reply, &body);
         out.give_back(body);
+    }
+
+    fn take<O: Out>(
+        &mut self,
+        m: &Incoming<'_>,
+        fields: Option<&Fields<'_>>,
+        limits: &Limits,
+        now: Now,
+        out: &mut O,
+    ) -> Result<Taken, Refusal> {
+        let mut admitted = self.admit(m, fields, Via::Client, limits, now)?;
+        let seq = self.apply(m, Via::Client, &admitted, now, out)?;
+        let sum = admitted.extra.take().and_then(|extra| extra.sum);
+        Ok(Taken { seq, sum: sum.map(|(sum, _)| sum.into()) })
     }
 
     /// Takes a message from an origin. Its subject is not the final one yet.
@@ -138,34 +239,38 @@ impl<D: Disk> Stream<D> {
         now: Now,
         out: &mut O,
     ) -> Result<u64, Refusal> {
-        let mut renamed = std::mem::take(&mut self.scratch);
-        renamed.clear();
-        let moved = self
-            .transform
-            .as_ref()
-            .is_some_and(|t| t.apply_if_match(m.subject, || out.random() as u32, &mut renamed));
-        let m = Incoming { subject: if moved { &renamed } else { m.subject }, ..*m };
-        let outcome = self.take(&m, via, limits, now, out);
-        self.scratch = renamed;
+        let mut room = std::mem::take(&mut self.scratch);
+        let m = Incoming { subject: self.renamed(m.subject, &mut room, out), ..*m };
+        let fields = (!m.header.is_empty()).then(|| Fields::of(m.header));
+        let outcome = self
+            .admit(&m, fields.as_ref(), via, limits, now)
+            .and_then(|admitted| self.apply(&m, via, &admitted, now, out));
+        self.scratch = room;
         outcome
     }
 
-    fn take<O: Out>(
+    /// Takes a message that nobody waits for. `false` if it was refused.
+    pub(super) fn take_own<O: Out>(
         &mut self,
         m: &Incoming<'_>,
         via: Via,
         limits: &Limits,
         now: Now,
         out: &mut O,
-    ) -> Result<u64, Refusal> {
-        let admitted = self.admit(m, via, limits, now)?;
-        self.apply(m, via, &admitted, now, out)
+    ) -> bool {
+        let mut room = Vec::new();
+        let m = Incoming { subject: self.renamed(m.subject, &mut room, out), ..*m };
+        let fields = Fields::of(m.header);
+        self.admit(&m, Some(&fields), via, limits, now)
+            .and_then(|admitted| self.apply(&m, via, &admitted, now, out))
+            .is_ok()
     }
 
     /// Decides whether the message may be stored. Nothing changes.
     fn admit<'a>(
         &mut self,
         m: &Incoming<'a>,
+        fields: Option<&Fields<'a>>,
         via: Via,
         limits: &Limits,
         now: Now,
@@ -180,18 +285,14 @@ impl<D: Disk> Stream<D> {
         if self.config.sealed {
             return Err(ApiError::stream_sealed().into());
         }
-        let mut admitted = Admitted {
-            header: Cow::Borrowed(m.header),
-            ttl: 0,
-            rollup: Rollup::No,
-            msg_id: b"",
-            skipped: false,
-        };
-        if !m.header.is_empty() {
-            self.admit_header(m, via, now, &mut admitted)?;
+        let mut admitted = Admitted::new(m.header);
+        if let Some(fields) = fields {
+            self.admit_header(m, fields, via, now, &mut admitted)?;
+        } else if self.config.allow_msg_counter {
+            return Err(ApiError::message_incr_missing().into());
         }
         let max = self.config.max_msg_size;
-        let (header, payload) = (admitted.header.len(), m.payload.len());
+        let (header, payload) = (admitted.header.len(), admitted.payload(m).len());
         if max >= 0 && header + payload > max as usize {
             return Err(ApiError::stream_message_exceeds_maximum().into());
         }
@@ -214,6 +315,7 @@ impl<D: Disk> Stream<D> {
     fn admit_header<'a>(
         &mut self,
         m: &Incoming<'a>,
+        fields: &Fields<'a>,
         via: Via,
         now: Now,
         admitted: &mut Admitted<'a>,
@@ -221,32 +323,64 @@ impl<D: Disk> Stream<D> {
         if let Some(plain) = header::without_status(m.header) {
             admitted.header = Cow::Owned(plain);
         }
-        let fields = Fields::of(m.header);
         if fields.request_info {
             admitted.header = Cow::Owned(header::without(&admitted.header, b"Nats-Request-Info"));
+        }
+        let increment = counter::increment(fields)?;
+        if increment.is_some() && via == Via::Client {
+            counter::check(fields, m.payload, &self.config)?;
         }
         if fields.expected_stream.is_some_and(|s| !s.is_empty() && s != self.config.name.as_bytes())
         {
             return Err(ApiError::stream_not_match().into());
         }
         let ttl = ttl(m.header, fields.ttl);
-        let published = via == Via::Publish;
-        if published && ttl.is_ok_and(|ttl| ttl != 0) && !self.config.allow_msg_ttl {
+        let has_ttl = ttl.is_ok_and(|ttl| ttl != 0);
+        if has_ttl && !self.config.allow_msg_ttl && via == Via::Client {
             return Err(ApiError::message_ttl_disabled().into());
         }
-        self.check_expected(m, &fields)?;
-        self.check_msg_id(&fields, via, now, admitted)?;
-        // Who drew it cannot refuse what its origin took: what is not allowed has no effect here.
-        let rollup = self.check_rollup(&fields, admitted);
-        if published {
-            rollup?;
+        self.check_expected(m, fields)?;
+        let mut due = None;
+        if via == Via::Client {
+            due = self.check_schedule(m.subject, fields, &mut admitted.header, now)?;
+            self.check_scheduler(m.subject, fields, |_| None)?;
+        } else if via == Via::Server && fields.schedule.is_some() {
+            due = self.due_of(fields, now);
+        }
+        self.check_msg_id(fields, via, now, admitted)?;
+        let rollup = if due.is_some() { Some(&b"sub"[..]) } else { fields.rollup };
+        self.check_rollup(rollup, via, admitted)?;
+        admitted.extra = Extra::of_schedule(due, fields);
+        if self.config.allow_msg_counter {
+            let increment = increment.ok_or_else(ApiError::message_incr_missing)?;
+            self.admit_increment(increment, m, fields, admitted)?;
         }
         admitted.ttl = match ttl {
             Ok(ttl) => ttl,
-            Err(Invalid) if published => return Err(ApiError::message_ttl_invalid().into()),
-            Err(Invalid) => 0,
+            Err(Invalid) if via.is_drawn() => 0,
+            Err(Invalid) => return Err(ApiError::message_ttl_invalid().into()),
         };
         self.raise_ttl(admitted);
+        Ok(())
+    }
+
+    /// The sum takes the place of what a counter's message adds (PUB-018).
+    fn admit_increment(
+        &mut self,
+        increment: BigInt,
+        m: &Incoming<'_>,
+        fields: &Fields<'_>,
+        admitted: &mut Admitted<'_>,
+    ) -> Result<(), ApiError> {
+        let last = self.store.load_last_of(m.subject).ok().flatten();
+        let mut total = Total::of(last.as_ref())?;
+        total.add(increment, fields, m.subject, m.payload, &mut admitted.header)?;
+        let (sum, body) = total.body();
+        let max = self.facts.max_payload.unwrap_or(usize::MAX);
+        if admitted.header.len().saturating_add(body.len()) > max {
+            return Err(ApiError::stream_message_exceeds_maximum());
+        }
+        admitted.extra.get_or_insert_default().sum = Some((sum, body));
         Ok(())
     }
 
@@ -254,11 +388,15 @@ impl<D: Disk> Stream<D> {
     fn check_expected(&mut self, m: &Incoming<'_>, fields: &Fields<'_>) -> Result<(), Refusal> {
         if let Some(expected) = fields.expected_last_subject_seq.and_then(sequence) {
             let subject = fields.expected_last_subject.filter(|s| !s.is_empty());
-            let last = self
-                .store
-                .last_of(subject.unwrap_or(m.subject))
-                .map_err(|_| ApiError::stream_wrong_last_sequence(0))?
-                .unwrap_or(0);
+            let last = match subject.filter(|s| subject::has_wildcard(s)) {
+                None => self.store.last_of(subject.unwrap_or(m.subject)),
+                // Compat(PUB-006): the subject may be a filter.
+                Some(filter) => {
+                    let found = self.store.prev(&Filter::parse(filter), u64::MAX);
+                    found.map(|message| message.map(|m| m.seq))
+                }
+            };
+            let last = last.map_err(|_| ApiError::stream_wrong_last_sequence(0))?.unwrap_or(0);
             if last != expected {
                 return Err(ApiError::stream_wrong_last_sequence(last).into());
             }
@@ -279,34 +417,41 @@ impl<D: Disk> Stream<D> {
         admitted: &mut Admitted<'a>,
     ) -> Result<(), Refusal> {
         if let Some(id) = fields.msg_id.filter(|id| !id.is_empty()) {
-            let window = self.config.duplicate_window.as_duration();
-            self.load_ids(now.wall);
             // A mirror has what its origin has.
             if !matches!(via, Via::Mirror(..))
-                && let Some(dedupe) = &mut self.dedupe
-                && let Some(seq) = dedupe.find(id, window, now.wall)
+                && let Some(seq) = self.seen(id, now)
             {
                 return Err(Refusal::Duplicate(seq));
             }
             admitted.msg_id = id;
         }
         if let Some(expected) = fields.expected_last_msg_id.filter(|id| !id.is_empty()) {
-            self.load_ids(now.wall);
-            if *expected != *self.last_msg_id {
-                let last = String::from_utf8_lossy(&self.last_msg_id);
-                return Err(ApiError::stream_wrong_last_msg_id(last).into());
-            }
+            self.check_last_id(expected, now)?;
         }
         Ok(())
     }
 
+    pub(super) fn check_last_id(&mut self, expected: &[u8], now: Now) -> Result<(), ApiError> {
+        self.load_ids(now.wall);
+        if *expected == *self.last_msg_id {
+            return Ok(());
+        }
+        let last = String::from_utf8_lossy(&self.last_msg_id);
+        Err(ApiError::stream_wrong_last_msg_id(last))
+    }
+
     fn check_rollup(
         &self,
-        fields: &Fields<'_>,
+        rollup: Option<&[u8]>,
+        via: Via,
         admitted: &mut Admitted<'_>,
     ) -> Result<(), Refusal> {
-        let Some(rollup) = fields.rollup.filter(|r| !r.is_empty()) else { return Ok(()) };
-        if !self.config.allow_rollup_hdrs || self.config.deny_purge {
+        let Some(rollup) = rollup.filter(|r| !r.is_empty()) else { return Ok(()) };
+        let allowed = self.config.allow_rollup_hdrs && !self.config.deny_purge;
+        if !allowed && via.is_drawn() {
+            return Ok(());
+        }
+        if !allowed && via == Via::Client {
             return Err(ApiError::stream_rollup_failed("rollup not permitted").into());
         }
         // Compat(PUB-009): the value is taken in any case, and quoted in lower case.
@@ -314,6 +459,7 @@ impl<D: Disk> Stream<D> {
         admitted.rollup = match rollup.as_slice() {
             b"sub" => Rollup::Subject,
             b"all" => Rollup::All,
+            _ if via.is_drawn() => Rollup::No,
             other => {
                 let text = stdx::go_text::quote(other);
                 let why = format!("rollup value invalid: {text}");
@@ -324,7 +470,7 @@ impl<D: Disk> Stream<D> {
     }
 
     /// Markers of a subject must outlive what they mark (PUB-011).
-    fn raise_ttl(&self, admitted: &mut Admitted<'_>) {
+    pub(super) fn raise_ttl(&self, admitted: &mut Admitted<'_>) {
         let least = self.config.subject_delete_marker_ttl.0 / 1_000_000_000;
         if admitted.ttl > 0 && admitted.ttl < least && self.config.max_msgs_per_subject != 1 {
             admitted.ttl = least;
@@ -335,7 +481,7 @@ impl<D: Disk> Stream<D> {
     }
 
     /// Stores what was admitted, with everything that follows from it.
-    fn apply<O: Out>(
+    pub(super) fn apply<O: Out>(
         &mut self,
         m: &Incoming<'_>,
         via: Via,
@@ -351,20 +497,19 @@ impl<D: Disk> Stream<D> {
             Some(_) => self.store.last_of(m.subject).ok().flatten().unwrap_or(0),
             None => 0,
         };
+        let payload = admitted.payload(m);
         let message = NewMessage {
             subject: m.subject,
             header: &admitted.header,
-            payload: m.payload,
+            payload,
             ttl: admitted.ttl,
-            schedule: None,
+            schedule: admitted.extra.as_ref().and_then(|extra| extra.due),
         };
         let stored = match via {
             Via::Mirror(seq, ts) => {
                 self.store.append_at(&message, seq, ts, true).map(|_| (seq, ts))
             }
-            Via::Publish | Via::Source => {
-                self.store.append(&message, now.wall).map(|(seq, _)| (seq, now.wall))
-            }
+            _ => self.store.append(&message, now.wall).map(|(seq, _)| (seq, now.wall)),
         };
         let (seq, ts) = match stored {
             Ok(stored) => stored,
@@ -373,12 +518,13 @@ impl<D: Disk> Stream<D> {
         self.note_stored(seq, m.subject);
         self.note_id(admitted.msg_id, seq, now.wall);
         self.apply_rollup(m.subject, admitted.rollup, 1);
+        self.apply_extra(admitted);
         if let (Some(republish), Some(target)) = (&self.republish, target) {
             let copy = Copy {
                 stream: &self.config.name,
                 subject: m.subject,
                 header: &admitted.header,
-                payload: m.payload,
+                payload,
                 seq,
                 ts,
                 previous,
@@ -398,7 +544,16 @@ impl<D: Disk> Stream<D> {
         self.last_seq = seq;
         self.note_id(admitted.msg_id, seq, now.wall);
         self.apply_rollup(m.subject, admitted.rollup, 0);
+        self.apply_extra(admitted);
         Ok(seq)
+    }
+
+    fn apply_extra(&mut self, admitted: &Admitted<'_>) {
+        if let Some(effect) = admitted.extra.as_ref().and_then(|extra| extra.effect.as_ref())
+            && self.config.allow_msg_schedules
+        {
+            self.apply_effect(effect);
+        }
     }
 
     pub(super) fn note_stored(&mut self, seq: u64, subject: &[u8]) {
@@ -412,7 +567,7 @@ impl<D: Disk> Stream<D> {
         }
     }
 
-    fn note_id(&mut self, id: &[u8], seq: u64, ts: Timestamp) {
+    pub(super) fn note_id(&mut self, id: &[u8], seq: u64, ts: Timestamp) {
         if *self.last_msg_id != *id {
             self.last_msg_id = id.into();
         }
@@ -422,7 +577,7 @@ impl<D: Disk> Stream<D> {
     }
 
     /// A rollup takes the place of what came before it (PUB-009).
-    fn apply_rollup(&mut self, subject: &[u8], rollup: Rollup, keep: u64) {
+    pub(super) fn apply_rollup(&mut self, subject: &[u8], rollup: Rollup, keep: u64) {
         let filter = match rollup {
             Rollup::No => return,
             Rollup::Subject => Filter::Literal(subject.into()),
@@ -458,6 +613,13 @@ impl<D: Disk> Stream<D> {
                 Refusal::Silent
             }
         }
+    }
+
+    /// Where a message with this id was stored within the window.
+    pub(super) fn seen(&mut self, id: &[u8], now: Now) -> Option<u64> {
+        let window = self.config.duplicate_window.as_duration();
+        self.load_ids(now.wall);
+        self.dedupe.as_mut()?.find(id, window, now.wall)
     }
 
     /// Reads the ids of the window again, once after a start.

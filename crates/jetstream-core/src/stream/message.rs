@@ -10,7 +10,8 @@ use store::message_ttl;
 pub(super) fn ttl(header: &[u8], field: Option<&[u8]>) -> Result<i64, Invalid> {
     let Some(text) = field else { return Ok(0) };
     let secs = message_ttl(header);
-    let zero = text.is_empty() || text.iter().all(|b| *b == b'0');
+    // Compat(PUB-010): `0` is a duration and too short; `00` is a number and means none.
+    let zero = text != b"0" && text.iter().all(|b| *b == b'0');
     if secs == 0 && !zero { Err(Invalid) } else { Ok(secs) }
 }
 

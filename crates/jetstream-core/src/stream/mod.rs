@@ -5,6 +5,12 @@
 //! Laws: a message gets a sequence only if it was stored or deliberately skipped; an answer is
 //!       given to `Out::answer`, never sent before what it promises is as safe as configured.
 
+mod batch;
+mod batch_atomic;
+mod batch_check;
+mod batch_fast;
+mod batch_recover;
+mod counter;
 mod dedupe;
 mod direct;
 mod expire;
@@ -18,9 +24,12 @@ mod origin_request;
 mod origin_tests;
 mod pub_ack;
 mod republish;
+mod schedule;
 mod settings;
 mod source;
 mod storage;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
@@ -30,6 +39,8 @@ use store::MessageStore;
 use store::disk::Disk;
 use subject::Transform;
 
+pub use batch::{BatchLimits, OpenBatches};
+pub use batch_recover::{CutBatch, cut_batch};
 pub use ingest::{Incoming, Limits};
 pub use origin::{Ask, Begun, Origin, Position, Role, Step};
 pub use pub_ack::refusal;
@@ -38,6 +49,7 @@ pub use source::Scratch;
 pub use storage::Storage;
 
 use crate::out::Facts;
+use batch::Batches;
 use dedupe::Dedupe;
 use republish::Republish;
 
@@ -54,6 +66,8 @@ pub struct Stream<D: Disk> {
     dedupe: Option<Box<Dedupe>>,
     transform: Option<Box<Transform>>,
     republish: Option<Box<Republish>>,
+    /// Batches that are under way.
+    batches: Option<Box<Batches>>,
     /// Filters of the consumers, for interest retention: nobody interested, nothing stored.
     interest: Vec<Box<[u8]>>,
     /// A write failed for good: nothing more is taken.
@@ -94,6 +108,7 @@ impl<D: Disk> Stream<D> {
             dedupe: None,
             transform: None,
             republish: None,
+            batches: None,
             interest: Vec::new(),
             failure: None,
             scratch: Vec::new(),
@@ -114,6 +129,7 @@ impl<D: Disk> Stream<D> {
             .map(Box::new);
         self.republish = config.republish.as_ref().and_then(Republish::new).map(Box::new);
         self.config = config;
+        self.drop_batches();
     }
 
     /// Its configuration.

@@ -33,10 +33,11 @@ use store::{ConsumerFile, ConsumerState};
 
 use super::Outcome;
 use super::list::page;
-use crate::event::ApiRequest;
+use crate::event::{ApiRequest, Event};
 use crate::member::Member;
 use crate::place::{Disk, Place};
 use crate::shard::Shard;
+use crate::shared::Shared;
 
 /// Consumers of a stream, as the rules of configurations look at them.
 struct Known<'a>(&'a Place);
@@ -73,6 +74,30 @@ fn public(place: &Place) -> impl Iterator<Item = (&String, &u32)> {
     place.names.iter().filter(move |(_, id)| is_public(id))
 }
 
+/// A consumer's files, and the state found in them.
+pub(crate) type Files = (Option<Arc<Mutex<ConsumerFile<Disk>>>>, Option<ConsumerState>);
+
+/// Whether a consumer is to outlive the process.
+pub(crate) fn keeps_files(place: &Place, config: &ConsumerConfig) -> bool {
+    !config.mem_storage && !config.direct && place.stream.store_ref().is_file()
+}
+
+/// Makes or opens a consumer's files. Waits for the disk.
+pub(crate) fn open_files(
+    shared: &Shared,
+    account: &str,
+    stream: &str,
+    name: &str,
+    config: &ConsumerConfig,
+    created: Timestamp,
+) -> store::Result<Files> {
+    let document = crate::meta::consumer(name, config, created);
+    let disk = Disk::new(shared.stream_dir(account, stream));
+    let encryption = shared.encryption(account);
+    let (file, state) = ConsumerFile::open(disk, stream, name, &document, encryption.as_ref())?;
+    Ok((Some(Arc::new(Mutex::new(file))), state))
+}
+
 /// As an answer shows it.
 fn shown(mut info: ConsumerInfo) -> ConsumerInfo {
     if let Some(config) = &mut info.config {
@@ -83,15 +108,30 @@ fn shown(mut info: ConsumerInfo) -> ConsumerInfo {
 
 impl Shard {
     pub(super) fn consumer_create(&mut self, request: &ApiRequest, asked: &Request<'_>) {
-        let outcome = self.created_consumer(request, asked);
-        self.respond(request, outcome);
+        let begun = self.begin_consumer(request, asked);
+        match begun {
+            Ok((at, Created::Changed(name, config))) => {
+                let sourcing = config.sourcing;
+                let outcome = self.change_consumer(at, &name, *config).and_then(|id| {
+                    if sourcing {
+                        self.begin_again(at, id)?;
+                    }
+                    self.created_consumer(at, id)
+                });
+                self.respond(request, outcome);
+            }
+            Ok((at, Created::New(name, config))) => {
+                self.open_new_consumer(request, at, name, *config);
+            }
+            Err(error) => self.respond::<ConsumerCreate>(request, Err(error)),
+        }
     }
 
-    fn created_consumer(
+    fn begin_consumer(
         &mut self,
         request: &ApiRequest,
         subject: &Request<'_>,
-    ) -> Outcome<ConsumerCreate> {
+    ) -> Outcome<(u32, Created)> {
         let mut asked: CreateConsumerRequest = self.decode(&request.payload)?;
         validate::check_subject(subject, &mut asked, false)?;
         let stream = asked.stream_name.clone();
@@ -111,19 +151,10 @@ impl Shard {
             },
             || names.pop().unwrap_or_default(),
         )?;
-        let id = match created {
-            Created::New(name, config) => {
-                self.open_consumer(at, &name, *config, self.now.wall, true)?
-            }
-            Created::Changed(name, config) => {
-                let sourcing = config.sourcing;
-                let id = self.change_consumer(at, &name, *config)?;
-                if sourcing {
-                    self.begin_again(at, id)?;
-                }
-                id
-            }
-        };
+        Ok((at, created))
+    }
+
+    fn created_consumer(&mut self, at: u32, id: u32) -> Outcome<ConsumerCreate> {
         let info = self.with(at, id, |c, cx| c.info(cx)).map(shown);
         Ok(ConsumerCreate { info })
     }
@@ -137,6 +168,56 @@ impl Shard {
         Ok(())
     }
 
+    /// The files of a new consumer are made where waiting for the disk keeps nobody waiting.
+    fn open_new_consumer(
+        &mut self,
+        request: &ApiRequest,
+        at: u32,
+        name: String,
+        config: ConsumerConfig,
+    ) {
+        let (shared, queue, now) = (self.shared.clone(), self.queue.clone(), self.now.wall);
+        let Some(place) = self.place(at) else { return };
+        let (generation, request) = (place.generation, request.again());
+        if place.removing.contains(&name) {
+            // Its files are on their way out: asked again once they are gone.
+            return queue.push_event(Event::Api(Box::new(request)));
+        }
+        let (owner, stream) = (place.account.account.name.clone(), place.config().name.clone());
+        if !keeps_files(place, &config) {
+            return self.finish_consumer(&request, at, &name, config, now, Ok((None, None)));
+        }
+        self.shared.io.run(move || {
+            let files = open_files(&shared, &owner, &stream, &name, &config, now);
+            queue.push_event(Event::Run(Box::new(move |shard: &mut Self| {
+                if shard.place(at).is_some_and(|p| p.generation == generation) {
+                    shard.finish_consumer(&request, at, &name, config, now, files);
+                } else {
+                    let gone = Err(ApiError::stream_not_found());
+                    shard.respond::<ConsumerCreate>(&request, gone);
+                }
+            })));
+        });
+    }
+
+    fn finish_consumer(
+        &mut self,
+        request: &ApiRequest,
+        at: u32,
+        name: &str,
+        config: ConsumerConfig,
+        created: Timestamp,
+        files: store::Result<Files>,
+    ) {
+        // Somebody may have asked for the same at the same time.
+        let outcome = match self.consumer_id(at, name) {
+            Ok(id) => Ok(id),
+            Err(_) => self.open_consumer(at, name, config, created, true, files),
+        };
+        let outcome = outcome.and_then(|id| self.created_consumer(at, id));
+        self.respond(request, outcome);
+    }
+
     /// Makes a consumer, or takes in one that lay on the disk.
     pub(crate) fn open_consumer(
         &mut self,
@@ -145,13 +226,12 @@ impl Shard {
         config: ConsumerConfig,
         created: Timestamp,
         is_new: bool,
+        files: store::Result<Files>,
     ) -> Outcome<u32> {
         let id = self.next_member();
-        let (file, state) = self.consumer_file(at, name, &config, created).map_err(|error| {
-            stdx::error!(
-                self.worker.broker.log,
-                "Error creating store for consumer '{name}': {error}"
-            );
+        let (file, state) = files.map_err(|error| {
+            let log = &self.worker.broker.log;
+            stdx::error!(log, "Error creating store for consumer '{name}': {error}");
             ApiError::consumer_store_failed("error creating store for consumer")
         })?;
         let consumer = self
@@ -177,29 +257,6 @@ impl Shard {
         });
         self.make_ready(at, id);
         Ok(id)
-    }
-
-    #[expect(clippy::type_complexity, reason = "a file that threads of the disk share")]
-    fn consumer_file(
-        &mut self,
-        at: u32,
-        name: &str,
-        config: &ConsumerConfig,
-        created: Timestamp,
-    ) -> store::Result<(Option<Arc<Mutex<ConsumerFile<Disk>>>>, Option<ConsumerState>)> {
-        let shared = self.shared.clone();
-        let Some(place) = self.place(at) else { return Ok((None, None)) };
-        let stream = place.config().clone();
-        if config.mem_storage || !place.stream.store_ref().is_file() {
-            return Ok((None, None));
-        }
-        let account = place.account.account.name.clone();
-        let document = crate::meta::consumer(name, config, created);
-        let disk = Disk::new(shared.stream_dir(&account, &stream.name));
-        let encryption = shared.encryption(&account);
-        let (file, state) =
-            ConsumerFile::open(disk, &stream.name, name, &document, encryption.as_ref())?;
-        Ok((Some(Arc::new(Mutex::new(file))), state))
     }
 
     fn change_consumer(&mut self, at: u32, name: &str, config: ConsumerConfig) -> Outcome<u32> {
@@ -338,11 +395,20 @@ impl Shard {
         let log = self.worker.broker.log.clone();
         if let Some(file) = member.file.take() {
             let name = member.consumer.name().to_owned();
+            if let Some(place) = self.place(at) {
+                place.removing.insert(name.clone());
+            }
+            let queue = self.queue.clone();
             // In line behind a state that is being written.
             self.shared.io.run(move || {
                 if let Err(error) = file.lock().remove() {
                     stdx::error!(log, "JetStream cannot remove consumer '{name}': {error}");
                 }
+                queue.push_event(Event::Run(Box::new(move |shard: &mut Self| {
+                    if let Some(place) = shard.place(at) {
+                        place.removing.remove(&name);
+                    }
+                })));
             });
         }
     }

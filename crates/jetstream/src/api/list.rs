@@ -117,6 +117,7 @@ impl Shard {
         let infos: Vec<StreamInfo> = places
             .iter()
             .filter_map(|at| Some(stream_info(self.place(*at)?, false, true, now)))
+            .map(|info| StreamInfo { ts: Some(now.wall), ..info })
             .collect();
         let mut gathered = gather.lock();
         gathered.infos.extend(infos);

@@ -82,15 +82,22 @@ impl Shard {
         if place.config().deny_delete {
             return Err(ApiError::stream_msg_delete_failed("message delete not permitted"));
         }
-        let removed = place.stream.store().remove(asked.seq, !asked.no_erase);
+        let (store, seq) = (place.stream.store(), asked.seq);
+        let state = store.state();
+        // Compat(API-010): a file tells what lies outside of it apart, memory does not.
+        if store.is_file() && (seq == 0 || seq < state.first_seq) {
+            return Err(ApiError::stream_msg_delete_failed("no message found"));
+        }
+        if store.is_file() && seq > state.last_seq {
+            return Err(ApiError::stream_msg_delete_failed("stream store EOF"));
+        }
+        let removed = store.remove(seq, !asked.no_erase);
         match removed {
             Ok(true) => {
                 self.touch(at);
                 Ok(MsgDelete { success: true })
             }
-            Ok(false) | Err(Error::NotFound | Error::Eof) => {
-                Err(ApiError::sequence_not_found(asked.seq))
-            }
+            Ok(false) | Err(Error::NotFound | Error::Eof) => Err(ApiError::sequence_not_found(seq)),
             Err(error) => Err(ApiError::stream_msg_delete_failed(error)),
         }
     }

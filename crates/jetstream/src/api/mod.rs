@@ -15,17 +15,19 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use jetstream_api::response::{
-    AccountInfoBody, Body, ConsumerCreate, ConsumerDelete, ConsumerInfoBody, ConsumerList,
-    ConsumerNames, ConsumerPause, ConsumerReset, ConsumerUnpin, MsgDelete, MsgGet, Response,
-    StreamCreate, StreamDelete, StreamInfoBody, StreamList, StreamNames, StreamPurge, StreamUpdate,
+    AccountInfoBody, Body, ConsumerCreate, ConsumerDelete, ConsumerInfoBody,
+    ConsumerLeaderStepDown, ConsumerList, ConsumerNames, ConsumerPause, ConsumerReset,
+    ConsumerUnpin, MsgDelete, MsgGet, Response, StreamCreate, StreamDelete, StreamInfoBody,
+    StreamLeaderStepDown, StreamList, StreamNames, StreamPurge, StreamRemovePeer, StreamUpdate,
 };
 use jetstream_api::subject::Request;
-use jetstream_api::{ApiError, Document, Unknown, json, level};
+use jetstream_api::{ApiError, ClusterInfo, Document, Unknown, json, level};
 use jetstream_core::{Out, Outgoing};
 
 use crate::event::ApiRequest;
 use crate::shard::Shard;
 
+pub(crate) use consumer::open_files;
 pub(crate) use stream::info as stream_info;
 
 /// What a request came to.
@@ -114,8 +116,22 @@ impl Shard {
             Request::ConsumerReset { stream, consumer } => {
                 self.consumer_reset(request, stream, consumer);
             }
+            Request::StreamLeaderStepDown { .. } => {
+                self.refuse::<StreamLeaderStepDown>(request, ApiError::cluster_required());
+            }
+            Request::StreamRemovePeer { .. } => {
+                self.refuse::<StreamRemovePeer>(request, ApiError::cluster_required());
+            }
+            Request::ConsumerLeaderStepDown { .. } => {
+                self.refuse::<ConsumerLeaderStepDown>(request, ApiError::cluster_required());
+            }
             _ => {}
         }
+    }
+
+    /// Who is behind an asset: this server and nobody else.
+    fn standing_alone(&self) -> ClusterInfo {
+        ClusterInfo { leader: self.shared.config.server_name.clone(), ..ClusterInfo::default() }
     }
 
     /// The request needs a newer server (API-037).

@@ -58,8 +58,8 @@ fn state(place: &mut Place, details: bool) -> StreamState {
     StreamState {
         messages: s.msgs,
         bytes: s.bytes,
-        // Compat: a stream that never held anything begins at 0.
-        first_seq: if s.last_seq == 0 { 0 } else { s.first_seq },
+        // Compat: a stream that never held anything begins at 0, unless it was told where.
+        first_seq: if s.last_seq == 0 && !place.is_begun() { 0 } else { s.first_seq },
         first_ts: s.first_ts,
         last_seq: s.last_seq,
         last_ts: s.last_ts,
@@ -69,22 +69,6 @@ fn state(place: &mut Place, details: bool) -> StreamState {
         deleted: if details { store.deleted_seqs(usize::MAX) } else { Vec::new() },
         lost,
         consumer_count: place.members.len() as i64,
-    }
-}
-
-/// Refuses what this server cannot do yet, by name: it is never silently ignored.
-fn unbuilt(config: &StreamConfig) -> Outcome<()> {
-    let missing = [
-        (config.allow_msg_counter, "message counters"),
-        (config.allow_atomic, "atomic batches"),
-        (config.allow_batched, "fast batches"),
-        (config.allow_msg_schedules, "message schedules"),
-    ];
-    match missing.iter().find(|(set, _)| *set) {
-        None => Ok(()),
-        Some((_, what)) => {
-            Err(ApiError::stream_invalid_config(format!("this server does not support {what} yet")))
-        }
     }
 }
 
@@ -102,7 +86,6 @@ impl Shard {
 
     fn begin_create(&mut self, request: &ApiRequest, name: &str) -> Outcome<Created> {
         let asked: StreamConfigRequest = self.decode(&request.payload)?;
-        unbuilt(&asked.config)?;
         self.enter(request, name, &asked)
     }
 
@@ -200,14 +183,14 @@ impl Shard {
 
     fn updated(&mut self, request: &ApiRequest, name: &str) -> Outcome<StreamUpdate> {
         let asked: StreamConfigRequest = self.decode(&request.payload)?;
-        unbuilt(&asked.config)?;
         let config = {
             let streams = request.account.streams();
             let known = Known(&streams);
             let (server, account) = (self.shared.server_limits(), request.account.api_limits());
             let context = self.context(&server, &account, &known);
-            let at = self.find_in(&streams, name)?;
-            let consumers = self.places.get(at as usize).and_then(Option::as_deref);
+            // A document that is wrong is told before a stream that is missing.
+            let at = self.find_in(&streams, name).ok();
+            let consumers = at.and_then(|at| self.places.get(at as usize)?.as_deref());
             let consumers = consumers.into_iter().flat_map(|p| p.members.values());
             let consumers = consumers.map(|m| (m.consumer.name(), m.consumer.config()));
             Arc::new(validate::update(name, &asked, consumers, &context)?)
@@ -220,6 +203,7 @@ impl Shard {
         store.write_meta(&document).map_err(ApiError::stream_update)?;
         store.update(settings(&config), now.wall).map_err(ApiError::stream_update)?;
         place.stream.configure(config.clone());
+        place.stream.recover_schedules(now);
         place.promise(&shared);
         place.listen(&shared, &queue, at);
         if let Some(entry) = request.account.streams().get_mut(name) {
@@ -265,6 +249,7 @@ impl Shard {
                 info.state.subjects = all.into_iter().skip(offset).take(SUBJECTS_LIMIT).collect();
             }
         }
+        info.cluster = Some(self.standing_alone());
         Ok(StreamInfoBody { page, info: Some(info) })
     }
 
@@ -324,6 +309,8 @@ impl Shard {
             .purge(&filter, asked.seq, asked.keep)
             .map_err(ApiError::stream_general)?;
         place.stream.refresh();
+        let whole = matches!(asked.filter.as_str(), "" | ">") && asked.seq == 0 && asked.keep == 0;
+        place.begun |= whole;
         let _ = place.stream.store().take_removals();
         for id in self.member_ids(at) {
             let filter = asked.filter.as_bytes();

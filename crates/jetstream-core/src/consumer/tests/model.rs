@@ -239,7 +239,8 @@ impl Run {
     }
 }
 
-fn run(seed: u64) {
+/// Runs one history; how many messages were delivered in it, each as the oracle had it.
+fn run(seed: u64) -> usize {
     let mut dice = Dice(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
     for _ in 0..8 {
         dice.below(2);
@@ -257,12 +258,12 @@ fn run(seed: u64) {
         let why = cause.downcast_ref::<String>().cloned().unwrap_or_default();
         panic!("seed {seed}: {:?}\n{}\n{why}", run.oracle.rules, said.join("\n"));
     }
+    run.oracle.ever.len()
 }
 
 // Contract: CONS-008, CONS-009, CONS-034, CONS-035, CONS-037, CONS-038, CONS-042
 #[test]
 fn it_does_what_the_oracle_says() {
-    for seed in 1..=SEEDS {
-        run(seed);
-    }
+    let delivered: usize = (1..=SEEDS).map(run).sum();
+    assert!(delivered > SEEDS as usize, "histories that deliver nothing show nothing");
 }

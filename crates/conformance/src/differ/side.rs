@@ -1,0 +1,158 @@
+//! One of the two servers: sends steps, gathers answers, keeps what came unasked.
+
+use std::time::{Duration, Instant};
+
+use testkit::{Client, DEADLINE, Frame, Msg, Server};
+
+use super::generate::{End, Step};
+use super::plain;
+
+/// Where what comes unasked is delivered.
+const ADVISORIES: u64 = 1;
+const PUSHES: u64 = 2;
+const FIRST: u64 = 10;
+
+/// How long an answer that may not come is waited for.
+const QUIET: Duration = Duration::from_millis(400);
+
+/// How many deliveries are remembered, to be acknowledged.
+const ACKS: usize = 64;
+
+pub(super) struct Side {
+    _server: Server,
+    client: Client,
+    sid: u64,
+    acks: Vec<String>,
+    aside: Vec<String>,
+}
+
+impl Side {
+    pub(super) fn new(server: Server) -> Self {
+        let mut client = server.client();
+        client.send(format!("SUB $JS.EVENT.> {ADVISORIES}\r\nSUB push.> {PUSHES}\r\n"));
+        client.flush();
+        Self { _server: server, client, sid: FIRST, acks: Vec::new(), aside: Vec::new() }
+    }
+
+    /// How many deliveries there are to acknowledge.
+    pub(super) fn acks(&self) -> usize {
+        self.acks.len()
+    }
+
+    pub(super) fn send(&mut self, step: &Step) {
+        self.sid += 1;
+        let sid = self.sid;
+        match step {
+            Step::Wait(_) => {}
+            Step::Ask { subject, headers, payload, .. } => {
+                let inbox = format!("inbox.{sid}");
+                let mut bytes = format!("SUB {inbox} {sid}\r\n");
+                if headers.is_empty() {
+                    bytes.push_str(&format!("PUB {subject} {inbox} {}\r\n", payload.len()));
+                } else {
+                    let block = format!("NATS/1.0\r\n{headers}\r\n");
+                    let (h, all) = (block.len(), block.len() + payload.len());
+                    bytes.push_str(&format!("HPUB {subject} {inbox} {h} {all}\r\n{block}"));
+                }
+                bytes.push_str(&format!("{payload}\r\n"));
+                self.client.send(bytes);
+            }
+            Step::Ack { which, body } => {
+                let Some(reply) = self.acks.get(*which) else { return };
+                let n = body.len();
+                let bytes =
+                    format!("SUB inbox.{sid} {sid}\r\nPUB {reply} inbox.{sid} {n}\r\n{body}\r\n");
+                self.client.send(bytes);
+            }
+        }
+    }
+
+    pub(super) fn answer(&mut self, step: &Step) -> String {
+        let end = match step {
+            Step::Wait(length) => {
+                self.gather(&End::Nothing, *length);
+                return String::new();
+            }
+            Step::Ask { end, .. } => end.clone(),
+            Step::Ack { .. } => End::Fetch(1),
+        };
+        let patience = match end {
+            End::One => DEADLINE,
+            End::Nothing | End::Fetch(_) | End::Batch => QUIET,
+        };
+        let got = self.gather(&end, patience);
+        self.client.send(format!("UNSUB {}\r\n", self.sid));
+        let mut texts: Vec<String> = Vec::new();
+        for m in got {
+            texts.push(plain::message(&m));
+            self.delivered(m);
+        }
+        if texts.is_empty() { "(nothing)".into() } else { texts.join("\n--\n") }
+    }
+
+    /// Reads until the answer is whole, or nothing has come for `patience`.
+    fn gather(&mut self, end: &End, patience: Duration) -> Vec<Msg> {
+        let sid = self.sid.to_string();
+        let mut got: Vec<Msg> = Vec::new();
+        let mut until = Instant::now() + patience;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            let Ok(frame) = self.client.try_frame(left) else { return got };
+            match frame {
+                Frame::Msg(m) if m.sid == sid => {
+                    got.push(m);
+                    if end.is_reached(&got) {
+                        return got;
+                    }
+                    until = Instant::now() + patience;
+                }
+                Frame::Msg(m) => {
+                    let kind = if m.sid == ADVISORIES.to_string() {
+                        "advisory"
+                    } else if m.sid == PUSHES.to_string() {
+                        "push"
+                    } else {
+                        "late"
+                    };
+                    // The audit of requests follows every one of them.
+                    if m.subject != "$JS.EVENT.ADVISORY.API" {
+                        self.aside.push(format!("{kind} {}", plain::message(&m)));
+                    }
+                    self.delivered(m);
+                }
+                Frame::Err(text) => self.aside.push(format!("-ERR {text}")),
+                _ => {}
+            }
+        }
+    }
+
+    /// Keeps what can be acknowledged.
+    fn delivered(&mut self, m: Msg) {
+        if let Some(reply) = m.reply.filter(|r| r.starts_with("$JS.ACK.")) {
+            if self.acks.len() == ACKS {
+                self.acks.remove(0);
+            }
+            self.acks.push(reply);
+        }
+    }
+
+    /// What came unasked since the last time, in an order that does not depend on threads.
+    pub(super) fn aside(&mut self) -> String {
+        self.sid += 1;
+        self.gather(&End::Nothing, Duration::from_millis(20));
+        let mut lines = self.aside.clone();
+        lines.sort();
+        lines.join("\n")
+    }
+
+    pub(super) fn forget_aside(&mut self) {
+        self.aside.clear();
+    }
+
+    pub(super) fn forget(&mut self) {
+        self.sid += 1;
+        self.gather(&End::Nothing, Duration::from_millis(200));
+        self.aside.clear();
+        self.acks.clear();
+    }
+}
