@@ -26,6 +26,7 @@ pub const ALL: &[Target] = &[
     consensus::PEER_STATE,
     consensus::TERM_VOTE,
     consensus::VOTE_GUARD,
+    consensus::LOG_END,
     consensus::SNAPSHOT,
     consensus::SNAPSHOT_NAME,
     consensus::RECOVERY,

@@ -38,6 +38,11 @@ pub trait Out {
     fn answer(&mut self, reply: &[u8], body: &[u8]) {
         self.send(Outgoing::new(reply, b"", body));
     }
+    /// Sends a header alone, once everything stored so far is as safe as configured; not at all if
+    /// that fails.
+    fn confirm(&mut self, to: &[u8], header: &[u8]) {
+        self.send(Outgoing::new(to, header, b""));
+    }
     /// A buffer to write something in.
     fn scratch(&mut self) -> Vec<u8> {
         Vec::new()

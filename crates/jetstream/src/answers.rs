@@ -17,6 +17,8 @@ struct Answer {
     stream: u32,
     reply: Range<usize>,
     body: Range<usize>,
+    /// How much of the body is a header block; with one it promises something by itself.
+    header_len: usize,
 }
 
 /// Answers of one batch.
@@ -36,7 +38,15 @@ impl Answers {
         let middle = self.bytes.len();
         self.bytes.extend_from_slice(body);
         let end = self.bytes.len();
-        self.list.push(Answer { stream, reply: start..middle, body: middle..end });
+        self.list.push(Answer { stream, reply: start..middle, body: middle..end, header_len: 0 });
+    }
+
+    /// A header alone, which is not sent at all if what it depends on fails.
+    pub(crate) fn push_header(&mut self, stream: u32, reply: &[u8], header: &[u8]) {
+        self.push(stream, reply, header);
+        if let Some(last) = self.list.last_mut() {
+            last.header_len = header.len();
+        }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -52,6 +62,9 @@ impl Answers {
                 let reply = self.bytes.get(answer.reply.clone()).unwrap_or_default();
                 let body = self.bytes.get(answer.body.clone()).unwrap_or_default();
                 out.push(stream, reply, body);
+                if let Some(last) = out.list.last_mut() {
+                    last.header_len = answer.header_len;
+                }
             }
             !theirs
         });
@@ -63,6 +76,7 @@ impl Answers {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(body);
         let end = self.bytes.len();
+        self.list.retain(|answer| answer.header_len == 0);
         for answer in &mut self.list {
             answer.body = start..end;
         }
@@ -91,7 +105,7 @@ impl Answers {
                 reply: None,
                 data: &data,
                 body: answer.body,
-                header_len: 0,
+                header_len: answer.header_len,
             };
             worker.publish_inside(account, &inside);
         }

@@ -160,6 +160,7 @@ impl Engine {
         let mut engine = Self { shared, threads, listening: Vec::new() };
         engine.recover();
         engine.listen();
+        engine.begin_drawing();
         Ok(engine)
     }
 
@@ -209,6 +210,17 @@ impl Engine {
                     Listening::custom(&account.account, subject.as_bytes(), Arc::new(api));
                 self.listening.push(listening);
             }
+        }
+    }
+
+    /// Now that requests are answered, streams may ask those that they draw from.
+    fn begin_drawing(&self) {
+        for queue in &self.shared.queues {
+            queue.push_event(Event::Run(Box::new(|shard| {
+                for at in 0..shard.places.len() as u32 {
+                    shard.begin_drawing(at);
+                }
+            })));
         }
     }
 

@@ -27,6 +27,7 @@ mod recover;
 mod shard;
 mod shared;
 pub mod snapshot;
+mod sourcing;
 
 /// The version of the Go server that answers name.
 pub(crate) const VERSION: &str = "2.14.5";

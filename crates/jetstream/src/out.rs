@@ -53,6 +53,10 @@ impl Out for ShardOut<'_> {
         self.answers.push(self.stream, reply, body);
     }
 
+    fn confirm(&mut self, to: &[u8], header: &[u8]) {
+        self.answers.push_header(self.stream, to, header);
+    }
+
     fn scratch(&mut self) -> Vec<u8> {
         std::mem::take(self.scratch)
     }

@@ -16,6 +16,7 @@ use crate::ingress::{Backlog, Listening};
 use crate::member::Member;
 use crate::queue::{Kind, Queue, Tag};
 use crate::shared::Shared;
+use crate::sourcing::Links;
 
 /// The disk of a stream.
 pub(crate) type Disk = RealDisk;
@@ -31,6 +32,8 @@ pub(crate) struct Place {
     /// Its consumers by number, and the numbers by name.
     pub(crate) members: BTreeMap<u32, Box<Member>>,
     pub(crate) names: BTreeMap<String, u32>,
+    /// The streams it draws from, if there are any.
+    pub(crate) links: Option<Box<Links>>,
     /// Consumers whose files are on their way out.
     pub(crate) removing: BTreeSet<String>,
     /// When something of it expires.
@@ -66,6 +69,7 @@ impl Place {
             backlog: Arc::default(),
             members: BTreeMap::new(),
             names: BTreeMap::new(),
+            links: None,
             removing: BTreeSet::new(),
             deadline: None,
             consumers: Arc::default(),
@@ -188,5 +192,8 @@ impl Place {
     pub(crate) fn deafen(&mut self) {
         self.publishes.clear();
         self.directs.clear();
+        if let Some(links) = &mut self.links {
+            links.deafen();
+        }
     }
 }

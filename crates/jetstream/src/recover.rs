@@ -156,6 +156,7 @@ impl Shard {
             place.stream.store().hand_out_jobs();
             place.stream.recover_schedules(now);
         }
+        self.open_links(at);
         self.touch(at);
         self.rest_later(at);
         at

@@ -129,7 +129,8 @@ impl Shard {
             Kind::Ack => self.handle_ack(frame),
             Kind::Pull => self.handle_pull(frame),
             Kind::Flow => self.handle_flow(frame),
-            Kind::Sourced | Kind::Event => {}
+            Kind::Sourced => self.handle_sourced(frame),
+            Kind::Event => {}
         }
     }
 
@@ -281,7 +282,11 @@ impl Shard {
         self.start_due_syncs();
         self.rest_idle();
         while let Some((at, id)) = self.timers.pop(now.mono) {
-            if id == 0 { self.expire(at) } else { self.tick_member(at, id) }
+            if id == 0 {
+                self.expire(at);
+            } else if !self.tick_link(at, id) {
+                self.tick_member(at, id);
+            }
         }
         self.write_states();
         self.settle();

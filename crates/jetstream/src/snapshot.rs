@@ -136,6 +136,7 @@ impl Shared {
 impl Shard {
     fn tell_streams(&mut self, ask: &Ask) -> Vec<(String, StreamSnapshot)> {
         self.catch_up();
+        let now = self.now;
         let mut told = Vec::new();
         for at in 0..self.places.len() as u32 {
             let Some(place) = self.place(at) else { continue };
@@ -143,7 +144,7 @@ impl Shard {
             if ask.account.as_ref().is_some_and(|name| *name != owner) {
                 continue;
             }
-            let info = stream_info(place, false, None);
+            let info = stream_info(place, false, true, now);
             let StreamState { messages, bytes, .. } = info.state;
             let described = |json: Vec<u8>| if ask.streams { json } else { Vec::new() };
             let mut stream = StreamSnapshot {

@@ -1,9 +1,10 @@
 //! What a node asks of its driver, and the order in which it must be done.
 //!
 //! ```text
-//!   input ──► Node ──► Effects { persist, send, read, apply, notices }
+//!   input ──► Node ──► Effects { persist, reached, send, read, apply, notices }
 //!                          │
 //!   persist, in ticket order ──► durable ──► Node::handle_durable(ticket) ──► held answers, commits
+//!   reached  at once, never waited for
 //!   send     at once: whatever had to wait for a ticket was held inside the node until it was done
 //!   read     any time ──► Node::handle_entries_read / handle_snapshot_read
 //!   apply    in order, to the layer above ──► Node::processed
@@ -19,6 +20,7 @@
 use bytes::Bytes;
 
 use crate::codec::append::Entries;
+use crate::codec::end::LogEnd;
 use crate::codec::peers::PeerState;
 use crate::codec::snapshot::Snapshot;
 use crate::codec::subject::{Inbox, ReplySubject};
@@ -190,6 +192,10 @@ pub struct Effects {
     pub persist: Vec<Persist>,
     /// Messages, free to go.
     pub send: Vec<Send>,
+    /// The log is durable up to here: replace `log.end`, at once for readers, but without a sync. A
+    /// power failure may leave an older one; the driver syncs it when it has nothing better to do. What
+    /// the log loses at its end is noticed if the file tells of it.
+    pub reached: Option<LogEnd>,
     /// Reads.
     pub read: Vec<ReadRequest>,
     /// Applies, in order.
@@ -203,6 +209,7 @@ impl Effects {
     pub fn is_empty(&self) -> bool {
         self.persist.is_empty()
             && self.send.is_empty()
+            && self.reached.is_none()
             && self.read.is_empty()
             && self.apply.is_empty()
             && self.notices.is_empty()
@@ -212,6 +219,7 @@ impl Effects {
     pub fn clear(&mut self) {
         self.persist.clear();
         self.send.clear();
+        self.reached = None;
         self.read.clear();
         self.apply.clear();
         self.notices.clear();

@@ -5,6 +5,7 @@ use bytes::Bytes;
 
 use crate::checksum::Checksum;
 use crate::codec::append::{AppendEntry, AppendResponse};
+use crate::codec::end::LogEnd;
 use crate::codec::peers::PeerState;
 use crate::codec::snapshot::Snapshot;
 use crate::codec::vote::{TermVote, VoteGuard, VoteRequest, VoteResponse};
@@ -68,6 +69,18 @@ pub fn fuzz_vote_guard(input: &[u8]) {
     }
 }
 
+/// Ends of logs, with a correct checksum put under any content too.
+pub fn fuzz_log_end(input: &[u8]) {
+    let sum = Checksum::new("fuzz");
+    let mut sealed = input.to_vec();
+    sealed.extend_from_slice(&sum.hash(input));
+    for bytes in [input, &sealed] {
+        if let Ok(end) = LogEnd::decode(bytes, &sum) {
+            assert_eq!(LogEnd::decode(&end.encode(&sum), &sum), Ok(end));
+        }
+    }
+}
+
 /// Snapshot files, with a correct checksum put under any content too.
 pub fn fuzz_snapshot(input: &[u8]) {
     let sum = Checksum::new("fuzz");
@@ -100,6 +113,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("peer_state", fuzz_peer_state),
     ("term_vote", fuzz_term_vote),
     ("vote_guard", fuzz_vote_guard),
+    ("log_end", fuzz_log_end),
     ("snapshot", fuzz_snapshot),
     ("snapshot_name", fuzz_snapshot_name),
 ];

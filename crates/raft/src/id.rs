@@ -48,13 +48,29 @@ impl fmt::Debug for PeerId {
 pub struct Term(pub u64);
 
 impl Term {
-    /// The largest term a message may carry; larger ones are refused as implausible, so that a
-    /// forged message cannot exhaust the term space.
+    /// No message and no file may carry this term or a later one: nothing could follow it.
     pub const MAX: Self = Self(u64::MAX >> 1);
 
-    /// The term after this one.
+    /// How far terms may jump at once: a flipped bit may, and half of all terms remain.
+    const FAR: u64 = 1 << 62;
+
+    /// How far beyond that a term may be ahead of ours: more elections than a server can miss.
+    const STEP: u64 = 1 << 32;
+
+    /// The term after this one; the last one stays.
     pub fn next(self) -> Self {
-        Self(self.0.saturating_add(1))
+        Self(self.0.saturating_add(1)).min(Self::MAX)
+    }
+
+    /// Whether another term can follow.
+    pub fn has_next(self) -> bool {
+        self < Self::MAX
+    }
+
+    /// Whether a server in term `own` may believe in this one. No message may use up the terms: what
+    /// it takes a server to is followed by more elections than will ever be held.
+    pub fn is_plausible(self, own: Self) -> bool {
+        self.has_next() && self.0 <= own.0.max(Self::FAR).saturating_add(Self::STEP)
     }
 }
 

@@ -39,6 +39,7 @@ mod tests;
 
 pub use checksum::Checksum;
 pub use codec::append::{AppendEntry, AppendResponse, Entries, Entry, EntryKind};
+pub use codec::end::LogEnd;
 pub use codec::peers::PeerState;
 pub use codec::snapshot::Snapshot;
 pub use codec::subject::{GroupSubjects, Inbox, ReplySubject};

@@ -32,7 +32,11 @@ pub(crate) fn changes(entry: &AppendEntry) -> SmallVec<[Change; 1]> {
         let change = match item.kind {
             EntryKind::AddPeer => peer().map(Change::Add),
             EntryKind::RemovePeer => peer().map(Change::Remove),
-            EntryKind::PeerState => PeerState::decode(&item.data).ok().map(Change::Replace),
+            // A group without members could not even elect the leader that says so.
+            EntryKind::PeerState => PeerState::decode(&item.data)
+                .ok()
+                .filter(|state| !state.peers.is_empty())
+                .map(Change::Replace),
             EntryKind::Normal
             | EntryKind::OldSnapshot
             | EntryKind::LeaderTransfer

@@ -58,6 +58,38 @@ pub enum Bug {
     /// Adds peers before they have caught up. No bug by itself: leaders of the reference do it, and
     /// ours must hold up as their followers.
     AddAtOnce,
+    /// Believes every term a message may carry, until none is left.
+    AnyTerm,
+    /// Takes the term of a campaign of a server outside the group.
+    HeedStrangersCampaign,
+    /// Takes the term of a vote of a server outside the group.
+    HeedStrangersVote,
+    /// Lets an answer of a server outside the group depose the leader.
+    HeedStrangersAnswer,
+    /// Counts votes of servers outside the group.
+    CountStrangersVotes,
+    /// Counts its own vote, though it is no member.
+    CountOwnVoteOutside,
+    /// Does not look at `log.end`.
+    ForgetLogEnd,
+    /// Lets `log.end` count beyond a cut.
+    KeepLogEnd,
+    /// A snapshot holds members whose addition is not committed.
+    EffectivePeersInSnapshot,
+    /// After a lost vote, asks a majority for their terms instead of everybody.
+    MajorityOfTerms,
+    /// Gives an unsure vote though the members have changed.
+    UnsureVoteAfterChange,
+    /// A newcomer votes without asking the members it was told of.
+    SkipSecondOpinion,
+    /// Acknowledges though it may have promised itself to a later leader.
+    AckWithoutTerm,
+    /// Proposes some entries twice.
+    ProposeTwice,
+    /// Hands out entries that are not committed.
+    ApplyUncommitted,
+    /// Starts a catch-up window with every request.
+    EndlessCatchUp,
     /// Never asks for a missing entry (liveness).
     NeverCatchUp,
     /// Never gives up a stalled catch-up (liveness).

@@ -1,7 +1,8 @@
 //! The layer above the log: applying, and the clients that propose.
 //!
 //! Laws: applies are carried out in order; an operation completes when the server it was proposed at
-//!       applies it.
+//!       applies it; clients ask once, and what is forwarded, which may arrive twice, changes nothing
+//!       that is read.
 
 use raft::{Apply, Dest, LogIndex, ReplySubject, Send};
 
@@ -53,19 +54,28 @@ impl World {
             let Some(process) = &mut self.hosts[server].process else { return Ok(()) };
             let Some(apply) = process.backlog.pop_front() else { break };
             let waiting = &mut process.waiting;
-            let mut completed: Option<LogIndex> = None;
-            let mut floor = LogIndex(0);
-            let applied = process.register.apply(&apply, |id, _| {
+            let (history, now) = (&mut self.history, self.now);
+            let mut floor: Option<LogIndex> = None;
+            let mut once = Ok(());
+            let first = process.register.applied >= self.applied;
+            let value = &mut self.last_value;
+            let applied = process.register.apply(&apply, |id, op, before| {
+                if first && once.is_ok() {
+                    once = history.applied(id, op);
+                }
                 if let Some(at) = waiting.iter().position(|(w, _)| *w == id) {
-                    floor = floor.max(waiting.swap_remove(at).1);
-                    completed = Some(LogIndex(0));
+                    floor = Some(waiting.swap_remove(at).1.max(floor.unwrap_or_default()));
+                    history.respond(id, before, now);
+                    *value = before;
                 }
             });
+            once?;
+            self.applied = self.applied.max(process.register.applied);
             let state = process.register.state();
             match applied {
                 Applied::Entry(index) => {
                     self.check.applied(server, index, state)?;
-                    if completed.is_some() {
+                    if let Some(floor) = floor {
                         self.check.completed(index, floor)?;
                     }
                     self.digest = self.digest.wrapping_add(state);
@@ -100,7 +110,8 @@ impl World {
             return self.propose(server);
         }
         // Forwarded: at least once, nobody waits for it.
-        let (id, op) = self.new_operation();
+        let (id, _) = self.new_operation();
+        let op = Op::Touch;
         let send =
             Send { dest: Dest::Proposal, reply: ReplySubject::NONE, payload: encode(id, op) };
         if self.hosts[server].process.is_some() {
@@ -111,10 +122,9 @@ impl World {
 
     pub(crate) fn new_operation(&mut self) -> (u64, Op) {
         self.next_op += 1;
-        let value = self.rng.below(5);
         let op = match self.rng.below(3) {
-            0 => Op::Write(value),
-            1 => Op::Swap(value, self.next_op),
+            0 => Op::Write,
+            1 => Op::Swap(self.last_value),
             _ => Op::Read,
         };
         (self.next_op, op)
@@ -132,6 +142,7 @@ impl World {
             let Some(process) = &mut self.hosts[server].process else { return Ok(()) };
             if process.node.propose(encode(id, op)).is_ok() {
                 process.waiting.push((id, floor));
+                self.history.invoke(id, op, self.now);
             }
         }
         self.input(server, raft::Node::poll)

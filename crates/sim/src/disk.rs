@@ -2,13 +2,15 @@
 //!
 //! Laws: a killed process leaves everything written and a prefix of what was being written; a power
 //!       failure also takes unsynced log writes, from some point on, possibly tearing the first
-//!       one; small files are replaced atomically and synced. Damage flips bits at rest.
+//!       one; small files are replaced atomically and synced, but for `log.end`, which is not synced.
+//!       Damage at rest flips bits, cuts the log, and takes files away.
 
 use std::collections::VecDeque;
 
 use bytes::Bytes;
 use raft::{
-    Checksum, Found, LogIndex, Persist, Position, Snapshot, TermVote, Ticket, VoteGuard, Write,
+    Checksum, Found, LogEnd, LogIndex, Persist, Position, Snapshot, TermVote, Ticket, VoteGuard,
+    Write,
 };
 
 use crate::rng::Rng;
@@ -18,7 +20,7 @@ use crate::rng::Rng;
 pub struct Record {
     /// The encoded append entry.
     pub body: Bytes,
-    /// A flipped bit: the store's checksum will refuse it.
+    /// A flipped bit, or a write that was interrupted: the store's checksum will refuse it.
     pub damaged: bool,
 }
 
@@ -94,6 +96,12 @@ pub enum Damage {
     VoteGuard,
     /// A bit of the snapshot.
     Snapshot,
+    /// The snapshot's file.
+    NoSnapshot,
+    /// All that tells of votes, as in a folder of the reference without its `tav.idx`.
+    Votes,
+    /// The end of the log, from some record on.
+    End,
     /// A bit of `peers.idx`.
     Peers,
     /// Everything is gone.
@@ -108,6 +116,9 @@ pub struct Disk {
     guard: Option<Bytes>,
     peers: Option<Bytes>,
     snapshot: Option<Bytes>,
+    /// `log.end`, as it is and as a power failure may leave it.
+    end: Option<Bytes>,
+    end_synced: Option<Bytes>,
     /// As the running process sees it.
     pub live: LogImage,
     /// As a power failure would leave it, at the least.
@@ -123,6 +134,8 @@ pub struct Disk {
     /// A log write was acknowledged without a sync.
     acked_unsynced: bool,
     lost: bool,
+    /// The log was cut below what the disk says it reached.
+    cut: bool,
     /// The highest index any durable snapshot ever covered.
     pub snapshot_max: LogIndex,
 }
@@ -136,6 +149,8 @@ impl Disk {
             guard: None,
             peers: Some(peers),
             snapshot: None,
+            end: None,
+            end_synced: None,
             live: LogImage::default(),
             synced: LogImage::default(),
             unsynced: Vec::new(),
@@ -145,6 +160,7 @@ impl Disk {
             done: Ticket(0),
             acked_unsynced: false,
             lost: false,
+            cut: false,
             snapshot_max: LogIndex(0),
         }
     }
@@ -227,6 +243,41 @@ impl Disk {
         self.acked_unsynced = false;
     }
 
+    /// What the operating system does now and then: everything written reaches the platter.
+    pub fn sync_all(&mut self) {
+        self.sync();
+        self.end_synced = self.end.clone();
+    }
+
+    /// A new process vouches for what it finds, whether that is synced or not.
+    pub fn adopt(&mut self) {
+        self.acked_unsynced |= !self.unsynced.is_empty();
+    }
+
+    /// Replaces `log.end`, unsynced.
+    pub fn reach(&mut self, end: &LogEnd) {
+        self.end = Some(Bytes::copy_from_slice(&end.encode(&self.sum)));
+    }
+
+    /// The index below which a loss at the end of the log must be noticed.
+    fn told_end(&self) -> LogIndex {
+        let guard = self.guard.as_ref().and_then(|b| VoteGuard::decode(b, &self.sum).ok());
+        let end = self.end.as_ref().and_then(|b| LogEnd::decode(b, &self.sum).ok());
+        let Some(guard) = guard else { return LogIndex(0) };
+        let end = end.filter(|end| end.cuts >= guard.cuts).unwrap_or_default();
+        let told = guard.log.max(end.end);
+        if self.holds(told, false) { told.index } else { LogIndex(0) }
+    }
+
+    /// The store's own repair at a start: what an interrupted write left at the very end goes. Whether
+    /// it had been acknowledged is not the store's to know.
+    pub fn open(&mut self) {
+        while self.live.records.back().is_some_and(|record| record.damaged) {
+            let last = self.live.last().prev();
+            self.change(LogChange::Truncate(last));
+        }
+    }
+
     /// Whether a power failure now could take back what was acknowledged.
     pub fn at_risk(&self) -> bool {
         self.acked_unsynced
@@ -259,12 +310,23 @@ impl Disk {
         if how == Crash::Power {
             let kept = rng.below(self.unsynced.len() as u64 + 1) as usize;
             self.lost |= self.acked_unsynced && kept < self.unsynced.len();
+            let torn = match self.unsynced.get(kept) {
+                Some(LogChange::Append(_, body)) if rng.chance(500) => Some(body.clone()),
+                Some(_) | None => None,
+            };
             for change in self.unsynced.drain(..).take(kept) {
                 self.synced.apply(&change);
+            }
+            if let Some(body) = torn {
+                self.synced.records.push_back(Record { body, damaged: true });
             }
             self.unsynced.clear();
             self.live = self.synced.clone();
             self.acked_unsynced = false;
+            if rng.chance(500) {
+                self.end = self.end_synced.clone();
+            }
+            self.end_synced = self.end.clone();
         }
     }
 
@@ -274,13 +336,21 @@ impl Disk {
         self.synced = LogImage::default();
         self.unsynced.clear();
         self.snapshot = None;
+        (self.end, self.end_synced) = (None, None);
     }
 
     /// Damages what is at rest; whether there was anything to damage.
     pub fn damage(&mut self, what: Damage, rng: &mut Rng) -> bool {
         match what {
             Damage::Log => {
-                let at = rng.below(self.live.records.len() as u64) as usize;
+                let mut at = rng.below(self.live.records.len() as u64) as usize;
+                if at + 1 == self.live.records.len() && self.live.last() > self.told_end() {
+                    // Nobody can tell it from a write that was interrupted.
+                    at = at.saturating_sub(1);
+                    if self.live.records.len() < 2 {
+                        return false;
+                    }
+                }
                 let index = LogIndex(self.live.base.0 + 1 + at as u64);
                 let Some(record) = self.live.records.get_mut(at) else { return false };
                 record.damaged = true;
@@ -289,6 +359,42 @@ impl Disk {
                     record.damaged = true;
                 }
                 true
+            }
+            Damage::End => {
+                // Cut at the boundary of a record, below what the disk says the log reached.
+                let (base, told) = (self.live.base, self.told_end());
+                if told <= base {
+                    return false;
+                }
+                let most = told.0 - base.0;
+                let gone = if rng.chance(500) {
+                    most.min(1 + rng.below(4))
+                } else {
+                    most - rng.below(most)
+                };
+                let last = LogIndex(told.0 - gone);
+                // What a snapshot covers is not missed.
+                let covered = self.read_snapshot().map_or(base, |s| s.position.index);
+                self.cut |= last.max(covered) < told;
+                self.sync();
+                self.live.apply(&LogChange::Truncate(last));
+                self.synced = self.live.clone();
+                true
+            }
+            Damage::NoSnapshot => self.snapshot.take().is_some(),
+            Damage::Votes => {
+                // Not who bears witness together with what it witnessed: one fault at a time.
+                if self.cut || self.live.records.back().is_some_and(|record| record.damaged) {
+                    return false;
+                }
+                // A folder of the reference never held a note that its log is not to be trusted.
+                if self.vouches() {
+                    (self.end, self.end_synced) = (None, None);
+                } else if self.end.is_none() {
+                    return false;
+                }
+                self.guard = None;
+                self.term_vote.take().is_some()
             }
             Damage::TermVote => flip(&mut self.term_vote, rng),
             Damage::VoteGuard => flip(&mut self.guard, rng),
@@ -316,12 +422,23 @@ impl Disk {
         self.read_snapshot().is_none() && !first
     }
 
+    /// Whether a starting process must notice that the end of the log is gone; asked once.
+    pub fn was_cut(&mut self) -> bool {
+        std::mem::take(&mut self.cut)
+    }
+
+    /// Whether a starting process finds neither a log nor a vote.
+    pub fn is_blank(&self) -> bool {
+        self.is_empty() && self.term_vote.is_none() && self.guard.is_none()
+    }
+
     /// What a starting process finds besides the log.
     pub fn files(&self) -> Found {
         let damaged = self.live.records.iter().any(|r| r.damaged);
         Found {
             term_vote: self.term_vote.clone(),
             vote_guard: self.guard.clone(),
+            log_end: self.end.clone(),
             peers: self.peers.clone(),
             snapshot: self.snapshot.clone(),
             log_lost: self.lost || damaged,
@@ -335,6 +452,10 @@ impl Disk {
 
     /// Whether the checked copy of the vote says that the log is to be trusted.
     pub fn vouches(&self) -> bool {
+        // What is about to be written may say otherwise.
+        if self.queued.iter().any(|persist| matches!(persist.write, Write::TermVote(_))) {
+            return false;
+        }
         let guard = self.guard.as_ref().and_then(|bytes| VoteGuard::decode(bytes, &self.sum).ok());
         guard.is_some_and(|g| g.quarantine.is_none() && !g.vote_lost && !g.joining)
     }

@@ -4,13 +4,9 @@
 //!       acknowledge before syncing) hits at most a minority that has not recovered yet; everything
 //!       else may hit anybody at any time. Why each limit is one: docs/consensus.md.
 
-use bytes::Bytes;
-use raft::{
-    AppendEntry, AppendResponse, Channel, Entries, Entry, EntryKind, LogIndex, Node, PeerId,
-    PeerState, Position, ReplySubject, Role, Send, Term, VoteRequest, VoteResponse,
-};
+use raft::{Node, PeerId, PeerState, Role};
 
-use crate::check::Checked;
+use crate::check::{Checked, broken};
 use crate::disk::{Crash, Damage, Disk};
 use crate::host::{Host, Left};
 use crate::plan::{Fault, MS};
@@ -74,8 +70,14 @@ impl World {
                 return self.snapshot(server, force);
             }
             Fault::Rivals => return self.first_rival(),
+            Fault::HalfChange => return self.half_change(),
+            Fault::Estrange => return self.estrange(),
+            Fault::Unsure => return self.unsure(),
+            // Waits for a vote.
+            Fault::Amnesia => {}
             Fault::Withdraw => self.withdraw(),
             Fault::Replay => self.replay(),
+            Fault::Forge if self.rng.chance(100) => return self.flood(),
             Fault::Forge => self.forge(server),
             Fault::Skew => {
                 let rate = *self.rng.pick(&[1000, 1000, 900, 1100, 500, 2000, 100]).unwrap_or(&1);
@@ -177,9 +179,13 @@ impl World {
             Damage::Log,
             Damage::Log,
             Damage::Log,
+            Damage::End,
+            Damage::End,
             Damage::TermVote,
             Damage::VoteGuard,
+            Damage::Votes,
             Damage::Snapshot,
+            Damage::NoSnapshot,
             Damage::Peers,
             Damage::Wipe,
         ];
@@ -195,7 +201,8 @@ impl World {
         let host = &mut self.hosts[server];
         if host.disk.damage(what, &mut self.rng) {
             host.suspect = true;
-            host.wiped |= what == Damage::Wipe;
+            // A replica without anything is new, unless somebody knows better.
+            host.wiped |= what == Damage::Wipe || host.disk.is_blank();
         }
     }
 
@@ -252,7 +259,7 @@ impl World {
     }
 
     /// Proposes at `leader` that `peer` leaves.
-    fn remove_at(&mut self, leader: usize, peer: PeerId) -> Checked {
+    pub(crate) fn remove_at(&mut self, leader: usize, peer: PeerId) -> Checked {
         let Some(node) = self.hosts[leader].node() else { return Ok(()) };
         // Losses that a group survives may be too many for a smaller one.
         let remain = |s: &usize| self.ids[*s] != peer && node.peers().contains(&self.ids[*s]);
@@ -304,7 +311,7 @@ impl World {
         self.remove_at(second, peer)
     }
 
-    fn another_peer(&mut self, server: usize) -> Option<PeerId> {
+    pub(crate) fn another_peer(&mut self, server: usize) -> Option<PeerId> {
         let node = self.hosts[server].node()?;
         let others: Vec<PeerId> =
             node.peers().iter().copied().filter(|peer| *peer != self.ids[server]).collect();
@@ -318,6 +325,10 @@ impl World {
             return Ok(());
         }
         let Ok(checkpoint) = process.node.create_checkpoint(force) else { return Ok(()) };
+        if checkpoint.peers.peers.as_slice() != process.node.committed_peers() {
+            let detail = format!("server {server} puts {:?} into one", checkpoint.peers);
+            return broken("a snapshot tells committed members", detail);
+        }
         let data = process.register.snapshot();
         self.input(server, |node, now, out| {
             let _ = node.install_snapshot(checkpoint, data, now, out);
@@ -331,88 +342,5 @@ impl World {
             let after = self.rng.below(50 * MS);
             self.schedule(after, Event::Deliver { message: old });
         }
-    }
-
-    /// Messages no honest server would send: nonsense, strangers, absurd numbers.
-    fn forge(&mut self, to: usize) {
-        let Some(node) = self.hosts[to].node() else { return };
-        let (term, stranger) = (node.term(), PeerId(*b"stranger"));
-        let past = Term(self.rng.below(term.0.max(1)));
-        let absurd = LogIndex(self.rng.draw() >> 1);
-        let (channel, payload): (Channel, Vec<u8>) = match self.rng.below(8) {
-            0 => {
-                let channels = [
-                    Channel::Append,
-                    Channel::AppendReply,
-                    Channel::Vote,
-                    Channel::VoteReply,
-                    Channel::RemovePeer,
-                ];
-                let len = *self.rng.pick(&[0, 8, 17, 25, 32, 43, 60]).unwrap_or(&0);
-                let mut bytes: Vec<u8> = (0..len).map(|_| self.rng.draw() as u8).collect();
-                // Random terms are implausible terms: keep the top bit set.
-                if let Some(byte) = bytes.get_mut(7) {
-                    *byte |= 0x80;
-                }
-                if let Some(byte) = bytes.get_mut(15) {
-                    *byte |= 0x80;
-                }
-                (*self.rng.pick(&channels).unwrap_or(&Channel::Vote), bytes)
-            }
-            1 => {
-                let position = Position::new(term, absurd);
-                let forged = AppendResponse { position, peer: stranger, success: true };
-                (Channel::AppendReply, forged.encode().to_vec())
-            }
-            2 => {
-                let peer = *self.rng.pick(&self.ids).unwrap_or(&stranger);
-                let position = Position::new(term, absurd);
-                let forged = AppendResponse { position, peer, success: true };
-                (Channel::AppendReply, forged.encode().to_vec())
-            }
-            // A group still being discovered counts votes of names it does not know.
-            3 if node.peers().len() == node.cluster_size() => {
-                let forged = VoteResponse { term, peer: stranger, granted: true, unsure: false };
-                (Channel::VoteReply, forged.encode().to_vec())
-            }
-            4 => {
-                let forged = VoteRequest {
-                    term: past,
-                    last: Position::new(past, absurd),
-                    candidate: stranger,
-                };
-                (Channel::Vote, forged.encode().to_vec())
-            }
-            5 if term > Term(0) => {
-                let mut entries = Entries::new();
-                entries.push(Entry::new(EntryKind::Other(200), Bytes::from_static(b"?")));
-                let forged = AppendEntry {
-                    leader: stranger,
-                    term: past,
-                    commit: absurd,
-                    prev: Position::new(Term(0), LogIndex(0)),
-                    entries,
-                    leader_term: Term(0),
-                };
-                (Channel::Append, forged.encode())
-            }
-            6 => {
-                // Nobody's campaign may waste votes and raise terms, but decides nothing.
-                let last = Position::new(term, absurd);
-                let forged = VoteRequest { term: term.next(), last, candidate: stranger };
-                (Channel::Vote, forged.encode().to_vec())
-            }
-            _ => {
-                // A count of 65,535 entries in a message of a few bytes.
-                let mut bytes = vec![0; 42];
-                bytes[40] = 0xff;
-                bytes[41] = 0xff;
-                (Channel::Append, bytes)
-            }
-        };
-        let from = (to + 1) % self.hosts.len();
-        let send =
-            Send { dest: raft::Dest::Append, reply: ReplySubject::NONE, payload: payload.into() };
-        self.publish(from, Some(to), channel, &send);
     }
 }

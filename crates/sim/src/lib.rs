@@ -7,14 +7,19 @@
 #![forbid(unsafe_code)]
 
 mod above;
+mod acts;
 pub mod check;
 pub mod disk;
 pub mod fault;
+pub mod fleet;
+mod forge;
+pub mod history;
 pub mod host;
 pub mod liveness;
 pub mod machine;
 pub mod minimise;
 pub mod net;
+pub mod options;
 pub mod plan;
 pub mod planted;
 mod post;

@@ -18,17 +18,16 @@ impl World {
         let end = self.plan.fault_time;
         self.run_until(end)?;
         self.calm_down()?;
-        self.check_liveness()
+        self.check_liveness()?;
+        self.history.check()
     }
 
     /// Starts all members and the background activity.
     pub fn boot(&mut self) -> Checked {
         for server in 0..self.plan.members {
             self.start(server)?;
-            if !self.plan.sync {
-                let after = self.rng.below(self.plan.sync_every);
-                self.schedule(after, Event::SyncAll { server });
-            }
+            let after = self.rng.below(self.plan.sync_every);
+            self.schedule(after, Event::SyncAll { server });
         }
         self.schedule(100 * MS, Event::Client);
         if !self.plan.faults.is_empty() {

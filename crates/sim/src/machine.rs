@@ -10,36 +10,40 @@ use crate::check::hash;
 /// What an operation does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Op {
-    /// Sets the register.
-    Write(u64),
-    /// Sets it to the second if it holds the first.
-    Swap(u64, u64),
+    /// Sets the register to the number of the operation.
+    Write,
+    /// The same if it holds this.
+    Swap(u64),
     /// Reads it, through the log.
     Read,
+    /// Leaves it alone: what may be carried out twice.
+    Touch,
 }
 
 /// An operation as it travels in an entry: 32 bytes.
 pub fn encode(id: u64, op: Op) -> Bytes {
-    let (kind, a, b) = match op {
-        Op::Write(value) => (1u64, value, 0),
-        Op::Swap(from, to) => (2, from, to),
-        Op::Read => (3, 0, 0),
+    let (kind, from) = match op {
+        Op::Write => (1u64, 0),
+        Op::Swap(from) => (2, from),
+        Op::Read => (3, 0),
+        Op::Touch => (4, 0),
     };
-    let words = [id, kind, a, b];
+    let words = [id, kind, from, 0];
     words.iter().flat_map(|w| w.to_le_bytes()).collect::<Vec<u8>>().into()
 }
 
 fn decode(data: &[u8]) -> Option<(u64, Op)> {
     let (words, rest) = data.as_chunks::<8>();
     let word = |i: usize| words.get(i).map(|w| u64::from_le_bytes(*w));
-    let (id, kind, a, b) = (word(0)?, word(1)?, word(2)?, word(3)?);
-    if !rest.is_empty() {
+    let (id, kind, from) = (word(0)?, word(1)?, word(2)?);
+    if !rest.is_empty() || words.len() != 4 {
         return None;
     }
     let op = match kind {
-        1 => Op::Write(a),
-        2 => Op::Swap(a, b),
+        1 => Op::Write,
+        2 => Op::Swap(from),
         3 => Op::Read,
+        4 => Op::Touch,
         _ => return None,
     };
     Some((id, op))
@@ -71,8 +75,9 @@ impl Register {
         (self.digest ^ self.value.rotate_left(32)) | 1
     }
 
-    /// Applies one output of the node; `done` hears of every operation and its result.
-    pub fn apply(&mut self, apply: &Apply, mut done: impl FnMut(u64, u64)) -> Applied {
+    /// Applies one output of the node; `done` hears of every operation, by number, and what the register
+    /// held before it.
+    pub fn apply(&mut self, apply: &Apply, mut done: impl FnMut(u64, Op, u64)) -> Applied {
         match apply {
             Apply::Committed { position, entries } => {
                 if position.index != self.applied.next() {
@@ -85,7 +90,7 @@ impl Register {
                     if entry.kind == EntryKind::Normal
                         && let Some((id, op)) = decode(&entry.data)
                     {
-                        done(id, self.perform(op));
+                        done(id, op, self.perform(id, op));
                     }
                 }
                 self.digest = self.digest.wrapping_add(position.index.0).rotate_left(7);
@@ -103,13 +108,14 @@ impl Register {
         }
     }
 
-    fn perform(&mut self, op: Op) -> u64 {
+    fn perform(&mut self, id: u64, op: Op) -> u64 {
+        let before = self.value;
         match op {
-            Op::Write(value) => self.value = value,
-            Op::Swap(from, to) if self.value == from => self.value = to,
-            Op::Swap(..) | Op::Read => {}
+            Op::Write => self.value = id,
+            Op::Swap(from) if before == from => self.value = id,
+            Op::Swap(_) | Op::Read | Op::Touch => {}
         }
-        self.value
+        before
     }
 
     /// The state as a snapshot's bytes.

@@ -9,6 +9,7 @@
 //! sim bugs [NAME]                every planted bug is found
 //! sim regress [FILE]             seeds that once failed, one per line
 //! sim stories                    scenarios told by hand
+//! sim fleet [--from N] [--seeds N] several groups on the same servers
 //! ```
 
 #![forbid(unsafe_code)]
@@ -17,6 +18,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use raft::Bug;
+use sim::options::{BadOption, Kind, Options, bug, seed};
 use sim::planted::BUGS;
 use sim::run::{run_seed, silence_panics};
 use sim::scenario::STORIES;
@@ -24,13 +26,33 @@ use sim::scenario::STORIES;
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
-    match words.as_slice() {
-        ["run", rest @ ..] => run(rest),
-        ["slice", rest @ ..] => slice(rest),
-        ["minimise", seed, rest @ ..] => minimise(seed, rest),
-        ["replay", seed, rest @ ..] => replay(seed, rest),
-        ["meta", rest @ ..] => meta(rest),
-        ["bugs", rest @ ..] => bugs(rest.first().copied()),
+    command(&words).unwrap_or_else(|error| {
+        eprintln!("{error}");
+        ExitCode::from(2)
+    })
+}
+
+/// Carries out a command; an error if it was not understood.
+fn command(words: &[&str]) -> Result<ExitCode, BadOption> {
+    const RUN: &[(&str, Kind)] = &[
+        ("--from", Kind::Number),
+        ("--seeds", Kind::Number),
+        ("--seconds", Kind::Number),
+        ("--keep-going", Kind::Flag),
+    ];
+    const FLEET: &[(&str, Kind)] = &[("--from", Kind::Number), ("--seeds", Kind::Number)];
+    const BUG: &[(&str, Kind)] = &[("--bug", Kind::Bug)];
+    let read = Options::read;
+    Ok(match words {
+        ["run", rest @ ..] => run(&read(rest, RUN)?),
+        ["slice", rest @ ..] => slice(&read(rest, &[("--seconds", Kind::Number)])?),
+        ["minimise", word, rest @ ..] => minimise(seed(word)?, read(rest, BUG)?.bug),
+        ["replay", word, rest @ ..] => replay(seed(word)?, read(rest, BUG)?.bug),
+        ["meta", rest @ ..] => {
+            meta(read(rest, &[("--seeds", Kind::Number)])?.number("--seeds").unwrap_or(200))
+        }
+        ["bugs"] => bugs(None),
+        ["bugs", name] => bugs(Some(bug(name)?)),
         ["regress"] => regress(REGRESSIONS),
         ["regress", file] => match std::fs::read_to_string(file) {
             Ok(text) => regress(&text),
@@ -40,35 +62,34 @@ fn main() -> ExitCode {
             }
         },
         ["stories"] => stories(),
+        ["fleet", rest @ ..] => {
+            let options = read(rest, FLEET)?;
+            let from = options.number("--from").unwrap_or(0);
+            fleet(from, options.number("--seeds").unwrap_or(200))
+        }
         _ => {
-            eprintln!("usage: sim run|slice|replay|minimise|meta|bugs|regress|stories");
+            eprintln!("usage: sim run|slice|replay|minimise|meta|bugs|regress|stories|fleet");
             ExitCode::from(2)
         }
-    }
+    })
 }
 
 /// Seeds that once failed.
 const REGRESSIONS: &str = include_str!("../testdata/regressions.txt");
 
-fn option(rest: &[&str], name: &str) -> Option<u64> {
-    let at = rest.iter().position(|word| *word == name)?;
-    rest.get(at + 1)?.parse().ok()
-}
-
-/// The bug named by `--bug NAME`.
-fn planted(rest: &[&str]) -> Option<Bug> {
-    let ["--bug", name, ..] = rest else { return None };
-    BUGS.iter().find(|(known, ..)| known == name).map(|&(_, bug, _)| bug)
-}
-
-fn run(rest: &[&str]) -> ExitCode {
+fn run(options: &Options) -> ExitCode {
     silence_panics();
+    let seconds = options.number("--seconds").map(Duration::from_secs);
+    let most = if seconds.is_some() { u64::MAX } else { 1000 };
+    let count = options.number("--seeds").unwrap_or(most);
+    fresh(options.number("--from"), count, seconds, options.has("--keep-going"))
+}
+
+/// Runs seeds from `from` on, or from where nobody has been.
+fn fresh(from: Option<u64>, count: u64, seconds: Option<Duration>, keep_going: bool) -> ExitCode {
     let clock = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let fresh = (clock.as_nanos() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 1;
-    let from = option(rest, "--from").unwrap_or(fresh);
-    let seconds = option(rest, "--seconds").map(Duration::from_secs);
-    let count = option(rest, "--seeds").unwrap_or(if seconds.is_some() { u64::MAX } else { 1000 });
-    let keep_going = rest.contains(&"--keep-going");
+    let unseen = (clock.as_nanos() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 1;
+    let from = from.unwrap_or(unseen);
     let start = Instant::now();
     let mut reported = Instant::now();
     let (mut done, mut steps, mut elections, mut commits, mut completions) = (0u64, 0, 0, 0, 0);
@@ -109,22 +130,21 @@ fn run(rest: &[&str]) -> ExitCode {
 
 /// What a merge has to pass: everything that is fixed, then fresh seeds for the rest of the time. The
 /// base is printed, so that `run --from` repeats them.
-fn slice(rest: &[&str]) -> ExitCode {
+fn slice(options: &Options) -> ExitCode {
     silence_panics();
     let start = Instant::now();
-    let seconds = option(rest, "--seconds").unwrap_or(60);
-    let meta = meta(&["--seeds", "50"]);
-    let fixed = [stories(), bugs(None), regress(REGRESSIONS), meta];
-    let left = seconds.saturating_sub(start.elapsed().as_secs()).max(5).to_string();
-    let fresh = run(&["--seconds", &left, "--keep-going"]);
+    let seconds = options.number("--seconds").unwrap_or(60);
+    let meta = meta(50);
+    let fixed = [stories(), fleet(0, 100), bugs(None), regress(REGRESSIONS), meta];
+    let left = seconds.saturating_sub(start.elapsed().as_secs()).max(5);
+    let fresh = fresh(None, u64::MAX, Some(Duration::from_secs(left)), true);
     let bad = fixed.into_iter().chain([fresh]).filter(|code| *code != ExitCode::SUCCESS).count();
     if bad == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn minimise(seed: &str, rest: &[&str]) -> ExitCode {
+fn minimise(seed: u64, bug: Option<Bug>) -> ExitCode {
     silence_panics();
-    let Ok(seed) = seed.parse() else { return ExitCode::from(2) };
-    let Some(smaller) = sim::minimise::minimise(seed, planted(rest)) else {
+    let Some(smaller) = sim::minimise::minimise(seed, bug) else {
         println!("seed {seed} holds: there is nothing to make smaller");
         return ExitCode::FAILURE;
     };
@@ -158,18 +178,15 @@ fn show(seed: u64, bug: Option<Bug>) {
     }
 }
 
-fn replay(seed: &str, rest: &[&str]) -> ExitCode {
+fn replay(seed: u64, bug: Option<Bug>) -> ExitCode {
     silence_panics();
-    let Ok(seed) = seed.parse() else { return ExitCode::from(2) };
-    let bug = planted(rest);
     show(seed, bug);
     if run_seed(seed, bug, false).0.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// The same seed twice takes the same steps, with and without a trace.
-fn meta(rest: &[&str]) -> ExitCode {
+fn meta(seeds: u64) -> ExitCode {
     silence_panics();
-    let seeds = option(rest, "--seeds").unwrap_or(200);
     for seed in 0..seeds {
         let (first, trace) = run_seed(seed, None, true);
         let (second, again) = run_seed(seed, None, true);
@@ -184,11 +201,11 @@ fn meta(rest: &[&str]) -> ExitCode {
 }
 
 /// Plants every bug (or one) and counts the seeds until it is found.
-fn bugs(only: Option<&str>) -> ExitCode {
+fn bugs(only: Option<Bug>) -> ExitCode {
     silence_panics();
     let mut missed = 0;
     for &(name, bug, limit) in BUGS {
-        if only.is_some_and(|only| only != name) {
+        if only.is_some_and(|only| only != bug) {
             continue;
         }
         let start = Instant::now();
@@ -223,6 +240,27 @@ fn regress(text: &str) -> ExitCode {
         }
     }
     println!("{count} seeds that once failed: {failed} fail");
+    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Runs seeds of several groups on the same servers.
+fn fleet(from: u64, seeds: u64) -> ExitCode {
+    silence_panics();
+    let (mut failed, mut strayed) = (0, 0);
+    for seed in from..from.saturating_add(seeds) {
+        match std::panic::catch_unwind(|| sim::fleet::run(seed, None)) {
+            Ok(Ok(astray)) => strayed += astray,
+            Ok(Err(violation)) => {
+                failed += 1;
+                println!("fleet {seed}: {}: {}", violation.rule, violation.detail);
+            }
+            Err(_) => {
+                failed += 1;
+                println!("fleet {seed}: an assertion of the core failed");
+            }
+        }
+    }
+    println!("{seeds} fleets from {from}: {failed} failed, {strayed} messages went astray");
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 

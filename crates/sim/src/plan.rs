@@ -61,6 +61,14 @@ pub enum Fault {
     Withdraw,
     /// Have two leaders of different terms remove different servers.
     Rivals,
+    /// Have a cut-off leader take a snapshot during a membership change.
+    HalfChange,
+    /// Have a stale member meet one that was removed, wiped and added again.
+    Estrange,
+    /// Have a stale member meet members that lost the ends of their logs.
+    Unsure,
+    /// Have a voter forget its vote while nobody else knows the candidate.
+    Amnesia,
 }
 
 const ALL: &[(Fault, u64)] = &[
@@ -86,6 +94,10 @@ const ALL: &[(Fault, u64)] = &[
     (Fault::SlowApply, 200),
     (Fault::Rivals, 250),
     (Fault::Withdraw, 150),
+    (Fault::HalfChange, 120),
+    (Fault::Estrange, 120),
+    (Fault::Unsure, 80),
+    (Fault::Amnesia, 150),
 ];
 
 /// The plan of one seed.
@@ -151,16 +163,21 @@ impl Plan {
         if rng.chance(30) {
             faults.clear();
         }
-        if faults
-            .iter()
-            .any(|f| matches!(f, Fault::Split | Fault::Cut | Fault::Isolate | Fault::Rivals))
-        {
+        if faults.iter().any(|f| {
+            matches!(
+                f,
+                Fault::Split | Fault::Cut | Fault::Isolate | Fault::Rivals | Fault::HalfChange
+            )
+        }) {
             faults.extend([Fault::Heal, Fault::Heal]);
         }
         let small = rng.chance(600);
         let slow = 10 / unit;
         if add_at_once {
-            faults.retain(|fault| *fault != Fault::Damage);
+            let destroys = |fault: &Fault| {
+                matches!(fault, Fault::Damage | Fault::Estrange | Fault::Unsure | Fault::Amnesia)
+            };
+            faults.retain(|fault| !destroys(fault));
         }
         Self {
             members,

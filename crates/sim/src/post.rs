@@ -71,6 +71,7 @@ impl World {
                     channel,
                     payload: send.payload.clone(),
                     reply: send.reply,
+                    forged: self.forging,
                 };
                 if self.old.len() < REMEMBERED {
                     self.old.push(message.clone());
@@ -106,6 +107,7 @@ impl World {
         if !listens {
             return Ok(());
         }
+        let unmoved = self.harmless(&message);
         let Message { payload, reply, .. } = message;
         self.digest = self.digest.wrapping_add((to as u64) << 8 | payload.len() as u64);
         if self.trace.is_some() {
@@ -115,6 +117,7 @@ impl World {
         self.input(to, |node, now, out| {
             // A refused message changed nothing, which is all there is to say.
             let _ = node.handle_message(channel, &payload, reply, now, out);
-        })
+        })?;
+        unmoved.map_or(Ok(()), |before| self.check_unmoved(to, &before))
     }
 }

@@ -12,8 +12,10 @@ use raft::{
     Read, ReadId, ReadRequest, Recovery, ReplySubject, Role, Send, Ticket, Verdict, Write,
 };
 
+use crate::acts::Act;
 use crate::check::{Checked, Checks, Violation, broken};
 use crate::disk::{Crash, Disk};
+use crate::history::History;
 use crate::host::{Host, Process};
 use crate::machine::Register;
 use crate::net::Net;
@@ -36,6 +38,7 @@ pub(crate) enum Event {
     ResumeApply { server: usize, incarnation: u32 },
     StopRemoved { server: usize },
     Snapshot { server: usize },
+    Act(Act),
 }
 
 /// A message on its way, and the start of the receiver it was meant for.
@@ -47,6 +50,8 @@ pub(crate) struct Message {
     pub(crate) channel: Channel,
     pub(crate) payload: Bytes,
     pub(crate) reply: ReplySubject,
+    /// No honest server sent it, and it must change nothing.
+    pub(crate) forged: bool,
 }
 
 /// No seed needs as many events.
@@ -74,7 +79,18 @@ pub struct World {
     bug: Option<Bug>,
     effects: Effects,
     pub(crate) old: Vec<Message>,
+    /// What is published now is forged.
+    pub(crate) forging: bool,
+    /// Bytes of old entries streamed so far, and the largest record.
+    pub(crate) streamed: usize,
+    pub(crate) largest: usize,
     pub(crate) next_op: u64,
+    /// What clients asked and were told.
+    pub history: History,
+    /// The furthest entry that took effect anywhere.
+    pub(crate) applied: LogIndex,
+    /// What somebody saw in the register last.
+    pub(crate) last_value: u64,
     /// Who belongs to the group by the furthest commit anybody ever had: what the layer above, which
     /// agrees on it elsewhere, knows.
     pub(crate) assigned: (LogIndex, PeerState),
@@ -128,7 +144,13 @@ impl World {
             bug,
             effects: Effects::default(),
             old: Vec::new(),
+            forging: false,
+            streamed: 0,
+            largest: 0,
             next_op: 0,
+            history: History::default(),
+            applied: LogIndex(0),
+            last_value: 0,
             assigned: (LogIndex(0), PeerState::default()),
             rivals: None,
             changed: false,
@@ -199,7 +221,7 @@ impl World {
             }
             Event::ApplyDone { server, incarnation } => self.apply_done(server, incarnation),
             Event::SyncAll { server } => {
-                self.hosts[server].disk.sync();
+                self.hosts[server].disk.sync_all();
                 let every = self.plan.sync_every;
                 self.schedule(every, Event::SyncAll { server });
                 Ok(())
@@ -214,6 +236,7 @@ impl World {
                 self.input(server, raft::Node::resume_apply)
             }
             Event::Snapshot { server } => self.snapshot(server, true),
+            Event::Act(act) => self.perform(act),
             Event::StopRemoved { server } => {
                 self.stop_removed(server);
                 Ok(())
@@ -247,6 +270,8 @@ impl World {
             // What a killed process wrote may still be unsynced; it is about to be vouched for.
             host.disk.sync();
         }
+        host.disk.adopt();
+        host.disk.open();
         let mut found = host.disk.files();
         if host.joining || host.disk.is_empty() {
             // As it is now: what was told when the replica was created may long be wrong.
@@ -275,7 +300,17 @@ impl World {
         let Ok(node) = recovery.finish(local, &mut effects) else {
             return broken("recovery", format!("server {server} does not know its peers"));
         };
-        host.suspect |= node.quarantine().is_some();
+        let alarmed = node.quarantine().is_some();
+        let blind = self.bug == Some(Bug::IgnoreDamage) || self.bug == Some(Bug::IgnoreQuarantine);
+        let cut = host.disk.was_cut();
+        if cut && !alarmed && !blind {
+            return broken("a cut log is noticed", format!("server {server} trusts its log"));
+        }
+        let known = host.joining || host.wiped || self.plan.memory_log || found.log_lost;
+        if alarmed && !host.suspect && !known {
+            return broken("no alarm without damage", format!("server {server} doubts itself"));
+        }
+        host.suspect |= alarmed;
         let seen_commit = LogIndex(0);
         host.process = Some(Process {
             node,
@@ -326,14 +361,25 @@ impl World {
         self.check_node(server)?;
         for persist in effects.persist.drain(..) {
             match &persist.write {
-                Write::Append { record, .. } => self.check.stored(server, record)?,
+                Write::Append { record, .. } => {
+                    self.largest = self.largest.max(record.len() + 10);
+                    self.check.stored(server, record)?;
+                }
                 Write::Truncate { last } => self.check_truncation(server, *last)?,
                 _ => {}
             }
             self.hosts[server].disk.submit(persist);
         }
+        if let Some(end) = effects.reached.take() {
+            self.hosts[server].disk.reach(&end);
+        }
         self.start_disk(server);
         for send in effects.send.drain(..) {
+            if let Dest::Reply(to) = send.dest
+                && to.as_bytes().starts_with(b"$NRG.CR.")
+            {
+                self.streamed += send.payload.len();
+            }
             self.check_promise(server, &send)?;
             self.send(server, &send);
         }
@@ -412,8 +458,15 @@ impl World {
     }
 
     /// A vote is durable before it is told.
-    fn check_promise(&self, server: usize, send: &Send) -> Checked {
-        let Dest::Reply(_) = send.dest else { return Ok(()) };
+    fn check_promise(&mut self, server: usize, send: &Send) -> Checked {
+        let Dest::Reply(to) = send.dest else { return Ok(()) };
+        // Who may have promised itself to a later leader helps none.
+        let acks = raft::AppendResponse::decode(&send.payload).is_ok_and(|answer| answer.success);
+        let quarantine = self.hosts[server].node().and_then(raft::Node::quarantine);
+        if acks && quarantine.is_some_and(raft::Quarantine::term_unknown) {
+            let detail = format!("server {server} acknowledges without knowing its term");
+            return broken("nobody acknowledges before it knows its term", detail);
+        }
         let Ok(vote) = raft::VoteResponse::decode(&send.payload) else { return Ok(()) };
         let voted = self.hosts[server].disk.voted();
         // A later term on disk rules out a second vote just as well.
@@ -421,6 +474,9 @@ impl World {
         if vote.granted && voted.is_none_or(|v| (v.term, v.vote.is_some()) < told) {
             let detail = format!("server {server} tells its vote in term {}", vote.term);
             return broken("votes are durable before they are told", detail);
+        }
+        if vote.granted {
+            self.amnesia(server, to, vote.term);
         }
         Ok(())
     }

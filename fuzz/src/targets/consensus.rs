@@ -4,8 +4,8 @@
 mod replica;
 
 use raft::{
-    AppendEntry, AppendResponse, Checksum, PeerState, Snapshot, TermVote, VoteGuard, VoteRequest,
-    VoteResponse,
+    AppendEntry, AppendResponse, Checksum, LogEnd, PeerState, Snapshot, TermVote, VoteGuard,
+    VoteRequest, VoteResponse,
 };
 
 use crate::{Shape, Target};
@@ -96,13 +96,24 @@ fn sealed(bytes: &[u8]) -> (Checksum, Vec<u8>) {
 /// `tav.sum`, given without its checksum.
 pub(super) const VOTE_GUARD: Target = Target {
     name: "raft_vote_guard",
-    words: &["nrgtav01", "peer0001"],
+    words: &["nrgtav02", "peer0001"],
     run: |bytes| {
         raft::fuzz::fuzz_vote_guard(bytes);
         let (sum, file) = sealed(bytes);
         shape(VoteGuard::decode(&file, &sum), |guard| {
             flag(guard.quarantine.is_some()).and(flag(guard.joining)).and(flag(guard.changed))
         })
+    },
+};
+
+/// `log.end`, given without its checksum.
+pub(super) const LOG_END: Target = Target {
+    name: "raft_log_end",
+    words: &["nrgend01"],
+    run: |bytes| {
+        raft::fuzz::fuzz_log_end(bytes);
+        let (sum, file) = sealed(bytes);
+        shape(LogEnd::decode(&file, &sum), |end| flag(end.cuts > 0))
     },
 };
 

@@ -32,7 +32,7 @@ fn key(parent: &Arc<Sub>) -> usize {
 impl Account {
     /// Enters shadows of a subscription that was just entered itself.
     pub(super) fn cast_shadows(self: &Arc<Self>, parent: &Arc<Sub>) {
-        if !self.has(flag::STREAM_IMPORTS) || parent.conn().is_none() {
+        if !self.has(flag::STREAM_IMPORTS) || receiver(parent).is_none() {
             return;
         }
         let mut shadows = self.shadows.lock();
@@ -81,7 +81,7 @@ impl Account {
         }
         let mut parents = Vec::new();
         self.for_each_sub(|sub| {
-            if sub.conn().is_some() && sub.shadow().is_none() {
+            if receiver(sub).is_some() && sub.shadow().is_none() {
                 parents.push(sub.clone());
             }
         });
@@ -98,7 +98,7 @@ impl Account {
     ) {
         for import in imports {
             let Some(exporter) = import.exporter.upgrade() else { continue };
-            let Some(conn) = parent.conn() else { continue };
+            let Some(target) = receiver(parent) else { continue };
             let Some(reach) = import.terms.reach(parent.filter()) else { continue };
             let extra = Extra {
                 deny: parent.extra.as_ref().and_then(|extra| extra.deny.clone()),
@@ -110,7 +110,7 @@ impl Account {
                 }),
             };
             let sub = Arc::new(Sub::new(
-                Target::Conn(conn.clone()),
+                target,
                 parent.sid(),
                 &reach.filter,
                 parent.queue(),
@@ -120,6 +120,15 @@ impl Account {
             shadows.by_parent.entry(key(parent)).or_default().push(sub);
             self.set_flag(flag::SHADOWS, true);
         }
+    }
+}
+
+/// Who gets what a subscription's shadows find: a client, or a part of the server.
+fn receiver(parent: &Sub) -> Option<Target> {
+    match &parent.target {
+        Target::Conn(conn) => Some(Target::Conn(conn.clone())),
+        Target::Internal(internal) => Some(Target::Internal(internal.clone())),
+        Target::Service(_) | Target::Responses => None,
     }
 }
 

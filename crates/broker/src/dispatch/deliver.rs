@@ -35,12 +35,20 @@ impl Worker {
             Target::Service(import) => self.ask_service(import, account, run, &select),
             Target::Responses => self.pass_answers(account, run, &select),
             Target::Internal(internal) => {
+                let mut renamed = Vec::new();
+                let subject = match sub.shadow() {
+                    None => run.shown(),
+                    Some(shadow) => match shadow_subject(shadow, run, &mut renamed) {
+                        Some(subject) => subject,
+                        None => return Traffic::default(),
+                    },
+                };
                 let mut got = Traffic::default();
                 for (_, msg) in run.msgs.iter().enumerate().filter(|(at, _)| select(*at)) {
                     let (header, payload) =
                         msg.body(run.data).split_at(msg.header_len().unwrap_or(0));
                     let taken = internal.deliver(&InternalMessage {
-                        subject: run.subject,
+                        subject,
                         reply: run.reply(msg),
                         header,
                         payload,
@@ -215,6 +223,25 @@ enum Prefix {
     None,
     Msg,
     Hmsg,
+}
+
+/// The subject under which the importer of a stream knows a message; none if it did not ask for it.
+#[cold]
+fn shadow_subject<'a>(
+    shadow: &Shadow,
+    run: &'a Run<'_>,
+    renamed: &'a mut Vec<u8>,
+) -> Option<&'a [u8]> {
+    if run.via.is_some() {
+        return None;
+    }
+    shadow.import.terms.rewrite.apply(run.subject, renamed);
+    if shadow.narrower && !subject::matches(renamed, shadow.parent.filter()) {
+        return None;
+    }
+    // A delivery of JetStream keeps the subject of the message it carries.
+    let shown = run.shown();
+    Some(if shown == run.subject { renamed } else { shown })
 }
 
 /// A message whose bytes cannot be forwarded as they came: sizes are written anew, and headers

@@ -154,12 +154,12 @@ impl Generator {
     /// Looks at what the servers said.
     pub(super) fn learn(&mut self, step: &Step, answer: &str) {
         let Step::Ask { payload, subject, .. } = step else { return };
-        if subject.starts_with("$JS.API.STREAM.CREATE") && !answer.contains("\"error\"") {
-            if let Ok(config) = serde_json::from_str::<Value>(payload)
-                && let Some(name) = config["name"].as_str()
-            {
-                self.streams.insert(name.to_owned(), config.clone());
-            }
+        if subject.starts_with("$JS.API.STREAM.CREATE")
+            && !answer.contains("\"error\"")
+            && let Ok(config) = serde_json::from_str::<Value>(payload)
+            && let Some(name) = config["name"].as_str()
+        {
+            self.streams.insert(name.to_owned(), config.clone());
         }
         let body = answer.lines().skip(1).collect::<String>();
         if let Ok(json) = serde_json::from_str::<Value>(&body)
@@ -388,7 +388,7 @@ impl Generator {
                 0 => body["up_to_seq"] = seq.into(),
                 1 => {
                     body["up_to_time"] =
-                        r.of(&["2020-01-01T00:00:00Z", "2100-01-01T00:00:00Z"]).into()
+                        r.of(&["2020-01-01T00:00:00Z", "2100-01-01T00:00:00Z"]).into();
                 }
                 _ => {}
             }

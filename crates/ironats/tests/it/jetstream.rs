@@ -15,7 +15,7 @@ use tokio::io::AsyncReadExt;
 pub(super) struct House {
     server: Server,
     pub(super) client: async_nats::Client,
-    js: Context,
+    pub(super) js: Context,
     dir: TempDir,
 }
 

@@ -206,8 +206,7 @@ impl Consumer {
         if let Mode::Push(push) = &mut self.mode {
             if old.deliver_subject != self.config.deliver_subject {
                 let group = self.config.deliver_group.as_bytes();
-                push.active =
-                    cx.out.has_subscriber(self.config.deliver_subject.as_bytes(), group);
+                push.active = cx.out.has_subscriber(self.config.deliver_subject.as_bytes(), group);
             }
             if old.rate_limit_bps != self.config.rate_limit_bps {
                 let bits = self.config.rate_limit_bps;

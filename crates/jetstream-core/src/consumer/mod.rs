@@ -61,6 +61,7 @@ use crate::out::{Facts, Out};
 use flow::Flow;
 use pace::{Bucket, Replay};
 use pin::Pin;
+pub(crate) use pin::digits;
 use progress::{Acks, Progress};
 use redeliver::Redeliver;
 use start::SkipList;

@@ -21,7 +21,7 @@ pub(super) struct Pin {
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
 /// Base 62 digits of a random number.
-pub(super) fn digits<const N: usize>(mut random: u64) -> [u8; N] {
+pub(crate) fn digits<const N: usize>(mut random: u64) -> [u8; N] {
     std::array::from_fn(|_| {
         let digit = ALPHABET.get((random % 62) as usize).copied().unwrap_or(b'0');
         random /= 62;

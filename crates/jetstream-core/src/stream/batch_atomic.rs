@@ -14,7 +14,7 @@ use super::Stream;
 use super::batch::{Kind, MAX_ID, Slot};
 use super::batch_check::Plan;
 use super::header::{self, Fields, number};
-use super::ingest::{Admitted, Incoming, Limits, Refusal, Rollup};
+use super::ingest::{Admitted, Incoming, Limits, Refusal, Rollup, Via};
 use super::pub_ack;
 use super::schedule::Effect;
 use crate::out::Out;
@@ -243,7 +243,7 @@ impl<D: Disk> Stream<D> {
         let mut later = Vec::with_capacity(members.len());
         for (member, mut admitted) in members.iter().zip(admitted) {
             let mut then = Later::of(member, &mut admitted);
-            match self.apply(&member.as_incoming(), &admitted, now, out) {
+            match self.apply(&member.as_incoming(), Via::Client, &admitted, now, out) {
                 Ok(seq) => then.seq = seq,
                 Err(refusal) => {
                     self.take_back(before);

@@ -15,7 +15,7 @@ use super::Stream;
 use super::batch::{Kind, MAX_ID, Slot};
 use super::batch_check::{Plan, Refused};
 use super::header::{self, Fields};
-use super::ingest::{Incoming, Limits, Refusal};
+use super::ingest::{Incoming, Limits, Refusal, Via};
 use super::pub_ack;
 use crate::out::Out;
 
@@ -271,7 +271,7 @@ impl<D: Disk> Stream<D> {
             self.check_last_id(expected, now).map_err(|error| Some(error.into()))?;
         }
         let admitted = self.check_member(&mut plan, m, &fields, now).map_err(Some)?;
-        self.apply(m, &admitted, now, out).map_err(|refusal| match refusal {
+        self.apply(m, Via::Client, &admitted, now, out).map_err(|refusal| match refusal {
             Refusal::Error(error) => Some(error.into()),
             Refusal::Duplicate(seq) => Some(Refused::Duplicate(seq)),
             Refusal::Silent => None,

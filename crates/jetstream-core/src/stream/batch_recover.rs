@@ -10,7 +10,7 @@ use store::disk::Disk;
 use store::{Filter, Message, MessageStore};
 
 use super::header::{self, Fields, number};
-use super::ingest::{Incoming, Limits, Origin};
+use super::ingest::{Incoming, Limits, Via};
 use super::{Storage, Stream};
 use crate::out::Out;
 
@@ -77,7 +77,7 @@ impl<D: Disk> Stream<D> {
                 header: end.as_deref().unwrap_or(&m.header),
                 payload: &m.payload,
             };
-            self.take_own(&m, Origin::Server, &Limits::default(), now, out);
+            self.take_own(&m, Via::Server, &Limits::default(), now, out);
         }
     }
 }

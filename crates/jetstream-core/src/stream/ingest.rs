@@ -1,6 +1,7 @@
 //! Taking a published message: checks in the reference's order, then the store.
 //!
-//! Not here: batches (`batch_atomic.rs`, `batch_fast.rs`), schedules, counters, mirrors and sources.
+//! Not here: batches (`batch_atomic.rs`, `batch_fast.rs`), schedules, counters; what a
+//! mirror or source does before (`mirror.rs`, `source.rs`).
 //! Laws: a refused message changes nothing; checks come before effects.
 //! Reference: stream.go processJetStreamMsg.   Parity: PUB-*.
 //! Hot path: no allocation for a message without headers but what the store makes.
@@ -58,9 +59,20 @@ pub(super) const MAX_RECORD: u64 = 32 << 20;
 
 /// Who made a message: a client's is judged, the server's own was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Origin {
+pub(super) enum Via {
     Client,
     Server,
+    /// It was drawn from a source, whose stream has judged it already.
+    Source,
+    /// It was drawn from the stream that is mirrored, with its place and time there.
+    Mirror(u64, Timestamp),
+}
+
+impl Via {
+    /// Another stream took it already: what is not allowed here has no effect, but is no mistake.
+    fn is_drawn(self) -> bool {
+        matches!(self, Self::Source | Self::Mirror(..))
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -212,17 +224,36 @@ impl<D: Disk> Stream<D> {
         now: Now,
         out: &mut O,
     ) -> Result<Taken, Refusal> {
-        let mut admitted = self.admit(m, fields, Origin::Client, limits, now)?;
-        let seq = self.apply(m, &admitted, now, out)?;
+        let mut admitted = self.admit(m, fields, Via::Client, limits, now)?;
+        let seq = self.apply(m, Via::Client, &admitted, now, out)?;
         let sum = admitted.extra.take().and_then(|extra| extra.sum);
         Ok(Taken { seq, sum: sum.map(|(sum, _)| sum.into()) })
+    }
+
+    /// Takes a message from an origin. Its subject is not the final one yet.
+    pub(super) fn take_drawn<O: Out>(
+        &mut self,
+        m: &Incoming<'_>,
+        via: Via,
+        limits: &Limits,
+        now: Now,
+        out: &mut O,
+    ) -> Result<u64, Refusal> {
+        let mut room = std::mem::take(&mut self.scratch);
+        let m = Incoming { subject: self.renamed(m.subject, &mut room, out), ..*m };
+        let fields = (!m.header.is_empty()).then(|| Fields::of(m.header));
+        let outcome = self
+            .admit(&m, fields.as_ref(), via, limits, now)
+            .and_then(|admitted| self.apply(&m, via, &admitted, now, out));
+        self.scratch = room;
+        outcome
     }
 
     /// Takes a message that nobody waits for. `false` if it was refused.
     pub(super) fn take_own<O: Out>(
         &mut self,
         m: &Incoming<'_>,
-        origin: Origin,
+        via: Via,
         limits: &Limits,
         now: Now,
         out: &mut O,
@@ -230,8 +261,8 @@ impl<D: Disk> Stream<D> {
         let mut room = Vec::new();
         let m = Incoming { subject: self.renamed(m.subject, &mut room, out), ..*m };
         let fields = Fields::of(m.header);
-        self.admit(&m, Some(&fields), origin, limits, now)
-            .and_then(|admitted| self.apply(&m, &admitted, now, out))
+        self.admit(&m, Some(&fields), via, limits, now)
+            .and_then(|admitted| self.apply(&m, via, &admitted, now, out))
             .is_ok()
     }
 
@@ -240,7 +271,7 @@ impl<D: Disk> Stream<D> {
         &mut self,
         m: &Incoming<'a>,
         fields: Option<&Fields<'a>>,
-        origin: Origin,
+        via: Via,
         limits: &Limits,
         now: Now,
     ) -> Result<Admitted<'a>, Refusal> {
@@ -256,7 +287,7 @@ impl<D: Disk> Stream<D> {
         }
         let mut admitted = Admitted::new(m.header);
         if let Some(fields) = fields {
-            self.admit_header(m, fields, origin, now, &mut admitted)?;
+            self.admit_header(m, fields, via, now, &mut admitted)?;
         } else if self.config.allow_msg_counter {
             return Err(ApiError::message_incr_missing().into());
         }
@@ -285,7 +316,7 @@ impl<D: Disk> Stream<D> {
         &mut self,
         m: &Incoming<'a>,
         fields: &Fields<'a>,
-        origin: Origin,
+        via: Via,
         now: Now,
         admitted: &mut Admitted<'a>,
     ) -> Result<(), Refusal> {
@@ -296,7 +327,7 @@ impl<D: Disk> Stream<D> {
             admitted.header = Cow::Owned(header::without(&admitted.header, b"Nats-Request-Info"));
         }
         let increment = counter::increment(fields)?;
-        if increment.is_some() && origin == Origin::Client {
+        if increment.is_some() && via == Via::Client {
             counter::check(fields, m.payload, &self.config)?;
         }
         if fields.expected_stream.is_some_and(|s| !s.is_empty() && s != self.config.name.as_bytes())
@@ -305,26 +336,30 @@ impl<D: Disk> Stream<D> {
         }
         let ttl = ttl(m.header, fields.ttl);
         let has_ttl = ttl.is_ok_and(|ttl| ttl != 0);
-        if has_ttl && !self.config.allow_msg_ttl && origin == Origin::Client {
+        if has_ttl && !self.config.allow_msg_ttl && via == Via::Client {
             return Err(ApiError::message_ttl_disabled().into());
         }
         self.check_expected(m, fields)?;
         let mut due = None;
-        if origin == Origin::Client {
+        if via == Via::Client {
             due = self.check_schedule(m.subject, fields, &mut admitted.header, now)?;
             self.check_scheduler(m.subject, fields, |_| None)?;
-        } else if fields.schedule.is_some() {
+        } else if via == Via::Server && fields.schedule.is_some() {
             due = self.due_of(fields, now);
         }
-        self.check_msg_id(fields, now, admitted)?;
+        self.check_msg_id(fields, via, now, admitted)?;
         let rollup = if due.is_some() { Some(&b"sub"[..]) } else { fields.rollup };
-        self.check_rollup(rollup, origin, admitted)?;
+        self.check_rollup(rollup, via, admitted)?;
         admitted.extra = Extra::of_schedule(due, fields);
         if self.config.allow_msg_counter {
             let increment = increment.ok_or_else(ApiError::message_incr_missing)?;
             self.admit_increment(increment, m, fields, admitted)?;
         }
-        admitted.ttl = ttl.map_err(|Invalid| ApiError::message_ttl_invalid())?;
+        admitted.ttl = match ttl {
+            Ok(ttl) => ttl,
+            Err(Invalid) if via.is_drawn() => 0,
+            Err(Invalid) => return Err(ApiError::message_ttl_invalid().into()),
+        };
         self.raise_ttl(admitted);
         Ok(())
     }
@@ -377,11 +412,15 @@ impl<D: Disk> Stream<D> {
     fn check_msg_id<'a>(
         &mut self,
         fields: &Fields<'a>,
+        via: Via,
         now: Now,
         admitted: &mut Admitted<'a>,
     ) -> Result<(), Refusal> {
         if let Some(id) = fields.msg_id.filter(|id| !id.is_empty()) {
-            if let Some(seq) = self.seen(id, now) {
+            // A mirror has what its origin has.
+            if !matches!(via, Via::Mirror(..))
+                && let Some(seq) = self.seen(id, now)
+            {
                 return Err(Refusal::Duplicate(seq));
             }
             admitted.msg_id = id;
@@ -404,12 +443,15 @@ impl<D: Disk> Stream<D> {
     fn check_rollup(
         &self,
         rollup: Option<&[u8]>,
-        origin: Origin,
+        via: Via,
         admitted: &mut Admitted<'_>,
     ) -> Result<(), Refusal> {
         let Some(rollup) = rollup.filter(|r| !r.is_empty()) else { return Ok(()) };
         let allowed = self.config.allow_rollup_hdrs && !self.config.deny_purge;
-        if !allowed && origin == Origin::Client {
+        if !allowed && via.is_drawn() {
+            return Ok(());
+        }
+        if !allowed && via == Via::Client {
             return Err(ApiError::stream_rollup_failed("rollup not permitted").into());
         }
         // Compat(PUB-009): the value is taken in any case, and quoted in lower case.
@@ -417,6 +459,7 @@ impl<D: Disk> Stream<D> {
         admitted.rollup = match rollup.as_slice() {
             b"sub" => Rollup::Subject,
             b"all" => Rollup::All,
+            _ if via.is_drawn() => Rollup::No,
             other => {
                 let text = stdx::go_text::quote(other);
                 let why = format!("rollup value invalid: {text}");
@@ -441,6 +484,7 @@ impl<D: Disk> Stream<D> {
     pub(super) fn apply<O: Out>(
         &mut self,
         m: &Incoming<'_>,
+        via: Via,
         admitted: &Admitted<'_>,
         now: Now,
         out: &mut O,
@@ -461,7 +505,13 @@ impl<D: Disk> Stream<D> {
             ttl: admitted.ttl,
             schedule: admitted.extra.as_ref().and_then(|extra| extra.due),
         };
-        let (seq, _) = match self.store.append(&message, now.wall) {
+        let stored = match via {
+            Via::Mirror(seq, ts) => {
+                self.store.append_at(&message, seq, ts, true).map(|_| (seq, ts))
+            }
+            _ => self.store.append(&message, now.wall).map(|(seq, _)| (seq, now.wall)),
+        };
+        let (seq, ts) = match stored {
             Ok(stored) => stored,
             Err(error) => return Err(self.refused_by_store(&error, out)),
         };
@@ -476,7 +526,7 @@ impl<D: Disk> Stream<D> {
                 header: &admitted.header,
                 payload,
                 seq,
-                ts: now.wall,
+                ts,
                 previous,
             };
             republish.send(&target, &copy, out);

@@ -17,10 +17,16 @@ mod expire;
 pub(crate) mod header;
 mod ingest;
 mod message;
+mod mirror;
+mod origin;
+mod origin_request;
+#[cfg(test)]
+mod origin_tests;
 mod pub_ack;
 mod republish;
 mod schedule;
 mod settings;
+mod source;
 mod storage;
 #[cfg(test)]
 mod tests;
@@ -36,8 +42,10 @@ use subject::Transform;
 pub use batch::{BatchLimits, OpenBatches};
 pub use batch_recover::{CutBatch, cut_batch};
 pub use ingest::{Incoming, Limits};
+pub use origin::{Ask, Begun, Origin, Position, Role, Step};
 pub use pub_ack::refusal;
 pub use settings::settings;
+pub use source::Scratch;
 pub use storage::Storage;
 
 use crate::out::Facts;

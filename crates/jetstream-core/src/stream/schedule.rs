@@ -18,7 +18,7 @@ use store::{Due, Filter, Message, MessageStore};
 
 use super::Stream;
 use super::header::{self, Fields};
-use super::ingest::{Extra, Incoming, Limits, Origin};
+use super::ingest::{Extra, Incoming, Limits, Via};
 use crate::out::Out;
 
 /// After this long it is tried again to store what was due.
@@ -215,7 +215,7 @@ impl<D: Disk> Stream<D> {
             header: &produced.header,
             payload: &produced.payload,
         };
-        if !self.take_own(&m, Origin::Server, limits, now, out) {
+        if !self.take_own(&m, Via::Server, limits, now, out) {
             // Compat(SCHED-012): the reference forgets it until the next start.
             self.store.reschedule(&due.subject, produced.next.unwrap_or(now.wall + RETRY));
         }

@@ -68,12 +68,18 @@ impl jetstream_api::validate::Consumers for Known<'_> {
     }
 }
 
+/// The consumers that lists show: not those that servers made for mirrors and sources.
+fn public(place: &Place) -> impl Iterator<Item = (&String, &u32)> {
+    let is_public = |id: &u32| place.members.get(id).is_some_and(|m| !m.consumer.config().direct);
+    place.names.iter().filter(move |(_, id)| is_public(id))
+}
+
 /// A consumer's files, and the state found in them.
 pub(crate) type Files = (Option<Arc<Mutex<ConsumerFile<Disk>>>>, Option<ConsumerState>);
 
 /// Whether a consumer is to outlive the process.
 pub(crate) fn keeps_files(place: &Place, config: &ConsumerConfig) -> bool {
-    !config.mem_storage && place.stream.store_ref().is_file()
+    !config.mem_storage && !config.direct && place.stream.store_ref().is_file()
 }
 
 /// Makes or opens a consumer's files. Waits for the disk.
@@ -105,9 +111,13 @@ impl Shard {
         let begun = self.begin_consumer(request, asked);
         match begun {
             Ok((at, Created::Changed(name, config))) => {
-                let outcome = self
-                    .change_consumer(at, &name, *config)
-                    .and_then(|id| self.created_consumer(at, id));
+                let sourcing = config.sourcing;
+                let outcome = self.change_consumer(at, &name, *config).and_then(|id| {
+                    if sourcing {
+                        self.begin_again(at, id)?;
+                    }
+                    self.created_consumer(at, id)
+                });
                 self.respond(request, outcome);
             }
             Ok((at, Created::New(name, config))) => {
@@ -147,6 +157,15 @@ impl Shard {
     fn created_consumer(&mut self, at: u32, id: u32) -> Outcome<ConsumerCreate> {
         let info = self.with(at, id, |c, cx| c.info(cx)).map(shown);
         Ok(ConsumerCreate { info })
+    }
+
+    /// Whoever draws through this consumer begins anew, behind what it has confirmed (SRC-008).
+    fn begin_again(&mut self, at: u32, id: u32) -> Outcome<()> {
+        self.with(at, id, |consumer, cx| consumer.reset(0, cx))
+            .transpose()
+            .map_err(ApiError::consumer_store_failed)?;
+        self.make_ready(at, id);
+        Ok(())
     }
 
     /// The files of a new consumer are made where waiting for the disk keeps nobody waiting.
@@ -289,7 +308,7 @@ impl Shard {
         let asked = self.consumers_request(request)?;
         let at = self.find(request, stream)?;
         let place = self.place(at).ok_or_else(ApiError::stream_not_found)?;
-        let names: Vec<String> = place.names.keys().cloned().collect();
+        let names: Vec<String> = public(place).map(|(name, _)| name.clone()).collect();
         let (page, range) = page(names.len(), asked.page.offset, NAMES_LIMIT);
         let consumers = names.get(range).unwrap_or_default().to_vec();
         Ok(ConsumerNames { page, consumers })
@@ -312,7 +331,7 @@ impl Shard {
         let asked = self.consumers_request(request)?;
         let at = self.find(request, stream)?;
         let place = self.place(at).ok_or_else(ApiError::stream_not_found)?;
-        let ids: Vec<u32> = place.names.values().copied().collect();
+        let ids: Vec<u32> = public(place).map(|(_, id)| *id).collect();
         let (page, range) = page(ids.len(), asked.page.offset, LIST_LIMIT);
         let ids = ids.get(range).unwrap_or_default().to_vec();
         let consumers =

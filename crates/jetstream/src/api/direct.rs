@@ -17,8 +17,9 @@ impl Shard {
         if place.generation != frame.tag.part {
             return;
         }
-        let head = PREFIX + place.stream.config().name.len() + 1;
-        let subject = frame.subject.get(head..);
+        // The name is that of the stream, or of the one that it mirrors.
+        let rest = frame.subject.get(PREFIX..).unwrap_or_default();
+        let subject = rest.splitn(2, |b| *b == b'.').nth(1);
         let mut out = crate::out::ShardOut {
             worker: &mut self.worker,
             account: &place.account.account,

@@ -113,11 +113,11 @@ impl Shard {
 
     fn add_infos(&mut self, places: &[u32], gather: &Mutex<Gather>) {
         self.settle();
-        let now = Some(self.now.wall);
+        let now = self.now;
         let infos: Vec<StreamInfo> = places
             .iter()
-            .filter_map(|at| Some(stream_info(self.place(*at)?, false, None)))
-            .map(|info| StreamInfo { ts: now, ..info })
+            .filter_map(|at| Some(stream_info(self.place(*at)?, false, true, now)))
+            .map(|info| StreamInfo { ts: Some(now.wall), ..info })
             .collect();
         let mut gathered = gather.lock();
         gathered.infos.extend(infos);

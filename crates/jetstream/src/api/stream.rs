@@ -14,7 +14,7 @@ use jetstream_api::{
     ApiError, LostStreamData, StreamConfig, StreamConfigRequest, StreamInfo, StreamState, level,
 };
 use jetstream_core::stream::{Storage, settings};
-use stdx::time::Timestamp;
+use stdx::time::{Now, Timestamp};
 use store::{Filter, MessageStore};
 
 use super::Outcome;
@@ -25,21 +25,24 @@ use crate::recover::open_storage;
 use crate::shard::Shard;
 
 /// What a stream says of itself.
-pub(crate) fn info(place: &mut Place, details: bool, now: Option<Timestamp>) -> StreamInfo {
+pub(crate) fn info(place: &mut Place, details: bool, listed: bool, now: Now) -> StreamInfo {
     let config = place.config().clone();
     let created = Some(place.stream.created());
     let mut shown = (*config).clone();
-    if now.is_some() {
+    if !listed {
         // Compat(API-006): lists show what is stored.
         shown.metadata = level::shown(&config.metadata, crate::VERSION);
     }
     let domain = place.stream.facts().domain.clone().unwrap_or_default();
+    let (mirror, sources) = crate::sourcing::infos(place, now);
     StreamInfo {
         state: state(place, details),
         config: shown,
         created,
         domain,
-        ts: now,
+        mirror,
+        sources,
+        ts: (!listed).then_some(now.wall),
         ..StreamInfo::default()
     }
 }
@@ -69,17 +72,6 @@ fn state(place: &mut Place, details: bool) -> StreamState {
     }
 }
 
-/// Refuses what this server cannot do yet, by name: it is never silently ignored.
-fn unbuilt(config: &StreamConfig) -> Outcome<()> {
-    let missing = [(config.mirror.is_some(), "mirrors"), (!config.sources.is_empty(), "sources")];
-    match missing.iter().find(|(set, _)| *set) {
-        None => Ok(()),
-        Some((_, what)) => {
-            Err(ApiError::stream_invalid_config(format!("this server does not support {what} yet")))
-        }
-    }
-}
-
 impl Shard {
     pub(super) fn stream_create(&mut self, request: &ApiRequest, name: &str) {
         match self.begin_create(request, name) {
@@ -94,7 +86,6 @@ impl Shard {
 
     fn begin_create(&mut self, request: &ApiRequest, name: &str) -> Outcome<Created> {
         let asked: StreamConfigRequest = self.decode(&request.payload)?;
-        unbuilt(&asked.config)?;
         self.enter(request, name, &asked)
     }
 
@@ -120,7 +111,8 @@ impl Shard {
     ) {
         match storage {
             Ok(storage) => {
-                self.take_in(&request.account, config, created, storage);
+                let at = self.take_in(&request.account, config, created, storage);
+                self.begin_drawing(at);
                 self.advise_stream(&request.account, &config.name, Action::Create);
                 let outcome = self.created(request, &config.name);
                 self.respond(request, outcome);
@@ -139,9 +131,9 @@ impl Shard {
 
     fn created(&mut self, request: &ApiRequest, name: &str) -> Outcome<StreamCreate> {
         let at = self.find(request, name)?;
-        let now = self.now.wall;
+        let now = self.now;
         let place = self.place(at).ok_or_else(ApiError::stream_not_found)?;
-        Ok(StreamCreate { info: Some(info(place, false, Some(now))), did_create: true })
+        Ok(StreamCreate { info: Some(info(place, false, false, now)), did_create: true })
     }
 
     /// Decides about a create; a new stream's name and subjects are its own from then on.
@@ -191,7 +183,6 @@ impl Shard {
 
     fn updated(&mut self, request: &ApiRequest, name: &str) -> Outcome<StreamUpdate> {
         let asked: StreamConfigRequest = self.decode(&request.payload)?;
-        unbuilt(&asked.config)?;
         let config = {
             let streams = request.account.streams();
             let known = Known(&streams);
@@ -205,23 +196,23 @@ impl Shard {
             Arc::new(validate::update(name, &asked, consumers, &context)?)
         };
         let at = self.find(request, name)?;
-        let (time, shared, queue) = (self.now, self.shared.clone(), self.queue.clone());
-        let now = time.wall;
+        let (now, shared, queue) = (self.now, self.shared.clone(), self.queue.clone());
         let place = self.place(at).ok_or_else(ApiError::stream_not_found)?;
         let document = crate::meta::stream(&config, place.stream.created());
         let store = place.stream.store();
         store.write_meta(&document).map_err(ApiError::stream_update)?;
-        store.update(settings(&config), now).map_err(ApiError::stream_update)?;
+        store.update(settings(&config), now.wall).map_err(ApiError::stream_update)?;
         place.stream.configure(config.clone());
-        place.stream.recover_schedules(time);
+        place.stream.recover_schedules(now);
         place.promise(&shared);
         place.listen(&shared, &queue, at);
         if let Some(entry) = request.account.streams().get_mut(name) {
             entry.config = config;
         }
         self.touch(at);
+        self.change_links(at);
         let place = self.place(at).ok_or_else(ApiError::stream_not_found)?;
-        let info = Some(info(place, false, Some(now)));
+        let info = Some(info(place, false, false, now));
         self.advise_stream(&request.account, name, Action::Modify);
         Ok(StreamUpdate { info })
     }
@@ -238,9 +229,9 @@ impl Shard {
             StreamInfoRequest::default()
         };
         let at = self.find(request, name)?;
-        let now = self.now.wall;
+        let now = self.now;
         let place = self.place(at).ok_or_else(ApiError::stream_not_found)?;
-        let mut info = info(place, asked.deleted_details, Some(now));
+        let mut info = info(place, asked.deleted_details, false, now);
         let mut page = Paged::default();
         if !asked.subjects_filter.is_empty() {
             let filter = Filter::parse(asked.subjects_filter.as_bytes());
@@ -273,6 +264,7 @@ impl Shard {
         }
         let at = self.find(request, name)?;
         self.end_consumers(at);
+        self.end_links(at);
         let mut place = self.remove(at).ok_or_else(ApiError::stream_not_found)?;
         place.deafen();
         place.uncount_bytes();

@@ -166,7 +166,7 @@ impl AppendEntry {
             entries.push(Entry { kind: EntryKind::from_code(code), data: bytes.slice_ref(data) });
         }
         let leader_term = Term(uvarint(reader.rest()).unwrap_or(0));
-        if leader_term > Term::MAX || (leader_term.0 != 0 && leader_term < term) {
+        if !leader_term.has_next() || (leader_term.0 != 0 && leader_term < term) {
             return Err(DecodeError::Implausible(WHAT));
         }
         Ok(Self { leader, term, commit, prev, entries, leader_term })

@@ -7,6 +7,7 @@
 //!            snapshot, writeTermVote.
 
 pub mod append;
+pub mod end;
 pub mod peers;
 pub mod snapshot;
 pub mod subject;
@@ -79,10 +80,10 @@ impl<'a> Reader<'a> {
         self.array().map(PeerId)
     }
 
-    /// A term no larger than `Term::MAX`.
+    /// A term that another can follow.
     pub(crate) fn term(&mut self) -> Result<Term, DecodeError> {
         let term = Term(self.u64()?);
-        if term > Term::MAX {
+        if !term.has_next() {
             return Err(DecodeError::Implausible(self.what));
         }
         Ok(term)

@@ -3,8 +3,8 @@
 //! ```text
 //! u32 cluster size | u32 n | n * 8B peer | u16 domain extension
 //! ```
-//! Laws: a cluster size below the number of known peers, or of zero, is damage: it would make
-//!       quorums too small.
+//! Laws: whatever size the bytes declare, decoded it is never below the number of different peers,
+//!       which would make quorums too small; nothing is allocated for a declared size.
 //! Reference: raft.go peerState, encodePeerState, decodePeerState.
 
 use smallvec::SmallVec;
@@ -37,10 +37,6 @@ pub struct PeerState {
     /// The domain extension state.
     pub domain: DomainExt,
 }
-
-/// The largest plausible group. The reference makes groups of at most 5, its meta group counts
-/// every server; anything larger than this is damage.
-const MAX_CLUSTER: usize = 4096;
 
 impl PeerState {
     /// A complete group of `peers`.
@@ -77,13 +73,18 @@ impl PeerState {
         if count > reader.rest().len() / ID_LEN {
             return Err(DecodeError::Short(WHAT));
         }
-        if cluster_size < count || cluster_size == 0 || cluster_size > MAX_CLUSTER {
-            return Err(DecodeError::Implausible(WHAT));
-        }
         let mut peers = PeerList::with_capacity(count);
         for _ in 0..count {
             peers.push(reader.peer()?);
         }
+        // The reference keeps peers in a map: a repeated one is one.
+        let mut different = peers.clone();
+        different.sort_unstable();
+        different.dedup();
+        if different.len() < peers.len() {
+            peers = different;
+        }
+        let cluster_size = cluster_size.max(peers.len());
         let domain = match reader.u16() {
             Ok(1) => DomainExt::Extended,
             Ok(2) => DomainExt::NotExtended,

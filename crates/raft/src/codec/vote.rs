@@ -4,8 +4,8 @@
 //! request   u64 term | u64 last term | u64 last index | 8B candidate
 //! response  u64 term | 8B peer | u8 flags (1 granted, 2 unsure)
 //! tav.idx   u64 term | nothing or 8B voted for
-//! tav.sum   8B "nrgtav01" | u64 term | 8B voted for | u64 log term | u64 log index
-//!           | u64 quarantine term | u8 flags | 8B HighwayHash-64(group)
+//! tav.sum   8B "nrgtav02" | u64 term | 8B voted for | u64 log term | u64 log index
+//!           | u64 quarantine term | u64 cuts | u8 flags | 8B HighwayHash-64(group)
 //! flags     1 quarantined, 2 vote lost, 4 joining, 8 members changed
 //! ```
 //! `tav.sum` is ours: NRG's own file has no checksum, so a flipped bit could make a server vote
@@ -144,11 +144,13 @@ pub struct VoteGuard {
     pub joining: bool,
     /// Members came or went since the group was created.
     pub changed: bool,
+    /// How often the log was cut back: a `log.end` of fewer cuts does not count any more.
+    pub cuts: u64,
 }
 
 /// Bytes of `tav.sum`.
-pub const VOTE_GUARD_LEN: usize = 8 + 8 + 8 + 8 + 8 + 8 + 1 + 8;
-const GUARD_MAGIC: [u8; 8] = *b"nrgtav01";
+pub const VOTE_GUARD_LEN: usize = 8 + 8 + 8 + 8 + 8 + 8 + 8 + 1 + 8;
+const GUARD_MAGIC: [u8; 8] = *b"nrgtav02";
 
 impl VoteGuard {
     /// The file's bytes, with the group's checksum.
@@ -160,6 +162,7 @@ impl VoteGuard {
         buf.extend_from_slice(&self.log.term.0.to_le_bytes());
         buf.extend_from_slice(&self.log.index.0.to_le_bytes());
         buf.extend_from_slice(&self.quarantine.unwrap_or_default().0.to_le_bytes());
+        buf.extend_from_slice(&self.cuts.to_le_bytes());
         let bit = |set: bool, at: u8| u8::from(set) << at;
         let flags = bit(self.quarantine.is_some(), 0) | bit(self.vote_lost, 1);
         buf.push(flags | bit(self.joining, 2) | bit(self.changed, 3));
@@ -187,6 +190,7 @@ impl VoteGuard {
         let vote = Some(reader.peer()?).filter(|vote| !vote.is_none());
         let log = Position::new(reader.term()?, LogIndex(reader.u64()?));
         let quarantine = reader.term()?;
+        let cuts = reader.u64()?;
         let flags = reader.u8()?;
         Ok(Self {
             voted: TermVote { term, vote },
@@ -195,6 +199,7 @@ impl VoteGuard {
             vote_lost: flags & 2 != 0,
             joining: flags & 4 != 0,
             changed: flags & 8 != 0,
+            cuts,
         })
     }
 }

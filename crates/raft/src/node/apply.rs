@@ -107,7 +107,11 @@ impl<M: Mutation> Node<M> {
             self.emitted = position.index;
             out.apply.push(Apply::Snapshot { position, data });
         }
-        while self.emitted < self.commit {
+        let end = match self.planted(Bug::ApplyUncommitted) {
+            true => self.log.last().index,
+            false => self.commit,
+        };
+        while self.emitted < end {
             let index = self.emitted.next();
             let apply = if let Some(cached) = self.log.cached(index) {
                 committed(&cached.entry)

@@ -16,6 +16,9 @@ use crate::effects::{Dest, Effects, Notice, Send};
 use crate::id::{LogIndex, PeerId, Term};
 use crate::mutation::{Bug, Mutation};
 
+/// The most answers from servers without a name that are counted: no group is larger.
+pub(super) const MAX_UNNAMED: usize = 4096;
+
 /// The votes of one campaign.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Candidacy {
@@ -99,6 +102,10 @@ impl<M: Mutation> Node<M> {
             self.quorum_lost_at = now;
         }
         self.become_follower(None, now, out);
+        if !self.term.next().has_next() {
+            // No message may carry that term.
+            return;
+        }
         self.role = Role::Candidate;
         self.set_quorum_paused(false, out);
         self.term = self.term.next();
@@ -121,7 +128,7 @@ impl<M: Mutation> Node<M> {
     pub(super) fn count_self_vote(&mut self, term: Term) {
         if self.role == Role::Candidate && term == self.term {
             let unsure = self.log_is_unsure();
-            if self.belongs() {
+            if self.belongs() || self.planted(Bug::CountOwnVoteOutside) {
                 self.candidacy.count(self.config.id, unsure);
             }
         }
@@ -159,14 +166,20 @@ impl<M: Mutation> Node<M> {
             Role::Candidate if response.granted && response.term == self.term => {
                 // Seats without a name may be anybody's, but there are no more votes than seats.
                 let votes = self.candidacy.sure.len() + self.candidacy.unsure.len();
-                let unnamed = self.members.is_partial() && votes < self.members.cluster_size();
-                if self.members.contains(response.peer) || unnamed {
+                let seats = self.members.cluster_size().min(MAX_UNNAMED);
+                let unnamed = self.members.is_partial() && votes < seats;
+                if self.members.contains(response.peer)
+                    || unnamed
+                    || self.planted(Bug::CountStrangersVotes)
+                {
                     self.candidacy.count(response.peer, response.unsure);
                 }
             }
             Role::Candidate | Role::Leader if response.term > self.term => {
                 let rejoin = self.config.timing.removed_rejoin;
-                if !self.members.is_gone(response.peer, now, rejoin) {
+                let stranger = self.members.is_gone(response.peer, now, rejoin)
+                    || self.is_stranger(response.peer);
+                if !stranger || self.planted(Bug::HeedStrangersVote) {
                     self.adopt_term(response.term, out);
                     self.become_follower(None, now, out);
                 }
@@ -182,6 +195,7 @@ impl<M: Mutation> Node<M> {
         let seconded = self.is_seconded();
         let sure = self.candidacy.sure.len() + usize::from(seconded);
         let all = sure + self.candidacy.unsure.len();
+        // Our own voters heed this themselves; those of the reference do not know the rule.
         let all = if self.changed { 0 } else { all };
         let quorum = match self.planted(Bug::SmallQuorum) {
             true => self.members.quorum().saturating_sub(1),
@@ -194,6 +208,20 @@ impl<M: Mutation> Node<M> {
         }
     }
 
+    /// Whether a server that is no member, as far as this node knows, campaigns without a chance to be
+    /// one. If it was added and this node missed that, the addition is in its log: it reaches beyond
+    /// ours. Even then a leader that is alive comes first: it holds all that is committed, so it
+    /// knows every member, and those may depose it.
+    fn is_intruder(&self, request: &VoteRequest, now: Mono) -> bool {
+        let asks = request.term == Term(0) || request.term < self.term;
+        if asks || !self.is_stranger(request.candidate) {
+            return false;
+        }
+        let patience = self.config.timing.election_min;
+        let led = self.leader_contact.is_some_and(|at| Self::since(now, at) < patience);
+        self.role == Role::Leader || led || request.last < self.log.last()
+    }
+
     pub(super) fn handle_vote_request(
         &mut self,
         request: VoteRequest,
@@ -204,10 +232,15 @@ impl<M: Mutation> Node<M> {
         if request.candidate == self.config.id || request.candidate.is_none() {
             return;
         }
-        // Who was removed cannot disturb the group by raising its own term.
+        // Who was removed cannot disturb the group by raising its own term; but if it was added again
+        // and this node missed that, its log reaches beyond ours, and perhaps only it can win.
         let rejoin = self.config.timing.removed_rejoin;
-        let gone = self.members.is_gone(request.candidate, now, rejoin);
+        let gone =
+            self.members.is_gone(request.candidate, now, rejoin) && request.last <= self.log.last();
         if gone && self.quarantine.is_none() && request.term > Term(0) {
+            return;
+        }
+        if self.is_intruder(&request, now) && !self.planted(Bug::HeedStrangersCampaign) {
             return;
         }
         let empty = self.log.last().index == LogIndex(0);
@@ -241,14 +274,15 @@ impl<M: Mutation> Node<M> {
         let quarantine = self.quarantine.as_ref().filter(|_| !self.planted(Bug::IgnoreQuarantine));
         let told = quarantine.and_then(|q| q.told.as_ref());
         let newcomer = told.is_some_and(|told| told.contains(&request.candidate));
-        free &= !quarantine.is_some_and(|q| q.term_unknown() || (self.changed && !newcomer));
+        let changed = self.changed && !self.planted(Bug::UnsureVoteAfterChange);
+        free &= !quarantine.is_some_and(|q| q.term_unknown() || (changed && !newcomer));
         let reaches = request.last >= self.log.last() || self.planted(Bug::SkipLogCheck);
         if free && reaches && request.term >= self.term {
             if self.vote != Some(request.candidate) {
                 self.vote = Some(request.candidate);
                 self.persist_vote(out);
             }
-            if newcomer {
+            if newcomer && !self.planted(Bug::SkipSecondOpinion) {
                 self.ask_second_opinion(request, reply, out);
                 return;
             }

@@ -1,7 +1,11 @@
 //! Bringing a peer up to date, the leader's side.
 //!
-//! Laws: at most one stream per peer; at most one window of bytes is sent without progress; a stream
-//!       without progress is given up after two seconds; the number of strangers served is bounded.
+//! Laws: at most one stream per peer; a stream sends at most one window of bytes without progress, and
+//!       all streams to one peer three windows in the time after which a stream is given up, to a
+//!       stranger nobody invited one, and then one entry for each of a few more requests: who looks for
+//!       where the logs part asks several times. The number of strangers served is bounded. Progress is a request
+//!       from where the stream stopped, or an acknowledgement of more than before: asking again, in
+//!       whosever name, makes the leader send nothing twice.
 //! Reference: raft.go catchupFollower, runCatchup, sendSnapshotToFollower.
 
 use bytes::Bytes;
@@ -13,7 +17,7 @@ use crate::codec::snapshot::Snapshot;
 use crate::codec::subject::ReplySubject;
 use crate::effects::{Dest, Effects, Notice, Read, ReadId, ReadRequest, Send};
 use crate::id::{LogIndex, PeerId, Position, Term};
-use crate::mutation::Mutation;
+use crate::mutation::{Bug, Mutation};
 
 /// One stream of old entries to one peer.
 #[derive(Clone, Debug)]
@@ -22,9 +26,36 @@ pub(super) struct Outgoing {
     next: LogIndex,
     last: LogIndex,
     outstanding: usize,
+    /// A read under way, and where it begins.
     read: Option<ReadId>,
+    reads_from: LogIndex,
     pub(super) deadline: Mono,
 }
+
+/// What was streamed to one peer since it last showed progress, over all its streams.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Spent {
+    bytes: usize,
+    /// Entries beyond the allowance.
+    extra: u32,
+    /// When the first of it went out.
+    since: Mono,
+}
+
+impl Spent {
+    fn add(&mut self, bytes: usize, now: Mono) {
+        if self.bytes == 0 {
+            self.since = now;
+        }
+        self.bytes = self.bytes.saturating_add(bytes);
+    }
+}
+
+/// How many windows a member may ask for again before a stream would be given up: messages get lost.
+const WINDOWS_AGAIN: usize = 3;
+
+/// How many requests more are answered with one entry each.
+const EXTRA: u32 = 64;
 
 /// What to do next for one stream.
 enum Step {
@@ -51,17 +82,39 @@ impl<M: Mutation> Node<M> {
         }
         self.welcome(peer);
         let deadline = now + self.config.timing.catchup_stall;
+        let stall = self.config.timing.catchup_stall;
         let Some(progress) = self.leading.as_mut().and_then(|l| l.find(peer)) else { return };
         progress.level = false;
+        let went_on = |c: &Outgoing| c.outstanding > 0 && from.index.next() == c.next;
+        let old = progress.spent.bytes == 0 || now.since(progress.spent.since) >= stall;
+        if old || progress.catchup.as_ref().is_some_and(went_on) {
+            progress.spent = Spent::default();
+        }
         progress.catchup = Some(Outgoing {
             reply,
             next: from.index.next(),
             last,
             outstanding: 0,
             read: None,
+            reads_from: LogIndex(0),
             deadline,
         });
-        self.pump(peer, out);
+        self.pump(peer, now, out);
+    }
+
+    /// How many bytes may be streamed to `peer` before it must show progress.
+    fn allowance(&self, peer: PeerId) -> usize {
+        let window = self.config.limits.catchup_window;
+        let invited = self.leading.as_ref().is_some_and(|l| l.has_invited(peer));
+        let again = if self.is_stranger(peer) && !invited { 1 } else { WINDOWS_AGAIN };
+        if self.planted(Bug::EndlessCatchUp) { usize::MAX } else { window.saturating_mul(again) }
+    }
+
+    /// Whether `peer` was streamed all that it may ask for without progress.
+    fn has_spent(&mut self, peer: PeerId) -> bool {
+        let allowance = self.allowance(peer);
+        let progress = self.leading.as_mut().and_then(|l| l.find(peer));
+        progress.is_none_or(|p| p.spent.bytes > allowance)
     }
 
     /// A live acknowledgement shows how far a peer being caught up has come.
@@ -78,23 +131,18 @@ impl<M: Mutation> Node<M> {
         catchup.deadline = deadline;
         catchup.outstanding = 0;
         catchup.next = catchup.next.max(index.next());
-        self.pump(peer, out);
+        progress.spent = Spent::default();
+        self.pump(peer, now, out);
     }
 
-    fn pump(&mut self, peer: PeerId, out: &mut Effects) {
+    fn pump(&mut self, peer: PeerId, now: Mono, out: &mut Effects) {
         loop {
             match self.next_step(peer) {
-                Step::Send(payload, index) => {
-                    let Some(catchup) = self.outgoing(peer) else { return };
-                    catchup.outstanding += payload.len();
-                    catchup.next = index.next();
-                    let reply = catchup.reply;
-                    self.send_catchup(reply, payload, out);
-                }
+                Step::Send(payload, index) => self.stream(peer, payload, index, now, out),
                 Step::Read(what) => {
                     let id = self.next_read_id();
                     if let Some(catchup) = self.outgoing(peer) {
-                        catchup.read = Some(id);
+                        (catchup.read, catchup.reads_from) = (Some(id), catchup.next);
                         out.read.push(ReadRequest { id, what });
                     }
                     return;
@@ -110,16 +158,46 @@ impl<M: Mutation> Node<M> {
         }
     }
 
+    /// Sends one message of a stream; what follows `index` is next.
+    fn stream(
+        &mut self,
+        peer: PeerId,
+        payload: Bytes,
+        index: LogIndex,
+        now: Mono,
+        out: &mut Effects,
+    ) {
+        let Some(progress) = self.leading.as_mut().and_then(|l| l.find(peer)) else { return };
+        let Some(catchup) = &mut progress.catchup else { return };
+        catchup.outstanding += payload.len();
+        catchup.next = index.next();
+        progress.spent.add(payload.len(), now);
+        let to = catchup.reply;
+        let reply = ReplySubject::answers(self.append_inbox);
+        out.send.push(Send { dest: Dest::Reply(to), reply, payload });
+    }
+
     fn next_step(&mut self, peer: PeerId) -> Step {
         let (base, window) = (self.log.base(), self.config.limits.catchup_window);
-        let term = self.term;
-        let Some(catchup) = self.outgoing(peer) else { return Step::Done };
+        let (term, allowance) = (self.term, self.allowance(peer));
+        let Some(progress) = self.leading.as_mut().and_then(|l| l.find(peer)) else {
+            return Step::Done;
+        };
+        let spent = progress.spent.bytes;
+        let Some(catchup) = &mut progress.catchup else { return Step::Done };
         let (next, last) = (catchup.next, catchup.last);
         if catchup.read.is_some() || catchup.outstanding > window {
             return Step::Wait;
         }
         if next > last {
             return Step::Done;
+        }
+        if spent > allowance {
+            let first = catchup.outstanding == 0 && next > base.index;
+            if !first || progress.spent.extra >= EXTRA {
+                return Step::Wait;
+            }
+            progress.spent.extra += 1;
         }
         if next <= base.index {
             return Step::Read(Read::Snapshot);
@@ -132,11 +210,6 @@ impl<M: Mutation> Node<M> {
 
     fn outgoing(&mut self, peer: PeerId) -> Option<&mut Outgoing> {
         self.leading.as_mut()?.find(peer)?.catchup.as_mut()
-    }
-
-    fn send_catchup(&self, to: ReplySubject, payload: Bytes, out: &mut Effects) {
-        let reply = ReplySubject::answers(self.append_inbox);
-        out.send.push(Send { dest: Dest::Reply(to), reply, payload });
     }
 
     fn reader_of(&mut self, id: ReadId) -> Option<PeerId> {
@@ -159,11 +232,14 @@ impl<M: Mutation> Node<M> {
     ) {
         let Some(peer) = self.reader_of(id) else { return };
         let Some(entries) = entries.filter(|entries| !entries.is_empty()) else {
-            match self.outgoing(peer).map(|catchup| catchup.next) {
+            let wanted = self.outgoing(peer).map(|catchup| (catchup.next, catchup.reads_from));
+            match wanted.map(|(next, from)| (next, next == from)) {
+                // The peer needs it no more, and nobody has read what it needs now.
+                Some((_, false)) => self.pump(peer, now, out),
                 // A snapshot has replaced it meanwhile.
-                Some(next) if next <= self.log.base().index => self.pump(peer, out),
+                Some((next, _)) if next <= self.log.base().index => self.pump(peer, now, out),
                 // Nobody may ever have it from us, and no snapshot can stand in for it.
-                Some(next) if next > self.emitted => self.lose_log_from(next, now, out),
+                Some((next, _)) if next > self.emitted => self.lose_log_from(next, now, out),
                 Some(_) | None => self.give_up_serving(now, out),
             }
             return;
@@ -171,17 +247,15 @@ impl<M: Mutation> Node<M> {
         let (base, window, term) = (self.log.base(), self.config.limits.catchup_window, self.term);
         for (entry, record) in entries {
             let index = entry.end().index;
+            let spent = self.has_spent(peer);
             let Some(catchup) = self.outgoing(peer) else { return };
-            if index != catchup.next || index <= base.index || catchup.outstanding > window {
+            let over = catchup.outstanding > window || catchup.outstanding > 0 && spent;
+            if index != catchup.next || index <= base.index || over {
                 break;
             }
-            let payload = restamp(&entry, &record, term);
-            catchup.outstanding += payload.len();
-            catchup.next = index.next();
-            let reply = catchup.reply;
-            self.send_catchup(reply, payload, out);
+            self.stream(peer, restamp(&entry, &record, term), index, now, out);
         }
-        self.pump(peer, out);
+        self.pump(peer, now, out);
     }
 
     /// The newest snapshot, read back for a peer; `None` if it is unreadable.
@@ -194,14 +268,14 @@ impl<M: Mutation> Node<M> {
     ) {
         if let Some(peer) = self.reader_of(id) {
             match snapshot {
-                Some(snapshot) => self.stream_snapshot(peer, snapshot, out),
+                Some(snapshot) => self.stream_snapshot(peer, snapshot, now, out),
                 None => self.give_up_serving(now, out),
             }
         }
         self.settle(now, out);
     }
 
-    fn stream_snapshot(&mut self, peer: PeerId, snapshot: &Snapshot, out: &mut Effects) {
+    fn stream_snapshot(&mut self, peer: PeerId, snapshot: &Snapshot, now: Mono, out: &mut Effects) {
         let mut entries = Entries::new();
         entries.push(Entry::new(EntryKind::Snapshot, snapshot.data.clone()));
         entries.push(Entry::new(EntryKind::PeerState, Bytes::from(snapshot.peers.encode())));
@@ -213,13 +287,10 @@ impl<M: Mutation> Node<M> {
             entries,
             leader_term: Term(0),
         };
-        let Some(catchup) = self.outgoing(peer) else { return };
+        self.stream(peer, Bytes::from(entry.encode()), snapshot.position.index, now, out);
         // An old snapshot cannot bring the peer to where our log begins: wait for the next request.
-        catchup.next = snapshot.position.index.next();
-        let reply = catchup.reply;
-        self.send_catchup(reply, Bytes::from(entry.encode()), out);
         if snapshot.position.index >= self.log.base().index {
-            self.pump(peer, out);
+            self.pump(peer, now, out);
         }
     }
 

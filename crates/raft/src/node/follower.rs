@@ -78,7 +78,8 @@ impl<M: Mutation> Node<M> {
             }
             Match::Gap | Match::Conflict if inbox.is_none() && self.is_catching_up(now) => {}
             Match::Gap if inbox.is_none() => {
-                self.request_catchup(self.log.last().index, entry.end().index, reply, now, out);
+                let from = self.shown_to_match().unwrap_or(self.log.last().index);
+                self.request_catchup(from, entry.end().index, reply, now, out);
             }
             Match::Gap => {}
             Match::Conflict if self.planted(Bug::TruncateBelowCommit) => {
@@ -86,7 +87,9 @@ impl<M: Mutation> Node<M> {
                 self.truncate_log(from, out);
             }
             Match::Conflict => {
-                let from = self.log.run_start(entry.prev.index).prev().max(self.commit);
+                let before = self.log.run_start(entry.prev.index).prev().max(self.commit);
+                let shown = self.shown_to_match().filter(|&shown| shown < entry.prev.index);
+                let from = shown.unwrap_or(before);
                 self.request_catchup(from, entry.prev.index, reply, now, out);
             }
         }
@@ -277,7 +280,8 @@ impl<M: Mutation> Node<M> {
         };
         // Who may have promised to follow a later term must not help an earlier one along.
         let term_unknown = self.quarantine.as_ref().is_some_and(Quarantine::term_unknown);
-        if success && term_unknown && !self.planted(Bug::IgnoreQuarantine) {
+        let heedless = self.planted(Bug::IgnoreQuarantine) || self.planted(Bug::AckWithoutTerm);
+        if success && term_unknown && !heedless {
             return;
         }
         if success && self.planted(Bug::AckBeforeDurable) {
@@ -300,6 +304,13 @@ impl<M: Mutation> Node<M> {
                 .catchup
                 .as_ref()
                 .is_some_and(|c| moves(c) || self.planted(Bug::NeverRetryCatchUp))
+    }
+
+    /// Where a stream that was interrupted had come to, or had gone back to: the logs part somewhere
+    /// after that, and nobody should have to find out again.
+    fn shown_to_match(&self) -> Option<LogIndex> {
+        let stream = self.catchup.as_ref().filter(|c| !c.done)?;
+        self.log.term_at(stream.matched).map(|_| stream.matched)
     }
 
     fn request_catchup(
@@ -391,6 +402,9 @@ impl<M: Mutation> Node<M> {
         let position = entry.prev;
         let [snapshot, peers] = entry.entries.as_slice() else { return };
         let Ok(peers) = PeerState::decode(&peers.data) else { return };
+        if peers.peers.is_empty() {
+            return;
+        }
         let stale = position.index <= self.commit && !self.planted(Bug::StaleSnapshot);
         if stale || position.index == LogIndex(0) {
             return;
@@ -414,6 +428,7 @@ impl<M: Mutation> Node<M> {
         self.snapshotting = None;
         self.log = crate::log::Log::after(position);
         self.persist(Write::ResetLog { base: position.index }, out);
+        self.hold(Held::Installed(position), out);
         if !self.members.is_partial() && peers.peers != self.members.committed().peers {
             self.changed = true;
             self.persist_vote(out);

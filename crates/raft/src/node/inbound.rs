@@ -12,8 +12,8 @@ use crate::codec::append::{AppendEntry, AppendResponse};
 use crate::codec::subject::{Inbox, ReplySubject};
 use crate::codec::vote::{VoteRequest, VoteResponse};
 use crate::effects::Effects;
-use crate::id::PeerId;
-use crate::mutation::Mutation;
+use crate::id::{PeerId, Term};
+use crate::mutation::{Bug, Mutation};
 
 /// The subscription a message came in on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,22 +50,27 @@ impl<M: Mutation> Node<M> {
         match channel {
             Channel::Append => {
                 let entry = AppendEntry::decode(payload)?;
+                self.believe(entry.term.max(entry.leader_term), "append entry")?;
                 self.handle_append(entry, payload, None, reply, now, out);
             }
             Channel::Catchup(inbox) => {
                 let entry = AppendEntry::decode(payload)?;
+                self.believe(entry.term.max(entry.leader_term), "append entry")?;
                 self.handle_append(entry, payload, Some(inbox), reply, now, out);
             }
             Channel::AppendReply => {
                 let response = AppendResponse::decode(payload)?;
+                self.believe(response.position.term, "append entry response")?;
                 self.handle_append_response(response, reply, now, out);
             }
             Channel::Vote => {
                 let request = VoteRequest::decode(payload)?;
+                self.believe(request.term, "vote request")?;
                 self.handle_vote_request(request, reply, now, out);
             }
             Channel::VoteReply => {
                 let response = VoteResponse::decode(payload)?;
+                self.believe(response.term, "vote response")?;
                 self.handle_vote_response(response, now, out);
             }
             // Compat(RAFT-023): only a leader that has caught up accepts forwarded proposals, and
@@ -86,5 +91,11 @@ impl<M: Mutation> Node<M> {
         }
         self.settle(now, out);
         Ok(())
+    }
+
+    /// Refuses a term that would use up those that are left.
+    fn believe(&self, term: Term, what: &'static str) -> Result<(), DecodeError> {
+        let plausible = term.is_plausible(self.term) || self.mutation.planted(Bug::AnyTerm);
+        if plausible { Ok(()) } else { Err(DecodeError::Implausible(what)) }
     }
 }

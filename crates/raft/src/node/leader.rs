@@ -16,7 +16,7 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 use stdx::time::Mono;
 
-use super::catchup::Outgoing;
+use super::catchup::{Outgoing, Spent};
 use super::{Held, Node, Role};
 use crate::codec::append::{AppendEntry, AppendResponse, Entries, Entry, EntryKind};
 use crate::codec::peers::PeerList;
@@ -70,6 +70,22 @@ pub(super) struct Progress {
     pub(super) level: bool,
     pub(super) contact: Option<Mono>,
     pub(super) catchup: Option<Outgoing>,
+    /// What was streamed to it lately.
+    pub(super) spent: Spent,
+}
+
+impl Progress {
+    fn new(peer: PeerId, contact: Option<Mono>) -> Self {
+        Self {
+            peer,
+            acked: LogIndex(0),
+            matched: LogIndex(0),
+            level: false,
+            contact,
+            catchup: None,
+            spent: Spent::default(),
+        }
+    }
 }
 
 /// A leader's books for one term.
@@ -93,6 +109,10 @@ impl Leading {
     pub(super) fn next_deadline(&self) -> Mono {
         let streams = self.progress.iter().filter_map(|p| p.catchup.as_ref()).map(|c| c.deadline);
         streams.fold((self.last_sent + self.heartbeat).min(self.quorum_check_at), Mono::min)
+    }
+
+    pub(super) fn has_invited(&self, peer: PeerId) -> bool {
+        self.invited.contains(&peer)
     }
 
     pub(super) fn find(&mut self, peer: PeerId) -> Option<&mut Progress> {
@@ -131,14 +151,7 @@ impl<M: Mutation> Node<M> {
         self.had_leader = true;
         self.candidacy.clear();
         self.transfer_target = false;
-        let fresh = |peer| Progress {
-            peer,
-            acked: LogIndex(0),
-            matched: LogIndex(0),
-            level: false,
-            contact: None,
-            catchup: None,
-        };
+        let fresh = |peer| Progress::new(peer, None);
         let timing = &self.config.timing;
         self.leading = Some(Box::new(Leading {
             progress: self.other_peers().into_iter().map(fresh).collect(),
@@ -425,6 +438,9 @@ impl<M: Mutation> Node<M> {
                     break;
                 }
                 size += entry.data.len() + 1;
+                if self.mutation.planted(Bug::ProposeTwice) && entries.len() == 3 {
+                    entries.push(entry.clone());
+                }
                 entries.push(entry);
             }
             if entries.is_empty() {
@@ -448,14 +464,7 @@ impl<M: Mutation> Node<M> {
             let known = leading.progress.iter().any(|p| p.peer == peer);
             if peer != self.config.id && !known {
                 // A newcomer is not counted as silent from its first moment.
-                leading.progress.push(Progress {
-                    peer,
-                    acked: LogIndex(0),
-                    matched: LogIndex(0),
-                    level: false,
-                    contact: Some(leading.last_sent),
-                    catchup: None,
-                });
+                leading.progress.push(Progress::new(peer, Some(leading.last_sent)));
             }
         }
         leading.counted = true;
@@ -512,7 +521,7 @@ impl<M: Mutation> Node<M> {
             return;
         }
         let rejoin = self.config.timing.removed_rejoin;
-        let invited = self.leading.as_ref().is_some_and(|l| l.invited.contains(&peer));
+        let invited = self.leading.as_ref().is_some_and(|l| l.has_invited(peer));
         if self.members.removed_at(peer).is_some_and(|at| now.since(at) < rejoin)
             && !invited
             && !self.planted(Bug::CountRemovedPeer)
@@ -527,7 +536,10 @@ impl<M: Mutation> Node<M> {
             self.count_ack(peer, response.position, now, out);
         } else if !reply.is_none() {
             self.start_catchup(peer, response.position, reply, now, out);
-        } else if response.position.term > self.term && !self.planted(Bug::IgnoreHigherTerm) {
+        } else if response.position.term > self.term
+            && (invited || !self.is_stranger(peer) || self.planted(Bug::HeedStrangersAnswer))
+            && !self.planted(Bug::IgnoreHigherTerm)
+        {
             self.adopt_term(response.position.term, out);
             self.become_follower(None, now, out);
         }
@@ -546,6 +558,7 @@ impl<M: Mutation> Node<M> {
         };
         self.welcome(peer);
         let Some(progress) = self.leading.as_mut().and_then(|l| l.find(peer)) else { return };
+        let news = position.index > progress.matched;
         progress.matched = progress.matched.max(position.index);
         progress.level |= position.term == self.term;
         if own_term && since_added && position.index > progress.acked {
@@ -555,7 +568,9 @@ impl<M: Mutation> Node<M> {
             }
         }
         self.admit(peer);
-        self.catchup_progress(peer, position.index, now, out);
+        if news {
+            self.catchup_progress(peer, position.index, now, out);
+        }
     }
 
     /// Keeps books for an unknown server that answers us, if there is room.
@@ -567,14 +582,7 @@ impl<M: Mutation> Node<M> {
             return;
         }
         if leading.progress.iter().filter(|p| !members.contains(p.peer)).count() < guests {
-            leading.progress.push(Progress {
-                peer,
-                acked: LogIndex(0),
-                matched: LogIndex(0),
-                level: false,
-                contact: Some(leading.last_sent),
-                catchup: None,
-            });
+            leading.progress.push(Progress::new(peer, Some(leading.last_sent)));
         }
     }
 

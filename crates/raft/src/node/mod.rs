@@ -29,6 +29,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use stdx::time::Mono;
 
+use crate::codec::end::LogEnd;
 use crate::codec::peers::PeerList;
 use crate::codec::subject::{Inbox, ReplySubject};
 use crate::codec::vote::{TermVote, VoteGuard};
@@ -73,6 +74,8 @@ enum Held {
     Level(Term, Position),
     /// A snapshot we took ourselves.
     SnapshotSaved(Position),
+    /// A leader's snapshot in place of our log.
+    Installed(Position),
 }
 
 /// A follower's request to be caught up.
@@ -113,6 +116,11 @@ pub struct Node<M: Mutation = Sound> {
     stored: Position,
     /// What `tav.sum` says the log reaches, once what is under way is written.
     guarded: Position,
+    /// What `log.end` says, since the last of `cuts`.
+    noted: Position,
+    /// How often the log was cut back, and the ticket from which `tav.sum` knows.
+    cuts: u64,
+    cut_at: Ticket,
     /// Our removal is committed, and nobody was told yet.
     leaving: bool,
     members: Membership,
@@ -294,6 +302,7 @@ impl<M: Mutation> Node<M> {
         }
         self.durable = self.durable.max(ticket);
         self.release_held(now, out);
+        self.note_end(out);
         self.settle(now, out);
     }
 
@@ -380,17 +389,29 @@ impl<M: Mutation> Node<M> {
             vote_lost: self.quarantine.as_ref().is_some_and(|q| q.vote_lost),
             joining: self.quarantine.as_ref().is_some_and(|q| q.joining || q.told.is_some()),
             changed: self.changed,
+            cuts: self.cuts,
         };
         self.guarded = self.stored;
         self.persist(Write::TermVote(guard), out);
     }
 
-    /// The log is about to end at `last`. `tav.sum` must not remember more than that, or a crash
-    /// right after the cut would look like lost entries.
+    /// The log is about to end at `last`. Neither `tav.sum` nor `log.end` may count for more than that,
+    /// or a crash right after the cut would look like lost entries.
     fn guard_no_more_than(&mut self, last: Position, out: &mut Effects) {
         self.stored = self.stored.min(last);
-        if self.guarded > last {
+        if (self.guarded > last || self.noted > last) && !self.planted(Bug::KeepLogEnd) {
+            self.cuts = self.cuts.saturating_add(1);
+            self.noted = Position::ZERO;
             self.persist_vote(out);
+            self.cut_at = self.last_ticket();
+        }
+    }
+
+    /// Tells how far the log is durable, if that is news and `tav.sum` knows of the last cut.
+    fn note_end(&mut self, out: &mut Effects) {
+        if self.stored > self.noted && self.durable >= self.cut_at && !self.config.memory_log {
+            self.noted = self.stored;
+            out.reached = Some(LogEnd { cuts: self.cuts, end: self.stored });
         }
     }
 
@@ -430,6 +451,7 @@ impl<M: Mutation> Node<M> {
             }
             Held::Level(term, end) => self.count_level(term, end),
             Held::SnapshotSaved(position) => self.snapshot_saved(position, out),
+            Held::Installed(position) => self.count_stored(position),
         }
     }
 
@@ -538,7 +560,8 @@ impl<M: Mutation> Node<M> {
         }
         assert!(self.commit <= self.log.last().index, "commit is within the log");
         assert!(self.log.base().index <= self.commit, "a snapshot covers only committed entries");
-        assert!(self.emitted <= self.commit, "only committed entries are applied");
+        let early = self.planted(Bug::ApplyUncommitted);
+        assert!(self.emitted <= self.commit || early, "only committed entries are applied");
         assert!(self.applied <= self.processed && self.processed <= self.emitted);
         assert_eq!(self.role == Role::Leader, self.leading.is_some(), "a leader has its books");
     }
@@ -546,6 +569,12 @@ impl<M: Mutation> Node<M> {
     /// How long ago `at` was; never more than the time since the start.
     fn since(now: Mono, at: Mono) -> Duration {
         now.since(at)
+    }
+
+    /// Whether `peer` is nobody's member as far as this node knows: all seats have names, and its is
+    /// not among them. The group's terms are then none of its business.
+    fn is_stranger(&self, peer: PeerId) -> bool {
+        !self.members.contains(peer) && !self.members.is_partial()
     }
 
     fn other_peers(&self) -> PeerList {

@@ -7,7 +7,8 @@
 //! leader's log must be newer than this node's start; a live subject guarantees it, because a new
 //! subscription receives only what was published after it.
 //!
-//! A lost vote: the node does not know up to which term it voted. It asks every peer for its term
+//! A lost vote: the node does not know up to which term it voted. It asks every peer for its term,
+//! one whose removal is not committed included
 //! (a vote request of term zero is answered with the voter's term and changes nothing), adopts the
 //! highest, and votes again only in later terms.
 //!
@@ -23,6 +24,7 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 use stdx::time::Mono;
 
+use super::candidate::MAX_UNNAMED;
 use super::{Held, Node};
 use crate::codec::peers::{PeerList, PeerState};
 use crate::codec::subject::ReplySubject;
@@ -88,7 +90,7 @@ impl<M: Mutation> Node<M> {
         }
         quarantine.ask_at = now + every;
         // Alone in the group, nobody else can have counted a forgotten vote.
-        if self.other_peers().is_empty() && !self.members.is_partial() {
+        if self.possible_candidates().is_empty() && !self.members.is_partial() {
             self.all_terms_known(out);
             return;
         }
@@ -107,8 +109,9 @@ impl<M: Mutation> Node<M> {
         let told = self.quarantine.as_ref().and_then(|q| q.told.clone());
         // Seats without a name may all be asking, and nobody names who only asks: count answers.
         let unnamed = told.is_none() && self.members.is_partial();
-        let seats = self.members.cluster_size();
-        let mut others = told.unwrap_or_else(|| self.other_peers());
+        let seats = self.members.cluster_size().min(MAX_UNNAMED);
+        let majority_will_do = self.planted(Bug::MajorityOfTerms);
+        let mut others = told.unwrap_or_else(|| self.possible_candidates());
         others.retain(|peer| *peer != id);
         let Some(quarantine) = self.quarantine.as_mut().filter(|q| q.term_unknown()) else {
             return false;
@@ -123,11 +126,25 @@ impl<M: Mutation> Node<M> {
         }
         let heard = quarantine.answered.iter().filter(|&peer| unnamed || others.contains(peer));
         let all = if unnamed { seats.saturating_sub(1) } else { others.len() };
-        let enough = if quarantine.vote_lost { all } else { all / 2 + 1 };
+        let whole = quarantine.vote_lost && !majority_will_do;
+        let enough = if whole { all } else { all / 2 + 1 };
         if heard.count() >= enough {
             self.all_terms_known(out);
         }
         true
+    }
+
+    /// Who may have got a vote this node forgot: members, and those whose removal is stored but not
+    /// committed. One of these may still win with that vote. After the commit it cannot: a quorum that
+    /// this node had no part in holds more than its log.
+    fn possible_candidates(&self) -> PeerList {
+        let mut peers = self.other_peers();
+        for &peer in &self.members.committed().peers {
+            if peer != self.config.id && !peers.contains(&peer) {
+                peers.push(peer);
+            }
+        }
+        peers
     }
 
     fn all_terms_known(&mut self, out: &mut Effects) {
@@ -230,7 +247,8 @@ impl<M: Mutation> Node<M> {
     pub(super) fn count_level(&mut self, term: Term, end: Position) {
         let holds = self.log.term_at(end.index) == Some(end.term);
         if let Some(quarantine) = self.quarantine.as_mut().filter(|q| !q.term_unknown()) {
-            quarantine.log_lost &= !(holds && term == self.term && term >= quarantine.term);
+            let knows = term == self.term && term >= quarantine.term;
+            quarantine.log_lost &= !(holds && knows);
         }
     }
 

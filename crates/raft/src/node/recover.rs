@@ -13,6 +13,7 @@ use stdx::time::Mono;
 use super::{Node, Quarantine, Role};
 use crate::checksum::Checksum;
 use crate::codec::append::{AppendEntry, EntryKind};
+use crate::codec::end::LogEnd;
 use crate::codec::peers::{PeerList, PeerState};
 use crate::codec::snapshot::Snapshot;
 use crate::codec::subject::Inbox;
@@ -32,6 +33,8 @@ pub struct Found {
     pub term_vote: Option<Bytes>,
     /// `tav.sum`.
     pub vote_guard: Option<Bytes>,
+    /// `log.end`. A replica without `tav.sum` that has it has lost `tav.sum`.
+    pub log_end: Option<Bytes>,
     /// `peers.idx`, which has no checksum: it counts only where neither a snapshot nor the first
     /// log record knows better. For an empty log, and for every replica that is `joining`, pass what
     /// the layer above knows at this moment instead: all members, but for a change under way. By these
@@ -39,9 +42,11 @@ pub struct Found {
     pub peers: Option<Bytes>,
     /// The newest file in `snapshots`, by name.
     pub snapshot: Option<Bytes>,
-    /// The store knows that log records are gone: unreadable ones, or writes acknowledged before
-    /// they were synced and lost by a power failure. The store must say so at every start, and leave
-    /// what is damaged in place, until the first `TermVote` request after it is durable.
+    /// The store knows that log records are gone: unreadable ones with others behind them, or writes
+    /// acknowledged before they were synced and lost by a power failure. The store must say so at every
+    /// start, and leave what is damaged in place, until the first `TermVote` request after it is
+    /// durable. Unreadable bytes at the very end are what a write leaves that a power failure
+    /// interrupted: the store drops them, and `log.end` tells whether they had been more than that.
     pub log_lost: bool,
 }
 
@@ -71,6 +76,9 @@ pub struct Recovery<M: Mutation> {
     mutation: M,
     voted: TermVote,
     guard: Option<VoteGuard>,
+    /// How far the log must reach, and how often it was cut.
+    reach: Position,
+    cuts: u64,
     vote_lost: bool,
     log_lost: bool,
     log: Log,
@@ -103,14 +111,19 @@ impl<M: Mutation> Recovery<M> {
                 Err(_) => (log_lost, drop_log, bad_snapshot) = (true, true, true),
             }
         }
+        let tells = |state: &PeerState| state.cluster_size > 0;
         let filed = found.peers.as_ref().and_then(|bytes| PeerState::decode(bytes).ok());
+        let filed = filed.filter(tells);
         let told = filed.as_ref().map(|state| state.peers.clone()).unwrap_or_default();
-        let peers = snapshot.as_ref().map(|s| s.peers.clone()).or(filed);
+        let peers = snapshot.as_ref().map(|s| s.peers.clone()).filter(tells).or(filed);
         let (voted, guard, vote_lost) = recover_vote(found, sum);
+        let (reach, cuts) = recover_end(found, guard.as_ref(), sum);
         let filed_vote = found.term_vote.as_ref().and_then(|b| TermVote::decode(b).ok());
         let rewrite_vote = filed_vote.unwrap_or_default() != voted;
         // A copy that cannot be read may have said that the log is not to be trusted.
         log_lost |= found.vote_guard.is_some() && guard.is_none();
+        // So may one that is gone: `log.end` is never written before it.
+        log_lost |= found.vote_guard.is_none() && found.log_end.is_some();
         let base = snapshot.as_ref().map_or(Position::ZERO, |s| s.position);
         let unread = found.vote_guard.is_some() && guard.is_none();
         let new = config.recovering && config.changed || config.joining;
@@ -122,6 +135,8 @@ impl<M: Mutation> Recovery<M> {
             mutation,
             voted,
             guard,
+            reach,
+            cuts,
             vote_lost,
             log_lost,
             log: Log::after(base),
@@ -192,8 +207,10 @@ impl<M: Mutation> Recovery<M> {
         self.commit = self.commit.min(self.log.last().index);
         let quarantine = self.judge();
         let drop_snapshot = self.bad_snapshot;
-        let repair = self.repair();
-        let rewrite_vote = self.rewrite_vote;
+        let repair = self.repair(quarantine.is_some());
+        // A folder of the reference: `tav.sum` comes before any `log.end`.
+        let first = self.guard.is_none() && self.log.last() > Position::ZERO;
+        let rewrite_vote = self.rewrite_vote || first;
         let mut node = self.assemble(quarantine, now);
         if node.quarantine.is_some() {
             out.notices.push(Notice::Quarantined(true));
@@ -209,6 +226,8 @@ impl<M: Mutation> Recovery<M> {
         if let Some(write) = repair {
             node.persist(write, out);
         }
+        node.cut_at = node.last_ticket();
+        node.note_end(out);
         node.members.commit(node.commit, now);
         node.emit_applies(out);
         Ok(node)
@@ -224,7 +243,12 @@ impl<M: Mutation> Recovery<M> {
             self.vote_lost = true;
             self.voted = TermVote { term: last.term, vote: None };
         }
-        let shorter = last < guard.log;
+        let told = !self.mutation.planted(Bug::ForgetLogEnd);
+        let shorter = last < guard.log || last < self.reach && told;
+        if shorter {
+            // What was remembered is true no more.
+            (self.reach, self.cuts) = (Position::ZERO, self.cuts.saturating_add(1));
+        }
         let emptied = last.index == LogIndex(0)
             && (self.config.recovering || self.config.memory_log && known_vote);
         let new = self.mutation.planted(Bug::EmptyVoteCounts);
@@ -247,9 +271,9 @@ impl<M: Mutation> Recovery<M> {
         Some(Quarantine { told, ..Quarantine::new(term, log_lost, vote_lost, joining) })
     }
 
-    fn repair(&self) -> Option<Write> {
+    fn repair(&self, doubtful: bool) -> Option<Write> {
         let base = self.log.base().index;
-        let fresh = self.guard.is_none() && self.voted == TermVote::default();
+        let fresh = self.guard.is_none() && self.voted == TermVote::default() && !doubtful;
         if self.drop_log || (self.log.last().index == base && !fresh) {
             // Whatever the store still holds, the next record follows the base.
             Some(Write::ResetLog { base })
@@ -284,6 +308,9 @@ impl<M: Mutation> Recovery<M> {
             leader_contact: None,
             stored: self.log.last(),
             guarded: self.guard.map_or(Position::ZERO, |guard| guard.log),
+            noted: self.reach,
+            cuts: self.cuts,
+            cut_at: Ticket(0),
             leaving: false,
             log: self.log,
             members: self.members,
@@ -329,7 +356,7 @@ impl<M: Mutation> Recovery<M> {
 /// The peer set a first record starts with.
 pub(super) fn first_peers(entry: &AppendEntry) -> Option<PeerState> {
     let set = entry.entries.iter().find(|item| item.kind == EntryKind::PeerState)?;
-    PeerState::decode(&set.data).ok()
+    PeerState::decode(&set.data).ok().filter(|state| !state.peers.is_empty())
 }
 
 /// How far a vote file may run ahead of its checked copy before it counts as damaged: our own
@@ -342,8 +369,10 @@ fn recover_vote(found: &Found, sum: &Checksum) -> (TermVote, Option<VoteGuard>, 
     let copy = found.vote_guard.as_ref().map(|bytes| VoteGuard::decode(bytes, sum));
     match (file, copy) {
         (None, None) => (TermVote::default(), None, false),
-        // A folder the reference wrote: nothing to check it against.
-        (Some(Ok(voted)), None) => (voted, None, false),
+        // A folder the reference wrote: nothing to check it against but that somebody may have
+        // counted up to there.
+        (Some(Ok(voted)), None) if voted.term.is_plausible(Term(0)) => (voted, None, false),
+        (Some(Ok(_)), None) => (TermVote::default(), None, true),
         (Some(Ok(voted)), Some(Ok(guard))) if voted.term > guard.voted.term => {
             let ahead = voted.term.0 - guard.voted.term.0;
             if ahead > PLAUSIBLE_TERMS_AHEAD {
@@ -353,9 +382,20 @@ fn recover_vote(found: &Found, sum: &Checksum) -> (TermVote, Option<VoteGuard>, 
         }
         // Equal, or a crash between writing the copy and writing the file.
         (_, Some(Ok(guard))) => (guard.voted, Some(guard), false),
-        (Some(Ok(voted)), Some(Err(_))) => (voted, None, true),
-        (Some(Err(_)) | None, Some(Err(_))) | (Some(Err(_)), None) => {
-            (TermVote::default(), None, true)
-        }
+        (Some(Ok(voted)), Some(Err(_))) if voted.term.is_plausible(Term(0)) => (voted, None, true),
+        (Some(_) | None, Some(Err(_))) | (Some(Err(_)), None) => (TermVote::default(), None, true),
+    }
+}
+
+/// How far the log must reach by `log.end`, and how often it was cut back.
+fn recover_end(found: &Found, guard: Option<&VoteGuard>, sum: &Checksum) -> (Position, u64) {
+    let cuts = guard.map_or(0, |guard| guard.cuts);
+    // One that cannot be read tells nothing: it is written without a sync, and only a second fault
+    // would make that matter.
+    match found.log_end.as_ref().and_then(|bytes| LogEnd::decode(bytes, sum).ok()) {
+        // From before a cut that `tav.sum` knows of.
+        Some(end) if end.cuts < cuts => (Position::ZERO, cuts),
+        Some(end) => (end.end, end.cuts),
+        None => (Position::ZERO, cuts),
     }
 }

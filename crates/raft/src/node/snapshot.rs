@@ -12,7 +12,7 @@ use crate::codec::peers::PeerState;
 use crate::codec::snapshot::Snapshot;
 use crate::effects::{Effects, Write};
 use crate::id::{LogIndex, Position};
-use crate::mutation::Mutation;
+use crate::mutation::{Bug, Mutation};
 
 /// Why no snapshot can be taken at the moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -62,7 +62,11 @@ impl<M: Mutation> Node<M> {
         let term = self.log.term_at(index).filter(|_| useful);
         let position = Position::new(term.ok_or(SnapshotError::NothingApplied)?, index);
         self.snapshotting = Some(position);
-        Ok(Checkpoint { position, peers: self.members.committed().clone() })
+        let peers = match self.planted(Bug::EffectivePeersInSnapshot) {
+            true => self.members.effective(),
+            false => self.members.committed().clone(),
+        };
+        Ok(Checkpoint { position, peers })
     }
 
     /// Gives up a checkpoint.

@@ -7,6 +7,7 @@ use stdx::time::Mono;
 
 use crate::checksum::Checksum;
 use crate::codec::append::EntryKind;
+use crate::codec::end::LogEnd;
 use crate::codec::peers::PeerState;
 use crate::codec::snapshot::Snapshot;
 use crate::codec::subject::{Inbox, ReplySubject};
@@ -25,6 +26,7 @@ pub(super) struct Server {
     pub(super) node: Node,
     pub(super) log: BTreeMap<u64, Bytes>,
     pub(super) guard: Option<VoteGuard>,
+    pub(super) end: Option<LogEnd>,
     pub(super) peers: PeerState,
     pub(super) snapshot: Option<Snapshot>,
     pub(super) applied: Vec<String>,
@@ -84,6 +86,7 @@ impl Cluster {
             node,
             log: BTreeMap::new(),
             guard: None,
+            end: None,
             peers,
             snapshot: None,
             applied: vec![],
@@ -109,6 +112,7 @@ impl Cluster {
         let mut found = Found {
             term_vote: server.guard.map(|g| g.voted.encode().into()),
             vote_guard: server.guard.map(|g| g.encode(&sum()).into()),
+            log_end: server.end.map(|end| Bytes::copy_from_slice(&end.encode(&sum()))),
             peers: Some(server.peers.encode().into()),
             snapshot: server.snapshot.as_ref().map(|s| s.encode(&sum()).into()),
             log_lost: false,
@@ -147,6 +151,7 @@ impl Cluster {
                 server.write(persist.write);
                 last = Some(persist.ticket);
             }
+            server.end = out.reached.take().or(server.end);
             let applies: Vec<Apply> = out.apply.drain(..).collect();
             server.notices.append(&mut out.notices.clone());
             for notice in out.notices.drain(..) {

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use crate::checksum::Checksum;
 use crate::codec::DecodeError;
 use crate::codec::append::{AppendEntry, AppendResponse, EntryKind};
+use crate::codec::end::{LOG_END_LEN, LogEnd};
 use crate::codec::peers::PeerState;
 use crate::codec::snapshot::Snapshot;
 use crate::codec::vote::{TermVote, VoteGuard, VoteRequest, VoteResponse};
@@ -159,10 +160,34 @@ fn implausible_fields_are_refused() {
     let mut far = vector("vote_request", "first-election").to_vec();
     far[7] = 0x80;
     assert_eq!(VoteRequest::decode(&far), Err(DecodeError::Implausible("vote request")));
-    // A cluster size below the number of peers would make quorums too small.
-    let mut peers = PeerState::of(&[PeerId(*b"aaaaaaaa"), PeerId(*b"bbbbbbbb")]).encode();
-    peers[0] = 1;
-    assert_eq!(PeerState::decode(&peers), Err(DecodeError::Implausible("peer state")));
+    // The last term there could be: nobody could ever campaign again.
+    far[..8].copy_from_slice(&Term::MAX.0.to_le_bytes());
+    assert_eq!(VoteRequest::decode(&far), Err(DecodeError::Implausible("vote request")));
+    far[..8].copy_from_slice(&(Term::MAX.0 - 1).to_le_bytes());
+    assert_eq!(VoteRequest::decode(&far).unwrap().term.next(), Term::MAX);
+    let voted = TermVote { term: Term::MAX, vote: None }.encode();
+    assert_eq!(TermVote::decode(&voted), Err(DecodeError::Implausible("tav.idx")));
+}
+
+#[test]
+fn peer_states_the_reference_takes_are_taken_and_never_make_small_quorums() {
+    let (a, b) = (PeerId(*b"aaaaaaaa"), PeerId(*b"bbbbbbbb"));
+    let bytes = |size: u32, peers: &[PeerId], domain: &[u8]| {
+        let mut bytes = size.to_le_bytes().to_vec();
+        bytes.extend_from_slice(&(peers.len() as u32).to_le_bytes());
+        peers.iter().for_each(|peer| bytes.extend_from_slice(&peer.0));
+        [&bytes, domain].concat()
+    };
+    let read = |size, peers: &[PeerId], domain: &[u8]| {
+        let state = PeerState::decode(&bytes(size, peers, domain)).unwrap();
+        (state.cluster_size, state.peers.to_vec())
+    };
+    assert_eq!(read(1, &[b, a], &[0, 0]), (2, vec![b, a]));
+    assert_eq!(read(0, &[a], &[]), (1, vec![a]));
+    assert_eq!(read(3, &[a, b, a], &[9, 9, 9]), (3, vec![a, b]));
+    assert_eq!(read(2, &[a, a], &[0]), (2, vec![a]));
+    assert_eq!(read(u32::MAX, &[a, b], &[1, 0]), (u32::MAX as usize, vec![a, b]));
+    assert_eq!(read(0, &[], &[]), (0, vec![]));
 }
 
 #[test]
@@ -171,6 +196,7 @@ fn every_flipped_bit_of_a_guard_or_snapshot_is_noticed() {
     let guard = VoteGuard {
         voted: TermVote { term: Term(7), vote: Some(PeerId(*b"fjFyEjc1")) },
         log: Position::new(Term(6), LogIndex(40)),
+        cuts: 7,
         quarantine: Some(Term(5)),
         vote_lost: false,
         joining: true,
@@ -181,6 +207,13 @@ fn every_flipped_bit_of_a_guard_or_snapshot_is_noticed() {
         peers: PeerState::of(&[PeerId(*b"fjFyEjc1")]),
         data: Bytes::from_static(b"state"),
     };
+    let end = LogEnd { cuts: 3, end: Position::new(Term(6), LogIndex(41)) };
+    assert_eq!(LogEnd::decode(&end.encode(&sum), &sum), Ok(end));
+    for bit in 0..LOG_END_LEN * 8 {
+        let mut bytes = end.encode(&sum);
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        assert!(LogEnd::decode(&bytes, &sum).is_err());
+    }
     let (guarded, saved) = (guard.encode(&sum), snapshot.encode(&sum));
     assert_eq!(VoteGuard::decode(&guarded, &sum), Ok(guard));
     assert_eq!(Snapshot::decode(&saved.clone().into(), &sum), Ok(snapshot));

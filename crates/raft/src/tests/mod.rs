@@ -7,4 +7,5 @@ mod fuzzing;
 mod golden;
 mod groups;
 mod recovery;
+mod strangers;
 mod structure;

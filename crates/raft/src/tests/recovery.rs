@@ -4,7 +4,7 @@ use bytes::Bytes;
 use stdx::time::Mono;
 
 use super::cluster::{Cluster, SECOND, peer};
-use crate::codec::append::{AppendEntry, Entries, Entry, EntryKind};
+use crate::codec::append::{AppendEntry, AppendResponse, Entries, Entry, EntryKind};
 use crate::codec::peers::PeerState;
 use crate::codec::subject::ReplySubject;
 use crate::config::Config;
@@ -12,7 +12,7 @@ use crate::effects::{Effects, Notice, Write};
 use crate::id::{LogIndex, Position, Term};
 use crate::mutation::Sound;
 use crate::node::recover::{Found, RecoverError, Recovery};
-use crate::node::{Channel, Role, SnapshotError};
+use crate::node::{Channel, Node, Role, SnapshotError};
 
 fn three_with_entries() -> Cluster {
     let mut cluster = Cluster::new(3);
@@ -89,6 +89,66 @@ fn a_truncated_log_is_noticed_by_what_the_vote_copy_remembers() {
     assert_eq!(cluster.leader(), Some(1));
     cluster.restart(2, config(2), |_, log| log.retain(|&i, _| i <= 2));
     assert!(cluster.servers[2].notices.contains(&Notice::Quarantined(true)));
+}
+
+#[test]
+fn a_log_cut_at_a_record_is_noticed_by_what_log_end_remembers() {
+    for keep in 0..4 {
+        let mut cluster = three_with_entries();
+        // Nobody has voted since the first entry: `tav.sum` knows nothing of the log.
+        assert_eq!(cluster.servers[1].guard.unwrap().log, Position::ZERO);
+        cluster.restart(1, config(1), |_, log| log.retain(|&i, _| i <= keep));
+        assert!(cluster.node(1).quarantine().is_some_and(|q| q.log_lost), "{keep} of 4 records");
+        cluster.advance(5 * SECOND);
+        assert_eq!(cluster.node(1).quarantine(), None);
+        // What it remembered is not held against it once it is trusted again.
+        cluster.restart(1, config(1), |_, _| {});
+        assert_eq!(cluster.node(1).quarantine(), None);
+    }
+}
+
+#[test]
+fn an_older_or_unreadable_log_end_raises_no_alarm() {
+    let mut cluster = three_with_entries();
+    let older = cluster.servers[1].end;
+    cluster.propose(0, "d");
+    assert!(cluster.servers[1].end > older, "each durable entry is noted");
+    cluster.servers[1].end = older;
+    cluster.restart(1, config(1), |_, _| {});
+    assert_eq!(cluster.node(1).quarantine(), None);
+    cluster.restart(1, config(1), |found, _| found.log_end = Some(Bytes::from_static(b"torn")));
+    assert_eq!(cluster.node(1).quarantine(), None);
+    // A `tav.sum` that is gone may have said that the log is not to be trusted.
+    cluster.restart(1, config(1), |found, _| found.vote_guard = None);
+    assert!(cluster.node(1).quarantine().is_some_and(|q| q.log_lost));
+}
+
+#[test]
+fn a_folder_of_the_reference_gets_our_files_in_the_right_order() {
+    let mut cluster = three_with_entries();
+    cluster.restart(1, config(1), |found, _| (found.vote_guard, found.log_end) = (None, None));
+    assert_eq!(cluster.node(1).quarantine(), None);
+    // Whatever of ours was written, another start finds nothing amiss.
+    let server = &mut cluster.servers[1];
+    assert_eq!(server.guard.unwrap().voted.term, Term(1));
+    let found = Found {
+        term_vote: server.guard.map(|guard| guard.voted.encode().into()),
+        peers: Some(server.peers.encode().into()),
+        ..Found::default()
+    };
+    let mut recovery = Recovery::new(config(1), Sound, &super::cluster::sum(), &found);
+    for (&index, record) in &server.log {
+        recovery.record(LogIndex(index), record);
+    }
+    let mut out = Effects::default();
+    let mut node = recovery.finish(Mono(0), &mut out).unwrap();
+    assert!(out.reached.is_none(), "`log.end` waits for `tav.sum`");
+    let Some(written) = out.persist.iter().find(|p| matches!(p.write, Write::TermVote(_))) else {
+        panic!("no `tav.sum`");
+    };
+    let ticket = written.ticket;
+    node.handle_durable(ticket, Mono(1), &mut out);
+    assert_eq!(out.reached.unwrap().end, node.last());
 }
 
 #[test]
@@ -287,6 +347,39 @@ fn a_leader_that_cannot_read_what_nobody_else_has_lets_go_of_it() {
         assert_eq!(server.applied.last().map(String::as_str), Some("goes on"));
         assert_eq!(server.node.quarantine(), None);
     }
+}
+
+#[test]
+fn a_read_that_nobody_needs_any_more_may_fail() {
+    let mut cluster = Cluster::new(3);
+    cluster.elect(0);
+    cluster.isolate(1);
+    for _ in 0..100 {
+        cluster.propose(0, "x");
+    }
+    // A peer asks for what is no longer in memory, and shows that it has it before it is read.
+    let to = ReplySubject::new(b"$NRG.CR.whoasked").unwrap();
+    let position = |index| Position::new(Term(1), LogIndex(index));
+    let ask = AppendResponse { position: position(1), peer: peer(1), success: false };
+    let mut stream = Effects::default();
+    cluster.isolate(2);
+    cluster.node(0).propose(Bytes::from_static(b"last")).unwrap();
+    cluster.input(0, Node::poll);
+    let now = Mono(cluster.now);
+    let leader = cluster.node(0);
+    let (last, commit) = (leader.last().index.0, leader.commit().0);
+    assert!(last > commit);
+    let tell = |leader: &mut Node, response: AppendResponse, out: &mut Effects| {
+        let bytes = Bytes::copy_from_slice(&response.encode());
+        leader.handle_message(Channel::AppendReply, &bytes, to, now, out).unwrap();
+    };
+    tell(leader, ask, &mut stream);
+    let read = stream.read[0].id;
+    let ack = AppendResponse { position: position(commit), peer: peer(1), success: true };
+    tell(leader, ack, &mut Effects::default());
+    leader.handle_entries_read(read, None, now, &mut Effects::default());
+    assert_eq!((leader.role(), leader.quarantine()), (Role::Leader, None));
+    assert_eq!(leader.last().index.0, last);
 }
 
 #[test]

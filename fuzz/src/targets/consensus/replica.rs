@@ -43,6 +43,7 @@ pub(super) fn recover(mut bytes: &[u8]) -> Shape {
         vote_guard: file(true),
         peers: file(false),
         snapshot: file(true),
+        log_end: file(true),
         log_lost: flags & 1 != 0,
     };
     let mut config = Config::new(SELF, 1);
