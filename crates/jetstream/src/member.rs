@@ -84,9 +84,9 @@ impl Member {
             subjects.push((format!("$JS.ACK.*.*.{stream}.{name}.>"), Kind::Ack));
         }
         let config = self.consumer.config();
-        if config.is_pull() {
-            subjects.push((format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{name}"), Kind::Pull));
-        } else if config.flow_control {
+        // Who asks a push consumer is told so.
+        subjects.push((format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{name}"), Kind::Pull));
+        if !config.is_pull() && config.flow_control {
             subjects.push((format!("$JS.FC.{stream}.{name}.*"), Kind::Flow));
             subjects.push((format!("$JS.FC.*.*.{stream}.{name}.*"), Kind::Flow));
         }

@@ -35,7 +35,10 @@ pub(super) fn message(m: &Msg) -> String {
     for line in m.header_text().lines() {
         let hidden = ["Nats-Time-Stamp:", "Nats-Pin-Id:"].iter().find(|h| line.starts_with(**h));
         text.push_str("\n  ");
-        text.push_str(hidden.copied().unwrap_or(line));
+        match line.strip_prefix("Nats-Subject: ") {
+            Some(of) => text.push_str(&format!("Nats-Subject: {}", subject(of))),
+            None => text.push_str(hidden.copied().unwrap_or(line)),
+        }
     }
     text.push('\n');
     text.push_str(&body(&m.text()));

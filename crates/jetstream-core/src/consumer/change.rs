@@ -180,6 +180,7 @@ impl Consumer {
                 let at = SequencePair { consumer: waits.consumer_seq, stream: waits.seq };
                 self.progress.apply_gone(at);
                 self.redeliver.remove(waits.seq);
+                self.last_acked = Some(cx.now.wall);
             }
         }
         self.progress.redelivered.retain(|&seq, _| seq >= start && !is_missing(cx.store, seq));

@@ -309,6 +309,15 @@ impl<D: Disk> Stream<D> {
         if limits.account_left.is_some_and(|left| size > left) {
             return Err(ApiError::account_resources_exceeded().into());
         }
+        if let Some(fields) = fields {
+            // After all sizes, as the reference tells them.
+            admitted.ttl = match ttl(m.header, fields.ttl) {
+                Ok(ttl) => ttl,
+                Err(Invalid) if via.is_drawn() => 0,
+                Err(Invalid) => return Err(ApiError::message_ttl_invalid().into()),
+            };
+            self.raise_ttl(&mut admitted);
+        }
         Ok(admitted)
     }
 
@@ -355,12 +364,6 @@ impl<D: Disk> Stream<D> {
             let increment = increment.ok_or_else(ApiError::message_incr_missing)?;
             self.admit_increment(increment, m, fields, admitted)?;
         }
-        admitted.ttl = match ttl {
-            Ok(ttl) => ttl,
-            Err(Invalid) if via.is_drawn() => 0,
-            Err(Invalid) => return Err(ApiError::message_ttl_invalid().into()),
-        };
-        self.raise_ttl(admitted);
         Ok(())
     }
 
