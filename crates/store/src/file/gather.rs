@@ -46,18 +46,18 @@ pub(super) struct Gathered {
 }
 
 /// One block file, read.
-struct Outcome {
-    index: u32,
-    secret: Option<Secret>,
-    form: Form,
-    plain: Vec<u8>,
-    scan: Scan,
-    salvaged: bool,
+pub(super) struct Outcome {
+    pub(super) index: u32,
+    pub(super) secret: Option<Secret>,
+    pub(super) form: Form,
+    pub(super) plain: Vec<u8>,
+    pub(super) scan: Scan,
+    pub(super) salvaged: bool,
 }
 
 /// Memory that the next block uses again.
 #[derive(Default)]
-struct Spare {
+pub(super) struct Spare {
     plain: Vec<u8>,
     messages: Vec<Found>,
     ids: Vec<SubjectId>,
@@ -160,7 +160,7 @@ impl<D: Disk> FileStore<D> {
         gathered
     }
 
-    fn scan_block(
+    pub(super) fn scan_block(
         &self,
         index: u32,
         hasher: &FixedState,

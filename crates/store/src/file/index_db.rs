@@ -64,6 +64,8 @@ pub(crate) struct Index {
     pub(crate) blocks: Vec<IndexBlock>,
     pub(crate) last_block: u32,
     pub(crate) checksum: [u8; 8],
+    /// This server wrote it (`resume.rs`).
+    pub(crate) is_own: bool,
 }
 
 impl Index {
@@ -96,6 +98,7 @@ impl Index {
             blocks,
             last_block,
             checksum,
+            is_own: false,
         })
     }
 
@@ -183,7 +186,8 @@ impl<D: Disk> FileStore<D> {
         };
         let mut seed = [0; 8];
         self.disk.random(&mut seed).map_err(|e| Error::io("random", "seed", e))?;
-        Ok(plain.and_then(|p| Index::decode(p, u64::from_le_bytes(seed))))
+        let index = plain.and_then(|p| Index::decode(p, u64::from_le_bytes(seed)));
+        Ok(index.map(|index| Index { is_own: self.is_own_index(*hash), ..index }))
     }
 
     /// The plain index body as of now.
@@ -247,6 +251,7 @@ impl<D: Disk> FileStore<D> {
         let hash = HashKey::new(&self.settings.name).hash(&[&body]);
         body.extend_from_slice(&hash);
         replace(&self.disk, INDEX, &body).map_err(|e| Error::io("write", INDEX, e))?;
+        self.sign_index(hash)?;
         self.index_on_disk = true;
         let high = self.last_seq + 1;
         if let Some(wheel) = &self.ttls {

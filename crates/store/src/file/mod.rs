@@ -29,6 +29,7 @@ mod read;
 mod recover;
 mod remove;
 mod reseal;
+mod resume;
 mod rewrite;
 pub(crate) mod snapshot;
 mod truncate;
@@ -150,8 +151,10 @@ pub struct FileStore<D: Disk> {
 /// What `open` found out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Recovery {
-    /// The index was used; otherwise every block was read.
+    /// The index was used as it is.
     pub from_index: bool,
+    /// The index was used, and what came after it was read. Otherwise every block was read.
+    pub resumed: bool,
     /// Blocks there are.
     pub blocks: usize,
     /// Bytes after the last whole record that were set aside.

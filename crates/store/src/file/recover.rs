@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! unfinished purge ─► staged files ─► index.db valid? ── yes ─► blocks as listed, none read
+//!                                            ├─ older ─► what came after it is read (resume.rs)
 //!                                            └── no ──► scan all, newest first ─► damage healed
 //! ─► tail opened ─► wheels ─► limits enforced
 //! ```
@@ -117,21 +118,19 @@ impl<D: Disk> FileStore<D> {
                 self.adopt_index(index);
                 recovery.from_index = true;
             }
-            other => {
-                let prior = other
-                    .map(|i| self.prior_of(i))
-                    .or_else(|| self.read_legacy(&indices))
-                    .unwrap_or_default();
-                if !indices.is_empty() {
-                    notice!(
-                        self.options.log,
-                        "Filestore [{}] no current index, reading {} blocks",
-                        self.settings.name,
-                        indices.len()
-                    );
+            Some(index) => match self.news_since(&index, &indices)? {
+                Some(news) => {
+                    self.adopt_index(index);
+                    recovery.resumed = self.catch_up(news)?;
+                    if !recovery.resumed {
+                        self.forget_everything();
+                        let index = self.read_index_file()?;
+                        recovery.torn_bytes = self.read_everything(index, &indices)?;
+                    }
                 }
-                recovery.torn_bytes = self.scan_all(&indices, &prior)?;
-            }
+                None => recovery.torn_bytes = self.read_everything(Some(index), &indices)?,
+            },
+            None => recovery.torn_bytes = self.read_everything(None, &indices)?,
         }
         self.open_tail()?;
         self.recover_wheels()?;
@@ -141,6 +140,36 @@ impl<D: Disk> FileStore<D> {
         }
         recovery.blocks = self.blocks.len();
         Ok(recovery)
+    }
+
+    fn read_everything(&mut self, index: Option<Index>, indices: &[u32]) -> Result<u64> {
+        let prior = index
+            .map(|i| self.prior_of(i))
+            .or_else(|| self.read_legacy(indices))
+            .unwrap_or_default();
+        if !indices.is_empty() {
+            notice!(
+                self.options.log,
+                "Filestore [{}] no current index, reading {} blocks",
+                self.settings.name,
+                indices.len()
+            );
+        }
+        self.scan_all(indices, &prior)
+    }
+
+    /// As before anything was adopted.
+    fn forget_everything(&mut self) {
+        self.blocks.clear();
+        self.subjects.clear();
+        self.columns.clear();
+        self.rest();
+        (self.msgs, self.bytes) = (0, 0);
+        (self.first_seq, self.first_ts) = (0, 0);
+        (self.last_seq, self.last_ts) = (0, 0);
+        self.tail.file = None;
+        self.tail.buf.clear();
+        (self.tail.start, self.tail.flushed) = (0, 0);
     }
 
     /// Finishes or undoes a purge that a crash interrupted.
@@ -225,8 +254,8 @@ impl<D: Disk> FileStore<D> {
         }
     }
 
-    /// Whether the blocks on disk are those the index describes.
-    fn index_holds(&mut self, index: &Index, indices: &[u32]) -> Result<bool> {
+    /// Whether these are the blocks the index describes, by their names and sizes.
+    pub(super) fn describes(&self, index: &Index, indices: &[u32]) -> Result<bool> {
         let listed = index.blocks.iter().filter(|b| b.msgs() > 0 || b.index == index.last_block);
         if !index.is_consistent()
             || index.blocks.last().map(|b| b.index) != Some(index.last_block)
@@ -250,6 +279,14 @@ impl<D: Disk> FileStore<D> {
             if size < b.bytes && !may_be_packed {
                 return Ok(false);
             }
+        }
+        Ok(true)
+    }
+
+    /// Whether the index describes exactly what is on the disk.
+    fn index_holds(&self, index: &Index, indices: &[u32]) -> Result<bool> {
+        if !self.describes(index, indices)? {
+            return Ok(false);
         }
         let Ok(secret) = self.block_secret(index.last_block) else { return Ok(false) };
         let path = block_path(index.last_block);
@@ -391,7 +428,7 @@ impl<D: Disk> FileStore<D> {
     }
 
     /// Gives blocks without messages the place in the order they have by index.
-    fn align_empty_blocks(&mut self) {
+    pub(super) fn align_empty_blocks(&mut self) {
         let mut last = 0;
         let total = self.blocks.len();
         for (i, b) in self.blocks.iter_mut().enumerate() {

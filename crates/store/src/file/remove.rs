@@ -105,6 +105,14 @@ impl<D: Disk> FileStore<D> {
         Ok(())
     }
 
+    /// Takes a message out of the accounts whose removal is on the disk already.
+    pub(super) fn discount(&mut self, m: &Message) -> Result<()> {
+        match self.locate(m.seq) {
+            Ok(at) => self.account_removal(at, m),
+            Err(_) => Ok(()),
+        }
+    }
+
     fn account_removal(&mut self, at: usize, m: &Message) -> Result<()> {
         let len = record_len(m.subject.len(), m.header.len(), m.payload.len());
         self.msgs = self.msgs.saturating_sub(1);
