@@ -253,6 +253,7 @@ impl<D: Disk> FileStore<D> {
         replace(&self.disk, INDEX, &body).map_err(|e| Error::io("write", INDEX, e))?;
         self.sign_index(hash)?;
         self.index_on_disk = true;
+        self.indexed = self.blocks.back().map(|b| (b.index, b.len));
         let high = self.last_seq + 1;
         if let Some(wheel) = &self.ttls {
             replace(&self.disk, WHEEL, &wheel.encode(high))
