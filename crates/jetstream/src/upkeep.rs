@@ -9,8 +9,8 @@
 //! | while many come | 128 MiB | 10 s |
 //! | once they stop | 1 MiB | 10 s of quiet |
 //!
-//! Laws: making an index takes at most a thousandth of the time between two; the shard never waits
-//!       for the disk.
+//! Laws: an index takes at most a thousandth of the shard's time; the shard never waits for the
+//!       disk.
 
 use std::time::Duration;
 
@@ -25,10 +25,10 @@ const MANY: (u64, Duration) = (128 << 20, Duration::from_secs(10));
 const QUIET: (u64, Duration) = (1 << 20, Duration::ZERO);
 /// Sparse blocks are looked for at most this often.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
-/// What a subject costs an index.
-const PER_SUBJECT: Duration = Duration::from_nanos(150);
-/// No index is made of more: the other streams of the shard would wait too long.
-const MOST_SUBJECTS: u64 = 4_000_000;
+/// What a subject costs the shard; the pool makes the index.
+const PER_SUBJECT: Duration = Duration::from_nanos(20);
+/// No index is made of more: each takes some 70 bytes while it is under way.
+const MOST_SUBJECTS: u64 = 6_000_000;
 
 /// When something was last done.
 #[derive(Clone, Copy, Debug, Default)]

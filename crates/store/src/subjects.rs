@@ -146,6 +146,12 @@ impl Subjects {
     }
 
     /// Every subject, in the order of memory.
+    /// A copy for reading only that shares nothing with this: subjects are listed, not found.
+    pub(crate) fn picture(&self) -> Self {
+        let shards = self.shards.iter().map(Shard::picture).collect();
+        Self { hasher: self.hasher.clone(), bits: self.bits, shards }
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = (SubjectId, &[u8])> {
         self.shards.iter().flat_map(Shard::iter)
     }

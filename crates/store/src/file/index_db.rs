@@ -13,18 +13,17 @@
 
 use std::io;
 
-use crate::block::Block;
-use crate::codec::{Reader, put_uvarint, put_varint};
-use crate::disk::{Disk, read_all, replace};
+use crate::codec::Reader;
+use crate::disk::{Disk, read_all};
 use crate::error::{Error, Result};
-use crate::file::{FileStore, MSGS};
+use crate::file::FileStore;
 use crate::filter::is_plausible_subject;
 use crate::hash::HashKey;
 use crate::seqset::SeqSet;
 use crate::subjects::{Place, Subjects, Totals};
 
-const MAGIC: u8 = 11;
-const VERSION: u8 = 4;
+pub(super) const MAGIC: u8 = 11;
+pub(super) const VERSION: u8 = 4;
 /// From this many subjects on the table is split.
 const LARGE: usize = 100_000;
 const MAX_INDEX: u64 = 16 << 30;
@@ -190,82 +189,6 @@ impl<D: Disk> FileStore<D> {
         Ok(index.map(|index| Index { is_own: self.is_own_index(*hash), ..index }))
     }
 
-    /// The plain index body as of now.
-    pub(super) fn encode_index(&mut self) -> Vec<u8> {
-        let mut out = vec![MAGIC, VERSION];
-        let base = self.first_ts;
-        put_uvarint(&mut out, self.msgs);
-        put_uvarint(&mut out, self.bytes);
-        put_uvarint(&mut out, self.first_seq);
-        put_varint(&mut out, base);
-        put_uvarint(&mut out, self.last_seq);
-        put_varint(&mut out, self.last_ts);
-        put_uvarint(&mut out, self.subjects.len() as u64);
-        for (id, text) in self.subjects.iter() {
-            let t = self.subjects.totals(id);
-            put_uvarint(&mut out, text.len() as u64);
-            out.extend_from_slice(text);
-            put_uvarint(&mut out, t.total);
-            let (first, last) = (self.block_of_place(t.first), self.block_of_place(t.last));
-            put_uvarint(&mut out, u64::from(first.min(last)));
-            put_uvarint(&mut out, u64::from(last.max(first)));
-        }
-        put_uvarint(&mut out, self.blocks.len() as u64);
-        for b in &self.blocks {
-            put_uvarint(&mut out, u64::from(b.index));
-            put_uvarint(&mut out, b.bytes);
-            put_uvarint(&mut out, b.first);
-            put_varint(&mut out, b.first_ts.wrapping_sub(base));
-            put_uvarint(&mut out, b.last);
-            put_varint(&mut out, b.last_ts.wrapping_sub(base));
-            put_uvarint(&mut out, b.deleted.len());
-            put_uvarint(&mut out, b.ttls);
-            put_uvarint(&mut out, b.schedules);
-            if !b.deleted.is_empty() {
-                b.deleted.encode(&mut out);
-            }
-        }
-        let (index, checksum) = self.blocks.back().map_or((0, [0; 8]), |b| (b.index, b.checksum));
-        put_uvarint(&mut out, u64::from(index));
-        out.extend_from_slice(&checksum);
-        out
-    }
-
-    fn block_of_place(&self, place: Place) -> u32 {
-        match place {
-            Place::Block(index) => index,
-            Place::Exact(seq) | Place::Bound(seq) => {
-                let at = self.block_at(seq).unwrap_or(self.blocks.len().saturating_sub(1));
-                self.blocks.get(at).map_or(0, |b: &Block| b.index)
-            }
-        }
-    }
-
-    /// Writes index.db and the wheels, durably. The blocks must be synced.
-    pub(super) fn write_index(&mut self) -> Result<()> {
-        let mut body = self.encode_index();
-        if let Some(secret) = &self.secret {
-            let disk = &self.disk;
-            body = secret.seal(&body, &|out| disk.random(out))?;
-        }
-        let hash = HashKey::new(&self.settings.name).hash(&[&body]);
-        body.extend_from_slice(&hash);
-        replace(&self.disk, INDEX, &body).map_err(|e| Error::io("write", INDEX, e))?;
-        self.sign_index(hash)?;
-        self.index_on_disk = true;
-        self.indexed = self.blocks.back().map(|b| (b.index, b.len));
-        let high = self.last_seq + 1;
-        if let Some(wheel) = &self.ttls {
-            replace(&self.disk, WHEEL, &wheel.encode(high))
-                .map_err(|e| Error::io("write", WHEEL, e))?;
-        }
-        if let Some(schedules) = &self.schedules {
-            replace(&self.disk, SCHEDULES, &schedules.encode(high))
-                .map_err(|e| Error::io("write", SCHEDULES, e))?;
-        }
-        self.disk.sync_dir(MSGS).map_err(|e| Error::io("sync", MSGS, e))
-    }
-
     /// The deadlines file, and the sequence it is valid up to.
     pub(super) fn read_wheel(&self) -> Option<(crate::wheel::Wheel, u64)> {
         crate::wheel::Wheel::decode(&read_all(&self.disk, WHEEL, MAX_INDEX).ok()?)
@@ -280,6 +203,7 @@ impl<D: Disk> FileStore<D> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::codec::{put_uvarint, put_varint};
     use proptest::prelude::*;
 
     /// An index as versions 1 to 3 wrote it: last block only for several messages, counters later.

@@ -13,6 +13,7 @@
 //! Reference: filestore.go fileStore.
 
 pub(crate) mod append;
+mod checkpoint;
 mod commit;
 mod damage;
 pub(crate) mod expire;
@@ -346,25 +347,6 @@ impl<D: Disk> FileStore<D> {
         self.tail.file = None;
         self._lock = None;
         Ok(())
-    }
-
-    /// Bytes of records that a crash now would have to read, as no index knows of them.
-    pub fn unindexed(&self) -> u64 {
-        let known = self.indexed.filter(|_| self.index_on_disk);
-        let (block, len) = known.unwrap_or_default();
-        let new = self.blocks.iter().rev().take_while(|b| b.index >= block);
-        new.map(|b| b.len).sum::<u64>().saturating_sub(len)
-    }
-
-    /// Writes the index while open, so that a later crash finds a newer one.
-    ///
-    /// The index is made in memory, at some 150 ns a subject; the rest is a job where jobs are
-    /// handed out.
-    pub fn checkpoint(&mut self) -> Result<()> {
-        self.check_open()?;
-        self.mark_limits()?;
-        self.barrier()?;
-        self.write_index()
     }
 
     fn check_open(&self) -> Result<()> {
