@@ -14,6 +14,7 @@
 //! Reference: filestore.go psim.
 
 mod filling;
+mod loading;
 mod shard;
 
 use std::hash::BuildHasher;
@@ -21,6 +22,7 @@ use std::hash::BuildHasher;
 use foldhash::fast::FixedState;
 
 pub(crate) use filling::{Batch, Filling};
+pub(crate) use loading::Loading;
 use shard::{Shard, shard_of};
 
 /// Number of a subject's record; zero is none.
