@@ -29,7 +29,7 @@ pub(super) const VERSION: u8 = 4;
 /// From this many subjects on the table is split.
 const LARGE: usize = 100_000;
 /// Subjects that one thread takes at a time.
-const RUN: u64 = 65_536;
+const RUN: u64 = 16_384;
 const MAX_INDEX: u64 = 16 << 30;
 pub(super) const INDEX: &str = "msgs/index.db";
 pub(super) const WHEEL: &str = "msgs/thw.db";
@@ -185,7 +185,7 @@ fn load_subjects(
     let is_damaged = AtomicBool::new(false);
     parallel(runs.len(), &|number| {
         let Some(mut r) = runs.get(number).cloned() else { return };
-        let mut deal = loading.deal();
+        let mut deal = loading.deal(RUN as usize);
         for _ in 0..RUN.min(count - number as u64 * RUN) {
             match read_entry(&mut r, version) {
                 Some((_, [], _)) => {}

@@ -57,9 +57,10 @@ impl Loading {
         }
     }
 
-    /// An empty deal.
-    pub(crate) fn deal(&self) -> Deal {
-        let hands = self.shards.iter().map(|_| Vec::new()).collect();
+    /// An empty deal for about this many subjects.
+    pub(crate) fn deal(&self, count: usize) -> Deal {
+        let each = (count >> self.bits) * 5 / 4;
+        let hands = self.shards.iter().map(|_| Vec::with_capacity(each)).collect();
         Deal { bits: self.bits, hands }
     }
 
