@@ -13,7 +13,7 @@ use crate::settings::Settings;
 use crate::stats::Counters;
 use crate::sub::Sub;
 use crate::witness::Witness;
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use auth::Authenticator;
 use hashbrown::HashMap;
 use parking_lot::{Mutex, RwLock};
@@ -54,6 +54,8 @@ pub struct Broker {
     pub totals: Totals,
     workers: usize,
     witness: OnceLock<Arc<dyn Witness>>,
+    /// The system account, if there is one.
+    pub(crate) system: ArcSwapOption<Account>,
     /// Latency samples that wait for the next flush.
     pub(crate) samples: Arc<Samples>,
     /// Names this server in reply subjects of measured requests.
@@ -88,11 +90,12 @@ impl Broker {
             totals: Totals::default(),
             workers,
             witness: OnceLock::new(),
+            system: ArcSwapOption::empty(),
             samples,
             name_hash,
         };
         broker.accounts.write().insert(GLOBAL.into(), global);
-        broker.account_or_new(SYSTEM).set_flag(account::flag::SYSTEM, true);
+        broker.set_system_account(Some(SYSTEM));
         broker
     }
 
@@ -153,6 +156,11 @@ impl Broker {
     /// The account of clients that name none.
     pub fn global(&self) -> &Arc<Account> {
         &self.global
+    }
+
+    /// The system account, if there is one.
+    pub fn system_account(&self) -> Option<Arc<Account>> {
+        self.system.load_full()
     }
 
     /// An account by name.
