@@ -10,6 +10,7 @@ pub mod certificate;
 pub mod connection_type;
 pub mod dn;
 pub mod identity;
+pub mod jwt;
 pub mod nkey;
 pub mod password;
 pub mod permission;
