@@ -57,6 +57,12 @@ impl Issues {
         self.0.iter().any(|issue| issue.blocking || (timely && issue.time_check))
     }
 
+    /// All that is wrong, for a line of the log.
+    pub fn text(&self) -> String {
+        let all = self.0.iter().map(|issue| issue.description.as_str());
+        all.collect::<Vec<_>>().join(", ")
+    }
+
     /// The errors, as the reference prints the list.
     pub fn errors_text(&self) -> String {
         let all = self.0.iter().filter(|issue| issue.blocking);
