@@ -438,8 +438,9 @@ impl Session {
                 self.trace_unsubscribed(sub.sid(), worker);
             }
         }
-        if self.counted {
-            self.account.clients.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
+        self.leave_account(worker);
+        if let Some(witness) = worker.broker.witness() {
+            witness.left(&self.conn, &self.account, reason, worker.now.wall);
         }
         worker.broker.unregister(&self.conn, reason, subs, worker.now.wall);
         true
