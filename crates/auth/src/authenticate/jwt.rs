@@ -60,7 +60,7 @@ impl TrustedAccount {
 
 /// Where accounts are looked up.
 pub trait Directory: Send + Sync {
-    /// An account that may be used as things stand; `None`: ask for [`Directory::fetch`] first.
+    /// An account that may be used as things stand; `None`: [`Directory::fetch`] may help.
     fn known(&self, key: &str) -> Option<Arc<TrustedAccount>>;
     /// Asks for an account's token; when it ends, `known` tells what came of it.
     fn fetch(&self, key: &str) -> Waiting;
@@ -89,16 +89,6 @@ impl std::fmt::Debug for Operators {
 }
 
 impl Operators {
-    /// What has to be waited for before `authenticate` can decide.
-    pub(super) fn wait(&self, request: &AuthRequest<'_>) -> Option<Waiting> {
-        let (_, claims) = self.token(request).ok()?;
-        let account = claims.account();
-        if self.is_pinned_out(account) || self.directory.known(account).is_some() {
-            return None;
-        }
-        Some(self.directory.fetch(account))
-    }
-
     fn is_pinned_out(&self, account: &str) -> bool {
         self.pinned.as_ref().is_some_and(|pinned| !pinned.contains(account))
     }
@@ -129,7 +119,8 @@ impl Operators {
             self.pinned_fails.fetch_add(1, Ordering::Relaxed);
             return Err(AuthError::NotPinned(key.to_owned()));
         }
-        let account = self.directory.known(key).ok_or(AuthError::AccountMissing)?;
+        let account =
+            self.directory.known(key).ok_or_else(|| AuthError::AccountMissing(key.to_owned()))?;
         let limits = limits(&claims, &account)?;
         if limits.bearer_token && account.claims.nats.limits.disallow_bearer {
             return Err(AuthError::BearerRefused);

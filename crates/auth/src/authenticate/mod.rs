@@ -99,8 +99,8 @@ pub enum AuthError {
     #[error("Account {0} not listed as operator pinned account")]
     NotPinned(String),
     /// The account is not known, not trusted or expired.
-    #[error("Account JWT lookup error: account missing, not trusted or expired")]
-    AccountMissing,
+    #[error("Account JWT lookup error: account {0} is missing, not trusted or expired")]
+    AccountMissing(String),
     /// The account does not know the key that signed the token.
     #[error("User JWT issuer is not known")]
     SignerUnknown,
@@ -262,12 +262,6 @@ impl Authenticator {
     /// Whether nkeys may log in, so that INFO needs a nonce.
     pub fn needs_nonce(&self) -> bool {
         self.operators.is_some() || !self.nkeys.is_empty()
-    }
-
-    /// What has to be waited for before `authenticate` can decide; not to be asked on a network
-    /// thread.
-    pub fn wait(&self, request: &AuthRequest<'_>) -> Option<jwt::Waiting> {
-        self.operators.as_ref()?.wait(request)
     }
 
     /// Whether `authenticate` would compute a bcrypt hash or verify a chain of tokens for this
