@@ -13,6 +13,7 @@ use super::{AuthError, AuthRequest};
 use crate::connection_type::ConnectionTypes;
 use crate::identity::{Identity, TokenFacts, Who};
 use crate::jwt::limits::UserLimits;
+use crate::jwt::scope::Scope;
 use crate::jwt::share::is_revoked;
 use crate::jwt::{AccountClaims, UserClaims, template, window};
 use crate::nkey::UserKey;
@@ -55,6 +56,44 @@ impl TrustedAccount {
     /// Whether a user's token that was issued at `issued_at` does not count any more.
     pub fn has_revoked(&self, user: &str, issued_at: i64) -> bool {
         is_revoked(&self.claims.nats.revocations, user, issued_at)
+    }
+}
+
+/// Why somebody who was let in has to go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gone {
+    /// The account took the token back.
+    Revoked,
+    /// The account wants nonces signed.
+    Bearer,
+    /// The account does not know the token's signer any more, or knows it with another template.
+    Signer,
+}
+
+impl TrustedAccount {
+    /// Whether who came in with `token` may stay, now that the account is what it is.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn recheck(&self, token: &TokenFacts) -> Result<(), Gone> {
+        if token.bearer && self.claims.nats.limits.disallow_bearer {
+            Err(Gone::Bearer)
+        } else if self.has_revoked(&token.subject, token.issued_at) {
+            Err(Gone::Revoked)
+        } else if token.signing_key && !self.knows_signer(&token.issuer) {
+            Err(Gone::Signer)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Signing keys that `now` has with another template, or not at all.
+    pub fn altered_signers(&self, now: &Self) -> BTreeSet<String> {
+        let keys = &self.claims.nats.signing_keys.0;
+        let altered = |(key, scope): &(&String, &Option<Scope>)| {
+            now.claims.nats.signing_keys.0.get(*key) != Some(*scope)
+        };
+        keys.iter().filter(altered).map(|(key, _)| key.clone()).collect()
     }
 }
 
