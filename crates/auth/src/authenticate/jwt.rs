@@ -128,6 +128,12 @@ impl std::fmt::Debug for Operators {
 }
 
 impl Operators {
+    /// Whether who logged in to `account` with `token` may stay, though the account may have changed
+    /// meanwhile.
+    pub fn admits_still(&self, account: &str, token: &TokenFacts) -> bool {
+        self.directory.known(account).is_some_and(|account| account.recheck(token).is_ok())
+    }
+
     fn is_pinned_out(&self, account: &str) -> bool {
         self.pinned.as_ref().is_some_and(|pinned| !pinned.contains(account))
     }
