@@ -230,7 +230,7 @@ fn check_no_auth_user(options: &Options, user: Option<&String>) -> Checked {
 fn check_system_account(options: &Options) -> Checked {
     let Some(name) = options.system.account.as_deref() else { return Ok(()) };
     let exists = [GLOBAL_ACCOUNT, ""].contains(&name) || options.account(name).is_some();
-    if !options.operator.operators.is_empty() || exists {
+    if options.operator.is_trusting() || exists {
         return Ok(());
     }
     fail("error resolving system account: account missing")
