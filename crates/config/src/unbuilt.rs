@@ -84,9 +84,7 @@ const UNBUILT: &[Entry] = &[
         key: "resolver",
         aliases: &["account_resolver", "accounts_resolver"],
         feature: "operator mode",
-        is_set: |o| {
-            !matches!(o.operator.account_resolver(), None | Some(crate::options::Resolver::Memory))
-        },
+        is_set: |o| matches!(o.operator.account_resolver(), Some(crate::options::Resolver::Url(_))),
     },
     Entry {
         key: "resolver_tls",

@@ -35,9 +35,12 @@ pub enum ServerError {
     /// The options do not make a server.
     #[error(transparent)]
     Start(#[from] node::start::StartError),
-    /// Operators are trusted, and the system account is not to be had.
+    /// Operators are trusted, and there is no place for the tokens of their accounts.
     #[error(transparent)]
-    SystemAccount(#[from] node::claims::NoSystemAccount),
+    Resolver(#[from] crate::resolver::ResolverError),
+    /// Operators are trusted, and their accounts are not to be had.
+    #[error(transparent)]
+    Claims(#[from] node::claims::CannotStart),
     /// JetStream cannot start.
     #[error("Can't start JetStream: {0}")]
     JetStream(#[from] jetstream::StartError),
@@ -129,7 +132,7 @@ impl Server {
             tls_not_after: tls.as_ref().and_then(|tls| tls.server().not_after()),
             operators: {
                 let now = move || Clock::new(zero).now();
-                crate::resolver::surroundings(&options, now, control.spawner())
+                crate::resolver::surroundings(&options, now, control.spawner())?
             },
         };
         announce(&options, &host, &log);

@@ -4,9 +4,15 @@
 //! Not here: what tokens say and what becomes of them (`node::claims`).
 //! Reference: accounts.go resolvers, jwt.go validateTimes.   Contract: AUTH-012, AUTH-017..020.
 
+mod directory;
+mod service;
+mod store;
+mod sync;
+
 use crate::control::Spawner;
 use config::Options;
 use config::options::Resolver as Asked;
+use directory::{Directory, DirectoryResolver};
 use node::claims::Surroundings;
 use node::resolver::{Memory, Resolver};
 use std::sync::Arc;
@@ -17,19 +23,35 @@ pub(crate) fn surroundings(
     options: &Options,
     now: impl Fn() -> Now + Send + Sync + 'static,
     spawner: Spawner,
-) -> Option<Surroundings> {
+) -> Result<Option<Surroundings>, ResolverError> {
     if !options.operator.is_trusting() {
-        return None;
+        return Ok(None);
     }
-    let now = Arc::new(move || -> Timestamp { now().wall });
+    let now: directory::Clock = Arc::new(move || -> Timestamp { now().wall });
     let resolver: Option<Arc<dyn Resolver>> = match options.operator.account_resolver() {
         None => None,
         Some(Asked::Memory) => Some(Arc::new(Memory::default())),
-        Some(_) => None,
+        Some(Asked::Url(_)) => None,
+        Some(asked @ (Asked::Full { .. } | Asked::Cache { .. })) => {
+            match Directory::open(&asked, now.clone()) {
+                None => None,
+                Some(Err(error)) => return Err(ResolverError(error.to_string())),
+                Some(Ok(directory)) => {
+                    let directory = Arc::new(directory);
+                    spawner.spawn(sync::run(Arc::downgrade(&directory)));
+                    Some(Arc::new(DirectoryResolver(directory)))
+                }
+            }
+        }
     };
     let spawn = Arc::new(move |task| spawner.spawn(task));
-    Some(Surroundings { resolver, now, second_of_day, spawn })
+    Ok(Some(Surroundings { resolver, now, second_of_day, spawn }))
 }
+
+/// A resolver cannot be made. Remedy: a directory that the server may write to.
+#[derive(Debug, thiserror::Error)]
+#[error("account resolver: {0}")]
+pub struct ResolverError(String);
 
 /// The second of the day at `now` (Unix seconds) in a time zone; empty: that of this machine.
 fn second_of_day(zone: &str, now: i64) -> Option<u32> {
