@@ -81,18 +81,6 @@ const UNBUILT: &[Entry] = &[
         is_set: |o| !o.jetstream.default_domains.is_empty(),
     },
     Entry {
-        key: "resolver",
-        aliases: &["account_resolver", "accounts_resolver"],
-        feature: "operator mode",
-        is_set: |o| matches!(o.operator.account_resolver(), Some(crate::options::Resolver::Url(_))),
-    },
-    Entry {
-        key: "resolver_tls",
-        aliases: &[],
-        feature: "operator mode",
-        is_set: |o| o.operator.resolver_tls.is_some(),
-    },
-    Entry {
         key: "auth_callout",
         aliases: &["auth_hook"],
         feature: "authorization callout",

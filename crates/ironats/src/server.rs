@@ -132,7 +132,7 @@ impl Server {
             tls_not_after: tls.as_ref().and_then(|tls| tls.server().not_after()),
             operators: {
                 let now = move || Clock::new(zero).now();
-                crate::resolver::surroundings(&options, now, control.spawner())?
+                crate::resolver::surroundings(&options, now, &control)?
             },
         };
         announce(&options, &host, &log);

@@ -8,8 +8,9 @@ mod directory;
 mod service;
 mod store;
 mod sync;
+mod url;
 
-use crate::control::Spawner;
+use crate::control::Control;
 use config::Options;
 use config::options::Resolver as Asked;
 use directory::{Directory, DirectoryResolver};
@@ -17,12 +18,13 @@ use node::claims::Surroundings;
 use node::resolver::{Memory, Resolver};
 use std::sync::Arc;
 use stdx::time::{Now, Timestamp};
+use url::UrlResolver;
 
 /// What a server that trusts operators needs; nothing if these options trust none.
 pub(crate) fn surroundings(
     options: &Options,
     now: impl Fn() -> Now + Send + Sync + 'static,
-    spawner: Spawner,
+    control: &Control,
 ) -> Result<Option<Surroundings>, ResolverError> {
     if !options.operator.is_trusting() {
         return Ok(None);
@@ -31,26 +33,47 @@ pub(crate) fn surroundings(
     let resolver: Option<Arc<dyn Resolver>> = match options.operator.account_resolver() {
         None => None,
         Some(Asked::Memory) => Some(Arc::new(Memory::default())),
-        Some(Asked::Url(_)) => None,
+        Some(Asked::Url(url)) => Some(Arc::new(reach(&url, options, control)?)),
         Some(asked @ (Asked::Full { .. } | Asked::Cache { .. })) => {
             match Directory::open(&asked, now.clone()) {
                 None => None,
                 Some(Err(error)) => return Err(ResolverError(error.to_string())),
                 Some(Ok(directory)) => {
                     let directory = Arc::new(directory);
-                    spawner.spawn(sync::run(Arc::downgrade(&directory)));
+                    control.spawn(sync::run(Arc::downgrade(&directory)));
                     Some(Arc::new(DirectoryResolver(directory)))
                 }
             }
         }
     };
+    let spawner = control.spawner();
     let spawn = Arc::new(move |task| spawner.spawn(task));
     Ok(Some(Surroundings { resolver, now, second_of_day, spawn }))
 }
 
-/// A resolver cannot be made. Remedy: a directory that the server may write to.
+/// A web server that has account tokens, if somebody is there.
+fn reach(url: &str, options: &Options, control: &Control) -> Result<UrlResolver, ResolverError> {
+    let failed = |error: &dyn std::fmt::Display| ResolverError(error.to_string());
+    let tls = crate::tls::outgoing(options.operator.resolver_tls.as_ref());
+    // Without TLS nobody needs the authorities of the system.
+    let tls = match tls {
+        Err(_) if url.to_ascii_lowercase().starts_with("http://") => {
+            let insecure = net::tls::ClientTlsConfig { insecure: true, ..Default::default() };
+            net::tls::client(&insecure)
+        }
+        other => other,
+    };
+    let resolver = UrlResolver::new(url, tls.map_err(|error| failed(&error))?);
+    match control.wait_for(resolver.probe()) {
+        Some(Err(error)) => Err(failed(&error)),
+        _ => Ok(resolver),
+    }
+}
+
+/// A resolver cannot be made. Remedy: a directory that the server may write to, or a web server that
+/// answers.
 #[derive(Debug, thiserror::Error)]
-#[error("account resolver: {0}")]
+#[error("{0}")]
 pub struct ResolverError(String);
 
 /// The second of the day at `now` (Unix seconds) in a time zone; empty: that of this machine.

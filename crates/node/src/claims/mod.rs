@@ -15,6 +15,7 @@ mod fetch;
 pub mod update;
 
 pub use facts::AccountToken;
+pub(crate) use facts::account_facts;
 
 use crate::Node;
 use crate::resolver::Resolver;

@@ -112,7 +112,11 @@ async fn what_is_no_token_of_the_account_is_not_kept() {
         (update(&id), "x".to_owned(), "jwt update resulted in error - expected 3 chunks"),
         (update(&other), token.clone(), "subject does not match jwt content"),
         (update(&id), foreign, "not signed by a trusted operator"),
-        (update(&senseless.id()), d.house.sign(&senseless), "jwt validation failed - validation errors:"),
+        (
+            update(&senseless.id()),
+            d.house.sign(&senseless),
+            "jwt validation failed - validation errors:",
+        ),
         ("$SYS.REQ.CLAIMS.DELETE".to_owned(), "x".to_owned(), "expected 3 chunks"),
     ] {
         let answer = d.ask(&subject, body).await;
