@@ -227,8 +227,11 @@ async fn activations_let_in_until_they_end_or_are_revoked() {
         importer.claims.nats.imports[0].token = activation.encode(signer, now()).unwrap();
         d.push(&importer).await;
     };
+    // A stranger who says to sign for the exporter.
+    activation.nats.issuer_account = exporter.id();
     with_token(&mut activation, &KeyPair::new_account()).await;
     assert!(!arrives().await, "a stranger's token");
+    activation.nats.issuer_account.clear();
     with_token(&mut activation, &exporter.key).await;
     assert!(arrives().await);
     exporter.claims.nats.exports[0].revocations.insert(importer.id(), now());
