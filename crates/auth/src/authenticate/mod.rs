@@ -8,8 +8,11 @@
 //!       client which part was wrong.
 //! Reference: auth.go processClientOrLeafAuthentication.
 
+mod review;
 #[cfg(test)]
 mod tests;
+
+pub use review::Review;
 
 use crate::GLOBAL_ACCOUNT;
 use crate::certificate::{CertificateFacts, find_user};

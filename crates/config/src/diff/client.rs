@@ -180,7 +180,7 @@ pub(super) const LAST: &[Rule] = &[
         |o| time(o.write_deadline()),
     ),
     refused("WriteTimeout", &["write_timeout"], |o| match o.write_timeout() {
-        crate::options::WriteTimeout::Default => "default".into(),
+        crate::options::WriteTimeout::Default => String::new(),
         crate::options::WriteTimeout::Close => "close".into(),
         crate::options::WriteTimeout::Retry => "retry".into(),
     }),
