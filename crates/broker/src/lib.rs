@@ -14,6 +14,7 @@ pub mod closed;
 pub mod conn;
 pub mod dispatch;
 pub mod outbox;
+mod revise;
 pub mod session;
 pub mod settings;
 pub mod stats;

@@ -6,7 +6,7 @@
 //! Reference: client.go processConnect.   Contract: CORE-013..024, AUTH-*.
 
 use super::{Phase, Session};
-use crate::conn::{Replies, Transport, flag};
+use crate::conn::{Transport, flag};
 use crate::worker::Worker;
 use auth::{AuthError, AuthRequest, Authenticator, CertificateFacts, ConnectionType, Identity};
 use std::sync::Arc;
@@ -30,10 +30,17 @@ pub(super) struct Attempt {
     certificate: Option<Arc<CertificateFacts>>,
     /// Made by the server for a client that sent no CONNECT.
     implicit: bool,
+    /// For a client that is connected already.
+    again: bool,
 }
 
 impl Attempt {
-    fn request(&self) -> AuthRequest<'_> {
+    /// The same for a client that is connected already.
+    pub(super) fn again(self) -> Self {
+        Self { again: true, ..self }
+    }
+
+    pub(super) fn request(&self) -> AuthRequest<'_> {
         AuthRequest {
             username: &self.connect.user,
             password: &self.connect.pass,
@@ -50,6 +57,7 @@ impl Attempt {
 /// What came of a slow login.
 pub struct LoginResult {
     attempt: Attempt,
+    authenticator: Arc<Authenticator>,
     outcome: Result<Identity, AuthError>,
 }
 
@@ -57,7 +65,7 @@ impl SlowLogin {
     /// Verifies; takes milliseconds of CPU.
     pub fn run(self) -> LoginResult {
         let outcome = self.authenticator.authenticate(&self.attempt.request());
-        LoginResult { attempt: self.attempt, outcome }
+        LoginResult { attempt: self.attempt, outcome, authenticator: self.authenticator }
     }
 }
 
@@ -118,21 +126,35 @@ impl Session {
     }
 
     fn login(&mut self, connect: Connect, implicit: bool, worker: &mut Worker) {
+        let attempt = self.attempt_with(connect, implicit);
+        let authenticator = worker.broker.authenticator();
+        if authenticator.is_slow(&attempt.request()) {
+            self.verify_apart(authenticator, attempt);
+            return;
+        }
+        let outcome = authenticator.authenticate(&attempt.request());
+        self.finish_login(LoginResult { attempt, outcome, authenticator }, worker);
+    }
+
+    fn attempt_with(&self, connect: Connect, implicit: bool) -> Attempt {
         let way = match self.conn.transport {
             Transport::Tcp => ConnectionType::Standard,
             Transport::InProcess => ConnectionType::InProcess,
         };
-        let nonce = self.nonce.clone();
-        let attempt =
-            Attempt { connect, nonce, way, certificate: self.certificate.clone(), implicit };
-        let authenticator = worker.broker.authenticator();
-        if authenticator.is_slow(&attempt.request()) {
-            self.phase = Phase::Verifying;
-            self.slow_login = Some(Box::new(SlowLogin { authenticator, attempt }));
-            return;
-        }
-        let outcome = authenticator.authenticate(&attempt.request());
-        self.finish_login(LoginResult { attempt, outcome }, worker);
+        let (nonce, certificate) = (self.nonce.clone(), self.certificate.clone());
+        Attempt { connect, nonce, way, certificate, implicit, again: false }
+    }
+
+    /// What the client presented when it came in.
+    pub(super) fn attempt(&self) -> Attempt {
+        let connect = self.said.as_deref().cloned();
+        self.attempt_with(connect.unwrap_or_default(), self.said.is_none())
+    }
+
+    /// Has a login verified off the network thread.
+    pub(super) fn verify_apart(&mut self, authenticator: Arc<Authenticator>, attempt: Attempt) {
+        self.phase = Phase::Verifying;
+        self.slow_login = Some(Box::new(SlowLogin { authenticator, attempt }));
     }
 
     /// A login waiting to be verified off the network thread, if there is one.
@@ -142,8 +164,21 @@ impl Session {
 
     /// Goes on where a login left off.
     pub fn finish_login(&mut self, result: LoginResult, worker: &mut Worker) {
-        let LoginResult { attempt, outcome } = result;
+        let LoginResult { attempt, outcome, authenticator } = result;
         if self.phase == Phase::Closing {
+            return;
+        }
+        let current = worker.broker.authenticator();
+        if !Arc::ptr_eq(&current, &authenticator) {
+            // The users changed while a hash was computed.
+            let slow = current.is_slow(&attempt.request());
+            if slow {
+                self.verify_apart(current, attempt);
+            } else {
+                let outcome = current.authenticate(&attempt.request());
+                let result = LoginResult { attempt, outcome, authenticator: current };
+                self.finish_login(result, worker);
+            }
             return;
         }
         let identity = match outcome {
@@ -155,6 +190,16 @@ impl Session {
                 return;
             }
         };
+        if attempt.again {
+            self.phase = Phase::Ready;
+            if *identity.account != *self.account.name {
+                self.close(CloseReason::ClientClosed);
+                return;
+            }
+            self.admitted_by = Some(authenticator);
+            self.stay(&identity, worker);
+            return;
+        }
         let connect = &attempt.connect;
         if connect.new_account || !connect.account.is_empty() {
             self.auth_violation(&attempt.request().who(), worker);
@@ -171,7 +216,9 @@ impl Session {
         if !self.enter_account(&identity, worker) {
             return;
         }
+        self.admitted_by = Some(authenticator);
         self.phase = Phase::Ready;
+        self.conn.set(flag::ADMITTED, true);
         if !attempt.implicit {
             self.adopt(connect, &identity, worker);
         }
@@ -191,14 +238,10 @@ impl Session {
         self.counted = true;
         self.account = account;
         self.limits.max_payload = self.account.limits.payload(self.settings.max_payload);
-        self.permissions.clone_from(&identity.permissions);
-        self.allowed.clear();
-        let replies = self.permissions.as_ref().and_then(|permissions| {
-            let tracker = auth::ResponseTracker::new(permissions.responses()?);
-            Some(Box::new(Replies { permissions: permissions.clone(), tracker }))
-        });
-        self.conn.set(flag::TRACK_RESPONSES, replies.is_some());
-        *self.conn.replies.lock() = replies;
+        self.take_permissions(identity.permissions.clone());
+        // Subscriptions that come know what they are denied.
+        self.conn.set(flag::REVISED, false);
+        *self.conn.denies.lock() = None;
         let mut facts = self.conn.facts.lock();
         facts.account.clone_from(&self.account.name);
         facts.who = identity.who.clone();
