@@ -12,12 +12,13 @@ use crate::session::Owed;
 use crate::settings::Settings;
 use crate::stats::Counters;
 use crate::sub::Sub;
+use crate::witness::Witness;
 use arc_swap::ArcSwap;
 use auth::Authenticator;
 use hashbrown::HashMap;
 use parking_lot::{Condvar, Mutex, RwLock};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use stdx::log::Log;
 use stdx::rate_limit::RateLimit;
 use stdx::time::{Mono, Timestamp};
@@ -54,6 +55,7 @@ pub struct Broker {
     /// Other totals.
     pub totals: Totals,
     workers: usize,
+    witness: OnceLock<Arc<dyn Witness>>,
     /// Latency samples that wait for the next flush.
     pub(crate) samples: Arc<Samples>,
     /// Names this server in reply subjects of measured requests.
@@ -89,6 +91,7 @@ impl Broker {
             counters: Counters::new(workers),
             totals: Totals::default(),
             workers,
+            witness: OnceLock::new(),
             samples,
             name_hash,
         };
@@ -110,6 +113,15 @@ impl Broker {
     /// Who may log in.
     pub fn authenticator(&self) -> Arc<Authenticator> {
         self.authenticator.load_full()
+    }
+
+    /// Names who is told about clients that come and go. The first one stays.
+    pub fn set_witness(&self, witness: Arc<dyn Witness>) {
+        let _ = self.witness.set(witness);
+    }
+
+    pub(crate) fn witness(&self) -> Option<&Arc<dyn Witness>> {
+        self.witness.get()
     }
 
     /// Changes what INFO says.

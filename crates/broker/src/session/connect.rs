@@ -8,7 +8,9 @@
 use super::{Phase, Session};
 use crate::conn::{Transport, flag};
 use crate::worker::Worker;
+use auth::authenticate::jwt::Waiting;
 use auth::{AuthError, AuthRequest, Authenticator, CertificateFacts, ConnectionType, Identity};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use wire::connect::Connect;
@@ -19,6 +21,8 @@ use wire::info::Info;
 pub struct SlowLogin {
     authenticator: Arc<Authenticator>,
     attempt: Attempt,
+    /// What it lacked was asked for once.
+    waited: bool,
 }
 
 /// What a client presented.
@@ -28,6 +32,9 @@ pub(super) struct Attempt {
     nonce: String,
     way: ConnectionType,
     certificate: Option<Arc<CertificateFacts>>,
+    address: Option<IpAddr>,
+    /// When, in Unix seconds.
+    now: i64,
     /// Made by the server for a client that sent no CONNECT.
     implicit: bool,
     /// For a client that is connected already.
@@ -46,10 +53,13 @@ impl Attempt {
             password: &self.connect.pass,
             token: &self.connect.auth_token,
             nkey: &self.connect.nkey,
+            jwt: &self.connect.jwt,
             signature: &self.connect.sig,
             nonce: self.nonce.as_bytes(),
             connection_type: self.way,
             certificate: self.certificate.as_deref(),
+            address: self.address,
+            now: self.now,
         }
     }
 }
@@ -61,11 +71,28 @@ pub struct LoginResult {
     outcome: Result<Identity, AuthError>,
 }
 
+/// How far a slow login came.
+pub enum Verified {
+    /// It is decided.
+    Done(LoginResult),
+    /// Something has to be waited for, and the login to be run again after it.
+    Wait(Box<SlowLogin>, Waiting),
+}
+
 impl SlowLogin {
     /// Verifies; takes milliseconds of CPU.
-    pub fn run(self) -> LoginResult {
+    pub fn run(mut self: Box<Self>) -> Verified {
         let outcome = self.authenticator.authenticate(&self.attempt.request());
-        LoginResult { attempt: self.attempt, outcome, authenticator: self.authenticator }
+        if let Err(AuthError::AccountMissing(account)) = &outcome
+            && !self.waited
+            && let Some(operators) = self.authenticator.operators()
+        {
+            let waiting = operators.directory.fetch(account);
+            self.waited = true;
+            return Verified::Wait(self, waiting);
+        }
+        let Self { attempt, authenticator, .. } = *self;
+        Verified::Done(LoginResult { attempt, outcome, authenticator })
     }
 }
 
@@ -126,7 +153,7 @@ impl Session {
     }
 
     fn login(&mut self, connect: Connect, implicit: bool, worker: &mut Worker) {
-        let attempt = self.attempt_with(connect, implicit);
+        let attempt = self.attempt_with(connect, implicit, worker);
         let authenticator = worker.broker.authenticator();
         if authenticator.is_slow(&attempt.request()) {
             self.verify_apart(authenticator, attempt);
@@ -136,25 +163,33 @@ impl Session {
         self.finish_login(LoginResult { attempt, outcome, authenticator }, worker);
     }
 
-    fn attempt_with(&self, connect: Connect, implicit: bool) -> Attempt {
+    fn attempt_with(&self, connect: Connect, implicit: bool, worker: &Worker) -> Attempt {
         let way = match self.conn.transport {
             Transport::Tcp => ConnectionType::Standard,
             Transport::InProcess => ConnectionType::InProcess,
         };
-        let (nonce, certificate) = (self.nonce.clone(), self.certificate.clone());
-        Attempt { connect, nonce, way, certificate, implicit, again: false }
+        Attempt {
+            connect,
+            nonce: self.nonce.clone(),
+            way,
+            certificate: self.certificate.clone(),
+            address: self.conn.peer().map(|peer| peer.ip()),
+            now: worker.now.wall.0.div_euclid(1_000_000_000),
+            implicit,
+            again: false,
+        }
     }
 
     /// What the client presented when it came in.
-    pub(super) fn attempt(&self) -> Attempt {
+    pub(super) fn attempt(&self, worker: &Worker) -> Attempt {
         let connect = self.said.as_deref().cloned();
-        self.attempt_with(connect.unwrap_or_default(), self.said.is_none())
+        self.attempt_with(connect.unwrap_or_default(), self.said.is_none(), worker)
     }
 
     /// Has a login verified off the network thread.
     pub(super) fn verify_apart(&mut self, authenticator: Arc<Authenticator>, attempt: Attempt) {
         self.phase = Phase::Verifying;
-        self.slow_login = Some(Box::new(SlowLogin { authenticator, attempt }));
+        self.slow_login = Some(Box::new(SlowLogin { authenticator, attempt, waited: false }));
     }
 
     /// A login waiting to be verified off the network thread, if there is one.
@@ -185,7 +220,11 @@ impl Session {
             Ok(identity) => identity,
             Err(error) => {
                 let who = worker.broker.authenticator().who(&attempt.request());
-                stdx::debug!(worker.broker.log, "{} - {error}", self.conn.label());
+                if error.is_notable() {
+                    stdx::error!(worker.broker.log, "{} - {error}", self.conn.label());
+                } else {
+                    stdx::debug!(worker.broker.log, "{} - {error}", self.conn.label());
+                }
                 self.auth_violation(&who, worker);
                 return;
             }
@@ -227,9 +266,7 @@ impl Session {
     /// Joins the identity's account; `false` if that has no room.
     fn enter_account(&mut self, identity: &Identity, worker: &mut Worker) -> bool {
         let account = worker.broker.account_or_new(&identity.account);
-        if std::mem::take(&mut self.counted) {
-            self.account.clients.fetch_sub(1, Ordering::Relaxed);
-        }
+        self.leave_account(worker);
         if !account.admit_client() {
             let reason = CloseReason::MaxAccountConnectionsExceeded;
             self.refuse(text::MAX_ACCOUNT_CONNECTIONS, reason, worker);
@@ -237,7 +274,7 @@ impl Session {
         }
         self.counted = true;
         self.account = account;
-        self.limits.max_payload = self.account.limits.payload(self.settings.max_payload);
+        self.take_limits(identity, worker);
         self.take_permissions(identity.permissions.clone());
         // Subscriptions that come know what they are denied.
         self.conn.set(flag::REVISED, false);
@@ -245,7 +282,49 @@ impl Session {
         let mut facts = self.conn.facts.lock();
         facts.account.clone_from(&self.account.name);
         facts.who = identity.who.clone();
+        facts.permissions.clone_from(&identity.permissions);
+        facts.token.clone_from(&identity.token);
+        drop(facts);
+        if let Some(witness) = worker.broker.witness() {
+            witness.counted(&self.account, self.account.clients.load(Ordering::Relaxed));
+            witness.joined(&self.conn, &self.account);
+        }
         true
+    }
+
+    /// What the account and the user's token allow, and for how long.
+    pub(super) fn take_limits(&mut self, identity: &Identity, worker: &Worker) {
+        let token = identity.token.as_deref();
+        self.token_limits = token.map_or((None, None), |t| (t.subscriptions, t.payload));
+        self.expires = token.and_then(|t| t.ends_in).map(|rest| worker.now.mono + rest);
+        self.limits.max_payload = self.max_payload();
+    }
+
+    /// Bytes a message may have: the least that anybody says. Negative: no limit.
+    pub(super) fn max_payload(&self) -> i64 {
+        let account = self.account.limits.payload(self.settings.max_payload);
+        let token = self.token_limits.1.map(|n| i64::try_from(n).unwrap_or(i64::MAX));
+        match token {
+            Some(token) if account < 0 || token < account => token,
+            _ => account,
+        }
+    }
+
+    /// Subscriptions it may have; `None`: no limit.
+    pub(super) fn max_subscriptions(&self) -> Option<u64> {
+        let account = self.account.limits.subscriptions(self.settings.max_subscriptions);
+        [account, self.token_limits.0].into_iter().flatten().min()
+    }
+
+    /// Gives back its place in the account, if it has one.
+    pub(super) fn leave_account(&mut self, worker: &Worker) {
+        if !std::mem::take(&mut self.counted) {
+            return;
+        }
+        let left = self.account.clients.fetch_sub(1, Ordering::Relaxed).saturating_sub(1);
+        if let Some(witness) = worker.broker.witness() {
+            witness.counted(&self.account, left);
+        }
     }
 
     /// Takes over what CONNECT says, and answers it.
@@ -290,7 +369,11 @@ impl Session {
         }
         self.conn.facts.lock().who = who.clone();
         self.send_error(text::AUTHORIZATION, worker);
-        self.close(CloseReason::AuthenticationViolation);
+        let reason = CloseReason::AuthenticationViolation;
+        self.close(reason);
+        if let Some(witness) = worker.broker.witness() {
+            witness.refused(&self.conn, &self.account, reason, self.connect_received);
+        }
     }
 
     /// Writes down what the client says of itself for monitoring, whether or not it may come in.

@@ -35,14 +35,13 @@ impl Session {
     }
 
     fn take_settings(&mut self, worker: &Worker) {
-        let settings = worker.broker.settings();
-        self.limits.max_control_line = settings.max_control_line;
+        self.settings = worker.broker.settings();
+        self.limits.max_control_line = self.settings.max_control_line;
         self.limits.max_payload = match self.phase {
-            Phase::New | Phase::Verifying => settings.max_payload,
-            Phase::Ready | Phase::Closing => self.account.limits.payload(settings.max_payload),
+            Phase::New | Phase::Verifying => self.settings.max_payload,
+            Phase::Ready | Phase::Closing => self.max_payload(),
         };
-        self.conn.set(flag::NO_STALL, settings.no_fast_producer_stall);
-        self.settings = settings;
+        self.conn.set(flag::NO_STALL, self.settings.no_fast_producer_stall);
     }
 
     /// What the server asks of clients that have not logged in.
@@ -63,7 +62,7 @@ impl Session {
         if Arc::ptr_eq(&now, &then) {
             return;
         }
-        let attempt = self.attempt();
+        let attempt = self.attempt(worker);
         let review = now.review(&then, &attempt.request(), &self.account.name);
         match review {
             Review::Slow => self.verify_apart(now, attempt.again()),
@@ -82,6 +81,12 @@ impl Session {
 
     /// Goes on with what the user may do now.
     pub(super) fn stay(&mut self, identity: &Identity, worker: &mut Worker) {
+        self.take_limits(identity, worker);
+        {
+            let mut facts = self.conn.facts.lock();
+            facts.permissions.clone_from(&identity.permissions);
+            facts.token.clone_from(&identity.token);
+        }
         let same = match (&self.permissions, &identity.permissions) {
             (None, None) => true,
             (Some(old), Some(new)) => old.config() == new.config(),

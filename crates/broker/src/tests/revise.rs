@@ -172,7 +172,7 @@ fn a_slow_login_is_not_admitted_by_users_of_the_past() {
     a.send(&mut house, "CONNECT {\"user\":\"u-A\",\"pass\":\"p\",\"verbose\":false}\r\n");
     let login = a.session.take_slow_login().unwrap();
     house.set_users(vec![User { password: auth::password::Secret::new("q"), ..user("A") }]);
-    let result = login.run();
+    let crate::session::Verified::Done(result) = login.run() else { panic!("nothing to wait for") };
     a.session.finish_login(result, &mut house.worker);
     house.worker.flush_touched();
     assert_eq!(a.reason(), Some("Authentication Failure"));
