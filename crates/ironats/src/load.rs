@@ -24,14 +24,17 @@ pub enum Unusable {
 }
 
 /// Options of `file` (none: the defaults) with `flags` over them, and what the operator should know.
-pub fn options(
-    file: Option<&str>,
-    flags: &Flags,
-) -> Result<(Options, Vec<Diagnostic>), Unusable> {
+pub fn options(file: Option<&str>, flags: &Flags) -> Result<(Options, Vec<Diagnostic>), Unusable> {
     let loaded = file.map(|path| config::load(path, &System)).transpose()?.unwrap_or_default();
     let mut options = loaded.options;
     options.apply_flags(flags, &System)?;
-    config::validate(&options)?;
-    let unbuilt = config::unbuilt(&options);
-    if unbuilt.is_empty() { Ok((options, loaded.warnings)) } else { Err(Unusable::Unbuilt(unbuilt)) }
+    check(&options)?;
+    Ok((options, loaded.warnings))
+}
+
+/// Whether a server can start with `options`, as far as they tell.
+pub(crate) fn check(options: &Options) -> Result<(), Unusable> {
+    config::validate(options)?;
+    let unbuilt = config::unbuilt(options);
+    if unbuilt.is_empty() { Ok(()) } else { Err(Unusable::Unbuilt(unbuilt)) }
 }

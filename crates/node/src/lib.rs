@@ -7,6 +7,7 @@
 
 pub mod accounts;
 pub mod jetstream;
+pub mod reload;
 pub mod start;
 pub mod system;
 pub mod translate;
@@ -63,11 +64,14 @@ pub struct Node {
     pub workers: usize,
     /// When it started.
     pub started: Now,
-    loaded: Timestamp,
+    /// When its configuration was last put in force, in Unix nanoseconds.
+    loaded: std::sync::atomic::AtomicI64,
+    stand_in: String,
     log: Log,
     requests: RequestCounts,
     process: Arc<dyn Process>,
-    tls_not_after: Option<Timestamp>,
+    /// When the main certificate ends, in Unix nanoseconds; 0: there is none.
+    tls_not_after: std::sync::atomic::AtomicI64,
     /// JetStream, once it started.
     jetstream: std::sync::OnceLock<Arc<::jetstream::Shared>>,
     /// The system account's machinery, and the number of its thread.

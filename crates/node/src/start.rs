@@ -28,7 +28,7 @@ pub enum StartError {
 }
 
 impl StartError {
-    fn accounts(errors: &[AccountError]) -> Self {
+    pub(crate) fn accounts(errors: &[AccountError]) -> Self {
         let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
         Self::Accounts(lines.join("\n"))
     }
@@ -37,12 +37,7 @@ impl StartError {
 impl Node {
     /// A server that is not listening yet.
     pub fn new(options: Options, host: Host, log: Log) -> Result<Self, StartError> {
-        let users = translate::auth(&options, &host.stand_in);
-        let plaintext = users.has_plaintext_passwords();
-        let authenticator = Authenticator::new(users)?;
-        if plaintext {
-            stdx::warning!(log, "Plaintext passwords detected, use nkeys or bcrypt");
-        }
+        let authenticator = authenticator(&options, &host.stand_in, &log)?;
         let info = translate::info(&options, &host, authenticator.auth_required_at_all())?;
         let settings = translate::settings(&options);
         // Network threads, then those of JetStream, then the one of the system account.
@@ -62,13 +57,29 @@ impl Node {
             options: ArcSwap::from_pointee(options),
             workers: host.workers,
             started: host.now,
-            loaded: host.now.wall,
+            loaded: host.now.wall.0.into(),
+            stand_in: host.stand_in,
             log,
             requests: RequestCounts::default(),
             process: host.process,
-            tls_not_after: host.tls_not_after,
+            tls_not_after: host.tls_not_after.map_or(0, |at| at.0).into(),
             jetstream: std::sync::OnceLock::new(),
             accepting: std::sync::atomic::AtomicBool::new(false),
         })
     }
+}
+
+/// Who may log in.
+pub(crate) fn authenticator(
+    options: &Options,
+    stand_in: &str,
+    log: &Log,
+) -> Result<Authenticator, StartError> {
+    let users = translate::auth(options, stand_in);
+    let plaintext = users.has_plaintext_passwords();
+    let authenticator = Authenticator::new(users)?;
+    if plaintext {
+        stdx::warning!(log, "Plaintext passwords detected, use nkeys or bcrypt");
+    }
+    Ok(authenticator)
 }

@@ -103,6 +103,8 @@ pub struct Running {
     pub client_port: i64,
     /// Whether JetStream runs.
     pub jetstream: bool,
+    /// Whether there is something else in the same files of certificates.
+    pub tls_files_changed: bool,
 }
 
 /// What the rules compare.

@@ -8,7 +8,11 @@ const PAIRS: &str = include_str!("../../testdata/reload/pairs.txt");
 /// As a running server would be asked.
 fn plan(before: &str, after: &str) -> Result<Plan, String> {
     let (old, new) = (options(before), options(after));
-    let running = Running { client_port: old.client_port(), jetstream: old.jetstream.enabled };
+    let running = Running {
+        client_port: old.client_port(),
+        jetstream: old.jetstream.enabled,
+        tls_files_changed: false,
+    };
     diff(&old, &new, running).map_err(|error| error.to_string())
 }
 

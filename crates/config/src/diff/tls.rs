@@ -58,7 +58,7 @@ fn certificates(pair: &Pair<'_>, plan: &mut Plan) -> Result<(), String> {
             ..tls.clone()
         })
     };
-    if value(pair.old) != value(pair.new) {
+    if value(pair.old) != value(pair.new) || pair.running.tls_files_changed {
         let state = if pair.new.tls.is_some() { "enabled" } else { "disabled" };
         plan.add("TLSConfig", Step::Tls, format!("Reloaded: tls = {state}"));
     }
