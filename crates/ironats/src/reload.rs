@@ -69,7 +69,7 @@ pub struct Reloader {
     zero: Instant,
     /// The port that clients were given, if the system chose it.
     client_port: OnceLock<i64>,
-    process: OnceLock<Box<dyn Process>>,
+    process: OnceLock<Arc<dyn Process>>,
     /// The files of certificates as they were loaded, or last tried.
     files: Mutex<Fingerprint>,
 }
@@ -96,8 +96,8 @@ impl Reloader {
     }
 
     /// Lets reloads reach the process's log and files. The first one stays.
-    pub fn set_process(&self, process: impl Process + 'static) {
-        let _ = self.process.set(Box::new(process));
+    pub fn set_process(&self, process: Arc<dyn Process>) {
+        let _ = self.process.set(process);
     }
 
     pub(crate) fn set_client_port(&self, port: i64) {
@@ -153,7 +153,7 @@ impl Reloader {
             process.reconfigure_log(&options)?;
         }
         *files = ready.files;
-        self.commit(ready, current, &options);
+        self.commit(ready, &options);
         Ok(())
     }
 
@@ -182,7 +182,7 @@ impl Reloader {
         Ok(Ready { plan, prepared, tls, files })
     }
 
-    fn commit(&self, ready: Ready, before: &Options, options: &Options) {
+    fn commit(&self, ready: Ready, options: &Options) {
         let Ready { plan, prepared, tls, .. } = ready;
         let log = self.log().clone();
         if plan.needs(Step::LogLevels) {
@@ -220,7 +220,6 @@ impl Reloader {
         let digest = &options.config_digest;
         let shown = if digest.is_empty() { String::new() } else { format!("({digest})") };
         stdx::notice!(log, "Reloaded server configuration {shown}");
-        let _ = before;
     }
 
     /// Gives connections from now on this TLS.
