@@ -189,6 +189,9 @@ impl Reloader {
             let logging = &options.logging;
             log.set_levels(logging.debug.unwrap_or(false), logging.trace.unwrap_or(false));
         }
+        for line in plan.lines() {
+            stdx::notice!(log, "{line}");
+        }
         if let Some(tls) = tls {
             self.put_tls(tls);
         }
@@ -210,9 +213,6 @@ impl Reloader {
             && let Err(error) = process.write_ports(options)
         {
             stdx::error!(log, "Error writing ports file {error}");
-        }
-        for line in plan.lines() {
-            stdx::notice!(log, "{line}");
         }
         if plan.changes("TLSPinnedCerts") {
             self.drop_unpinned(options);

@@ -37,7 +37,10 @@ impl StartError {
 impl Node {
     /// A server that is not listening yet.
     pub fn new(options: Options, host: Host, log: Log) -> Result<Self, StartError> {
-        let authenticator = authenticator(&options, &host.stand_in, &log)?;
+        let authenticator = authenticator(&options, &host.stand_in)?;
+        if translate::auth(&options, &host.stand_in).has_plaintext_passwords() {
+            stdx::warning!(log, "Plaintext passwords detected, use nkeys or bcrypt");
+        }
         let info = translate::info(&options, &host, authenticator.auth_required_at_all())?;
         let settings = translate::settings(&options);
         // Network threads, then those of JetStream, then the one of the system account.
@@ -73,13 +76,6 @@ impl Node {
 pub(crate) fn authenticator(
     options: &Options,
     stand_in: &str,
-    log: &Log,
 ) -> Result<Authenticator, StartError> {
-    let users = translate::auth(options, stand_in);
-    let plaintext = users.has_plaintext_passwords();
-    let authenticator = Authenticator::new(users)?;
-    if plaintext {
-        stdx::warning!(log, "Plaintext passwords detected, use nkeys or bcrypt");
-    }
-    Ok(authenticator)
+    Ok(Authenticator::new(translate::auth(options, stand_in))?)
 }
