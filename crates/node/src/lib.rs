@@ -8,6 +8,7 @@
 pub mod accounts;
 pub mod claims;
 pub mod jetstream;
+pub mod reload;
 pub mod resolver;
 pub mod start;
 pub mod system;
@@ -67,11 +68,14 @@ pub struct Node {
     pub workers: usize,
     /// When it started.
     pub started: Now,
-    loaded: Timestamp,
+    /// When its configuration was last put in force, in Unix nanoseconds.
+    loaded: std::sync::atomic::AtomicI64,
+    stand_in: String,
     log: Log,
     requests: RequestCounts,
     process: Arc<dyn Process>,
-    tls_not_after: Option<Timestamp>,
+    /// When the main certificate ends, in Unix nanoseconds; 0: there is none.
+    tls_not_after: std::sync::atomic::AtomicI64,
     /// JetStream, once it started.
     jetstream: std::sync::OnceLock<Arc<::jetstream::Shared>>,
     /// Accounts that are defined by tokens, where operators are trusted.

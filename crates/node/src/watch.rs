@@ -97,7 +97,7 @@ impl Source for Node {
             stale_connections: stale,
             stalled_clients: totals.stalled_clients.load(Ordering::Relaxed),
             subscriptions: self.broker.accounts().iter().map(|a| a.subscriptions() as u64).sum(),
-            config_load_time: self.loaded,
+            config_load_time: self.loaded(),
             config_digest: options.config_digest.clone(),
             tags: options.server_tags.clone(),
             metadata: options.server_metadata.clone(),
@@ -119,7 +119,7 @@ impl Source for Node {
                 .map_or(0, |claims| claims.pinned_fails().load(Ordering::Relaxed)),
             slow_consumer_stats: only_clients(slow),
             stale_connection_stats: only_clients(stale),
-            tls_cert_not_after: self.tls_not_after,
+            tls_cert_not_after: self.tls_not_after(),
             jetstream: self
                 .jetstream_facts(&monitor::JszOptions::default())
                 .map(|facts| facts.varz())
@@ -229,7 +229,7 @@ impl Source for Node {
     fn account(&self, name: &str) -> Option<AccountFacts> {
         let account = self.broker.account(name)?;
         let facts = AccountFacts {
-            updated: self.loaded,
+            updated: self.loaded(),
             expired: false,
             complete: true,
             jetstream: self.jetstream.get().is_some_and(|js| js.account(name).is_some()),

@@ -9,8 +9,11 @@
 //! Reference: auth.go processClientOrLeafAuthentication.
 
 pub mod jwt;
+mod review;
 #[cfg(test)]
 mod tests;
+
+pub use review::Review;
 
 use crate::GLOBAL_ACCOUNT;
 use crate::certificate::{CertificateFacts, find_user};

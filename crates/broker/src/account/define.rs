@@ -7,7 +7,7 @@
 //! Reference: server.go configureAccounts.
 
 use super::definition::AccountDefinition;
-use super::draft::{Draft, draft};
+use super::draft::{Draft, Drafts, draft};
 use super::error::AccountError;
 use super::import::{ServiceImport, ServiceTerms, StreamImport, StreamTerms};
 use super::{Account, GLOBAL, SYSTEM, Service, flag};
@@ -40,16 +40,31 @@ impl Broker {
         }
     }
 
+    /// Checks `definitions` without putting them in force.
+    pub fn check_accounts(
+        &self,
+        definitions: &[AccountDefinition],
+    ) -> Result<(), Vec<AccountError>> {
+        self.draft_accounts(definitions).map(|_| ())
+    }
+
+    fn draft_accounts(
+        &self,
+        definitions: &[AccountDefinition],
+    ) -> Result<Drafts, Vec<AccountError>> {
+        let system = self.accounts().into_iter().find(|account| account.is_system());
+        let known = [Some(GLOBAL), system.as_ref().map(|account| account.name.as_str())];
+        let known: Vec<&str> = known.into_iter().flatten().collect();
+        draft(definitions, &known)
+    }
+
     /// Puts `definitions` in force: all accounts of the configuration, the global account too if it
     /// has mappings. Without a fault in any, or not at all.
     pub fn define_accounts(
         &self,
         definitions: &[AccountDefinition],
     ) -> Result<Changed, Vec<AccountError>> {
-        let system = self.accounts().into_iter().find(|account| account.is_system());
-        let known = [Some(GLOBAL), system.as_ref().map(|account| account.name.as_str())];
-        let known: Vec<&str> = known.into_iter().flatten().collect();
-        let drafts = draft(definitions, &known)?;
+        let drafts = self.draft_accounts(definitions)?;
         let cluster = self.info().cluster.clone();
         let mut accounts = Vec::with_capacity(drafts.all.len());
         for draft in &drafts.all {
