@@ -169,6 +169,8 @@ impl Engine {
         let (done, finished) = mpsc::channel();
         let mut asked = 0;
         for account in self.shared.accounts() {
+            // What was coming in when the server ended.
+            let _ = std::fs::remove_dir_all(self.shared.snapshots_dir(&account.account.name));
             let dir = self.shared.account_dir(&account.account.name).join("streams");
             for name in directories(&dir) {
                 let shard = self.shared.shard_of(&account.account.name, &name);

@@ -28,6 +28,7 @@ mod shard;
 mod shared;
 pub mod snapshot;
 mod sourcing;
+mod transfer;
 
 /// The version of the Go server that answers name.
 pub(crate) const VERSION: &str = "2.14.5";

@@ -115,6 +115,16 @@ impl Shared {
         self.account_dir(account).join("streams").join(stream)
     }
 
+    /// Where an account's streams are put together that come in as archives.
+    pub(crate) fn snapshots_dir(&self, account: &str) -> PathBuf {
+        self.account_dir(account).join("__snapshots__")
+    }
+
+    /// Where what lies in a stream's place is put aside.
+    pub(crate) fn aside_dir(&self, account: &str, stream: &str, now: Timestamp) -> PathBuf {
+        self.account_dir(account).join("set-aside").join(format!("{stream}-{}", now.0))
+    }
+
     /// How files of an account are encrypted.
     pub(crate) fn encryption(&self, account: &str) -> Option<Encryption> {
         let keys = self.config.encryption.as_ref()?;

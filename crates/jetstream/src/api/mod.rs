@@ -18,7 +18,8 @@ use jetstream_api::response::{
     AccountInfoBody, Body, ConsumerCreate, ConsumerDelete, ConsumerInfoBody,
     ConsumerLeaderStepDown, ConsumerList, ConsumerNames, ConsumerPause, ConsumerReset,
     ConsumerUnpin, MsgDelete, MsgGet, Response, StreamCreate, StreamDelete, StreamInfoBody,
-    StreamLeaderStepDown, StreamList, StreamNames, StreamPurge, StreamRemovePeer, StreamUpdate,
+    StreamLeaderStepDown, StreamList, StreamNames, StreamPurge, StreamRemovePeer, StreamRestore,
+    StreamSnapshot, StreamUpdate,
 };
 use jetstream_api::subject::Request;
 use jetstream_api::{ApiError, ClusterInfo, Document, Unknown, json, level};
@@ -125,6 +126,8 @@ impl Shard {
             Request::ConsumerLeaderStepDown { .. } => {
                 self.refuse::<ConsumerLeaderStepDown>(request, ApiError::cluster_required());
             }
+            Request::StreamSnapshot { stream } => self.stream_snapshot(request, stream),
+            Request::StreamRestore { stream } => self.stream_restore(request, stream),
             _ => {}
         }
     }
@@ -146,6 +149,8 @@ impl Shard {
             Request::StreamInfo { .. } => self.refuse::<StreamInfoBody>(request, error),
             Request::StreamDelete { .. } => self.refuse::<StreamDelete>(request, error),
             Request::StreamPurge { .. } => self.refuse::<StreamPurge>(request, error),
+            Request::StreamSnapshot { .. } => self.refuse::<StreamSnapshot>(request, error),
+            Request::StreamRestore { .. } => self.refuse::<StreamRestore>(request, error),
             Request::MsgGet { .. } => self.refuse::<MsgGet>(request, error),
             Request::MsgDelete { .. } => self.refuse::<MsgDelete>(request, error),
             Request::ConsumerCreateEphemeral { .. }
@@ -169,7 +174,7 @@ impl Shard {
     }
 
     /// Answers, and counts the request.
-    fn respond<B: Body>(&mut self, request: &ApiRequest, outcome: Outcome<B>) {
+    pub(crate) fn respond<B: Body>(&mut self, request: &ApiRequest, outcome: Outcome<B>) {
         // What the request changed is written before it is answered.
         self.catch_up();
         let failed = outcome.is_err();
@@ -192,7 +197,7 @@ impl Shard {
     }
 
     /// Decodes a body as strictly as the configuration wants it.
-    fn decode<T: Document>(&self, body: &Bytes) -> Outcome<T> {
+    pub(crate) fn decode<T: Document>(&self, body: &Bytes) -> Outcome<T> {
         let unknown = if self.shared.config.strict { Unknown::Refused } else { Unknown::Ignored };
         json::request(body, unknown).map_err(ApiError::invalid_json)
     }
@@ -204,7 +209,7 @@ impl Shard {
     }
 
     /// Where a stream is on this shard.
-    fn find(&self, request: &ApiRequest, name: &str) -> Outcome<u32> {
+    pub(crate) fn find(&self, request: &ApiRequest, name: &str) -> Outcome<u32> {
         let entry = request.account.find(name).filter(|e| e.shard == self.index);
         entry.and_then(|e| e.place).ok_or_else(ApiError::stream_not_found)
     }

@@ -30,6 +30,7 @@ mod recover;
 mod remove;
 mod reseal;
 mod resume;
+pub(crate) mod restore;
 mod rewrite;
 pub(crate) mod snapshot;
 mod truncate;
@@ -44,7 +45,8 @@ pub use commit::{SyncJob, Synced, Ticket};
 pub use expire::Expired;
 pub use job::{Job, JobKind, JobResult};
 pub use read::{ColdRead, Fetched, Loaded};
-pub use snapshot::{SnapshotFile, restore_files};
+pub use restore::{Unpacker, restore_files};
+pub use snapshot::{Packer, SnapshotFile, SnapshotPlan, damaged_places};
 
 use crate::block::Block;
 use crate::crypt::Secret;
