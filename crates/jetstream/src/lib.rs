@@ -14,6 +14,7 @@ mod driver;
 mod engine;
 mod event;
 mod fire;
+mod gate;
 mod ingress;
 mod io;
 mod member;

@@ -5,6 +5,7 @@
 //! Reference: jetstream_api.go.   Parity: API-*.
 
 mod account;
+mod account_purge;
 mod consumer;
 mod direct;
 mod list;
@@ -77,14 +78,16 @@ impl Shard {
     pub(crate) fn handle_api(&mut self, request: &ApiRequest) {
         // Everything published before it counts.
         self.settle();
-        request.account.inflight().fetch_sub(1, Ordering::Relaxed);
+        if !self.admit(request) {
+            return;
+        }
         let subject = request.subject.clone();
         let rest = subject.get(request.prefix..).unwrap_or_default();
         // Compat(API-034): nobody answers what nobody knows.
         let Some(asked) = Request::parse(rest) else { return };
         let level = wire::header::get(&request.header, level::REQUIRED_HEADER.as_bytes());
         if level::refuses(level) {
-            return self.refuse_level(request, &asked);
+            return self.refuse_as(request, ApiError::required_api_level());
         }
         match asked {
             Request::AccountInfo => self.account_info(request),
@@ -117,18 +120,9 @@ impl Shard {
             Request::ConsumerReset { stream, consumer } => {
                 self.consumer_reset(request, stream, consumer);
             }
-            Request::StreamLeaderStepDown { .. } => {
-                self.refuse::<StreamLeaderStepDown>(request, ApiError::cluster_required());
-            }
-            Request::StreamRemovePeer { .. } => {
-                self.refuse::<StreamRemovePeer>(request, ApiError::cluster_required());
-            }
-            Request::ConsumerLeaderStepDown { .. } => {
-                self.refuse::<ConsumerLeaderStepDown>(request, ApiError::cluster_required());
-            }
             Request::StreamSnapshot { stream } => self.stream_snapshot(request, stream),
             Request::StreamRestore { stream } => self.stream_restore(request, stream),
-            _ => {}
+            _ => self.refuse_alone(request, &asked),
         }
     }
 
@@ -137,9 +131,10 @@ impl Shard {
         ClusterInfo { leader: self.shared.config.server_name.clone(), ..ClusterInfo::default() }
     }
 
-    /// The request needs a newer server (API-037).
-    fn refuse_level(&mut self, request: &ApiRequest, asked: &Request<'_>) {
-        let error = ApiError::required_api_level();
+    /// Refuses a request with the document that would answer it.
+    pub(crate) fn refuse_as(&mut self, request: &ApiRequest, error: ApiError) {
+        let rest = request.subject.get(request.prefix..).unwrap_or_default();
+        let Some(asked) = Request::parse(rest) else { return };
         match asked {
             Request::AccountInfo => self.refuse::<AccountInfoBody>(request, error),
             Request::StreamCreate { .. } => self.refuse::<StreamCreate>(request, error),
@@ -165,11 +160,27 @@ impl Shard {
             Request::ConsumerPause { .. } => self.refuse::<ConsumerPause>(request, error),
             Request::ConsumerUnpin { .. } => self.refuse::<ConsumerUnpin>(request, error),
             Request::ConsumerReset { .. } => self.refuse::<ConsumerReset>(request, error),
+            _ => self.refuse_alone(request, &asked),
+        }
+    }
+
+    /// What needs a cluster, whoever asks.
+    fn refuse_alone(&mut self, request: &ApiRequest, asked: &Request<'_>) {
+        let error = ApiError::cluster_required();
+        match asked {
+            Request::StreamLeaderStepDown { .. } => {
+                self.refuse::<StreamLeaderStepDown>(request, error);
+            }
+            Request::StreamRemovePeer { .. } => self.refuse::<StreamRemovePeer>(request, error),
+            Request::ConsumerLeaderStepDown { .. } => {
+                self.refuse::<ConsumerLeaderStepDown>(request, error);
+            }
+            // Silence: only leaders of a cluster answer these.
             _ => {}
         }
     }
 
-    fn refuse<B: Body>(&mut self, request: &ApiRequest, error: ApiError) {
+    pub(crate) fn refuse<B: Body>(&mut self, request: &ApiRequest, error: ApiError) {
         self.respond::<B>(request, Err(error));
     }
 

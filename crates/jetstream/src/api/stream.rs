@@ -59,7 +59,7 @@ fn state(place: &mut Place, details: bool) -> StreamState {
         messages: s.msgs,
         bytes: s.bytes,
         // Compat: a stream that never held anything begins at 0, unless it was told where.
-        first_seq: if s.last_seq == 0 && !place.is_begun() { 0 } else { s.first_seq },
+        first_seq: if s.last_seq == 0 && !place.begun { 0 } else { s.first_seq },
         first_ts: s.first_ts,
         last_seq: s.last_seq,
         last_ts: s.last_ts,
