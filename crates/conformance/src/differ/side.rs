@@ -44,6 +44,15 @@ impl Side {
         self.acks.len()
     }
 
+    /// The step as this side has to take it: deliveries that nobody asked for come when they come,
+    /// so the one that an acknowledgement means stands elsewhere here. `None` if it is not here yet.
+    pub(super) fn own(&self, step: &Step, other: &Self) -> Option<Step> {
+        let Step::Ack { which, body } = step else { return Some(step.clone()) };
+        let wanted = plain::subject(other.acks.get(*which)?);
+        let which = self.acks.iter().position(|reply| plain::subject(reply) == wanted)?;
+        Some(Step::Ack { which, body: body.clone() })
+    }
+
     pub(super) fn send(&mut self, step: &Step) {
         self.sid += 1;
         let sid = self.sid;
