@@ -220,6 +220,15 @@ impl Authenticator {
         }
     }
 
+    /// How logs call a client that is refused: by its certificate where users are told by it, else
+    /// by what it presented.
+    pub fn who(&self, request: &AuthRequest<'_>) -> Who {
+        match self.choose(request) {
+            Ok(Credential::Certificate(user)) => Who::User(user.name.as_str().into()),
+            _ => request.who(),
+        }
+    }
+
     /// Decides.
     pub fn authenticate(&self, request: &AuthRequest<'_>) -> Result<Identity, AuthError> {
         let secret = |secret: &Secret, text: &str| match secret.matches(text) {

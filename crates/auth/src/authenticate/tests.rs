@@ -349,6 +349,22 @@ fn the_certificate_goes_before_the_name_in_connect() {
     );
 }
 
+// Contract: AUTH-009
+#[test]
+fn a_refused_client_is_named_by_its_certificate() {
+    let facts = certificate();
+    let config = AuthConfig {
+        users: vec![user("host.example.com", "pa")],
+        tls_map: true,
+        ..Default::default()
+    };
+    let auth = Authenticator::new(config).unwrap();
+    let with = AuthRequest { certificate: Some(&facts), ..request("admin", "wrong") };
+    assert_eq!(auth.authenticate(&with).unwrap_err(), AuthError::WrongSecret);
+    assert_eq!(auth.who(&with).raw(), "host.example.com");
+    assert_eq!(auth.who(&request("admin", "wrong")).raw(), "admin", "no certificate to go by");
+}
+
 // Contract: AUTH-008, AUTH-009
 #[test]
 fn a_mapped_user_must_be_allowed_to_come_in_this_way() {

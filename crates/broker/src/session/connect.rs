@@ -149,7 +149,7 @@ impl Session {
         let identity = match outcome {
             Ok(identity) => identity,
             Err(error) => {
-                let who = attempt.request().who();
+                let who = worker.broker.authenticator().who(&attempt.request());
                 stdx::debug!(worker.broker.log, "{} - {error}", self.conn.label());
                 self.auth_violation(&who, worker);
                 return;
