@@ -14,6 +14,7 @@ mod driver;
 mod engine;
 mod event;
 mod fire;
+mod gate;
 mod ingress;
 mod io;
 mod member;
@@ -29,6 +30,7 @@ mod shard;
 mod shared;
 pub mod snapshot;
 mod sourcing;
+mod transfer;
 mod upkeep;
 
 /// The version of the Go server that answers name.

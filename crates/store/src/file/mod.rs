@@ -30,6 +30,7 @@ mod read;
 mod recover;
 mod remove;
 mod reseal;
+pub(crate) mod restore;
 mod resume;
 mod rewrite;
 pub(crate) mod snapshot;
@@ -45,7 +46,8 @@ pub use commit::{SyncJob, Synced, Ticket};
 pub use expire::Expired;
 pub use job::{Job, JobKind, JobResult};
 pub use read::{ColdRead, Fetched, Loaded};
-pub use snapshot::{SnapshotFile, restore_files};
+pub use restore::{Unpacker, restore_files};
+pub use snapshot::{Packer, SnapshotFile, SnapshotPlan, damaged_places};
 
 use crate::block::Block;
 use crate::crypt::Secret;
