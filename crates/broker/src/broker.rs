@@ -12,11 +12,12 @@ use crate::session::Owed;
 use crate::settings::Settings;
 use crate::stats::Counters;
 use crate::sub::Sub;
+use crate::tracing::Herald;
 use arc_swap::ArcSwap;
 use auth::Authenticator;
 use hashbrown::HashMap;
 use parking_lot::{Mutex, RwLock};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use stdx::log::Log;
 use stdx::rate_limit::RateLimit;
@@ -56,6 +57,7 @@ pub struct Broker {
     pub(crate) samples: Arc<Samples>,
     /// Names this server in reply subjects of measured requests.
     pub(crate) name_hash: String,
+    herald: OnceLock<Arc<dyn Herald>>,
 }
 
 impl Broker {
@@ -87,6 +89,7 @@ impl Broker {
             workers,
             samples,
             name_hash,
+            herald: OnceLock::new(),
         };
         broker.accounts.write().insert(GLOBAL.into(), global);
         broker.account_or_new(SYSTEM).set_flag(account::flag::SYSTEM, true);
@@ -106,6 +109,20 @@ impl Broker {
     /// Who may log in.
     pub fn authenticator(&self) -> Arc<Authenticator> {
         self.authenticator.load_full()
+    }
+
+    /// Names who tells of traced messages; before that nobody does. The first one counts.
+    pub fn set_herald(&self, herald: Arc<dyn Herald>) {
+        let _ = self.herald.set(herald);
+    }
+
+    pub(crate) fn herald(&self) -> Option<&Arc<dyn Herald>> {
+        self.herald.get()
+    }
+
+    /// Whether there is a system account.
+    pub(crate) fn has_system_account(&self) -> bool {
+        self.accounts.read().values().any(|account| account.is_system())
     }
 
     /// Changes what INFO says.

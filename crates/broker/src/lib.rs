@@ -18,6 +18,7 @@ pub mod session;
 pub mod settings;
 pub mod stats;
 pub mod sub;
+pub mod tracing;
 pub mod worker;
 
 #[cfg(test)]

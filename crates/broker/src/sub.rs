@@ -6,6 +6,7 @@
 use crate::account::import::StreamImport;
 use crate::account::{Account, ServiceImport};
 use crate::conn::Conn;
+use crate::tracing::Trace;
 use smallvec::SmallVec;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
@@ -29,6 +30,13 @@ pub trait Internal: Send + Sync {
     /// A message for the subscription. `false` if it is none of its business: the message then
     /// counts as not received, and a requester may be told that nobody is there.
     fn deliver(&self, message: &InternalMessage<'_>) -> bool;
+
+    /// As `deliver`, for a message that is traced. Who has nothing to add to the trace takes it as
+    /// any other.
+    fn deliver_traced(&self, message: &InternalMessage<'_>, trace: &Arc<Trace>) -> bool {
+        let _ = trace;
+        self.deliver(message)
+    }
 }
 
 /// What an internal subscriber is given; borrowed for the call.

@@ -10,6 +10,7 @@ mod ping;
 mod publish;
 mod subscribe;
 pub(crate) mod trace;
+mod traced;
 
 pub use connect::{LoginResult, SlowLogin};
 pub(crate) use publish::Waiting;
