@@ -13,12 +13,13 @@ use crate::settings::Settings;
 use crate::stats::Counters;
 use crate::sub::Sub;
 use crate::tracing::Herald;
+use crate::witness::Witness;
 use arc_swap::ArcSwap;
 use auth::Authenticator;
 use hashbrown::HashMap;
 use parking_lot::{Mutex, RwLock};
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use stdx::log::Log;
 use stdx::rate_limit::RateLimit;
 use stdx::time::{Mono, Timestamp};
@@ -53,6 +54,7 @@ pub struct Broker {
     /// Other totals.
     pub totals: Totals,
     workers: usize,
+    witness: OnceLock<Arc<dyn Witness>>,
     /// Latency samples that wait for the next flush.
     pub(crate) samples: Arc<Samples>,
     /// Names this server in reply subjects of measured requests.
@@ -87,6 +89,7 @@ impl Broker {
             counters: Counters::new(workers),
             totals: Totals::default(),
             workers,
+            witness: OnceLock::new(),
             samples,
             name_hash,
             herald: OnceLock::new(),
@@ -120,9 +123,13 @@ impl Broker {
         self.herald.get()
     }
 
-    /// Whether there is a system account.
-    pub(crate) fn has_system_account(&self) -> bool {
-        self.accounts.read().values().any(|account| account.is_system())
+    /// Names who is told about clients that come and go. The first one stays.
+    pub fn set_witness(&self, witness: Arc<dyn Witness>) {
+        let _ = self.witness.set(witness);
+    }
+
+    pub(crate) fn witness(&self) -> Option<&Arc<dyn Witness>> {
+        self.witness.get()
     }
 
     /// Changes what INFO says.

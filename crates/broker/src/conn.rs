@@ -61,6 +61,8 @@ pub struct Facts {
     pub account: String,
     /// Who the user is.
     pub who: auth::Who,
+    /// What it may do; `None` for everything.
+    pub permissions: Option<Arc<auth::Permissions>>,
     /// Round trip time, once measured.
     pub rtt: Option<Duration>,
     /// TLS facts, if the connection is encrypted.

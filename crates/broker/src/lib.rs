@@ -19,6 +19,7 @@ pub mod settings;
 pub mod stats;
 pub mod sub;
 pub mod tracing;
+pub mod witness;
 pub mod worker;
 
 #[cfg(test)]

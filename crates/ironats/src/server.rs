@@ -148,6 +148,7 @@ impl Server {
         }
         server.workers.set_proxy_protocol(server.node.options().client.proxy_protocol);
         server.keep_time(process);
+        server.start_system(zero)?;
         server.start_jetstream(shards, zero)?;
         server.open_monitoring(zero)?;
         server.open_clients()?;
@@ -166,14 +167,17 @@ impl Server {
         }
     }
 
+    /// Starts what serves the system account, if there is one.
+    fn start_system(&self, zero: Instant) -> Result<(), ServerError> {
+        self.node
+            .start_system(&clocks(zero), net::workers::entropy)
+            .map_err(|e| ServerError::System("cannot start the system account's thread", e))
+    }
+
     /// Starts JetStream, if it is wanted; when this returns its streams take messages.
     fn start_jetstream(&mut self, shards: usize, zero: Instant) -> Result<(), ServerError> {
-        let make = move || -> Box<dyn Fn() -> Now> {
-            let clock = Clock::new(zero);
-            Box::new(move || clock.now())
-        };
         let facts = node::jetstream::Facts {
-            clock: Arc::new(make),
+            clock: clocks(zero),
             entropy: net::workers::entropy,
             shards,
             workers: self.node.workers,
@@ -353,6 +357,7 @@ impl Server {
         stdx::notice!(self.log(), "Initiating Shutdown...");
         self.stop_accepting.send_replace(true);
         self.stop.send_replace(true);
+        self.node.system().stop();
         for conn in self.node.broker.connections() {
             conn.close(CloseReason::ServerShutdown);
         }
@@ -366,6 +371,14 @@ impl Server {
         }
         stdx::notice!(self.log(), "Server Exiting..");
     }
+}
+
+/// Makes clocks that all count from `zero`.
+fn clocks(zero: Instant) -> node::system::Clock {
+    Arc::new(move || {
+        let clock = Clock::new(zero);
+        Box::new(move || clock.now())
+    })
 }
 
 impl Drop for Server {

@@ -28,6 +28,7 @@ mod shard;
 mod shared;
 pub mod snapshot;
 mod sourcing;
+mod traced;
 
 /// The version of the Go server that answers name.
 pub(crate) const VERSION: &str = "2.14.5";

@@ -11,6 +11,7 @@
 mod counts;
 mod documents;
 mod error;
+pub mod event;
 mod json;
 mod profiling;
 mod query;

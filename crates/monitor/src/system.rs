@@ -67,11 +67,12 @@ struct ApiError {
 }
 
 /// Answers a request for `service` (`VARZ`, `CONNZ`, …) with options `body`. `server` is the JSON
-/// object of the answering server, which leads the answer. `None`: stay silent.
+/// object of the answering server, which leads the answer; it is asked for only if there is one.
+/// `None`: stay silent.
 pub fn answer(
     service: &str,
     body: &[u8],
-    server: &str,
+    server: &mut dyn FnMut() -> String,
     identity: &ServerIdentity<'_>,
     source: &dyn Source,
     now: Now,
@@ -85,14 +86,17 @@ pub fn answer(
         "PROFILEZ" => options(body).map(|asked| profile(&asked, source)),
         _ => request(endpoint(service)?, body, source, now),
     };
-    let mut out = format!("{{\"server\":{server}").into_bytes();
+    let code = match &data {
+        Ok(_) => 200,
+        Err(refusal) => refusal.code()?,
+    };
+    let mut out = format!("{{\"server\":{}", server()).into_bytes();
     match data {
         Ok(document) => {
             out.extend_from_slice(b",\"data\":");
             out.extend_from_slice(&document);
         }
         Err(refusal) => {
-            let code = refusal.code()?;
             // Wire: a refusal has an empty document beside it, a bad body has none.
             if !matches!(refusal, RequestError::Body(_)) {
                 out.extend_from_slice(b",\"data\":null");

@@ -6,8 +6,10 @@
 #![forbid(unsafe_code)]
 
 pub mod accounts;
+mod herald;
 pub mod jetstream;
 pub mod start;
+pub mod system;
 pub mod translate;
 pub mod watch;
 mod watch_jetstream;
@@ -69,6 +71,9 @@ pub struct Node {
     tls_not_after: Option<Timestamp>,
     /// JetStream, once it started.
     jetstream: std::sync::OnceLock<Arc<::jetstream::Shared>>,
+    /// The system account's machinery, and the number of its thread.
+    system: Arc<system::System>,
+    system_worker: usize,
     /// Whether clients can connect.
     pub accepting: std::sync::atomic::AtomicBool,
 }

@@ -1,6 +1,8 @@
 //! Building a server from its options.
 
 use crate::accounts;
+use crate::herald::Reports;
+use crate::system::System;
 use crate::translate;
 use crate::{Host, Node};
 use arc_swap::ArcSwap;
@@ -44,8 +46,9 @@ impl Node {
         }
         let info = translate::info(&options, &host, authenticator.auth_required_at_all())?;
         let settings = translate::settings(&options);
-        let broker =
-            Broker::new(settings, info, authenticator, log.clone(), host.workers + host.shards);
+        // Network threads, then those of JetStream, then the one of the system account.
+        let system_worker = host.workers + host.shards;
+        let broker = Broker::new(settings, info, authenticator, log.clone(), system_worker + 1);
         broker.set_system_account(options.system_account());
         broker
             .define_accounts(&accounts::definitions(&options))
@@ -53,7 +56,11 @@ impl Node {
         if options.system_account() == Some(broker::account::SYSTEM) {
             stdx::debug!(log, "Created system account: \"{}\"", broker::account::SYSTEM);
         }
+        let system = System::new(&broker);
+        broker.set_herald(Arc::new(Reports::new(system.clone())));
         Ok(Self {
+            system,
+            system_worker,
             broker: Arc::new(broker),
             options: ArcSwap::from_pointee(options),
             workers: host.workers,

@@ -203,7 +203,9 @@ impl Worker {
         };
         self.mapped[1] = subject;
         // Nobody has a request that is only traced, so nobody answers it.
-        if (!delivered || only) && let Some(awaited) = awaited {
+        if (!delivered || only)
+            && let Some(awaited) = awaited
+        {
             exporter.drop_response(&awaited, Outcome::NoResponder, self.now);
         }
         delivered

@@ -180,9 +180,7 @@ impl Session {
     /// Joins the identity's account; `false` if that has no room.
     fn enter_account(&mut self, identity: &Identity, worker: &mut Worker) -> bool {
         let account = worker.broker.account_or_new(&identity.account);
-        if std::mem::take(&mut self.counted) {
-            self.account.clients.fetch_sub(1, Ordering::Relaxed);
-        }
+        self.leave_account(worker);
         if !account.admit_client() {
             let reason = CloseReason::MaxAccountConnectionsExceeded;
             self.refuse(text::MAX_ACCOUNT_CONNECTIONS, reason, worker);
@@ -202,7 +200,24 @@ impl Session {
         let mut facts = self.conn.facts.lock();
         facts.account.clone_from(&self.account.name);
         facts.who = identity.who.clone();
+        facts.permissions.clone_from(&identity.permissions);
+        drop(facts);
+        if let Some(witness) = worker.broker.witness() {
+            witness.counted(&self.account, self.account.clients.load(Ordering::Relaxed));
+            witness.joined(&self.conn, &self.account);
+        }
         true
+    }
+
+    /// Gives back its place in the account, if it has one.
+    pub(super) fn leave_account(&mut self, worker: &Worker) {
+        if !std::mem::take(&mut self.counted) {
+            return;
+        }
+        let left = self.account.clients.fetch_sub(1, Ordering::Relaxed).saturating_sub(1);
+        if let Some(witness) = worker.broker.witness() {
+            witness.counted(&self.account, left);
+        }
     }
 
     /// Takes over what CONNECT says, and answers it.
@@ -247,7 +262,11 @@ impl Session {
         }
         self.conn.facts.lock().who = who.clone();
         self.send_error(text::AUTHORIZATION, worker);
-        self.close(CloseReason::AuthenticationViolation);
+        let reason = CloseReason::AuthenticationViolation;
+        self.close(reason);
+        if let Some(witness) = worker.broker.witness() {
+            witness.refused(&self.conn, &self.account, reason, self.connect_received);
+        }
     }
 
     /// Writes down what the client says of itself for monitoring, whether or not it may come in.

@@ -288,6 +288,7 @@ impl Session {
                 (Some(text::MAX_CONTROL_LINE), CloseReason::MaxControlLineExceeded)
             }
             Violation::MaxPayload { .. } => {
+                self.trace_too_large(rest, worker);
                 // Compat(CORE-009): the log comes before what it is about.
                 stdx::error!(log, "{label} - {violation}");
                 (Some(text::MAX_PAYLOAD), CloseReason::MaxPayloadExceeded)
@@ -439,8 +440,9 @@ impl Session {
                 self.trace_unsubscribed(sub.sid(), worker);
             }
         }
-        if self.counted {
-            self.account.clients.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
+        self.leave_account(worker);
+        if let Some(witness) = worker.broker.witness() {
+            witness.left(&self.conn, &self.account, reason, worker.now.wall);
         }
         worker.broker.unregister(&self.conn, reason, subs, worker.now.wall);
         true

@@ -226,7 +226,11 @@ impl Session {
             && is_reserved_reply(reply)
         {
             let reply = String::from_utf8_lossy(reply);
-            return Err(self.refuse_message(&format!("Publish with Reply of \"{reply}\""), p, worker));
+            return Err(self.refuse_message(
+                &format!("Publish with Reply of \"{reply}\""),
+                p,
+                worker,
+            ));
         }
         if self.verbose {
             self.send_ok(worker);

@@ -15,7 +15,7 @@ use crate::tracing::{Trace, Traced};
 use crate::worker::Worker;
 use bytes::Bytes;
 use std::sync::Arc;
-use wire::parser::Publish;
+use wire::parser::{self, Publish};
 
 /// What becomes of a message that asks.
 enum Begun {
@@ -124,19 +124,26 @@ impl Session {
         worker.broker.counters.add(worker.id, received, sent);
     }
 
-    /// A message that is refused for its size, as far as its headers were read.
+    /// A message that is refused for its size: `rest` begins with its control line, and may hold
+    /// the beginning of its headers.
     #[cold]
-    pub(super) fn trace_too_large(
-        &mut self,
-        subject: &[u8],
-        block: &[u8],
-        size: usize,
-        worker: &mut Worker,
-    ) {
-        if self.phase == Phase::Ready
-            && self.headers()
-            && header::may_ask(block)
-            && let Begun::Traced(trace) = self.begin_trace(subject, block, size, true, worker)
+    pub(super) fn trace_too_large(&mut self, rest: &[u8], worker: &mut Worker) {
+        let Some((verb, args)) = parser::written(rest) else { return };
+        if !verb.eq_ignore_ascii_case(b"HPUB") || self.phase != Phase::Ready || !self.headers() {
+            return;
+        }
+        let mut args = args.split(|b| matches!(b, b' ' | b'\t')).filter(|arg| !arg.is_empty());
+        let subject = args.next().unwrap_or_default();
+        let mut sizes = args.rev().map(parser::size);
+        let (Some(Some(size)), Some(Some(header_len))) = (sizes.next(), sizes.next()) else {
+            return;
+        };
+        let block = memchr::memchr(b'\n', rest).and_then(|end| rest.get(end + 1..));
+        let block = block.unwrap_or_default();
+        let block = block.get(..header_len as usize).unwrap_or(block);
+        if header::may_ask(block)
+            && let Begun::Traced(trace) =
+                self.begin_trace(subject, block, size as usize, true, worker)
         {
             trace.refused("maximum payload exceeded");
             trace.finish(worker);

@@ -104,13 +104,12 @@ impl Event {
     }
 }
 
-/// The document; `server` is JSON already.
-pub(super) fn document(server: &str, request: &Request, events: &[Event]) -> String {
+/// The document's members behind `server`.
+pub(super) fn members(request: &Request, events: &[Event]) -> String {
     // Structs of strings and numbers always serialise.
     let request = serde_json::to_string(request).unwrap_or_default();
     let events = serde_json::to_string(events).unwrap_or_default();
-    let rest = stdx::go_text::escape_json(&format!("\"request\":{request},\"events\":{events}}}"));
-    format!("{{\"server\":{server},{rest}")
+    stdx::go_text::escape_json(&format!("\"request\":{request},\"events\":{events}"))
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {

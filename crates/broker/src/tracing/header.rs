@@ -211,8 +211,10 @@ mod tests {
     fn one_field_is_exchanged() {
         for (fields, want) in [
             ("", "NATS/1.0\r\nNats-Trace-Dest: x\r\n\r\n"),
-            ("A: 1\r\nNats-Trace-Dest: t\r\nB:2\r\nNats-Trace-Dest:u\r\nNats-Trace-Dest-2: v\r\n",
-             "NATS/1.0\r\nA: 1\r\nB:2\r\nNats-Trace-Dest-2: v\r\nNats-Trace-Dest: x\r\n\r\n"),
+            (
+                "A: 1\r\nNats-Trace-Dest: t\r\nB:2\r\nNats-Trace-Dest:u\r\nNats-Trace-Dest-2: v\r\n",
+                "NATS/1.0\r\nA: 1\r\nB:2\r\nNats-Trace-Dest-2: v\r\nNats-Trace-Dest: x\r\n\r\n",
+            ),
         ] {
             let got = exchange(&block(fields), DEST, b"x");
             assert_eq!(String::from_utf8_lossy(&got), want);

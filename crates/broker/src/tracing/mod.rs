@@ -28,12 +28,22 @@ use stdx::time::{Now, Timestamp};
 /// What the reference numbers a client as.
 const CLIENT: u8 = 0;
 
-/// Says who this server is, as the first member of its documents.
+/// Publishes what became of traced messages, in the name of this server.
 pub trait Herald: Send + Sync {
-    /// The JSON of `server`; each call is another document.
-    fn server(&self, now: Now) -> String;
-    /// A document as a receiver with this `Accept-Encoding` wants it, and what that is called.
-    fn encode(&self, accept: &str, document: Vec<u8>) -> (Vec<u8>, &'static str);
+    /// Takes a report; called on network threads, so it must not block.
+    fn publish(&self, report: Report);
+}
+
+/// What became of one message.
+pub struct Report {
+    /// In which account it is published.
+    pub account: Arc<Account>,
+    /// Where.
+    pub dest: Box<[u8]>,
+    /// Which compressions whoever asked understands; empty for none.
+    pub accept: String,
+    /// The document's members as JSON, behind the `server` that comes first.
+    pub members: String,
 }
 
 /// Where an account sends the events of messages that carry a `traceparent`.
@@ -167,7 +177,7 @@ impl Trace {
     }
 
     /// A part of the server has said what it had to; the last one's words make the document go.
-    pub(crate) fn finish(&self, worker: &mut Worker) {
+    pub(crate) fn finish(&self, worker: &Worker) {
         let events = {
             let mut state = self.state.lock();
             state.open = state.open.saturating_sub(1);
@@ -176,17 +186,15 @@ impl Trace {
             }
             std::mem::take(&mut state.events)
         };
-        let broker = worker.broker.clone();
-        // Without a system account nothing is told of a server's inside.
-        let Some(herald) = broker.herald().filter(|_| broker.has_system_account()) else { return };
-        let document = event::document(&herald.server(worker.now), &self.request, &events);
-        let (body, encoding) = herald.encode(&self.accept, document.into_bytes());
-        let header = match encoding {
-            "" => Vec::new(),
-            name => header::exchange(b"", b"Content-Encoding", name.as_bytes()),
-        };
-        // Wire: the reference writes an empty reply here, which shows as two blanks.
-        worker.publish(&self.account, &self.dest, Some(b""), &header, &body);
+        // Without a system account nobody tells of a server's inside.
+        if let Some(herald) = worker.broker.herald() {
+            herald.publish(Report {
+                account: self.account.clone(),
+                dest: self.dest.clone(),
+                accept: self.accept.clone(),
+                members: event::members(&self.request, &events),
+            });
+        }
     }
 }
 
@@ -209,7 +217,7 @@ impl StreamTrace {
         stored_on: Option<&[u8]>,
         no_interest: bool,
         refused: Option<String>,
-        worker: &mut Worker,
+        worker: &Worker,
     ) {
         if let Some(event) = self.trace.state.lock().events.get_mut(self.at)
             && let (What::JetStream { subject, nointerest, error, .. }, ts) = event.parts()

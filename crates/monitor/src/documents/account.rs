@@ -362,7 +362,7 @@ impl From<[MsgBytes; 4]> for Traffic {
 }
 
 #[derive(Debug, Serialize)]
-struct StatLine {
+pub(crate) struct StatLine {
     acc: String,
     name: String,
     conns: u64,
@@ -372,6 +372,22 @@ struct StatLine {
     sent: Traffic,
     received: Traffic,
     slow_consumers: u64,
+}
+
+impl From<AccountStat> for StatLine {
+    fn from(stat: AccountStat) -> Self {
+        Self {
+            acc: stat.account,
+            name: stat.name_tag,
+            conns: stat.clients,
+            leafnodes: stat.leafnodes,
+            total_conns: stat.clients.saturating_add(stat.leafnodes),
+            num_subscriptions: stat.subscriptions,
+            sent: stat.sent.into(),
+            received: stat.received.into(),
+            slow_consumers: stat.slow_consumers,
+        }
+    }
 }
 
 /// The `/accstatz` document.
@@ -395,17 +411,7 @@ pub(crate) fn account_statz(
         .iter()
         .filter_map(|name| source.account_stat(name))
         .filter(|stat| include_unused || stat.clients > 0 || stat.leafnodes > 0)
-        .map(|stat| StatLine {
-            acc: stat.account,
-            name: stat.name_tag,
-            conns: stat.clients,
-            leafnodes: stat.leafnodes,
-            total_conns: stat.clients.saturating_add(stat.leafnodes),
-            num_subscriptions: stat.subscriptions,
-            sent: stat.sent.into(),
-            received: stat.received.into(),
-            slow_consumers: stat.slow_consumers,
-        })
+        .map(StatLine::from)
         .collect();
     AccountStatz { server_id: source.server_id(), now: now.wall, account_statz: lines }
 }
