@@ -192,6 +192,13 @@ impl Sub {
         !self.closed.swap(true, Ordering::AcqRel)
     }
 
+    /// Whether its user may not have messages on `subject`, though the filter matches them.
+    #[inline]
+    pub fn denies(&self, subject: &[u8]) -> bool {
+        let deny = self.extra.as_ref().and_then(|extra| extra.deny.as_ref());
+        deny.is_some_and(|deny| deny.denies_delivery(subject, self.queue()))
+    }
+
     /// Whether it ended.
     #[inline]
     pub fn is_closed(&self) -> bool {

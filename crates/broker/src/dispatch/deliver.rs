@@ -124,10 +124,7 @@ impl Worker {
         if sub.is_closed() || counted.is_closed() || (own && flags & flag::NO_ECHO != 0) {
             return Traffic::default();
         }
-        if let Some(extra) = &sub.extra
-            && let Some(deny) = &extra.deny
-            && deny.denies_delivery(run.subject, sub.queue())
-        {
+        if sub.denies(run.subject) {
             return Traffic::default();
         }
         let max = counted.max();

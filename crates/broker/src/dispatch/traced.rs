@@ -106,9 +106,7 @@ fn refusal(sub: &Sub, conn: &Arc<Conn>, run: &Run<'_>) -> Option<&'static str> {
     if own && conn.has(flag::NO_ECHO) {
         return Some(reason::NO_ECHO);
     }
-    if let Some(deny) = sub.extra.as_ref().and_then(|extra| extra.deny.as_ref())
-        && deny.denies_delivery(run.subject, sub.queue())
-    {
+    if sub.denies(run.subject) {
         return Some(reason::DENIED);
     }
     (sub.is_closed() || sub.counted().is_closed()).then_some(reason::SUB_CLOSED)

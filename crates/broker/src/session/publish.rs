@@ -365,10 +365,10 @@ impl Session {
     fn no_responders(&self, subject: &[u8], reply: &[u8], worker: &mut Worker) {
         let sid = {
             let subs = self.conn.subs.lock();
-            let mut listening = subs.iter().filter(|sub| sub.queue().is_none());
-            let Some(sub) = listening.find(|sub| subject::matches(reply, sub.filter())) else {
-                return;
-            };
+            let mut listening = subs
+                .iter()
+                .filter(|sub| sub.queue().is_none() && subject::matches(reply, sub.filter()));
+            let Some(sub) = listening.find(|sub| !sub.denies(reply)) else { return };
             sub.sid().to_vec()
         };
         let len = (32 + subject.len()).to_string();
