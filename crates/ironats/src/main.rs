@@ -127,42 +127,93 @@ fn serve(options: Options) -> ExitCode {
 }
 
 fn run(options: Options, log: &Log, control: &LogControl) -> ExitCode {
-    let process = options.process.clone();
-    if let Some(path) = process.pid_file.as_deref().filter(|path| !path.is_empty())
-        && let Err(error) = ports::write_pid(Path::new(path))
-    {
-        stdx::fatal!(log, "Could not write pidfile: {error}");
-        return ExitCode::FAILURE;
-    }
-    let server = match Server::start(options, log.clone()) {
-        Ok(server) => server,
-        Err(error) => {
-            stdx::fatal!(log, "{error}");
-            return ExitCode::FAILURE;
-        }
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&error),
     };
-    let directory = process.ports_file_dir.filter(|dir| !dir.is_empty());
-    let ports_file = directory.and_then(|directory| {
-        let written = ports::PortsFile::write(Path::new(&directory), &program(), &server.ports());
-        written.map_err(|error| stdx::error!(log, "Error writing ports file {error}")).ok()
-    });
-    let result = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .and_then(|runtime| runtime.block_on(until_stopped(&server, log, control)));
-    server.shutdown();
-    if let Some(file) = ports_file {
-        let _ = file.remove();
-    }
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
+    match runtime.block_on(start_and_serve(options, log, control)) {
+        Ok(code) => code,
         Err(error) => fail(&error),
     }
 }
 
-/// Handles signals until one of them ends the server.
-async fn until_stopped(server: &Server, log: &Log, control: &LogControl) -> std::io::Result<()> {
+/// Starts the server, serves until a signal ends it, and shuts it down.
+///
+/// The handlers stand before anybody can know of the server (its ports, its log): a signal sent on
+/// that news must not find the default, which ends the process.
+async fn start_and_serve(
+    options: Options,
+    log: &Log,
+    control: &LogControl,
+) -> std::io::Result<ExitCode> {
     let mut signals = Signals::install()?;
+    if let Some(path) = options.process.pid_file.as_deref().filter(|path| !path.is_empty())
+        && let Err(error) = ports::write_pid(Path::new(path))
+    {
+        stdx::fatal!(log, "Could not write pidfile: {error}");
+        return Ok(ExitCode::FAILURE);
+    }
+    let directory = options.process.ports_file_dir.clone().filter(|dir| !dir.is_empty());
+    let starting = {
+        let log = log.clone();
+        tokio::task::spawn_blocking(move || Server::start(options, log))
+    };
+    let Some(started) = unless_stopped(starting, &mut signals, log, control).await? else {
+        // A start is left as a crash would leave it: nothing on disk depends on its end.
+        control.flush(Duration::from_secs(2));
+        std::process::exit(0);
+    };
+    let server = match started {
+        Ok(server) => server,
+        Err(error) => {
+            stdx::fatal!(log, "{error}");
+            return Ok(ExitCode::FAILURE);
+        }
+    };
+    let ports_file = directory.and_then(|directory| {
+        let written = ports::PortsFile::write(Path::new(&directory), &program(), &server.ports());
+        written.map_err(|error| stdx::error!(log, "Error writing ports file {error}")).ok()
+    });
+    until_stopped(&server, &mut signals, log, control).await;
+    server.shutdown();
+    if let Some(file) = ports_file {
+        let _ = file.remove();
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Waits for a start, which can be long where much is recovered; `None` once a signal ended it.
+async fn unless_stopped<T>(
+    mut starting: tokio::task::JoinHandle<T>,
+    signals: &mut Signals,
+    log: &Log,
+    control: &LogControl,
+) -> std::io::Result<Option<T>> {
+    loop {
+        let received = tokio::select! {
+            started = &mut starting => return Ok(Some(started.map_err(std::io::Error::other)?)),
+            received = signals.next(log) => received,
+        };
+        match received.action(false) {
+            // There is nobody to lead away yet.
+            Action::Shutdown | Action::LameDuck => return Ok(None),
+            Action::ReopenLog => control.reopen(),
+            Action::Dump => dump(received, control),
+            // The configuration was read a moment ago.
+            Action::Reload | Action::Ignore => {}
+        }
+    }
+}
+
+/// Says where every thread stands, and ends the process as a Go program does.
+fn dump(received: signal::Received, control: &LogControl) -> ! {
+    control.flush(Duration::from_secs(2));
+    eprintln!("{}\n\n{}", received.name(), ironats::process::threads());
+    std::process::exit(2);
+}
+
+/// Handles signals until one of them ends the server.
+async fn until_stopped(server: &Server, signals: &mut Signals, log: &Log, control: &LogControl) {
     let mut lame_duck = None;
     loop {
         let received = tokio::select! {
@@ -172,10 +223,10 @@ async fn until_stopped(server: &Server, log: &Log, control: &LogControl) -> std:
                     Some(leaving) => std::pin::Pin::new(leaving).await,
                     None => std::future::pending().await,
                 }
-            } => return Ok(()),
+            } => return,
         };
         match received.action(lame_duck.is_some()) {
-            Action::Shutdown => return Ok(()),
+            Action::Shutdown => return,
             Action::ReopenLog => control.reopen(),
             Action::LameDuck if lame_duck.is_none() => {
                 lame_duck = Some(Box::pin(server.lame_duck()));
@@ -187,11 +238,7 @@ async fn until_stopped(server: &Server, log: &Log, control: &LogControl) -> std:
                      server to apply a new configuration"
                 );
             }
-            Action::Dump => {
-                control.flush(Duration::from_secs(2));
-                eprintln!("{}\n\n{}", received.name(), ironats::process::threads());
-                std::process::exit(2);
-            }
+            Action::Dump => dump(received, control),
             Action::LameDuck | Action::Ignore => {}
         }
     }
