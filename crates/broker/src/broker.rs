@@ -234,10 +234,14 @@ impl Broker {
 
     /// Sends the INFO in force to a client that may get it out of turn (CORE-021).
     pub fn notify_info(&self, conn: &Arc<Conn>) {
+        self.tell_info(conn, (*self.info()).clone());
+    }
+
+    /// Sends `info` to a client that may get INFO at any time; `false` if this one may not.
+    pub fn tell_info(&self, conn: &Arc<Conn>, mut info: Info) -> bool {
         if !conn.has(flag::ASYNC_INFO | flag::FIRST_PONG) {
-            return;
+            return false;
         }
-        let mut info = (*self.info()).clone();
         info.client_id = conn.id;
         info.client_ip = conn.peer().map_or_else(String::new, |peer| peer.ip().to_string());
         let mut out = conn.outbox.lock();
@@ -245,6 +249,7 @@ impl Broker {
             out.push(&info.line(), &mut Pool::default());
             out.wake();
         }
+        true
     }
 
     /// Open connections.

@@ -7,6 +7,7 @@
 //! Contract: SYS-007, SYS-026.
 
 use super::context::Context;
+use super::requests::complain;
 use super::service::OwnedRequest;
 use monitor::Source;
 use serde::Deserialize;
@@ -138,6 +139,24 @@ pub(super) fn updated(context: &mut Context<'_>, request: &OwnedRequest) {
         Update::New => context.system().announce(),
         Update::Known | Update::Ignored => {}
     }
+}
+
+/// How many clients an account has on another server.
+// What accounts may have is enforced by each server alone as long as there are no clusters.
+pub(super) fn connections(context: &mut Context<'_>, request: &OwnedRequest) {
+    if request.payload.is_empty() {
+        return complain(context, "no message body provided");
+    }
+    let Ok(message) = serde_json::from_slice::<Message>(&request.payload) else {
+        return complain(context, "unmarshalling account connection event message");
+    };
+    if message.server.id == context.node().server_id() {
+        return complain(context, "processing our own account connection event message: ignored");
+    }
+    let now = context.now().mono;
+    let Named { id, seq } = message.server;
+    // Out of order or not: only statistics have to come in order.
+    context.system().remotes.lock().heard(&id, seq, now);
 }
 
 /// Another server ends, or is about to.
