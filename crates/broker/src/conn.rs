@@ -63,6 +63,8 @@ pub struct Facts {
     pub who: auth::Who,
     /// What it may do; `None` for everything.
     pub permissions: Option<Arc<auth::Permissions>>,
+    /// What the token says that it came in with.
+    pub token: Option<Arc<auth::TokenFacts>>,
     /// Round trip time, once measured.
     pub rtt: Option<Duration>,
     /// TLS facts, if the connection is encrypted.

@@ -13,6 +13,7 @@ pub mod broker;
 pub mod closed;
 pub mod conn;
 pub mod dispatch;
+mod evict;
 pub mod outbox;
 pub mod session;
 pub mod settings;

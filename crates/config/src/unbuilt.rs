@@ -81,46 +81,18 @@ const UNBUILT: &[Entry] = &[
         is_set: |o| !o.jetstream.default_domains.is_empty(),
     },
     Entry {
-        key: "operator",
-        aliases: &["operators", "roots", "root", "root_operators", "root_operator"],
-        feature: "operator mode",
-        is_set: |o| !o.operator.operators.is_empty(),
-    },
-    Entry {
         key: "resolver",
         aliases: &["account_resolver", "accounts_resolver"],
         feature: "operator mode",
-        is_set: |o| o.operator.resolver.is_some(),
+        is_set: |o| {
+            !matches!(o.operator.account_resolver(), None | Some(crate::options::Resolver::Memory))
+        },
     },
     Entry {
         key: "resolver_tls",
         aliases: &[],
         feature: "operator mode",
         is_set: |o| o.operator.resolver_tls.is_some(),
-    },
-    Entry {
-        key: "resolver_preload",
-        aliases: &[],
-        feature: "operator mode",
-        is_set: |o| !o.operator.resolver_preload.is_empty(),
-    },
-    Entry {
-        key: "resolver_pinned_accounts",
-        aliases: &[],
-        feature: "operator mode",
-        is_set: |o| !o.operator.resolver_pinned_accounts.is_empty(),
-    },
-    Entry {
-        key: "trusted_keys",
-        aliases: &["trusted"],
-        feature: "operator mode",
-        is_set: |o| !o.operator.trusted_keys.is_empty(),
-    },
-    Entry {
-        key: "default_sentinel",
-        aliases: &[],
-        feature: "operator mode",
-        is_set: |o| o.operator.default_sentinel.is_some(),
     },
     Entry {
         key: "auth_callout",

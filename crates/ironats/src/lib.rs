@@ -20,6 +20,7 @@ pub mod log;
 mod monitoring;
 pub mod ports;
 pub mod process;
+mod resolver;
 pub mod server;
 pub mod signal;
 mod tls;

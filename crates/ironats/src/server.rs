@@ -35,6 +35,9 @@ pub enum ServerError {
     /// The options do not make a server.
     #[error(transparent)]
     Start(#[from] node::start::StartError),
+    /// Operators are trusted, and the system account is not to be had.
+    #[error(transparent)]
+    SystemAccount(#[from] node::claims::NoSystemAccount),
     /// JetStream cannot start.
     #[error("Can't start JetStream: {0}")]
     JetStream(#[from] jetstream::StartError),
@@ -112,6 +115,8 @@ impl Server {
         let workers = std::thread::available_parallelism().map_or(1, usize::from);
         let shards = if options.jetstream.enabled { workers } else { 0 };
         let process = Arc::new(ThisProcess::new(workers));
+        let control = Control::start()
+            .map_err(|e| ServerError::System("cannot start the control thread", e))?;
         let tls = options.tls.as_ref().map(|tls| crate::tls::client(tls, &options)).transpose()?;
         let host = Host {
             server_id: nkeys::KeyPair::new_server().public_key(),
@@ -122,14 +127,16 @@ impl Server {
             now: clock.now(),
             process: process.clone(),
             tls_not_after: tls.as_ref().and_then(|tls| tls.server().not_after()),
+            operators: {
+                let now = move || Clock::new(zero).now();
+                crate::resolver::surroundings(&options, now, control.spawner())
+            },
         };
         announce(&options, &host, &log);
         let node = Arc::new(Node::new(options, host, log)?);
         announce_rest(&node);
         let workers = Workers::start(&node.broker, workers, zero)
             .map_err(|e| ServerError::System("cannot start network threads", e))?;
-        let control = Control::start()
-            .map_err(|e| ServerError::System("cannot start the control thread", e))?;
         let mut server = Self {
             node,
             workers: Arc::new(workers),
@@ -149,6 +156,7 @@ impl Server {
         server.workers.set_proxy_protocol(server.node.options().client.proxy_protocol);
         server.keep_time(process);
         server.start_system(zero)?;
+        server.start_claims()?;
         server.start_jetstream(shards, zero)?;
         server.open_monitoring(zero)?;
         server.open_clients()?;
@@ -172,6 +180,27 @@ impl Server {
         self.node
             .start_system(&clocks(zero), net::workers::entropy)
             .map_err(|e| ServerError::System("cannot start the system account's thread", e))
+    }
+
+    /// Brings in what is defined by tokens, where operators are trusted, and watches them end.
+    fn start_claims(&self) -> Result<(), ServerError> {
+        let Some(claims) = self.node.claims().cloned() else { return Ok(()) };
+        let node = self.node.clone();
+        let started = self
+            .control
+            .as_ref()
+            .and_then(|c| c.wait_for(async move { node.start_claims().await }));
+        started.transpose()?;
+        self.spawn(async move {
+            let mut tick = tokio::time::interval(Duration::from_secs(1));
+            let mut bootstrapping = true;
+            loop {
+                tick.tick().await;
+                claims.tick();
+                bootstrapping = bootstrapping && claims.bootstrap().await;
+            }
+        });
+        Ok(())
     }
 
     /// Starts JetStream, if it is wanted; when this returns its streams take messages.

@@ -1,6 +1,7 @@
 //! Building a server from its options.
 
 use crate::accounts;
+use crate::claims::Registry;
 use crate::herald::Reports;
 use crate::system::System;
 use crate::translate;
@@ -40,7 +41,15 @@ impl Node {
     pub fn new(options: Options, host: Host, log: Log) -> Result<Self, StartError> {
         let users = translate::auth(&options, &host.stand_in);
         let plaintext = users.has_plaintext_passwords();
-        let authenticator = Authenticator::new(users)?;
+        let claims = host
+            .operators
+            .clone()
+            .filter(|_| options.operator.is_trusting())
+            .map(|surroundings| Registry::new(&options, surroundings));
+        let mut authenticator = Authenticator::new(users)?;
+        if let Some(claims) = &claims {
+            authenticator = authenticator.with_operators(translate::operators(&options, claims));
+        }
         if plaintext {
             stdx::warning!(log, "Plaintext passwords detected, use nkeys or bcrypt");
         }
@@ -50,9 +59,8 @@ impl Node {
         let system_worker = host.workers + host.shards;
         let broker = Broker::new(settings, info, authenticator, log.clone(), system_worker + 1);
         broker.set_system_account(options.system_account());
-        broker
-            .define_accounts(&accounts::definitions(&options))
-            .map_err(|errors| StartError::accounts(&errors))?;
+        let definitions = accounts::definitions(&options);
+        broker.define_accounts(&definitions).map_err(|errors| StartError::accounts(&errors))?;
         if options.system_account() == Some(broker::account::SYSTEM) {
             stdx::debug!(log, "Created system account: \"{}\"", broker::account::SYSTEM);
         }
@@ -71,6 +79,7 @@ impl Node {
             process: host.process,
             tls_not_after: host.tls_not_after,
             jetstream: std::sync::OnceLock::new(),
+            claims,
             accepting: std::sync::atomic::AtomicBool::new(false),
         })
     }

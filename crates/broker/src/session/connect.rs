@@ -8,7 +8,9 @@
 use super::{Phase, Session};
 use crate::conn::{Replies, Transport, flag};
 use crate::worker::Worker;
+use auth::authenticate::jwt::Waiting;
 use auth::{AuthError, AuthRequest, Authenticator, CertificateFacts, ConnectionType, Identity};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use wire::connect::Connect;
@@ -19,6 +21,8 @@ use wire::info::Info;
 pub struct SlowLogin {
     authenticator: Arc<Authenticator>,
     attempt: Attempt,
+    /// What it lacked was asked for once.
+    waited: bool,
 }
 
 /// What a client presented.
@@ -28,6 +32,9 @@ pub(super) struct Attempt {
     nonce: String,
     way: ConnectionType,
     certificate: Option<Arc<CertificateFacts>>,
+    address: Option<IpAddr>,
+    /// When, in Unix seconds.
+    now: i64,
     /// Made by the server for a client that sent no CONNECT.
     implicit: bool,
 }
@@ -39,10 +46,13 @@ impl Attempt {
             password: &self.connect.pass,
             token: &self.connect.auth_token,
             nkey: &self.connect.nkey,
+            jwt: &self.connect.jwt,
             signature: &self.connect.sig,
             nonce: self.nonce.as_bytes(),
             connection_type: self.way,
             certificate: self.certificate.as_deref(),
+            address: self.address,
+            now: self.now,
         }
     }
 }
@@ -53,11 +63,27 @@ pub struct LoginResult {
     outcome: Result<Identity, AuthError>,
 }
 
+/// How far a slow login came.
+pub enum Verified {
+    /// It is decided.
+    Done(LoginResult),
+    /// Something has to be waited for, and the login to be run again after it.
+    Wait(Box<SlowLogin>, Waiting),
+}
+
 impl SlowLogin {
     /// Verifies; takes milliseconds of CPU.
-    pub fn run(self) -> LoginResult {
+    pub fn run(mut self: Box<Self>) -> Verified {
         let outcome = self.authenticator.authenticate(&self.attempt.request());
-        LoginResult { attempt: self.attempt, outcome }
+        if let Err(AuthError::AccountMissing(account)) = &outcome
+            && !self.waited
+            && let Some(operators) = self.authenticator.operators()
+        {
+            let waiting = operators.directory.fetch(account);
+            self.waited = true;
+            return Verified::Wait(self, waiting);
+        }
+        Verified::Done(LoginResult { attempt: self.attempt, outcome })
     }
 }
 
@@ -123,12 +149,19 @@ impl Session {
             Transport::InProcess => ConnectionType::InProcess,
         };
         let nonce = self.nonce.clone();
-        let attempt =
-            Attempt { connect, nonce, way, certificate: self.certificate.clone(), implicit };
+        let attempt = Attempt {
+            connect,
+            nonce,
+            way,
+            certificate: self.certificate.clone(),
+            address: self.conn.peer().map(|peer| peer.ip()),
+            now: worker.now.wall.0.div_euclid(1_000_000_000),
+            implicit,
+        };
         let authenticator = worker.broker.authenticator();
         if authenticator.is_slow(&attempt.request()) {
             self.phase = Phase::Verifying;
-            self.slow_login = Some(Box::new(SlowLogin { authenticator, attempt }));
+            self.slow_login = Some(Box::new(SlowLogin { authenticator, attempt, waited: false }));
             return;
         }
         let outcome = authenticator.authenticate(&attempt.request());
@@ -150,7 +183,11 @@ impl Session {
             Ok(identity) => identity,
             Err(error) => {
                 let who = worker.broker.authenticator().who(&attempt.request());
-                stdx::debug!(worker.broker.log, "{} - {error}", self.conn.label());
+                if error.is_notable() {
+                    stdx::error!(worker.broker.log, "{} - {error}", self.conn.label());
+                } else {
+                    stdx::debug!(worker.broker.log, "{} - {error}", self.conn.label());
+                }
                 self.auth_violation(&who, worker);
                 return;
             }
@@ -171,6 +208,14 @@ impl Session {
         if !self.enter_account(&identity, worker) {
             return;
         }
+        // From here on a change of the account finds the client; one that came before did not.
+        if let Some(token) = &identity.token
+            && let Some(operators) = worker.broker.authenticator().operators()
+            && !operators.admits_still(&identity.account, token)
+        {
+            self.auth_violation(&identity.who, worker);
+            return;
+        }
         self.phase = Phase::Ready;
         if !attempt.implicit {
             self.adopt(connect, &identity, worker);
@@ -188,7 +233,7 @@ impl Session {
         }
         self.counted = true;
         self.account = account;
-        self.limits.max_payload = self.account.limits.payload(self.settings.max_payload);
+        self.take_limits(identity, worker);
         self.permissions.clone_from(&identity.permissions);
         self.allowed.clear();
         let replies = self.permissions.as_ref().and_then(|permissions| {
@@ -201,12 +246,37 @@ impl Session {
         facts.account.clone_from(&self.account.name);
         facts.who = identity.who.clone();
         facts.permissions.clone_from(&identity.permissions);
+        facts.token.clone_from(&identity.token);
         drop(facts);
         if let Some(witness) = worker.broker.witness() {
             witness.counted(&self.account, self.account.clients.load(Ordering::Relaxed));
             witness.joined(&self.conn, &self.account);
         }
         true
+    }
+
+    /// What the account and the user's token allow, and for how long.
+    fn take_limits(&mut self, identity: &Identity, worker: &Worker) {
+        let token = identity.token.as_deref();
+        self.token_limits = token.map_or((None, None), |t| (t.subscriptions, t.payload));
+        self.expires = token.and_then(|t| t.ends_in).map(|rest| worker.now.mono + rest);
+        self.limits.max_payload = self.max_payload();
+    }
+
+    /// Bytes a message may have: the least that anybody says. Negative: no limit.
+    pub(super) fn max_payload(&self) -> i64 {
+        let account = self.account.limits.payload(self.settings.max_payload);
+        let token = self.token_limits.1.map(|n| i64::try_from(n).unwrap_or(i64::MAX));
+        match token {
+            Some(token) if account < 0 || token < account => token,
+            _ => account,
+        }
+    }
+
+    /// Subscriptions it may have; `None`: no limit.
+    pub(super) fn max_subscriptions(&self) -> Option<u64> {
+        let account = self.account.limits.subscriptions(self.settings.max_subscriptions);
+        [account, self.token_limits.0].into_iter().flatten().min()
     }
 
     /// Gives back its place in the account, if it has one.

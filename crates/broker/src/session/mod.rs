@@ -12,7 +12,7 @@ mod subscribe;
 pub(crate) mod trace;
 mod traced;
 
-pub use connect::{LoginResult, SlowLogin};
+pub use connect::{LoginResult, SlowLogin, Verified};
 pub(crate) use publish::Waiting;
 
 use crate::account::Account;
@@ -95,6 +95,10 @@ pub struct Session {
     /// What the last CONNECT said, with what those before it had said.
     said: Option<Box<Connect>>,
     auth_deadline: Option<Mono>,
+    /// When its token ends.
+    expires: Option<Mono>,
+    /// Subscriptions it may have and bytes of a message, by its token.
+    token_limits: (Option<u64>, Option<u64>),
     slow_login: Option<Box<SlowLogin>>,
     certificate: Option<Arc<CertificateFacts>>,
     /// `tls_required`, `tls_available`, `tls_verify` of INFO, where the listener decides.
@@ -130,6 +134,8 @@ impl Session {
             connect_received: false,
             said: None,
             auth_deadline: auth_required.then(|| worker.now.mono + settings.auth_timeout),
+            expires: None,
+            token_limits: (None, None),
             slow_login: None,
             certificate: None,
             tls_flags: None,
@@ -357,7 +363,7 @@ impl Session {
 
     /// The first of the session's deadlines, if any.
     pub fn next_deadline(&self) -> Option<Mono> {
-        [self.ping.next(), self.auth_deadline].into_iter().flatten().min()
+        [self.ping.next(), self.auth_deadline, self.expires].into_iter().flatten().min()
     }
 
     /// Gives the session the client's verified certificate. Before any bytes.

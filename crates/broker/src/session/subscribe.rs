@@ -46,7 +46,7 @@ impl Session {
             return;
         }
         let mut subs = self.conn.subs.lock();
-        let limit = self.account.limits.subscriptions(self.settings.max_subscriptions);
+        let limit = self.max_subscriptions();
         if limit.is_some_and(|limit| subs.len() as u64 >= limit) {
             drop(subs);
             // Once in a while for an account, however many are refused.

@@ -11,7 +11,7 @@ use super::writing::{Peer, Writing};
 use crate::pause::{self, Paced};
 use crate::workers::{Context, READ_SIZE};
 use broker::Session;
-use broker::session::LoginResult;
+use broker::session::{LoginResult, SlowLogin, Verified};
 use bytes::{Bytes, BytesMut};
 use std::cell::RefCell;
 use std::future::Future;
@@ -40,7 +40,7 @@ pub(super) struct Driver {
     need: usize,
     timer: Pin<Box<Sleep>>,
     /// A password hash being computed; nothing is read meanwhile.
-    login: Option<JoinHandle<LoginResult>>,
+    login: Option<JoinHandle<Option<LoginResult>>>,
     /// Until when the producer is held back.
     stalled_until: Option<Mono>,
     /// The session is being ended.
@@ -162,7 +162,7 @@ impl Driver {
         let read = data.len();
         drop(data);
         if let Some(login) = self.peer.session.take_slow_login() {
-            self.login = Some(tokio::task::spawn_blocking(move || login.run()));
+            self.login = Some(tokio::task::spawn_local(verify(login)));
         }
         context.flush_after(read);
         if context.worker.deadline_moved() {
@@ -180,8 +180,8 @@ impl Driver {
         let context = &mut *context.borrow_mut();
         context.worker.now = context.clock.now();
         match result {
-            Ok(result) => self.peer.session.finish_login(result, &mut context.worker),
-            Err(_) => {
+            Ok(Some(result)) => self.peer.session.finish_login(result, &mut context.worker),
+            Ok(None) | Err(_) => {
                 self.peer.session.conn.close(CloseReason::AuthenticationViolation);
             }
         }
@@ -242,6 +242,19 @@ impl Driver {
         }
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+}
+
+/// Verifies a login beside the network threads; `None` if that is impossible.
+async fn verify(mut login: Box<SlowLogin>) -> Option<LoginResult> {
+    loop {
+        match tokio::task::spawn_blocking(move || login.run()).await.ok()? {
+            Verified::Done(result) => return Some(result),
+            Verified::Wait(again, waiting) => {
+                waiting.await;
+                login = again;
+            }
+        }
     }
 }
 

@@ -1,0 +1,4 @@
+//! Servers that trust operators: logins with tokens, accounts defined by tokens.
+
+mod house;
+mod login;
