@@ -13,7 +13,7 @@ use crate::tracing::{Herald, Report};
 use crate::worker::Worker;
 use auth::{PermissionsConfig, ResponsePermission, SubjectPermission};
 use parking_lot::Mutex;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use stdx::log::Log;
 use stdx::time::{Mono, Now, Timestamp};
@@ -158,6 +158,8 @@ struct Sub {
 
 struct User {
     permissions: PermissionsConfig,
+    /// Reply subjects it was asked to answer on, and has not.
+    asked: BTreeSet<String>,
     client: Client,
     /// Accepted ones by sid.
     subs: BTreeMap<String, Sub>,
@@ -231,22 +233,26 @@ impl World {
             );
             client.send(&mut house, &login);
             assert!(client.read().ends_with("PONG\n"));
-            User { permissions, client, subs: BTreeMap::new() }
+            User { permissions, asked: BTreeSet::new(), client, subs: BTreeMap::new() }
         });
         let users = users.collect();
         Self { house, reports, users, cases: 0, inbox: None }
     }
 
     /// What a client was sent since the last look.
-    fn read(&self, user: usize) -> Got {
+    fn read(&mut self, user: usize) -> Got {
         let mut got = Got::default();
-        for line in self.users[user].client.read().lines() {
+        let text = self.users[user].client.read();
+        for line in text.lines() {
             let words: Vec<&str> = line.split(' ').collect();
             match words.as_slice() {
                 ["-ERR", ..] => got.errors += 1,
                 ["MSG" | "HMSG", subject, sid, rest @ ..] => {
                     let sizes = if words[0] == "MSG" { 1 } else { 2 };
                     let reply = (rest.len() > sizes).then(|| rest[0].to_owned());
+                    if self.users[user].permissions.responses.is_some() {
+                        self.users[user].asked.extend(reply.clone());
+                    }
                     got.messages.push(((*subject).to_owned(), (*sid).to_owned(), reply));
                 }
                 _ => {}
@@ -277,6 +283,13 @@ impl World {
 
     fn may(&self, user: usize) -> &PermissionsConfig {
         &self.users[user].permissions
+    }
+
+    /// Whether a message is let through; one to a reply subject uses that up.
+    // Compat(SUBJ-008): who was asked may answer once, denied or not.
+    fn lets_through(&mut self, user: usize, subject: &str) -> bool {
+        let user = &mut self.users[user];
+        reference::may_publish(&user.permissions, subject) || user.asked.remove(subject)
     }
 
     fn describe(&self) -> String {
@@ -335,7 +348,7 @@ impl World {
 
     fn live(&mut self, dice: &mut Dice) {
         let subject = dice.subject();
-        let allowed = reference::may_publish(self.may(P), &subject);
+        let allowed = self.lets_through(P, &subject);
         self.send(P, &format!("PUB {subject} 1\r\nx\r\n"));
         self.compare_in_a(&subject, allowed);
     }
@@ -356,7 +369,7 @@ impl World {
         let (head, total) = (header.len(), header.len() + 1);
         self.send(P, &format!("HPUB {subject} {head} {total}\r\n{header}x\r\n"));
         let told = reference::may_publish(self.may(P), &dest);
-        let allowed = told && reference::may_publish(self.may(P), &subject);
+        let allowed = told && self.lets_through(P, &subject);
         let reports = std::mem::take(&mut *self.reports.0.lock());
         assert_eq!(reports, if told { vec![dest] } else { Vec::new() }, "{subject}");
         self.compare_in_a(&subject, allowed && !only);
@@ -365,7 +378,7 @@ impl World {
     /// A request nobody has is answered to who asked, on a subscription of its own.
     fn no_responders(&mut self, dice: &mut Dice) {
         let reply = dice.subject();
-        let allowed = reference::may_publish(self.may(P), "nobody");
+        let allowed = self.lets_through(P, "nobody");
         let nobody = self.users[P].subs.values().chain(self.users[S].subs.values());
         let heard = nobody.filter(|sub| reference::matches(&sub.filter, "nobody")).count();
         self.send(P, &format!("PUB nobody {reply} 0\r\n\r\n"));
@@ -393,7 +406,7 @@ impl World {
         if inbox == subject {
             return;
         }
-        let allowed = reference::may_publish(self.may(asker), &asked);
+        let allowed = self.lets_through(asker, &asked);
         self.send(asker, &format!("PUB {asked} {inbox} 1\r\n?\r\n"));
         let own = if across { self.read(I) } else { Got::default() };
         self.inbox = Some(inbox.clone());
@@ -408,12 +421,9 @@ impl World {
             return;
         };
         assert_eq!(reply.starts_with("_R_."), across, "{reply}");
-        let always = reference::may_publish(self.may(S), &reply);
-        // Compat(SUBJ-008): who was asked may answer, denied or not.
-        let dynamic = self.may(S).responses.is_some();
         for answer in 0..2 {
             self.send(S, &format!("PUB {reply} 1\r\n!\r\n"));
-            let allowed = always || (dynamic && answer == 0);
+            let allowed = self.lets_through(S, &reply);
             if across {
                 // One answer uses the reply subject up.
                 self.compare(&[(I, inbox.as_str())], allowed && answer == 0);
