@@ -65,6 +65,8 @@ pub struct Facts {
     pub permissions: Option<Arc<auth::Permissions>>,
     /// What the token says that it came in with.
     pub token: Option<Arc<auth::TokenFacts>>,
+    /// The key of the trusted proxy it came through.
+    pub proxy: Option<Arc<str>>,
     /// Round trip time, once measured.
     pub rtt: Option<Duration>,
     /// TLS facts, if the connection is encrypted.

@@ -3,6 +3,7 @@
 //! Laws: when `start` returns, clients can connect; when `shutdown` returns, the ports are free and
 //!       no thread of the server is left.
 
+use auth::authenticate::callout::ServerKeys;
 use crate::control::Control;
 use crate::facts::ThisProcess;
 use crate::lame_duck;
@@ -13,6 +14,7 @@ use config::options::HandshakeFirst as First;
 use net::clock::Clock;
 use net::conn::ClientTls;
 use net::workers::Workers;
+use node::callout::CalloutHost;
 use node::{Host, Node};
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::sync::Arc;
@@ -118,9 +120,10 @@ impl Server {
         let control = Control::start()
             .map_err(|e| ServerError::System("cannot start the control thread", e))?;
         let tls = options.tls.as_ref().map(|tls| crate::tls::client(tls, &options)).transpose()?;
+        let keys = ServerKeys { pair: nkeys::KeyPair::new_server(), curve: nkeys::XKey::new() };
         let host = Host {
-            server_id: nkeys::KeyPair::new_server().public_key(),
-            xkey: nkeys::XKey::new().public_key(),
+            server_id: keys.pair.public_key(),
+            xkey: keys.curve.public_key(),
             stand_in: format!("nats-{}", nkeys::KeyPair::new_user().public_key()),
             workers,
             shards,
@@ -130,6 +133,10 @@ impl Server {
             operators: {
                 let now = move || Clock::new(zero).now();
                 crate::resolver::surroundings(&options, now, control.spawner())
+            },
+            callout: CalloutHost {
+                keys: Arc::new(keys),
+                second_of_day: crate::resolver::second_of_day,
             },
         };
         announce(&options, &host, &log);

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod accounts;
+pub mod callout;
 pub mod claims;
 mod herald;
 pub mod jetstream;
@@ -47,6 +48,8 @@ pub struct Host {
     pub tls_not_after: Option<Timestamp>,
     /// What it takes to trust operators, if the options want that.
     pub operators: Option<claims::Surroundings>,
+    /// What it takes to have logins decided outside.
+    pub callout: callout::CalloutHost,
 }
 
 /// Facts about the process, read by the host.

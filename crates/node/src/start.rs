@@ -1,6 +1,7 @@
 //! Building a server from its options.
 
 use crate::accounts;
+use crate::callout::Inquiry;
 use crate::claims::Registry;
 use crate::herald::Reports;
 use crate::system::System;
@@ -46,7 +47,9 @@ impl Node {
             .clone()
             .filter(|_| options.operator.is_trusting())
             .map(|surroundings| Registry::new(&options, surroundings));
-        let mut authenticator = Authenticator::new(users)?;
+        let inquiry = Inquiry::new(&host.callout, &options, options.auth_timeout());
+        let mut authenticator = Authenticator::new(users)?
+            .with_callouts(inquiry.callouts(&host.callout, &options));
         if let Some(claims) = &claims {
             authenticator = authenticator.with_operators(translate::operators(&options, claims));
         }
@@ -66,10 +69,13 @@ impl Node {
         }
         let system = System::new(&broker);
         broker.set_herald(Arc::new(Reports::new(system.clone())));
+        let broker = Arc::new(broker);
+        inquiry.attach(&system, &broker);
+        warn_of_callout(&options, &broker, &log);
         Ok(Self {
             system,
             system_worker,
-            broker: Arc::new(broker),
+            broker,
             options: ArcSwap::from_pointee(options),
             workers: host.workers,
             started: host.now,
@@ -82,5 +88,21 @@ impl Node {
             claims,
             accepting: std::sync::atomic::AtomicBool::new(false),
         })
+    }
+}
+
+/// What of `auth_callout` names nobody.
+fn warn_of_callout(options: &Options, broker: &Broker, log: &Log) {
+    let block = options.authorization.as_ref();
+    let Some(callout) = block.and_then(|block| block.callout.as_ref()) else { return };
+    let quote = |text: &str| stdx::go_text::quote(text.as_bytes());
+    if broker.account(&callout.account).is_none() {
+        stdx::error!(log, "Authorization callout account {} not valid", quote(&callout.account));
+    }
+    for user in &callout.auth_users {
+        let named = options.users.iter().any(|known| known.username == *user);
+        if !named && !options.nkeys.iter().any(|known| known.nkey == *user) {
+            stdx::error!(log, "Authorization callout user {} not valid", quote(user));
+        }
     }
 }

@@ -6,9 +6,11 @@
 //! Reference: client.go processConnect.   Contract: CORE-013..024, AUTH-*.
 
 use super::{Phase, Session};
-use crate::conn::{Replies, Transport, flag};
+use crate::conn::{Conn, Replies, Transport, flag};
 use crate::worker::Worker;
+use auth::authenticate::callout::{Asked, Delegation};
 use auth::authenticate::jwt::Waiting;
+use auth::jwt::authorization as callout;
 use auth::{AuthError, AuthRequest, Authenticator, CertificateFacts, ConnectionType, Identity};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -23,6 +25,9 @@ pub struct SlowLogin {
     attempt: Attempt,
     /// What it lacked was asked for once.
     waited: bool,
+    /// Somebody outside decides.
+    delegation: Option<Delegation>,
+    conn: Arc<Conn>,
 }
 
 /// What a client presented.
@@ -48,11 +53,50 @@ impl Attempt {
             nkey: &self.connect.nkey,
             jwt: &self.connect.jwt,
             signature: &self.connect.sig,
+            proxy_signature: &self.connect.proxy_sig,
             nonce: self.nonce.as_bytes(),
             connection_type: self.way,
             certificate: self.certificate.as_deref(),
             address: self.address,
             now: self.now,
+        }
+    }
+}
+
+impl Attempt {
+    /// What who decides about it is told.
+    fn asked(&self, conn: &Conn) -> Asked {
+        let connect = &self.connect;
+        let signed = !connect.sig.is_empty();
+        let facts = conn.facts.lock();
+        Asked {
+            client: callout::Client {
+                host: self.address.map_or_else(String::new, |address| address.to_string()),
+                id: conn.id,
+                user: self.request().who().raw().to_owned(),
+                name: connect.name.clone(),
+                kind: "Client".to_owned(),
+                client_type: "nats".to_owned(),
+                nonce: if signed { self.nonce.clone() } else { String::new() },
+                ..callout::Client::default()
+            },
+            options: callout::ConnectOptions {
+                jwt: connect.jwt.clone(),
+                nkey: connect.nkey.clone(),
+                sig: connect.sig.clone(),
+                auth_token: connect.auth_token.clone(),
+                user: connect.user.clone(),
+                pass: connect.pass.clone(),
+                name: connect.name.clone(),
+                lang: connect.lang.clone(),
+                version: connect.version.clone(),
+                protocol: connect.protocol,
+            },
+            tls: facts.tls.as_ref().map(|tls| callout::ClientTls {
+                version: tls.version.clone(),
+                cipher: tls.cipher_suite.clone(),
+                ..callout::ClientTls::default()
+            }),
         }
     }
 }
@@ -74,7 +118,11 @@ pub enum Verified {
 impl SlowLogin {
     /// Verifies; takes milliseconds of CPU.
     pub fn run(mut self: Box<Self>) -> Verified {
-        let outcome = self.authenticator.authenticate(&self.attempt.request());
+        let request = self.attempt.request();
+        let outcome = match &self.delegation {
+            None => self.authenticator.authenticate(&request),
+            Some(delegation) => self.authenticator.settle(delegation, &request),
+        };
         if let Err(AuthError::AccountMissing(account)) = &outcome
             && !self.waited
             && let Some(operators) = self.authenticator.operators()
@@ -83,7 +131,32 @@ impl SlowLogin {
             self.waited = true;
             return Verified::Wait(self, waiting);
         }
+        if self.delegation.is_none() {
+            match self.authenticator.delegate(&request, &outcome) {
+                Ok(None) => {}
+                Ok(Some(delegation)) => return self.call_out(delegation),
+                Err(error) => return self.done(Err(error)),
+            }
+        }
+        self.done(outcome)
+    }
+
+    fn done(self, outcome: Result<Identity, AuthError>) -> Verified {
         Verified::Done(LoginResult { attempt: self.attempt, outcome })
+    }
+
+    /// Asks who decides.
+    fn call_out(mut self: Box<Self>, delegation: Delegation) -> Verified {
+        let asked = self.attempt.asked(&self.conn);
+        match self.authenticator.question(&delegation, asked, self.attempt.now) {
+            Ok((question, asker)) => {
+                let waiting = asker.ask(question, delegation.answer.clone());
+                self.delegation = Some(delegation);
+                self.waited = false;
+                Verified::Wait(self, waiting)
+            }
+            Err(error) => self.done(Err(error)),
+        }
     }
 }
 
@@ -161,7 +234,9 @@ impl Session {
         let authenticator = worker.broker.authenticator();
         if authenticator.is_slow(&attempt.request()) {
             self.phase = Phase::Verifying;
-            self.slow_login = Some(Box::new(SlowLogin { authenticator, attempt, waited: false }));
+            let (waited, delegation, conn) = (false, None, self.conn.clone());
+            let login = SlowLogin { authenticator, attempt, waited, delegation, conn };
+            self.slow_login = Some(Box::new(login));
             return;
         }
         let outcome = authenticator.authenticate(&attempt.request());
@@ -183,15 +258,12 @@ impl Session {
             Ok(identity) => identity,
             Err(error) => {
                 let who = worker.broker.authenticator().who(&attempt.request());
-                if error.is_notable() {
-                    stdx::error!(worker.broker.log, "{} - {error}", self.conn.label());
-                } else {
-                    stdx::debug!(worker.broker.log, "{} - {error}", self.conn.label());
-                }
-                self.auth_violation(&who, worker);
+                self.tell_refusal(&error, worker);
+                self.refuse_login(&who, reason_of(&error), worker);
                 return;
             }
         };
+        let identity = worker.broker.authenticator().protect_callout(identity);
         let connect = &attempt.connect;
         if connect.new_account || !connect.account.is_empty() {
             self.auth_violation(&attempt.request().who(), worker);
@@ -222,6 +294,17 @@ impl Session {
         }
     }
 
+    /// Writes down why a login failed; the client is not told.
+    fn tell_refusal(&self, error: &AuthError, worker: &Worker) {
+        let log = &worker.broker.log;
+        match error {
+            AuthError::Callout(text) => stdx::warning!(log, "{text}"),
+            AuthError::CalloutTimeout(_) => stdx::debug!(log, "{error}"),
+            _ if error.is_notable() => stdx::error!(log, "{} - {error}", self.conn.label()),
+            _ => stdx::debug!(log, "{} - {error}", self.conn.label()),
+        }
+    }
+
     /// Joins the identity's account; `false` if that has no room.
     fn enter_account(&mut self, identity: &Identity, worker: &mut Worker) -> bool {
         let account = worker.broker.account_or_new(&identity.account);
@@ -247,6 +330,7 @@ impl Session {
         facts.who = identity.who.clone();
         facts.permissions.clone_from(&identity.permissions);
         facts.token.clone_from(&identity.token);
+        facts.proxy.clone_from(&identity.proxy);
         drop(facts);
         if let Some(witness) = worker.broker.witness() {
             witness.counted(&self.account, self.account.clients.load(Ordering::Relaxed));
@@ -324,6 +408,10 @@ impl Session {
     }
 
     pub(super) fn auth_violation(&mut self, who: &auth::Who, worker: &mut Worker) {
+        self.refuse_login(who, CloseReason::AuthenticationViolation, worker);
+    }
+
+    fn refuse_login(&mut self, who: &auth::Who, reason: CloseReason, worker: &mut Worker) {
         let label = self.conn.label();
         if who.raw().is_empty() {
             stdx::error!(worker.broker.log, "{label} - authentication error");
@@ -332,7 +420,6 @@ impl Session {
         }
         self.conn.facts.lock().who = who.clone();
         self.send_error(text::AUTHORIZATION, worker);
-        let reason = CloseReason::AuthenticationViolation;
         self.close(reason);
         if let Some(witness) = worker.broker.witness() {
             witness.refused(&self.conn, &self.account, reason, self.connect_received);
@@ -373,5 +460,14 @@ impl Session {
                 facts.label.push_str(&stdx::go_text::quote(part.as_bytes()));
             }
         }
+    }
+}
+
+/// How a connection ends whose login failed.
+fn reason_of(error: &AuthError) -> CloseReason {
+    match error {
+        AuthError::ProxyNotTrusted => CloseReason::ProxyNotTrusted,
+        AuthError::ProxyRequired => CloseReason::ProxyRequired,
+        _ => CloseReason::AuthenticationViolation,
     }
 }
