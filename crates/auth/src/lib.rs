@@ -16,7 +16,7 @@ pub mod password;
 pub mod permission;
 pub mod user;
 
-pub use authenticate::{AuthError, AuthRequest, Authenticator};
+pub use authenticate::{AuthError, AuthRequest, Authenticator, Review};
 pub use certificate::CertificateFacts;
 pub use connection_type::{ConnectionType, ConnectionTypes};
 pub use dn::DistinguishedName;

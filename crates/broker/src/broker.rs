@@ -14,10 +14,10 @@ use crate::stats::Counters;
 use crate::sub::Sub;
 use crate::tracing::Herald;
 use crate::witness::Witness;
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use auth::Authenticator;
 use hashbrown::HashMap;
-use parking_lot::{Mutex, RwLock};
+use parking_lot::{Condvar, Mutex, RwLock};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use stdx::log::Log;
@@ -39,10 +39,12 @@ pub struct Totals {
 pub struct Broker {
     /// Where lines go.
     pub log: Log,
-    settings: ArcSwap<Settings>,
+    pub(crate) settings: ArcSwap<Settings>,
     info: ArcSwap<Info>,
-    authenticator: ArcSwap<Authenticator>,
+    pub(crate) authenticator: ArcSwap<Authenticator>,
     lines: RateLimit,
+    pub(crate) revision: AtomicU64,
+    pub(crate) caught_up: (Mutex<()>, Condvar),
     accounts: RwLock<HashMap<String, Arc<Account>>>,
     global: Arc<Account>,
     next_account: AtomicU32,
@@ -55,6 +57,8 @@ pub struct Broker {
     pub totals: Totals,
     workers: usize,
     witness: OnceLock<Arc<dyn Witness>>,
+    /// The system account, if there is one.
+    pub(crate) system: ArcSwapOption<Account>,
     /// Latency samples that wait for the next flush.
     pub(crate) samples: Arc<Samples>,
     /// Names this server in reply subjects of measured requests.
@@ -80,6 +84,8 @@ impl Broker {
             info: ArcSwap::from_pointee(info),
             authenticator: ArcSwap::from_pointee(authenticator),
             lines: RateLimit::default(),
+            revision: AtomicU64::new(0),
+            caught_up: Default::default(),
             accounts: RwLock::new(HashMap::new()),
             global: global.clone(),
             next_account: AtomicU32::new(2),
@@ -90,12 +96,13 @@ impl Broker {
             totals: Totals::default(),
             workers,
             witness: OnceLock::new(),
+            system: ArcSwapOption::empty(),
             samples,
             name_hash,
             herald: OnceLock::new(),
         };
         broker.accounts.write().insert(GLOBAL.into(), global);
-        broker.account_or_new(SYSTEM).set_flag(account::flag::SYSTEM, true);
+        broker.set_system_account(Some(SYSTEM));
         broker
     }
 
@@ -165,6 +172,11 @@ impl Broker {
     /// The account of clients that name none.
     pub fn global(&self) -> &Arc<Account> {
         &self.global
+    }
+
+    /// The system account, if there is one.
+    pub fn system_account(&self) -> Option<Arc<Account>> {
+        self.system.load_full()
     }
 
     /// An account by name.

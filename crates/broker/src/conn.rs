@@ -49,6 +49,10 @@ pub mod flag {
     pub const FIRST_PONG: u32 = 1 << 5;
     /// The message is dropped rather than its producer held back (CORE-041).
     pub const NO_STALL: u32 = 1 << 6;
+    /// It has logged in.
+    pub const ADMITTED: u32 = 1 << 7;
+    /// What it may do changed since it subscribed: `Conn::denies` is asked at delivery.
+    pub const REVISED: u32 = 1 << 8;
 }
 
 /// What monitoring and the log say of a connection; changes with CONNECT.
@@ -120,6 +124,10 @@ pub struct Conn {
     pub facts: Mutex<Facts>,
     /// Replies it may answer to, if its user is limited that way (SUBJ-008).
     pub replies: Mutex<Option<Box<Replies>>>,
+    /// What it may not be sent, if it is `REVISED`.
+    pub denies: Mutex<Option<Arc<auth::Permissions>>>,
+    /// The configuration that its session lives by.
+    pub revision: AtomicU64,
     /// Messages it published.
     pub in_msgs: AtomicU64,
     /// Payload bytes it published.
@@ -151,6 +159,8 @@ impl Conn {
             subs: Mutex::new(SubTable::default()),
             facts: Mutex::new(Facts::default()),
             replies: Mutex::new(None),
+            denies: Mutex::new(None),
+            revision: AtomicU64::new(0),
             in_msgs: AtomicU64::new(0),
             in_bytes: AtomicU64::new(0),
             last_activity: AtomicU64::new(now.wall.0 as u64),
@@ -228,6 +238,17 @@ impl Conn {
             Some(peer) => format!("{peer} - cid:{}{}", self.id, facts.label),
             None => format!("pipe - cid:{}{}", self.id, facts.label),
         }
+    }
+
+    /// Whether its user may not have a message on `subject`, though the filter of `sub` matches
+    /// it: the one check that every way to a subscriber passes.
+    #[inline]
+    pub fn is_denied(&self, sub: &Sub, subject: &[u8]) -> bool {
+        if self.has(flag::REVISED) {
+            let denies = self.denies.lock();
+            return denies.as_ref().is_some_and(|all| all.denies_delivery(subject, sub.queue()));
+        }
+        sub.denies(subject)
     }
 }
 

@@ -15,6 +15,7 @@ pub mod conn;
 pub mod dispatch;
 mod evict;
 pub mod outbox;
+mod revise;
 pub mod session;
 pub mod settings;
 pub mod stats;

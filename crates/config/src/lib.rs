@@ -10,6 +10,7 @@
 
 mod check;
 pub mod defaults;
+pub mod diff;
 mod diagnostic;
 pub mod flags;
 pub mod lang;

@@ -80,20 +80,6 @@ const UNBUILT: &[Entry] = &[
         feature: "JetStream",
         is_set: |o| !o.jetstream.default_domains.is_empty(),
     },
-    Entry {
-        key: "resolver",
-        aliases: &["account_resolver", "accounts_resolver"],
-        feature: "operator mode",
-        is_set: |o| {
-            !matches!(o.operator.account_resolver(), None | Some(crate::options::Resolver::Memory))
-        },
-    },
-    Entry {
-        key: "resolver_tls",
-        aliases: &[],
-        feature: "operator mode",
-        is_set: |o| o.operator.resolver_tls.is_some(),
-    },
     Entry { key: "ocsp", aliases: &[], feature: "OCSP stapling", is_set: |o| o.ocsp.is_some() },
     Entry { key: "ocsp_cache", aliases: &[], feature: "OCSP", is_set: |o| o.ocsp_cache.is_some() },
     Entry {

@@ -3,12 +3,14 @@
 //! Laws: when `start` returns, clients can connect; when `shutdown` returns, the ports are free and
 //!       no thread of the server is left.
 
-use auth::authenticate::callout::ServerKeys;
 use crate::control::Control;
 use crate::facts::ThisProcess;
 use crate::lame_duck;
 use crate::monitoring::{self, Documents};
 use crate::ports::{self, Ports};
+use crate::reload::{self, Reloader};
+use crate::tls::Slot;
+use auth::authenticate::callout::ServerKeys;
 use config::Options;
 use config::options::HandshakeFirst as First;
 use net::clock::Clock;
@@ -37,9 +39,12 @@ pub enum ServerError {
     /// The options do not make a server.
     #[error(transparent)]
     Start(#[from] node::start::StartError),
-    /// Operators are trusted, and the system account is not to be had.
+    /// Operators are trusted, and there is no place for the tokens of their accounts.
     #[error(transparent)]
-    SystemAccount(#[from] node::claims::NoSystemAccount),
+    Resolver(#[from] crate::resolver::ResolverError),
+    /// Operators are trusted, and their accounts are not to be had.
+    #[error(transparent)]
+    Claims(#[from] node::claims::CannotStart),
     /// JetStream cannot start.
     #[error("Can't start JetStream: {0}")]
     JetStream(#[from] jetstream::StartError),
@@ -97,7 +102,8 @@ pub struct Server {
     jetstream: Option<jetstream::Engine>,
     stop: watch::Sender<bool>,
     stop_accepting: watch::Sender<bool>,
-    tls: Option<Arc<ClientTls>>,
+    slot: Arc<Slot>,
+    reloader: Arc<Reloader>,
     client: Option<SocketAddr>,
     http: Option<SocketAddr>,
     https: Option<SocketAddr>,
@@ -132,7 +138,7 @@ impl Server {
             tls_not_after: tls.as_ref().and_then(|tls| tls.server().not_after()),
             operators: {
                 let now = move || Clock::new(zero).now();
-                crate::resolver::surroundings(&options, now, control.spawner())
+                crate::resolver::surroundings(&options, now, &control)?
             },
             callout: CalloutHost {
                 keys: Arc::new(keys),
@@ -144,24 +150,30 @@ impl Server {
         announce_rest(&node);
         let workers = Workers::start(&node.broker, workers, zero)
             .map_err(|e| ServerError::System("cannot start network threads", e))?;
+        let (workers, slot) = (Arc::new(workers), Arc::new(Slot::default()));
         let mut server = Self {
-            node,
-            workers: Arc::new(workers),
             control: Some(control),
             jetstream: None,
             stop: watch::Sender::new(false),
             stop_accepting: watch::Sender::new(false),
-            tls: None,
+            reloader: Arc::new(Reloader::new(node.clone(), workers.clone(), slot.clone(), zero)),
+            slot,
+            node,
+            workers,
             client: None,
             http: None,
             https: None,
             profiling: None,
         };
-        if let Some(tls) = tls {
-            server.start_tls(Arc::new(tls));
-        }
+        server.start_tls(tls.map(Arc::new));
         server.workers.set_proxy_protocol(server.node.options().client.proxy_protocol);
         server.keep_time(process);
+        server.watch_certificates();
+        let reloader = Arc::downgrade(&server.reloader);
+        server.node.system().set_reload(Arc::new(move || match reloader.upgrade() {
+            Some(reloader) => reloader.reload().map_err(|error| error.to_string()),
+            None => Err("the server is ending".to_owned()),
+        }));
         server.start_system(zero)?;
         server.start_claims()?;
         server.start_jetstream(shards, zero)?;
@@ -226,15 +238,15 @@ impl Server {
     }
 
     /// Gives the client listener its TLS, and says once a second whom the rate limit turned away.
-    fn start_tls(&mut self, tls: Arc<ClientTls>) {
-        self.workers.set_tls(Some(tls.clone()));
-        self.tls = Some(tls.clone());
-        let log = self.log().clone();
+    fn start_tls(&self, tls: Option<Arc<ClientTls>>) {
+        self.workers.set_tls(tls.clone());
+        self.slot.set(tls);
+        let (log, slot) = (self.log().clone(), self.slot.clone());
         self.spawn(async move {
             let mut tick = tokio::time::interval(Duration::from_secs(1));
             loop {
                 tick.tick().await;
-                let blocked = tls.take_blocked();
+                let blocked = slot.client().map_or(0, |tls| tls.take_blocked());
                 if blocked > 0 {
                     stdx::warning!(log, "Rejected {blocked} connections due to TLS rate limiting");
                 }
@@ -249,6 +261,23 @@ impl Server {
             loop {
                 tick.tick().await;
                 process.tick();
+            }
+        });
+    }
+
+    /// Looks at the files of certificates every now and then.
+    fn watch_certificates(&self) {
+        let reloader = Arc::downgrade(&self.reloader);
+        self.spawn(async move {
+            let mut tick = tokio::time::interval(reload::WATCH_EVERY);
+            loop {
+                tick.tick().await;
+                let Some(reloader) = reloader.upgrade() else { return };
+                // Files are read, so beside the timers.
+                let looked = tokio::task::spawn_blocking(move || reloader.look_at_certificates());
+                if looked.await.is_err() {
+                    return;
+                }
             }
         });
     }
@@ -268,11 +297,16 @@ impl Server {
             self.http = Some(local);
         }
         if let Some(port) = options.monitoring.https_port.filter(|port| *port != 0) {
-            let Some(tls) = &self.tls else { return Err(ServerError::HttpsWithoutTls) };
-            let config = tls.server().without_client_certificates()?;
+            let Some(tls) = self.slot.client() else { return Err(ServerError::HttpsWithoutTls) };
+            let first = tls.server().without_client_certificates()?;
             let (listener, local) = listen(&host, port).map_err(ServerError::Monitor)?;
             stdx::notice!(self.log(), "Starting https monitor on {local}");
-            let tls: Arc<net::http::Tls> = Arc::new(move || config.clone());
+            let slot = self.slot.clone();
+            // What a reload brought, as long as there is any.
+            let tls: Arc<net::http::Tls> = Arc::new(move || {
+                let now = slot.client().map(|tls| tls.server().without_client_certificates());
+                now.and_then(Result::ok).unwrap_or_else(|| first.clone())
+            });
             self.serve(listener, Documents::Monitoring, Some(tls), zero);
             self.https = Some(local);
         }
@@ -318,6 +352,7 @@ impl Server {
             info.port = local.port().into();
             self.node.broker.set_info(info);
         }
+        self.reloader.set_client_port(local.port().into());
         let shown = SocketAddr::new(local.ip(), local.port());
         stdx::notice!(self.log(), "Listening for client connections on {shown}");
         announce_listener(&options, self.log());
@@ -342,6 +377,11 @@ impl Server {
     /// The server's inner state.
     pub fn node(&self) -> &Arc<Node> {
         &self.node
+    }
+
+    /// What reads the configuration again.
+    pub fn reloader(&self) -> &Arc<Reloader> {
+        &self.reloader
     }
 
     /// Where clients connect; `None` if the server does not listen.

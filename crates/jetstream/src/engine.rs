@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use broker::Broker;
 use broker::account::Account;
@@ -26,6 +27,7 @@ use crate::driver::{self, Clock};
 use crate::event::{ApiRequest, Event};
 use crate::ingress::Listening;
 use crate::io::IoPool;
+use crate::progress::{ALL, Opening, Progress, TELL_EVERY};
 use crate::queue::{Queue, owned};
 use crate::recover::open_found;
 use crate::shared::{Config, Shared};
@@ -167,7 +169,7 @@ impl Engine {
     /// Opens every stream of every account, each on the shard that will own it.
     fn recover(&self) {
         let (done, finished) = mpsc::channel();
-        let mut asked = 0;
+        let mut streams = Vec::new();
         for account in self.shared.accounts() {
             let dir = self.shared.account_dir(&account.account.name).join("streams");
             for name in directories(&dir) {
@@ -175,20 +177,37 @@ impl Engine {
                 let Some(queue) = self.shared.queues.get(shard) else { continue };
                 let (account, done) = (account.clone(), done.clone());
                 let (shared, queue) = (self.shared.clone(), queue.clone());
-                asked += 1;
+                let read = Arc::<AtomicU64>::default();
+                streams.push(Opening { dir: dir.join(&name), read: read.clone() });
                 self.shared.io.run(move || {
                     let now = shared.started;
-                    let found = open_found(&shared, &account.account.name, &name, now);
+                    let found = open_found(&shared, &account.account.name, &name, now, &read);
                     queue.push_event(Event::Run(Box::new(move |shard| {
-                        let _ = done.send(shard.recover_stream(&account, &name, found));
+                        let opened = shard.recover_stream(&account, &name, found);
+                        read.store(ALL, Ordering::Relaxed);
+                        let _ = done.send(opened);
                     })));
                 });
             }
         }
         drop(done);
-        let recovered = finished.iter().take(asked).filter(|ok| *ok).count();
+        let (log, asked) = (&self.shared.broker.log, streams.len());
+        let mut progress = Progress::new(streams);
+        let (mut left, mut recovered, mut told) = (asked, 0, Instant::now());
+        while left > 0 {
+            match finished.recv_timeout(TELL_EVERY.saturating_sub(told.elapsed())) {
+                Ok(opened) => {
+                    left -= 1;
+                    recovered += usize::from(opened);
+                }
+                Err(mpsc::RecvTimeoutError::Timeout) => {
+                    stdx::notice!(log, "  {}", progress.tell());
+                    told = Instant::now();
+                }
+                Err(mpsc::RecvTimeoutError::Disconnected) => break,
+            }
+        }
         if asked > 0 {
-            let log = &self.shared.broker.log;
             stdx::notice!(log, "  Restored {recovered} of {asked} streams");
         }
     }

@@ -21,6 +21,7 @@ mod members;
 mod meta;
 mod out;
 mod place;
+mod progress;
 mod queue;
 mod random;
 mod recover;
@@ -29,6 +30,7 @@ mod shared;
 pub mod snapshot;
 mod sourcing;
 mod traced;
+mod upkeep;
 
 /// The version of the Go server that answers name.
 pub(crate) const VERSION: &str = "2.14.5";

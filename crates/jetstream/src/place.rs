@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use jetstream_api::{StorageType, StreamConfig};
 use jetstream_core::stream::{Limits, Storage, Stream};
+use parking_lot::RwLock;
 use stdx::time::Mono;
 use store::disk::real::RealDisk;
 use store::{Job, MessageStore, Ticket};
@@ -17,6 +18,7 @@ use crate::member::Member;
 use crate::queue::{Kind, Queue, Tag};
 use crate::shared::Shared;
 use crate::sourcing::Links;
+use crate::upkeep::Upkeep;
 
 /// The disk of a stream.
 pub(crate) type Disk = RealDisk;
@@ -54,6 +56,10 @@ pub(crate) struct Place {
     pub(crate) used: Mono,
     /// It waits in the line of those that may rest.
     pub(crate) resting: bool,
+    /// When the store was last looked after.
+    pub(crate) upkeep: Upkeep,
+    /// Held by jobs while they run; true once the stream is gone.
+    gate: Option<Arc<RwLock<bool>>>,
     /// Bytes of the store that the account knows of.
     counted: u64,
     /// Bytes the server promised it.
@@ -81,6 +87,8 @@ impl Place {
             sync: None,
             used: Mono::default(),
             resting: false,
+            upkeep: Upkeep::default(),
+            gate: None,
             counted: 0,
             promised: 0,
         };
@@ -120,6 +128,25 @@ impl Place {
         let bytes = self.config().max_bytes.max(0);
         let before = std::mem::replace(&mut self.promised, bytes);
         shared.promised(self.storage()).fetch_add(bytes - before, Ordering::Relaxed);
+    }
+
+    /// What a job holds while it runs; it does nothing once this says true.
+    pub(crate) fn gate(&mut self) -> Arc<RwLock<bool>> {
+        self.gate.get_or_insert_default().clone()
+    }
+
+    /// Waits for jobs that run, and keeps others from beginning: they go by names, which may be
+    /// those of another stream soon.
+    pub(crate) fn end_jobs(&mut self) {
+        if let Some(gate) = self.gate.take() {
+            *gate.write() = true;
+        }
+    }
+
+    /// Gives back what only a busy stream needs.
+    pub(crate) fn rest(&mut self) {
+        self.gate = None;
+        self.stream.store().rest();
     }
 
     /// Gives the promise back.

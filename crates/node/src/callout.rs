@@ -35,23 +35,15 @@ pub struct CalloutHost {
 
 /// How a server asks.
 pub(crate) struct Inquiry {
-    second_of_day: fn(&str, i64) -> Option<u32>,
-    patience: Duration,
-    tags: Vec<String>,
+    host: CalloutHost,
     open: Arc<AtomicUsize>,
     /// Known once the server stands.
     server: OnceLock<(Arc<System>, Arc<Broker>)>,
 }
 
 impl Inquiry {
-    pub(crate) fn new(host: &CalloutHost, options: &Options, patience: Duration) -> Arc<Self> {
-        Arc::new(Self {
-            second_of_day: host.second_of_day,
-            patience,
-            tags: options.server_tags.clone(),
-            open: Arc::default(),
-            server: OnceLock::new(),
-        })
+    pub(crate) fn new(host: CalloutHost) -> Arc<Self> {
+        Arc::new(Self { host, open: Arc::default(), server: OnceLock::new() })
     }
 
     /// Names the server. The first one stays.
@@ -60,7 +52,7 @@ impl Inquiry {
     }
 
     /// What a login needs to be decided outside.
-    pub(crate) fn callouts(self: &Arc<Self>, host: &CalloutHost, options: &Options) -> Callouts {
+    pub(crate) fn callouts(self: &Arc<Self>, options: &Options) -> Callouts {
         let configured = options.authorization.as_ref().and_then(|block| block.callout.as_ref());
         let config = configured.map(|callout| CalloutConfig {
             issuer: callout.issuer.clone(),
@@ -69,17 +61,22 @@ impl Inquiry {
             xkey: callout.xkey.clone(),
             allowed_accounts: callout.allowed_accounts.clone(),
         });
-        Callouts { config, asker: self.clone(), keys: host.keys.clone() }
+        Callouts {
+            config,
+            asker: self.clone(),
+            keys: self.host.keys.clone(),
+            patience: options.auth_timeout(),
+            tags: options.server_tags.clone(),
+        }
     }
 }
 
 impl Asker for Inquiry {
-    fn ask(&self, question: Question, answer: Arc<Answer>) -> Waiting {
+    fn ask(&self, question: Question, patience: Duration, answer: Arc<Answer>) -> Waiting {
         let pending = Arc::new(Pending::default());
         let place = Place::take(&self.open);
         if let (Some(place), Some((system, _))) = (place, self.server.get()) {
-            let (patience, waiting) = (self.patience, pending.clone());
-            let asked = Asked { question, answer, pending: waiting, _place: place };
+            let asked = Asked { question, answer, pending: pending.clone(), _place: place };
             if system.account().is_some() {
                 // Without room for the question `asked` is dropped, which ends the wait.
                 system.post(move |context| asked.put(context, patience));
@@ -103,17 +100,12 @@ impl Asker for Inquiry {
             id: info.server_id.clone(),
             version: info.version.clone(),
             cluster: info.cluster.clone(),
-            tags: self.tags.clone(),
-            xkey: String::new(),
+            ..Server::default()
         }
     }
 
-    fn patience(&self) -> Duration {
-        self.patience
-    }
-
     fn second_of_day(&self, zone: &str, now: i64) -> Option<u32> {
-        (self.second_of_day)(zone, now)
+        (self.host.second_of_day)(zone, now)
     }
 }
 

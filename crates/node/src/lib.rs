@@ -10,6 +10,7 @@ pub mod callout;
 pub mod claims;
 mod herald;
 pub mod jetstream;
+pub mod reload;
 pub mod resolver;
 pub mod start;
 pub mod system;
@@ -71,11 +72,14 @@ pub struct Node {
     pub workers: usize,
     /// When it started.
     pub started: Now,
-    loaded: Timestamp,
+    /// When its configuration was last put in force, in Unix nanoseconds.
+    loaded: std::sync::atomic::AtomicI64,
+    stand_in: String,
     log: Log,
     requests: RequestCounts,
     process: Arc<dyn Process>,
-    tls_not_after: Option<Timestamp>,
+    /// When the main certificate ends, in Unix nanoseconds; 0: there is none.
+    tls_not_after: std::sync::atomic::AtomicI64,
     /// JetStream, once it started.
     jetstream: std::sync::OnceLock<Arc<::jetstream::Shared>>,
     /// Accounts that are defined by tokens, where operators are trusted.
@@ -83,6 +87,8 @@ pub struct Node {
     /// The system account's machinery, and the number of its thread.
     system: Arc<system::System>,
     system_worker: usize,
+    /// How logins are decided outside.
+    inquiry: Arc<callout::Inquiry>,
     /// Whether clients can connect.
     pub accepting: std::sync::atomic::AtomicBool,
 }

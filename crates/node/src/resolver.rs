@@ -4,10 +4,12 @@
 //! Law: a resolver gives texts; whether one is a token, and trusted, is found out by who asked.
 //! Reference: accounts.go AccountResolver, MemAccResolver.   Contract: AUTH-017.
 
+use crate::Node;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 
 /// Why a resolver has no token to give. The text goes to the log.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -27,6 +29,15 @@ pub trait Resolver: Send + Sync {
     /// # Errors
     /// Why it cannot be kept.
     fn keep(&self, key: &str, token: &str) -> Result<(), FetchError>;
+
+    /// Begins to serve requests about claims, if the resolver does that itself: then `true`.
+    ///
+    /// # Errors
+    /// It cannot work.
+    fn start(&self, node: &Arc<Node>) -> Result<bool, FetchError> {
+        let _ = node;
+        Ok(false)
+    }
 
     /// Whether an account that is not there now will never be.
     fn is_fixed(&self) -> bool {

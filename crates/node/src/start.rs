@@ -31,7 +31,7 @@ pub enum StartError {
 }
 
 impl StartError {
-    fn accounts(errors: &[AccountError]) -> Self {
+    pub(crate) fn accounts(errors: &[AccountError]) -> Self {
         let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
         Self::Accounts(lines.join("\n"))
     }
@@ -40,20 +40,14 @@ impl StartError {
 impl Node {
     /// A server that is not listening yet.
     pub fn new(options: Options, host: Host, log: Log) -> Result<Self, StartError> {
-        let users = translate::auth(&options, &host.stand_in);
-        let plaintext = users.has_plaintext_passwords();
         let claims = host
             .operators
             .clone()
             .filter(|_| options.operator.is_trusting())
             .map(|surroundings| Registry::new(&options, surroundings));
-        let inquiry = Inquiry::new(&host.callout, &options, options.auth_timeout());
-        let mut authenticator = Authenticator::new(users)?
-            .with_callouts(inquiry.callouts(&host.callout, &options));
-        if let Some(claims) = &claims {
-            authenticator = authenticator.with_operators(translate::operators(&options, claims));
-        }
-        if plaintext {
+        let inquiry = Inquiry::new(host.callout.clone());
+        let authenticator = authenticator(&options, &host.stand_in, claims.as_ref(), &inquiry)?;
+        if translate::auth(&options, &host.stand_in).has_plaintext_passwords() {
             stdx::warning!(log, "Plaintext passwords detected, use nkeys or bcrypt");
         }
         let info = translate::info(&options, &host, authenticator.auth_required_at_all())?;
@@ -79,13 +73,15 @@ impl Node {
             options: ArcSwap::from_pointee(options),
             workers: host.workers,
             started: host.now,
-            loaded: host.now.wall,
+            loaded: host.now.wall.0.into(),
+            stand_in: host.stand_in,
             log,
             requests: RequestCounts::default(),
             process: host.process,
-            tls_not_after: host.tls_not_after,
+            tls_not_after: host.tls_not_after.map_or(0, |at| at.0).into(),
             jetstream: std::sync::OnceLock::new(),
             claims,
+            inquiry,
             accepting: std::sync::atomic::AtomicBool::new(false),
         })
     }
@@ -105,4 +101,19 @@ fn warn_of_callout(options: &Options, broker: &Broker, log: &Log) {
             stdx::error!(log, "Authorization callout user {} not valid", quote(user));
         }
     }
+}
+
+/// Who may log in.
+pub(crate) fn authenticator(
+    options: &Options,
+    stand_in: &str,
+    claims: Option<&Arc<Registry>>,
+    inquiry: &Arc<Inquiry>,
+) -> Result<Authenticator, StartError> {
+    let users = Authenticator::new(translate::auth(options, stand_in))?;
+    let users = users.with_callouts(inquiry.callouts(options));
+    Ok(match claims {
+        None => users,
+        Some(claims) => users.with_operators(translate::operators(options, claims)),
+    })
 }

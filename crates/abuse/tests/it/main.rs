@@ -12,3 +12,4 @@ mod proxy;
 mod slow;
 mod slow_write;
 mod token;
+mod upkeep;

@@ -55,14 +55,12 @@ pub struct Question {
 
 /// How questions travel, and what else the host knows.
 pub trait Asker: Send + Sync {
-    /// Asks; ends with the first answer, or when the time for it is over.
-    fn ask(&self, question: Question, answer: Arc<Answer>) -> Waiting;
+    /// Asks; ends with the first answer, or when `patience` is over.
+    fn ask(&self, question: Question, patience: Duration, answer: Arc<Answer>) -> Waiting;
     /// Whether there is such an account.
     fn knows(&self, account: &str) -> bool;
     /// This server, as questions name it.
     fn server(&self) -> Server;
-    /// How long an answer may take.
-    fn patience(&self) -> Duration;
     /// As [`super::jwt::Directory::second_of_day`].
     fn second_of_day(&self, zone: &str, now: i64) -> Option<u32>;
 }
@@ -91,6 +89,10 @@ pub struct Callouts {
     pub asker: Arc<dyn Asker>,
     /// Whose questions they are.
     pub keys: Arc<ServerKeys>,
+    /// How long an answer may take.
+    pub patience: Duration,
+    /// The server's tags.
+    pub tags: Vec<String>,
 }
 
 impl std::fmt::Debug for Callouts {
@@ -123,7 +125,7 @@ pub struct Delegation {
     /// The user's key that only this question names.
     user: String,
     /// Where the answer is put.
-    pub answer: Arc<Answer>,
+    answer: Arc<Answer>,
     /// How the client is named if the answer does not say.
     who: Who,
 }
@@ -193,24 +195,25 @@ impl Authenticator {
         }))
     }
 
-    /// The question, and who is asked.
+    /// Asks; ends with the first answer, or when the time for it is over.
     ///
     /// # Errors
-    /// It cannot be written.
-    pub fn question(
+    /// The question cannot be written.
+    pub fn ask(
         &self,
         delegation: &Delegation,
         asked: Asked,
         now: i64,
-    ) -> Result<(Question, Arc<dyn Asker>), AuthError> {
+    ) -> Result<Waiting, AuthError> {
         let callouts = self.callouts.as_ref().ok_or_else(|| refused(""))?;
         let mut server = callouts.asker.server();
+        server.tags.clone_from(&callouts.tags);
         if delegation.xkey.is_some() {
             server.xkey = callouts.keys.curve.public_key();
         }
         let mut claims = RequestClaims::about(delegation.issuer.clone());
         claims.audience = AUDIENCE.to_owned();
-        let patience = i64::try_from(callouts.asker.patience().as_secs()).unwrap_or(i64::MAX);
+        let patience = i64::try_from(callouts.patience.as_secs()).unwrap_or(i64::MAX);
         claims.expires = now.saturating_add(patience);
         claims.nats = Request {
             server_id: server,
@@ -236,7 +239,7 @@ impl Authenticator {
             }
         };
         let question = Question { account: account.clone(), body, xkey };
-        Ok((question, callouts.asker.clone()))
+        Ok(callouts.asker.ask(question, callouts.patience, delegation.answer.clone()))
     }
 
     /// Decides by the answer, if there is one.
@@ -392,8 +395,7 @@ fn settle_configured(
     let limits = claims.nats.limits.clone();
     let stay = timely(&limits, request, &on, zone)?;
     if !claims.nats.issuer_account.is_empty() {
-        let text =
-            format!("error non operator mode account {on}: attempted to use issuer_account");
+        let text = format!("error non operator mode account {on}: attempted to use issuer_account");
         return Err(title(text));
     }
     if claims.issuer != delegation.issuer {

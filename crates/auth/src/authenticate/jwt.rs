@@ -214,7 +214,10 @@ pub(super) fn stay(
 }
 
 /// What the user may do: what its token says, or the template of the key that signed it.
-pub(super) fn limits(claims: &UserClaims, account: &TrustedAccount) -> Result<UserLimits, AuthError> {
+pub(super) fn limits(
+    claims: &UserClaims,
+    account: &TrustedAccount,
+) -> Result<UserLimits, AuthError> {
     if !account.knows_signer(&claims.issuer) {
         return Err(AuthError::SignerUnknown);
     }
@@ -236,7 +239,10 @@ pub(super) fn limits(claims: &UserClaims, account: &TrustedAccount) -> Result<Us
     template::fill(&scope.template, values).map_err(|_| AuthError::Template)
 }
 
-pub(super) fn check_connection_type(limits: &UserLimits, request: &AuthRequest<'_>) -> Result<(), AuthError> {
+pub(super) fn check_connection_type(
+    limits: &UserLimits,
+    request: &AuthRequest<'_>,
+) -> Result<(), AuthError> {
     let (types, unknown) = ConnectionTypes::from_names(&limits.allowed_connection_types);
     // Only ways that this server does not know: not every way.
     let none_known = unknown.is_some() && types == ConnectionTypes::default();

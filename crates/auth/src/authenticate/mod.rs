@@ -11,8 +11,11 @@
 pub mod callout;
 pub mod jwt;
 pub mod proxy;
+mod review;
 #[cfg(test)]
 mod tests;
+
+pub use review::Review;
 
 use self::proxy::{Proxied, Proxies};
 use crate::GLOBAL_ACCOUNT;
@@ -336,19 +339,12 @@ impl Authenticator {
             return Err(AuthError::ProxyNotTrusted);
         }
         let identity = self.identify(request, &proxied)?;
-        let proxy = match proxied {
-            Proxied::By(key) => Some(key),
-            Proxied::No | Proxied::Falsely => None,
-        };
-        Ok(Identity { proxy, ..identity })
+        Ok(Identity { proxy: proxied.by(), ..identity })
     }
 
     /// Whether the client came through a trusted proxy.
     fn is_proxied(&self, request: &AuthRequest<'_>) -> Option<Arc<str>> {
-        match self.proxies.check(request.nonce, request.proxy_signature) {
-            Proxied::By(key) => Some(key),
-            Proxied::No | Proxied::Falsely => None,
-        }
+        self.proxies.check(request.nonce, request.proxy_signature).by()
     }
 
     fn identify(

@@ -31,6 +31,16 @@ pub enum Proxied {
     Falsely,
 }
 
+impl Proxied {
+    /// The key of the trusted proxy.
+    pub fn by(self) -> Option<Arc<str>> {
+        match self {
+            Self::By(key) => Some(key),
+            Self::No | Self::Falsely => None,
+        }
+    }
+}
+
 /// The trusted keys.
 #[derive(Default)]
 pub(super) struct Proxies {

@@ -124,7 +124,7 @@ impl Worker {
         if sub.is_closed() || counted.is_closed() || (own && flags & flag::NO_ECHO != 0) {
             return Traffic::default();
         }
-        if sub.denies(run.subject) {
+        if conn.is_denied(sub, run.subject) {
             return Traffic::default();
         }
         let max = counted.max();

@@ -106,7 +106,7 @@ fn refusal(sub: &Sub, conn: &Arc<Conn>, run: &Run<'_>) -> Option<&'static str> {
     if own && conn.has(flag::NO_ECHO) {
         return Some(reason::NO_ECHO);
     }
-    if sub.denies(run.subject) {
+    if conn.is_denied(sub, run.subject) {
         return Some(reason::DENIED);
     }
     (sub.is_closed() || sub.counted().is_closed()).then_some(reason::SUB_CLOSED)

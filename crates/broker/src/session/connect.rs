@@ -6,7 +6,7 @@
 //! Reference: client.go processConnect.   Contract: CORE-013..024, AUTH-*.
 
 use super::{Phase, Session};
-use crate::conn::{Conn, Replies, Transport, flag};
+use crate::conn::{Conn, Transport, flag};
 use crate::worker::Worker;
 use auth::authenticate::callout::{Asked, Delegation};
 use auth::authenticate::jwt::Waiting;
@@ -42,10 +42,17 @@ pub(super) struct Attempt {
     now: i64,
     /// Made by the server for a client that sent no CONNECT.
     implicit: bool,
+    /// For a client that is connected already.
+    again: bool,
 }
 
 impl Attempt {
-    fn request(&self) -> AuthRequest<'_> {
+    /// The same for a client that is connected already.
+    pub(super) fn again(self) -> Self {
+        Self { again: true, ..self }
+    }
+
+    pub(super) fn request(&self) -> AuthRequest<'_> {
         AuthRequest {
             username: &self.connect.user,
             password: &self.connect.pass,
@@ -104,6 +111,7 @@ impl Attempt {
 /// What came of a slow login.
 pub struct LoginResult {
     attempt: Attempt,
+    authenticator: Arc<Authenticator>,
     outcome: Result<Identity, AuthError>,
 }
 
@@ -142,15 +150,15 @@ impl SlowLogin {
     }
 
     fn done(self, outcome: Result<Identity, AuthError>) -> Verified {
-        Verified::Done(LoginResult { attempt: self.attempt, outcome })
+        let Self { attempt, authenticator, .. } = self;
+        Verified::Done(LoginResult { attempt, outcome, authenticator })
     }
 
     /// Asks who decides.
     fn call_out(mut self: Box<Self>, delegation: Delegation) -> Verified {
         let asked = self.attempt.asked(&self.conn);
-        match self.authenticator.question(&delegation, asked, self.attempt.now) {
-            Ok((question, asker)) => {
-                let waiting = asker.ask(question, delegation.answer.clone());
+        match self.authenticator.ask(&delegation, asked, self.attempt.now) {
+            Ok(waiting) => {
                 self.delegation = Some(delegation);
                 self.waited = false;
                 Verified::Wait(self, waiting)
@@ -217,30 +225,45 @@ impl Session {
     }
 
     fn login(&mut self, connect: Connect, implicit: bool, worker: &mut Worker) {
+        let attempt = self.attempt_with(connect, implicit, worker);
+        let authenticator = worker.broker.authenticator();
+        if authenticator.is_slow(&attempt.request()) {
+            self.verify_apart(authenticator, attempt);
+            return;
+        }
+        let outcome = authenticator.authenticate(&attempt.request());
+        self.finish_login(LoginResult { attempt, outcome, authenticator }, worker);
+    }
+
+    fn attempt_with(&self, connect: Connect, implicit: bool, worker: &Worker) -> Attempt {
         let way = match self.conn.transport {
             Transport::Tcp => ConnectionType::Standard,
             Transport::InProcess => ConnectionType::InProcess,
         };
-        let nonce = self.nonce.clone();
-        let attempt = Attempt {
+        Attempt {
             connect,
-            nonce,
+            nonce: self.nonce.clone(),
             way,
             certificate: self.certificate.clone(),
             address: self.conn.peer().map(|peer| peer.ip()),
             now: worker.now.wall.0.div_euclid(1_000_000_000),
             implicit,
-        };
-        let authenticator = worker.broker.authenticator();
-        if authenticator.is_slow(&attempt.request()) {
-            self.phase = Phase::Verifying;
-            let (waited, delegation, conn) = (false, None, self.conn.clone());
-            let login = SlowLogin { authenticator, attempt, waited, delegation, conn };
-            self.slow_login = Some(Box::new(login));
-            return;
+            again: false,
         }
-        let outcome = authenticator.authenticate(&attempt.request());
-        self.finish_login(LoginResult { attempt, outcome }, worker);
+    }
+
+    /// What the client presented when it came in.
+    pub(super) fn attempt(&self, worker: &Worker) -> Attempt {
+        let connect = self.said.as_deref().cloned();
+        self.attempt_with(connect.unwrap_or_default(), self.said.is_none(), worker)
+    }
+
+    /// Has a login verified off the network thread.
+    pub(super) fn verify_apart(&mut self, authenticator: Arc<Authenticator>, attempt: Attempt) {
+        self.phase = Phase::Verifying;
+        let (waited, delegation, conn) = (false, None, self.conn.clone());
+        let login = SlowLogin { authenticator, attempt, waited, delegation, conn };
+        self.slow_login = Some(Box::new(login));
     }
 
     /// A login waiting to be verified off the network thread, if there is one.
@@ -250,8 +273,21 @@ impl Session {
 
     /// Goes on where a login left off.
     pub fn finish_login(&mut self, result: LoginResult, worker: &mut Worker) {
-        let LoginResult { attempt, outcome } = result;
+        let LoginResult { attempt, outcome, authenticator } = result;
         if self.phase == Phase::Closing {
+            return;
+        }
+        let current = worker.broker.authenticator();
+        if !Arc::ptr_eq(&current, &authenticator) {
+            // The users changed while a hash was computed.
+            let slow = current.is_slow(&attempt.request());
+            if slow {
+                self.verify_apart(current, attempt);
+            } else {
+                let outcome = current.authenticate(&attempt.request());
+                let result = LoginResult { attempt, outcome, authenticator: current };
+                self.finish_login(result, worker);
+            }
             return;
         }
         let identity = match outcome {
@@ -264,6 +300,16 @@ impl Session {
             }
         };
         let identity = worker.broker.authenticator().protect_callout(identity);
+        if attempt.again {
+            self.phase = Phase::Ready;
+            if *identity.account != *self.account.name {
+                self.close(CloseReason::ClientClosed);
+                return;
+            }
+            self.admitted_by = Some(authenticator);
+            self.stay(&identity, worker);
+            return;
+        }
         let connect = &attempt.connect;
         if connect.new_account || !connect.account.is_empty() {
             self.auth_violation(&attempt.request().who(), worker);
@@ -288,7 +334,9 @@ impl Session {
             self.auth_violation(&identity.who, worker);
             return;
         }
+        self.admitted_by = Some(authenticator);
         self.phase = Phase::Ready;
+        self.conn.set(flag::ADMITTED, true);
         if !attempt.implicit {
             self.adopt(connect, &identity, worker);
         }
@@ -317,14 +365,10 @@ impl Session {
         self.counted = true;
         self.account = account;
         self.take_limits(identity, worker);
-        self.permissions.clone_from(&identity.permissions);
-        self.allowed.clear();
-        let replies = self.permissions.as_ref().and_then(|permissions| {
-            let tracker = auth::ResponseTracker::new(permissions.responses()?);
-            Some(Box::new(Replies { permissions: permissions.clone(), tracker }))
-        });
-        self.conn.set(flag::TRACK_RESPONSES, replies.is_some());
-        *self.conn.replies.lock() = replies;
+        self.take_permissions(identity.permissions.clone());
+        // Subscriptions that come know what they are denied.
+        self.conn.set(flag::REVISED, false);
+        *self.conn.denies.lock() = None;
         let mut facts = self.conn.facts.lock();
         facts.account.clone_from(&self.account.name);
         facts.who = identity.who.clone();
@@ -340,7 +384,7 @@ impl Session {
     }
 
     /// What the account and the user's token allow, and for how long.
-    fn take_limits(&mut self, identity: &Identity, worker: &Worker) {
+    pub(super) fn take_limits(&mut self, identity: &Identity, worker: &Worker) {
         let token = identity.token.as_deref();
         self.token_limits = token.map_or((None, None), |t| (t.subscriptions, t.payload));
         self.expires = token.and_then(|t| t.ends_in).map(|rest| worker.now.mono + rest);
@@ -411,7 +455,12 @@ impl Session {
         self.refuse_login(who, CloseReason::AuthenticationViolation, worker);
     }
 
-    fn refuse_login(&mut self, who: &auth::Who, reason: CloseReason, worker: &mut Worker) {
+    pub(super) fn refuse_login(
+        &mut self,
+        who: &auth::Who,
+        reason: CloseReason,
+        worker: &mut Worker,
+    ) {
         let label = self.conn.label();
         if who.raw().is_empty() {
             stdx::error!(worker.broker.log, "{label} - authentication error");
@@ -464,7 +513,7 @@ impl Session {
 }
 
 /// How a connection ends whose login failed.
-fn reason_of(error: &AuthError) -> CloseReason {
+pub(super) fn reason_of(error: &AuthError) -> CloseReason {
     match error {
         AuthError::ProxyNotTrusted => CloseReason::ProxyNotTrusted,
         AuthError::ProxyRequired => CloseReason::ProxyRequired,

@@ -8,6 +8,7 @@
 mod connect;
 mod ping;
 mod publish;
+mod review;
 mod subscribe;
 pub(crate) mod trace;
 mod traced;
@@ -100,6 +101,10 @@ pub struct Session {
     /// Subscriptions it may have and bytes of a message, by its token.
     token_limits: (Option<u64>, Option<u64>),
     slow_login: Option<Box<SlowLogin>>,
+    /// Who let the client in.
+    admitted_by: Option<Arc<auth::Authenticator>>,
+    /// The configuration that it lives by.
+    revision: u64,
     certificate: Option<Arc<CertificateFacts>>,
     /// `tls_required`, `tls_available`, `tls_verify` of INFO, where the listener decides.
     tls_flags: Option<(bool, bool, bool)>,
@@ -116,6 +121,9 @@ pub struct Session {
 impl Session {
     /// A session for a connection that was just accepted.
     pub fn new(conn: Arc<Conn>, worker: &mut Worker) -> Self {
+        // Before everything that it stands for.
+        let revision = worker.broker.revision();
+        conn.revision.store(revision, std::sync::atomic::Ordering::Release);
         let settings = worker.broker.settings();
         let defaults = Connect::default();
         let ping = ping::Ping::first(&settings, worker);
@@ -137,6 +145,8 @@ impl Session {
             expires: None,
             token_limits: (None, None),
             slow_login: None,
+            admitted_by: None,
+            revision,
             certificate: None,
             tls_flags: None,
             greeted: false,
@@ -193,6 +203,9 @@ impl Session {
         let mut active = false;
         self.ping.heard(worker.now.mono);
         worker.trace = worker.broker.log.trace_enabled();
+        if self.is_behind(worker) {
+            self.catch_up(worker);
+        }
         while !matches!(self.phase, Phase::Closing | Phase::Verifying) {
             let rest = data.get(pos..).unwrap_or_default();
             if self.phase == Phase::New

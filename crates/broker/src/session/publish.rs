@@ -368,7 +368,7 @@ impl Session {
             let mut listening = subs
                 .iter()
                 .filter(|sub| sub.queue().is_none() && subject::matches(reply, sub.filter()));
-            let Some(sub) = listening.find(|sub| !sub.denies(reply)) else { return };
+            let Some(sub) = listening.find(|sub| !self.conn.is_denied(sub, reply)) else { return };
             sub.sid().to_vec()
         };
         let len = (32 + subject.len()).to_string();

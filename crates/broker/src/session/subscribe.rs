@@ -121,7 +121,7 @@ impl Session {
         }
     }
 
-    fn remove(&self, sub: &Arc<Sub>) {
+    pub(super) fn remove(&self, sub: &Arc<Sub>) {
         if sub.close() {
             self.conn.subs.lock().remove(sub);
             self.account.unsubscribe(sub);

@@ -6,6 +6,7 @@ mod mapping;
 mod oracle;
 mod order;
 mod reload;
+mod revise;
 mod service;
 mod stream;
 mod validation;

@@ -4,32 +4,77 @@
 //! Not here: what tokens say and what becomes of them (`node::claims`).
 //! Reference: accounts.go resolvers, jwt.go validateTimes.   Contract: AUTH-012, AUTH-017..020.
 
-use crate::control::Spawner;
+mod directory;
+mod service;
+mod store;
+mod sync;
+mod url;
+
+use crate::control::Control;
 use config::Options;
 use config::options::Resolver as Asked;
+use directory::{Directory, DirectoryResolver};
 use node::claims::Surroundings;
 use node::resolver::{Memory, Resolver};
 use std::sync::Arc;
 use stdx::time::{Now, Timestamp};
+use url::UrlResolver;
 
 /// What a server that trusts operators needs; nothing if these options trust none.
 pub(crate) fn surroundings(
     options: &Options,
     now: impl Fn() -> Now + Send + Sync + 'static,
-    spawner: Spawner,
-) -> Option<Surroundings> {
+    control: &Control,
+) -> Result<Option<Surroundings>, ResolverError> {
     if !options.operator.is_trusting() {
-        return None;
+        return Ok(None);
     }
-    let now = Arc::new(move || -> Timestamp { now().wall });
+    let now: directory::Clock = Arc::new(move || -> Timestamp { now().wall });
     let resolver: Option<Arc<dyn Resolver>> = match options.operator.account_resolver() {
         None => None,
         Some(Asked::Memory) => Some(Arc::new(Memory::default())),
-        Some(_) => None,
+        Some(Asked::Url(url)) => Some(Arc::new(reach(&url, options, control)?)),
+        Some(asked @ (Asked::Full { .. } | Asked::Cache { .. })) => {
+            match Directory::open(&asked, now.clone()) {
+                None => None,
+                Some(Err(error)) => return Err(ResolverError(error.to_string())),
+                Some(Ok(directory)) => {
+                    let directory = Arc::new(directory);
+                    control.spawn(sync::run(Arc::downgrade(&directory)));
+                    Some(Arc::new(DirectoryResolver(directory)))
+                }
+            }
+        }
     };
+    let spawner = control.spawner();
     let spawn = Arc::new(move |task| spawner.spawn(task));
-    Some(Surroundings { resolver, now, second_of_day, spawn })
+    Ok(Some(Surroundings { resolver, now, second_of_day, spawn }))
 }
+
+/// A web server that has account tokens, if somebody is there.
+fn reach(url: &str, options: &Options, control: &Control) -> Result<UrlResolver, ResolverError> {
+    let failed = |error: &dyn std::fmt::Display| ResolverError(error.to_string());
+    let tls = crate::tls::outgoing(options.operator.resolver_tls.as_ref());
+    // Without TLS nobody needs the authorities of the system.
+    let tls = match tls {
+        Err(_) if url.to_ascii_lowercase().starts_with("http://") => {
+            let insecure = net::tls::ClientTlsConfig { insecure: true, ..Default::default() };
+            net::tls::client(&insecure)
+        }
+        other => other,
+    };
+    let resolver = UrlResolver::new(url, tls.map_err(|error| failed(&error))?);
+    match control.wait_for(resolver.probe()) {
+        Some(Err(error)) => Err(failed(&error)),
+        _ => Ok(resolver),
+    }
+}
+
+/// A resolver cannot be made. Remedy: a directory that the server may write to, or a web server that
+/// answers.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct ResolverError(String);
 
 /// The second of the day at `now` (Unix seconds) in a time zone; empty: that of this machine.
 pub(crate) fn second_of_day(zone: &str, now: i64) -> Option<u32> {

@@ -171,6 +171,21 @@ impl Driver {
         self.stalled_until = context.worker.take_stall();
     }
 
+    /// Has the session follow a change of the configuration.
+    fn catch_up(&mut self) {
+        let context = &mut *self.peer.context.borrow_mut();
+        let Context { worker, clock, .. } = context;
+        if !self.peer.session.is_behind(worker) {
+            return;
+        }
+        worker.now = clock.now();
+        self.peer.session.catch_up(worker);
+        if let Some(login) = self.peer.session.take_slow_login() {
+            self.login = Some(tokio::task::spawn_local(verify(login)));
+        }
+        worker.flush_touched();
+    }
+
     /// Goes on once a password hash has been computed.
     fn poll_login(&mut self, cx: &mut TaskContext<'_>) {
         let Some(login) = &mut self.login else { return };
@@ -272,6 +287,7 @@ impl Future for Driver {
             let again = this.writing.was_told();
             this.peer.session.on_write_deadline(again, &context.borrow().worker);
         }
+        this.catch_up();
         this.poll_login(cx);
         if (this.peer.transport.take_signal() || this.writing.waits())
             && this.writing.tend(&mut this.peer, cx).is_ready()

@@ -4,6 +4,8 @@
 
 use super::{Registry, Standing};
 use auth::jwt::{AccountClaims, Issue};
+use monitor::AccountFacts;
+use serde_json::json;
 use std::sync::Arc;
 use stdx::time::Timestamp;
 
@@ -44,5 +46,32 @@ impl Registry {
         let accounts = self.accounts.read();
         let name = accounts.get(key).map(|entry| entry.account.claims.name.as_str());
         name.filter(|name| !name.is_empty()).unwrap_or(key).to_owned()
+    }
+}
+
+/// What monitoring says of an account, with what its token says.
+pub(crate) fn account_facts(token: AccountToken, facts: AccountFacts) -> AccountFacts {
+    let issue = |issue: &Issue| {
+        json!({
+            "description": issue.description,
+            "blocking": issue.blocking,
+            "time_check": issue.time_check,
+        })
+    };
+    let AccountToken { token, claims, updated, expired, complete, issues } = token;
+    let revoked = claims.nats.revocations.iter();
+    let seconds = |n: i64| Timestamp(n.saturating_mul(1_000_000_000));
+    AccountFacts {
+        updated,
+        expired,
+        complete,
+        jwt: token.to_string(),
+        issuer_key: claims.issuer.clone(),
+        name_tag: Some(claims.name.clone()).filter(|n| !n.is_empty()).unwrap_or(facts.name_tag),
+        tags: claims.nats.tags.clone(),
+        jwt_issues: issues.iter().map(issue).collect(),
+        revoked_users: revoked.map(|(user, at)| (user.clone(), seconds(*at))).collect(),
+        decoded_jwt: serde_json::to_value(&claims).ok(),
+        ..facts
     }
 }

@@ -7,12 +7,15 @@
 //!       on; one change at a time.
 //! Reference: server.go lookupOrFetchAccount, verifyAccountClaims.   Contract: AUTH-011..023.
 
+pub mod answer;
 mod apply;
 mod define;
 mod facts;
 mod fetch;
+pub mod update;
 
 pub use facts::AccountToken;
+pub(crate) use facts::account_facts;
 
 use crate::Node;
 use crate::resolver::Resolver;
@@ -213,20 +216,34 @@ impl Registry {
 
 /// Why a server that trusts operators cannot start.
 #[derive(Debug, thiserror::Error)]
-#[error("error resolving system account: {0}")]
-pub struct NoSystemAccount(ClaimsError);
+pub enum CannotStart {
+    /// The configuration lists all there is, and the system account is not among it.
+    #[error("error resolving system account: {0}")]
+    SystemAccount(ClaimsError),
+    /// The resolver cannot work.
+    #[error("Could not start resolver: {0}")]
+    Resolver(String),
+}
 
 impl Node {
     /// Keeps what the configuration lists, and brings the system account in.
     ///
     /// # Errors
     /// The configuration lists all there is, and the system account is not among it.
-    pub async fn start_claims(self: &Arc<Self>) -> Result<(), NoSystemAccount> {
+    pub async fn start_claims(self: &Arc<Self>) -> Result<(), CannotStart> {
         let Some(claims) = &self.claims else { return Ok(()) };
         let _ = claims.node.set(Arc::downgrade(self));
         let options = self.options();
         self.announce_operators(&options);
-        let Some(resolver) = &claims.surroundings.resolver else { return Ok(()) };
+        let Some(resolver) = &claims.surroundings.resolver else {
+            update::register(self);
+            return Ok(());
+        };
+        match resolver.start(self) {
+            Ok(true) => {}
+            Ok(false) => update::register(self),
+            Err(error) => return Err(CannotStart::Resolver(error.to_string())),
+        }
         for (key, token) in &options.operator.resolver_preload {
             if let Err(error) = resolver.keep(key, token) {
                 stdx::warning!(self.log(), "Preloaded account [{key}] is not kept: {error}");
@@ -237,7 +254,7 @@ impl Node {
         };
         match claims.refresh(system, None).await {
             Ok(()) => Ok(()),
-            Err(error) if resolver.is_fixed() => Err(NoSystemAccount(error)),
+            Err(error) if resolver.is_fixed() => Err(CannotStart::SystemAccount(error)),
             Err(_) => {
                 stdx::notice!(self.log(), "Using bootstrapping system account");
                 claims.bootstrapping.store(true, Ordering::Relaxed);

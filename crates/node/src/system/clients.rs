@@ -5,6 +5,7 @@
 
 use super::System;
 use super::context::Context;
+use super::options::{self, Schema};
 use super::requests::{BAD_REQUEST, act, complain};
 use super::service::OwnedRequest;
 use monitor::event::{UserFacts, UserPermissions, UserResponses, UserSubjects, user_info};
@@ -37,8 +38,8 @@ struct Client {
 }
 
 /// The client a request names; `None` and a complaint if it cannot be read.
-fn named(context: &Context<'_>, request: &OwnedRequest) -> Option<u64> {
-    match serde_json::from_slice::<Client>(&request.payload) {
+fn named(schema: Schema, context: &Context<'_>, request: &OwnedRequest) -> Option<u64> {
+    match schema.decode::<Client>(&request.payload) {
         Ok(client) => Some(client.cid),
         Err(error) => {
             complain(context, &format!("unmarshalling kick client request: {error}"));
@@ -48,7 +49,7 @@ fn named(context: &Context<'_>, request: &OwnedRequest) -> Option<u64> {
 }
 
 fn kick(context: &mut Context<'_>, request: &OwnedRequest) {
-    let Some(cid) = named(context, request) else { return };
+    let Some(cid) = named(options::KICK, context, request) else { return };
     act(context, request, |context| {
         let conn = context.node().broker.connection(cid);
         let conn = conn.ok_or("no such client or leafnode id")?;
@@ -58,7 +59,7 @@ fn kick(context: &mut Context<'_>, request: &OwnedRequest) {
 }
 
 fn lame_duck(context: &mut Context<'_>, request: &OwnedRequest) {
-    let Some(cid) = named(context, request) else { return };
+    let Some(cid) = named(options::LDM, context, request) else { return };
     act(context, request, |context| {
         let broker = &context.node().broker;
         let conn = broker.connection(cid).ok_or("no such client id")?;

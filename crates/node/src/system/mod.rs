@@ -86,7 +86,7 @@ impl System {
     /// The machinery of a server that has not started; events wait from now on.
     pub(crate) fn new(broker: &Broker) -> Arc<Self> {
         let queue = Arc::new(Queue::default());
-        let account = broker.accounts().into_iter().find(|account| account.is_system());
+        let account = broker.system_account();
         if account.is_some() {
             broker.set_witness(Arc::new(Reporter(queue.clone())));
         }

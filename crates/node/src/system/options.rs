@@ -9,7 +9,7 @@
 
 use jetstream_api::json::only_value;
 use serde::Deserialize;
-use serde::de::{MapAccess, Visitor};
+use serde::de::{DeserializeOwned, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use std::fmt;
 
@@ -119,6 +119,10 @@ schemas! {
         "name": Text, "debug": Int, "duration": Duration
     ];
     IPQUEUESZ = "IpqueueszEventOptions", "IpqueueszOptions" ["all": Bool, "filter": Text];
+    KICK = "KickClientReq", "KickClientReq" ["cid": Uint64];
+    LDM = "LDMClientReq", "LDMClientReq" ["cid": Uint64];
+    CONNS = "accNumConnsReq", "accNumConnsReq" ["acc": Text];
+    NSUBS = "accNumSubsReq", "accNumSubsReq" ["acc": Text, "subject": Text, "queue": Text];
     RAFTZ = "RaftzEventOptions", "RaftzOptions" ["account": Text, "group": Text];
 }
 
@@ -192,9 +196,21 @@ impl Schema {
         Ok(format!("{{{}}}", kept.join(",")).into_bytes())
     }
 
+    /// [`Self::read`] of a body that must not be missing, as `T`.
+    pub(super) fn decode<T: DeserializeOwned + Default>(&self, body: &[u8]) -> Result<T, String> {
+        only_value(body).map_err(|e| e.to_string())?;
+        let body = self.read(body)?;
+        if body.is_empty() {
+            return Ok(T::default());
+        }
+        serde_json::from_slice(&body).map_err(|e| e.to_string())
+    }
+
     /// The field that `name` means: the path to it, its own name, its type.
     fn field(&self, name: &str) -> Option<(String, &'static str, Kind)> {
-        let all = || self.own.into_iter().chain(Some(&FILTER));
+        // Not every request picks servers.
+        let alone = self.own.is_some_and(|own| own.struct_name == self.name);
+        let all = || self.own.into_iter().chain((!alone).then_some(&FILTER));
         let found = |same: &dyn Fn(&str) -> bool| {
             all().find_map(|fields| {
                 let (name, kind) = fields.fields.iter().find(|(field, _)| same(field))?;
@@ -210,6 +226,11 @@ impl Schema {
         }
         format!("{}.{}", self.name, fields.struct_name)
     }
+}
+
+/// What a message of another server says, as far as `T` asks; `None` if it is no object.
+pub(super) fn object<T: DeserializeOwned>(body: &[u8]) -> Option<T> {
+    body.trim_ascii_start().starts_with(b"{").then(|| serde_json::from_slice(body).ok()).flatten()
 }
 
 /// What a value is, as complaints call it.

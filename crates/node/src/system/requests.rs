@@ -211,11 +211,12 @@ struct ConnectionsAsked {
 fn connections(context: &mut Context<'_>, request: &OwnedRequest) {
     let name = request.token(ACCOUNT);
     if !request.payload.is_empty() {
-        match serde_json::from_slice::<ConnectionsAsked>(&request.payload) {
+        match options::CONNS.decode::<ConnectionsAsked>(&request.payload) {
             Ok(asked) if asked.acc.as_deref().is_none_or(|asked| asked == name) => {}
             Ok(_) => return complain(context, "unmarshalled account does not match subject"),
-            Err(_) => {
-                return complain(context, "unmarshalling account connections request message");
+            Err(error) => {
+                let what = "unmarshalling account connections request message";
+                return complain(context, &format!("{what}: {error}"));
             }
         }
     }

@@ -5,6 +5,7 @@
 
 use super::System;
 use super::context::Context;
+use super::options;
 use super::requests::complain;
 use super::service::OwnedRequest;
 use broker::account::Account;
@@ -60,7 +61,7 @@ fn asked_by_server(context: &mut Context<'_>, request: &OwnedRequest) {
     if request.payload.is_empty() {
         return complain(context, "request requires a body");
     }
-    let asked: Asked = match serde_json::from_slice(&request.payload) {
+    let asked: Asked = match options::NSUBS.decode(&request.payload) {
         Ok(asked) => asked,
         Err(error) => {
             return complain(

@@ -208,7 +208,7 @@ impl Peer {
 }
 
 /// Asks again and again until `done`, for things that no event tells of.
-pub(crate) async fn eventually<F: Future<Output = bool>>(what: &str, mut done: impl FnMut() -> F) {
+pub(crate) async fn eventually(what: &str, mut done: impl AsyncFnMut() -> bool) {
     for _ in 0..400 {
         if done().await {
             return;
