@@ -10,11 +10,13 @@ use crate::monitoring::{self, Documents};
 use crate::ports::{self, Ports};
 use crate::reload::{self, Reloader};
 use crate::tls::Slot;
+use auth::authenticate::callout::ServerKeys;
 use config::Options;
 use config::options::HandshakeFirst as First;
 use net::clock::Clock;
 use net::conn::ClientTls;
 use net::workers::Workers;
+use node::callout::CalloutHost;
 use node::{Host, Node};
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::sync::Arc;
@@ -124,9 +126,10 @@ impl Server {
         let control = Control::start()
             .map_err(|e| ServerError::System("cannot start the control thread", e))?;
         let tls = options.tls.as_ref().map(|tls| crate::tls::client(tls, &options)).transpose()?;
+        let keys = ServerKeys { pair: nkeys::KeyPair::new_server(), curve: nkeys::XKey::new() };
         let host = Host {
-            server_id: nkeys::KeyPair::new_server().public_key(),
-            xkey: nkeys::XKey::new().public_key(),
+            server_id: keys.pair.public_key(),
+            xkey: keys.curve.public_key(),
             stand_in: format!("nats-{}", nkeys::KeyPair::new_user().public_key()),
             workers,
             shards,
@@ -136,6 +139,10 @@ impl Server {
             operators: {
                 let now = move || Clock::new(zero).now();
                 crate::resolver::surroundings(&options, now, &control)?
+            },
+            callout: CalloutHost {
+                keys: Arc::new(keys),
+                second_of_day: crate::resolver::second_of_day,
             },
         };
         announce(&options, &host, &log);

@@ -30,6 +30,7 @@ mod shard;
 mod shared;
 pub mod snapshot;
 mod sourcing;
+mod traced;
 mod transfer;
 mod upkeep;
 

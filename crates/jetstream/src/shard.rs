@@ -203,6 +203,7 @@ impl Shard {
             }
             Event::Interest { stream, consumer } => self.handle_interest(stream, consumer),
             Event::Written { stream, consumer } => self.handle_written(stream, consumer),
+            Event::Traced(publish) => self.handle_traced(*publish),
             Event::Run(task) => task(self),
         }
     }

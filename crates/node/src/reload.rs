@@ -39,7 +39,7 @@ impl Node {
     /// The options do not make a server.
     pub fn prepare(&self, options: Options, plan: &Plan) -> Result<Prepared, StartError> {
         let users = (plan.needs(Step::Auth) || plan.needs(Step::Accounts))
-            .then(|| authenticator(&options, &self.stand_in, self.claims()))
+            .then(|| authenticator(&options, &self.stand_in, self.claims(), &self.inquiry))
             .transpose()?;
         let accounts = plan.needs(Step::Accounts).then(|| accounts::definitions(&options));
         if let Some(accounts) = &accounts {

@@ -13,8 +13,8 @@ use broker::stats::Traffic;
 use broker::sub::Sub;
 use monitor::{
     AccountFacts, AccountStat, ClosedConnFacts, ConnCounts, ConnFacts, ConnKind, ConnType,
-    ExpvarFacts, KindCounts, ListenerFault, MsgBytes, PeerCert, ProcessFacts, QueueFacts,
-    RequestCounts, Source, SubFacts, SublistFacts, TlsFacts, Varz,
+    ExpvarFacts, KindCounts, ListenerFault, MsgBytes, PeerCert, ProcessFacts, ProxiesVarz,
+    ProxyKey, QueueFacts, RequestCounts, Source, SubFacts, SublistFacts, TlsFacts, Varz,
 };
 use std::ops::Range;
 use std::sync::Arc;
@@ -120,6 +120,9 @@ impl Source for Node {
             slow_consumer_stats: only_clients(slow),
             stale_connection_stats: only_clients(stale),
             tls_cert_not_after: self.tls_not_after(),
+            proxies: options.trusted_proxies.as_ref().map(|trusted| ProxiesVarz {
+                trusted: trusted.iter().map(|key| ProxyKey { key: key.clone() }).collect(),
+            }),
             jetstream: self
                 .jetstream_facts(&monitor::JszOptions::default())
                 .map(|facts| facts.varz())
@@ -376,6 +379,7 @@ fn conn_facts(conn: &Conn) -> ConnFacts {
         authorized_user: facts.who.raw().into(),
         account: facts.account.clone(),
         name_tag: facts.account.clone(),
+        proxy_key: facts.proxy.as_deref().unwrap_or_default().to_owned(),
         // Compat(AUTH-034): who sees a bearer's token could use it.
         jwt: token.filter(|token| !token.bearer).map(|t| t.jwt.clone()).unwrap_or_default(),
         issuer_key: token

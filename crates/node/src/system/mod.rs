@@ -12,7 +12,7 @@
 mod clients;
 mod context;
 mod driver;
-mod encoding;
+pub(crate) mod encoding;
 mod event;
 mod events;
 mod offer;
