@@ -16,7 +16,7 @@ use crate::witness::Witness;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use auth::Authenticator;
 use hashbrown::HashMap;
-use parking_lot::{Mutex, RwLock};
+use parking_lot::{Condvar, Mutex, RwLock};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use stdx::log::Log;
@@ -38,10 +38,12 @@ pub struct Totals {
 pub struct Broker {
     /// Where lines go.
     pub log: Log,
-    settings: ArcSwap<Settings>,
+    pub(crate) settings: ArcSwap<Settings>,
     info: ArcSwap<Info>,
-    authenticator: ArcSwap<Authenticator>,
+    pub(crate) authenticator: ArcSwap<Authenticator>,
     lines: RateLimit,
+    pub(crate) revision: AtomicU64,
+    pub(crate) caught_up: (Mutex<()>, Condvar),
     accounts: RwLock<HashMap<String, Arc<Account>>>,
     global: Arc<Account>,
     next_account: AtomicU32,
@@ -80,6 +82,8 @@ impl Broker {
             info: ArcSwap::from_pointee(info),
             authenticator: ArcSwap::from_pointee(authenticator),
             lines: RateLimit::default(),
+            revision: AtomicU64::new(0),
+            caught_up: Default::default(),
             accounts: RwLock::new(HashMap::new()),
             global: global.clone(),
             next_account: AtomicU32::new(2),
