@@ -3,6 +3,7 @@
 mod configuration;
 mod consensus;
 mod protocol;
+mod requests;
 mod store;
 mod subjects;
 
@@ -17,6 +18,7 @@ pub const ALL: &[Target] = &[
     configuration::CONFIG,
     configuration::FLAGS,
     configuration::NAMES,
+    requests::OPTIONS,
     subjects::MAPPING,
     subjects::MATCHING,
     consensus::APPEND_ENTRY,
