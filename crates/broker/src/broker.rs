@@ -13,7 +13,7 @@ use crate::settings::Settings;
 use crate::stats::Counters;
 use crate::sub::Sub;
 use crate::witness::Witness;
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use auth::Authenticator;
 use hashbrown::HashMap;
 use parking_lot::{Condvar, Mutex, RwLock};
@@ -56,6 +56,8 @@ pub struct Broker {
     pub totals: Totals,
     workers: usize,
     witness: OnceLock<Arc<dyn Witness>>,
+    /// The system account, if there is one.
+    pub(crate) system: ArcSwapOption<Account>,
     /// Latency samples that wait for the next flush.
     pub(crate) samples: Arc<Samples>,
     /// Names this server in reply subjects of measured requests.
@@ -92,11 +94,12 @@ impl Broker {
             totals: Totals::default(),
             workers,
             witness: OnceLock::new(),
+            system: ArcSwapOption::empty(),
             samples,
             name_hash,
         };
         broker.accounts.write().insert(GLOBAL.into(), global);
-        broker.account_or_new(SYSTEM).set_flag(account::flag::SYSTEM, true);
+        broker.set_system_account(Some(SYSTEM));
         broker
     }
 
@@ -157,6 +160,11 @@ impl Broker {
     /// The account of clients that name none.
     pub fn global(&self) -> &Arc<Account> {
         &self.global
+    }
+
+    /// The system account, if there is one.
+    pub fn system_account(&self) -> Option<Arc<Account>> {
+        self.system.load_full()
     }
 
     /// An account by name.
@@ -226,10 +234,14 @@ impl Broker {
 
     /// Sends the INFO in force to a client that may get it out of turn (CORE-021).
     pub fn notify_info(&self, conn: &Arc<Conn>) {
+        self.tell_info(conn, (*self.info()).clone());
+    }
+
+    /// Sends `info` to a client that may get INFO at any time; `false` if this one may not.
+    pub fn tell_info(&self, conn: &Arc<Conn>, mut info: Info) -> bool {
         if !conn.has(flag::ASYNC_INFO | flag::FIRST_PONG) {
-            return;
+            return false;
         }
-        let mut info = (*self.info()).clone();
         info.client_id = conn.id;
         info.client_ip = conn.peer().map_or_else(String::new, |peer| peer.ip().to_string());
         let mut out = conn.outbox.lock();
@@ -237,6 +249,7 @@ impl Broker {
             out.push(&info.line(), &mut Pool::default());
             out.wake();
         }
+        true
     }
 
     /// Open connections.

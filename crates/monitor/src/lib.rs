@@ -52,7 +52,7 @@ pub use profiling::respond_profiling;
 pub use request::{RequestError, request};
 pub use respond::{Response, respond};
 pub use source::Source;
-pub use system::{ServerIdentity, answer};
+pub use system::{Answer, Question, ServerIdentity, answer, envelope, is_meant};
 
 #[cfg(test)]
 mod tests;

@@ -22,6 +22,9 @@ pub fn definitions(options: &Options) -> Vec<AccountDefinition> {
     if !all.iter().any(|account| account.name == GLOBAL) {
         all.push(AccountDefinition { name: GLOBAL.into(), ..AccountDefinition::default() });
     }
+    if let Some(system) = options.system_account() {
+        crate::system::offer(&mut all, system);
+    }
     all
 }
 
@@ -53,6 +56,7 @@ fn definition(account: &from::Account) -> AccountDefinition {
         name: account.name.clone(),
         exports: streams.chain(account.service_exports.iter().map(service)).collect(),
         imports: imported_streams.chain(imported_services).collect(),
+        automatic: Vec::new(),
         mappings: account.mappings.iter().map(mapping).collect(),
         limits: LimitsDefinition {
             connections: limit(account.limits.max_connections),

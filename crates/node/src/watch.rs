@@ -295,7 +295,8 @@ impl Source for Node {
     }
 
     fn queues(&self) -> Vec<QueueFacts> {
-        Vec::new()
+        let (pending, in_progress) = self.system().waiting();
+        vec![QueueFacts { name: "System recvQ".into(), pending, in_progress }]
     }
 }
 

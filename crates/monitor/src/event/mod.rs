@@ -15,7 +15,7 @@ pub use account::account_connections;
 pub use client::{ClientFacts, Disconnected, connected, disconnected};
 pub use server::{ServerInfo, id_json, server_json};
 pub use statsz::{StatszFacts, statsz};
-pub use user::{UserFacts, UserPermissions, user_info};
+pub use user::{UserFacts, UserPermissions, UserResponses, UserSubjects, user_info};
 
 use serde::Serialize;
 use stdx::time::Timestamp;

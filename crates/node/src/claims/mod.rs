@@ -326,3 +326,20 @@ impl Registry {
         false
     }
 }
+
+impl Node {
+    /// Keeps what the configuration lists now, and looks at every known account again.
+    pub(crate) fn reload_claims(&self) {
+        let Some(claims) = &self.claims else { return };
+        let options = self.options();
+        *claims.trust.lock() = Arc::new(Trust::new(&options));
+        if let Some(resolver) = &claims.surroundings.resolver {
+            for (key, token) in &options.operator.resolver_preload {
+                if let Err(error) = resolver.keep(key, token) {
+                    stdx::warning!(self.log(), "Preloaded account [{key}] is not kept: {error}");
+                }
+            }
+        }
+        claims.refresh_all();
+    }
+}
