@@ -120,7 +120,10 @@ impl Registry {
             let gone = match account.recheck(&token) {
                 Err(gone) => gone,
                 Ok(()) if token.signing_key && altered.contains(&token.issuer) => Gone::Signer,
-                Ok(()) => continue,
+                Ok(()) => {
+                    node.broker.tell_account_changed(&conn);
+                    continue;
+                }
             };
             turn_away(node, &conn, gone);
         }
@@ -167,7 +170,7 @@ impl Registry {
         expire_clients(&node, key);
     }
 
-    /// Whether a client that just came in may stay, though its account changed meanwhile.
+    /// What is known of an account.
     pub fn account(&self, key: &str) -> Option<Arc<TrustedAccount>> {
         self.accounts.read().get(key).map(|entry| entry.account.clone())
     }

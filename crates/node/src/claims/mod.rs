@@ -257,6 +257,7 @@ impl Node {
             Err(error) if resolver.is_fixed() => Err(CannotStart::SystemAccount(error)),
             Err(_) => {
                 stdx::notice!(self.log(), "Using bootstrapping system account");
+                claims.stand_in(system);
                 claims.bootstrapping.store(true, Ordering::Relaxed);
                 Ok(())
             }
