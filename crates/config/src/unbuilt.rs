@@ -75,12 +75,6 @@ const UNBUILT: &[Entry] = &[
         is_set: |o| o.jetstream.tpm.is_some(),
     },
     Entry {
-        key: "default_js_domain",
-        aliases: &[],
-        feature: "JetStream",
-        is_set: |o| !o.jetstream.default_domains.is_empty(),
-    },
-    Entry {
         key: "auth_callout",
         aliases: &["auth_hook"],
         feature: "authorization callout",

@@ -2,6 +2,8 @@
 //!
 //! Not here: the stream configuration document (the API room); the store keeps it as opaque JSON.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use stdx::log::Log;
@@ -63,6 +65,8 @@ pub struct Options {
     pub column_budget: usize,
     /// Bytes that may wait for the disk before appends are told that it is behind.
     pub max_waiting: usize,
+    /// Counts the bytes of blocks that opening read, for whoever waits for it.
+    pub bytes_read: Option<Arc<AtomicU64>>,
     /// Where damage and recovery are reported.
     pub log: Log,
 }
@@ -75,6 +79,7 @@ impl Default for Options {
             encryption: None,
             column_budget: 64 << 20,
             max_waiting: 64 << 20,
+            bytes_read: None,
             log: Log::discard(),
         }
     }
