@@ -41,7 +41,8 @@ impl Node {
         let users = (plan.needs(Step::Auth) || plan.needs(Step::Accounts))
             .then(|| authenticator(&options, &self.stand_in, self.claims(), &self.inquiry))
             .transpose()?;
-        let accounts = plan.needs(Step::Accounts).then(|| accounts::definitions(&options));
+        let accounts = (plan.needs(Step::Accounts) && self.claims().is_none())
+            .then(|| accounts::definitions(&options));
         if let Some(accounts) = &accounts {
             self.broker.check_accounts(accounts).map_err(|e| StartError::accounts(&e))?;
         }
@@ -84,6 +85,7 @@ impl Node {
         if let Some(users) = users {
             self.broker.set_authenticator(users);
         }
+        self.reload_claims();
         self.broker.revise(PATIENCE);
         self.loaded.store(now.0, Ordering::Relaxed);
     }

@@ -252,10 +252,16 @@ impl Source for Node {
             sublist: sublist_facts(&account),
             responses: accounts::responses(&account),
         };
-        Some(match self.claims().and_then(|claims| claims.token(name)) {
-            None => facts,
-            Some(token) => claims::account_facts(token, facts),
-        })
+        Some(
+            match self
+                .claims()
+                .and_then(|claims| claims.token(name))
+                .filter(|t| !t.token.is_empty())
+            {
+                None => facts,
+                Some(token) => claims::account_facts(token, facts),
+            },
+        )
     }
 
     fn account_stat(&self, name: &str) -> Option<AccountStat> {
