@@ -13,6 +13,7 @@ pub mod broker;
 pub mod closed;
 pub mod conn;
 pub mod dispatch;
+mod evict;
 pub mod outbox;
 mod revise;
 pub mod session;

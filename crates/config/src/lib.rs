@@ -27,4 +27,4 @@ pub use diagnostic::{Diagnostic, Diagnostics};
 pub use lang::{Source, SourceError};
 pub use options::{LoadError, Loaded, Options, load, load_text};
 pub use unbuilt::{Unbuilt, unbuilt};
-pub use validate::{Invalid, validate};
+pub use validate::{COMPATIBLE_VERSION, Invalid, validate};

@@ -81,48 +81,6 @@ const UNBUILT: &[Entry] = &[
         is_set: |o| !o.jetstream.default_domains.is_empty(),
     },
     Entry {
-        key: "operator",
-        aliases: &["operators", "roots", "root", "root_operators", "root_operator"],
-        feature: "operator mode",
-        is_set: |o| !o.operator.operators.is_empty(),
-    },
-    Entry {
-        key: "resolver",
-        aliases: &["account_resolver", "accounts_resolver"],
-        feature: "operator mode",
-        is_set: |o| o.operator.resolver.is_some(),
-    },
-    Entry {
-        key: "resolver_tls",
-        aliases: &[],
-        feature: "operator mode",
-        is_set: |o| o.operator.resolver_tls.is_some(),
-    },
-    Entry {
-        key: "resolver_preload",
-        aliases: &[],
-        feature: "operator mode",
-        is_set: |o| !o.operator.resolver_preload.is_empty(),
-    },
-    Entry {
-        key: "resolver_pinned_accounts",
-        aliases: &[],
-        feature: "operator mode",
-        is_set: |o| !o.operator.resolver_pinned_accounts.is_empty(),
-    },
-    Entry {
-        key: "trusted_keys",
-        aliases: &["trusted"],
-        feature: "operator mode",
-        is_set: |o| !o.operator.trusted_keys.is_empty(),
-    },
-    Entry {
-        key: "default_sentinel",
-        aliases: &[],
-        feature: "operator mode",
-        is_set: |o| o.operator.default_sentinel.is_some(),
-    },
-    Entry {
         key: "auth_callout",
         aliases: &["auth_hook"],
         feature: "authorization callout",

@@ -22,6 +22,7 @@ mod monitoring;
 pub mod ports;
 pub mod process;
 pub mod reload;
+mod resolver;
 pub mod server;
 pub mod signal;
 mod tls;

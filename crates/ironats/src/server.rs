@@ -37,6 +37,12 @@ pub enum ServerError {
     /// The options do not make a server.
     #[error(transparent)]
     Start(#[from] node::start::StartError),
+    /// Operators are trusted, and there is no place for the tokens of their accounts.
+    #[error(transparent)]
+    Resolver(#[from] crate::resolver::ResolverError),
+    /// Operators are trusted, and their accounts are not to be had.
+    #[error(transparent)]
+    Claims(#[from] node::claims::CannotStart),
     /// JetStream cannot start.
     #[error("Can't start JetStream: {0}")]
     JetStream(#[from] jetstream::StartError),
@@ -115,6 +121,8 @@ impl Server {
         let workers = std::thread::available_parallelism().map_or(1, usize::from);
         let shards = if options.jetstream.enabled { workers } else { 0 };
         let process = Arc::new(ThisProcess::new(workers));
+        let control = Control::start()
+            .map_err(|e| ServerError::System("cannot start the control thread", e))?;
         let tls = options.tls.as_ref().map(|tls| crate::tls::client(tls, &options)).transpose()?;
         let host = Host {
             server_id: nkeys::KeyPair::new_server().public_key(),
@@ -125,14 +133,16 @@ impl Server {
             now: clock.now(),
             process: process.clone(),
             tls_not_after: tls.as_ref().and_then(|tls| tls.server().not_after()),
+            operators: {
+                let now = move || Clock::new(zero).now();
+                crate::resolver::surroundings(&options, now, &control)?
+            },
         };
         announce(&options, &host, &log);
         let node = Arc::new(Node::new(options, host, log)?);
         announce_rest(&node);
         let workers = Workers::start(&node.broker, workers, zero)
             .map_err(|e| ServerError::System("cannot start network threads", e))?;
-        let control = Control::start()
-            .map_err(|e| ServerError::System("cannot start the control thread", e))?;
         let (workers, slot) = (Arc::new(workers), Arc::new(Slot::default()));
         let mut server = Self {
             control: Some(control),
@@ -158,6 +168,7 @@ impl Server {
             None => Err("the server is ending".to_owned()),
         }));
         server.start_system(zero)?;
+        server.start_claims()?;
         server.start_jetstream(shards, zero)?;
         server.open_monitoring(zero)?;
         server.open_clients()?;
@@ -181,6 +192,27 @@ impl Server {
         self.node
             .start_system(&clocks(zero), net::workers::entropy)
             .map_err(|e| ServerError::System("cannot start the system account's thread", e))
+    }
+
+    /// Brings in what is defined by tokens, where operators are trusted, and watches them end.
+    fn start_claims(&self) -> Result<(), ServerError> {
+        let Some(claims) = self.node.claims().cloned() else { return Ok(()) };
+        let node = self.node.clone();
+        let started = self
+            .control
+            .as_ref()
+            .and_then(|c| c.wait_for(async move { node.start_claims().await }));
+        started.transpose()?;
+        self.spawn(async move {
+            let mut tick = tokio::time::interval(Duration::from_secs(1));
+            let mut bootstrapping = true;
+            loop {
+                tick.tick().await;
+                claims.tick();
+                bootstrapping = bootstrapping && claims.bootstrap().await;
+            }
+        });
+        Ok(())
     }
 
     /// Starts JetStream, if it is wanted; when this returns its streams take messages.

@@ -6,7 +6,9 @@ use config::Options;
 use config::options::{HandshakeFirst as Configured, TlsOptions, TlsVersion};
 use net::conn::ClientTls;
 use net::tls::version::MinVersion;
-use net::tls::{CertificateFiles, HandshakeFirst, ServerTls, TlsConfig, TlsConfigError};
+use net::tls::{
+    CertificateFiles, ClientTlsConfig, HandshakeFirst, ServerTls, TlsConfig, TlsConfigError,
+};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Read;
 use std::path::PathBuf;
@@ -40,7 +42,7 @@ impl Fingerprint {
     /// Of the files as they are now. One that cannot be read differs from one that can.
     pub(crate) fn of(tls: Option<&TlsOptions>) -> Self {
         let mut hasher = DefaultHasher::new();
-        for path in tls.map(files).unwrap_or_default() {
+        for path in tls.map(named_files).unwrap_or_default() {
             path.hash(&mut hasher);
             let mut content = Vec::new();
             let read = std::fs::File::open(&path)
@@ -53,7 +55,7 @@ impl Fingerprint {
 }
 
 /// The files that a `tls` block names.
-fn files(tls: &TlsOptions) -> Vec<PathBuf> {
+fn named_files(tls: &TlsOptions) -> Vec<PathBuf> {
     let pairs = tls.certificates.iter().flat_map(|pair| [&pair.cert_file, &pair.key_file]);
     let all = [&tls.cert_file, &tls.key_file, &tls.ca_file].into_iter().chain(pairs);
     all.filter(|path| !path.is_empty()).map(PathBuf::from).collect()
@@ -65,11 +67,22 @@ pub(crate) fn client(tls: &TlsOptions, options: &Options) -> Result<ClientTls, T
     Ok(ClientTls::new(server, options.client.allow_non_tls, tls.rate_limit))
 }
 
+/// The TLS side of asking a web server; without a block, the authorities of the system count.
+pub(crate) fn outgoing(tls: Option<&TlsOptions>) -> Result<net::http::ClientTls, TlsConfigError> {
+    let Some(tls) = tls else { return net::tls::client(&ClientTlsConfig::default()) };
+    let has_certificate = !tls.cert_file.is_empty();
+    net::tls::client(&ClientTlsConfig {
+        certificate: has_certificate.then(|| files(&tls.cert_file, &tls.key_file)),
+        ca_file: (!tls.ca_file.is_empty()).then(|| PathBuf::from(&tls.ca_file)),
+        insecure: tls.insecure,
+    })
+}
+
+fn files(cert: &str, key: &str) -> CertificateFiles {
+    CertificateFiles { cert_file: PathBuf::from(cert), key_file: PathBuf::from(key) }
+}
+
 fn translate(tls: &TlsOptions, options: &Options) -> TlsConfig {
-    let files = |cert: &str, key: &str| CertificateFiles {
-        cert_file: PathBuf::from(cert),
-        key_file: PathBuf::from(key),
-    };
     TlsConfig {
         certificate: files(&tls.cert_file, &tls.key_file),
         certificates: tls.certificates.iter().map(|p| files(&p.cert_file, &p.key_file)).collect(),

@@ -39,9 +39,11 @@ impl Node {
     /// The options do not make a server.
     pub fn prepare(&self, options: Options, plan: &Plan) -> Result<Prepared, StartError> {
         let users = (plan.needs(Step::Auth) || plan.needs(Step::Accounts))
-            .then(|| authenticator(&options, &self.stand_in))
+            .then(|| authenticator(&options, &self.stand_in, self.claims()))
             .transpose()?;
-        let accounts = plan.needs(Step::Accounts).then(|| accounts::definitions(&options));
+        // Where operators are trusted, tokens define accounts.
+        let configured = plan.needs(Step::Accounts) && self.claims().is_none();
+        let accounts = configured.then(|| accounts::definitions(&options));
         if let Some(accounts) = &accounts {
             self.broker.check_accounts(accounts).map_err(|e| StartError::accounts(&e))?;
         }

@@ -1,6 +1,7 @@
 //! Building a server from its options.
 
 use crate::accounts;
+use crate::claims::Registry;
 use crate::system::System;
 use crate::translate;
 use crate::{Host, Node};
@@ -37,7 +38,12 @@ impl StartError {
 impl Node {
     /// A server that is not listening yet.
     pub fn new(options: Options, host: Host, log: Log) -> Result<Self, StartError> {
-        let authenticator = authenticator(&options, &host.stand_in)?;
+        let claims = host
+            .operators
+            .clone()
+            .filter(|_| options.operator.is_trusting())
+            .map(|surroundings| Registry::new(&options, surroundings));
+        let authenticator = authenticator(&options, &host.stand_in, claims.as_ref())?;
         if translate::auth(&options, &host.stand_in).has_plaintext_passwords() {
             stdx::warning!(log, "Plaintext passwords detected, use nkeys or bcrypt");
         }
@@ -47,9 +53,8 @@ impl Node {
         let system_worker = host.workers + host.shards;
         let broker = Broker::new(settings, info, authenticator, log.clone(), system_worker + 1);
         broker.set_system_account(options.system_account());
-        broker
-            .define_accounts(&accounts::definitions(&options))
-            .map_err(|errors| StartError::accounts(&errors))?;
+        let definitions = accounts::definitions(&options);
+        broker.define_accounts(&definitions).map_err(|errors| StartError::accounts(&errors))?;
         if options.system_account() == Some(broker::account::SYSTEM) {
             stdx::debug!(log, "Created system account: \"{}\"", broker::account::SYSTEM);
         }
@@ -67,6 +72,7 @@ impl Node {
             process: host.process,
             tls_not_after: host.tls_not_after.map_or(0, |at| at.0).into(),
             jetstream: std::sync::OnceLock::new(),
+            claims,
             accepting: std::sync::atomic::AtomicBool::new(false),
         })
     }
@@ -76,6 +82,11 @@ impl Node {
 pub(crate) fn authenticator(
     options: &Options,
     stand_in: &str,
+    claims: Option<&Arc<Registry>>,
 ) -> Result<Authenticator, StartError> {
-    Ok(Authenticator::new(translate::auth(options, stand_in))?)
+    let authenticator = Authenticator::new(translate::auth(options, stand_in))?;
+    Ok(match claims {
+        Some(claims) => authenticator.with_operators(translate::operators(options, claims)),
+        None => authenticator,
+    })
 }

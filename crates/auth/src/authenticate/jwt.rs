@@ -13,6 +13,7 @@ use super::{AuthError, AuthRequest};
 use crate::connection_type::ConnectionTypes;
 use crate::identity::{Identity, TokenFacts, Who};
 use crate::jwt::limits::UserLimits;
+use crate::jwt::scope::Scope;
 use crate::jwt::share::is_revoked;
 use crate::jwt::{AccountClaims, UserClaims, template, window};
 use crate::nkey::UserKey;
@@ -58,6 +59,44 @@ impl TrustedAccount {
     }
 }
 
+/// Why somebody who was let in has to go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gone {
+    /// The account took the token back.
+    Revoked,
+    /// The account wants nonces signed.
+    Bearer,
+    /// The account does not know the token's signer any more, or knows it with another template.
+    Signer,
+}
+
+impl TrustedAccount {
+    /// Whether who came in with `token` may stay, now that the account is what it is.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn recheck(&self, token: &TokenFacts) -> Result<(), Gone> {
+        if token.bearer && self.claims.nats.limits.disallow_bearer {
+            Err(Gone::Bearer)
+        } else if self.has_revoked(&token.subject, token.issued_at) {
+            Err(Gone::Revoked)
+        } else if token.signing_key && !self.knows_signer(&token.issuer) {
+            Err(Gone::Signer)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Signing keys that `now` has with another template, or not at all.
+    pub fn altered_signers(&self, now: &Self) -> BTreeSet<String> {
+        let keys = &self.claims.nats.signing_keys.0;
+        let altered = |(key, scope): &(&String, &Option<Scope>)| {
+            now.claims.nats.signing_keys.0.get(*key) != Some(*scope)
+        };
+        keys.iter().filter(altered).map(|(key, _)| key.clone()).collect()
+    }
+}
+
 /// Where accounts are looked up.
 pub trait Directory: Send + Sync {
     /// An account that may be used as things stand; `None`: [`Directory::fetch`] may help.
@@ -89,6 +128,12 @@ impl std::fmt::Debug for Operators {
 }
 
 impl Operators {
+    /// Whether who logged in to `account` with `token` may stay, though the account may have changed
+    /// meanwhile.
+    pub fn admits_still(&self, account: &str, token: &TokenFacts) -> bool {
+        self.directory.known(account).is_some_and(|account| account.recheck(token).is_ok())
+    }
+
     fn is_pinned_out(&self, account: &str) -> bool {
         self.pinned.as_ref().is_some_and(|pinned| !pinned.contains(account))
     }

@@ -95,7 +95,7 @@ impl Broker {
 
 impl Broker {
     /// Closes the clients beyond what the account may have now; those that came first stay.
-    fn close_excess(&self, account: &Account) {
+    pub(super) fn close_excess(&self, account: &Account) {
         let Some(limit) = account.limits.connections() else { return };
         if account.clients.load(Ordering::Relaxed) <= limit {
             return;
@@ -127,7 +127,7 @@ fn still_leads(to: &Weak<Account>, broker: &Broker, name: &str) -> bool {
 
 impl Account {
     /// Makes `terms` the stream imports in force.
-    fn wire_streams(self: &Arc<Self>, broker: &Broker, terms: Vec<StreamTerms>) {
+    pub(super) fn wire_streams(self: &Arc<Self>, broker: &Broker, terms: Vec<StreamTerms>) {
         let current = self.shadows.lock().imports.clone();
         let imports = terms.into_iter().map(|terms| {
             let same = current.iter().find(|import| {
@@ -142,7 +142,7 @@ impl Account {
     }
 
     /// Makes `terms` the service imports in force.
-    fn wire_services(self: &Arc<Self>, broker: &Broker, terms: Vec<ServiceTerms>) {
+    pub(super) fn wire_services(self: &Arc<Self>, broker: &Broker, terms: Vec<ServiceTerms>) {
         let mut services = self.services.lock();
         let mut old = std::mem::take(&mut *services);
         for terms in terms {

@@ -54,6 +54,17 @@ pub(super) fn draft(
     definitions: &[AccountDefinition],
     known: &[&str],
 ) -> Result<Drafts, Vec<AccountError>> {
+    match draft_all(definitions, known) {
+        (drafts, errors) if errors.is_empty() => Ok(drafts),
+        (_, errors) => Err(errors),
+    }
+}
+
+/// Compiles what can be compiled, and says what cannot.
+pub(super) fn draft_all(
+    definitions: &[AccountDefinition],
+    known: &[&str],
+) -> (Drafts, Vec<AccountError>) {
     let mut drafts = Drafts::default();
     let mut errors = Vec::new();
     for name in known.iter().copied().chain(definitions.iter().map(|d| d.name.as_str())) {
@@ -77,7 +88,7 @@ pub(super) fn draft(
             }
         }
     }
-    if errors.is_empty() { Ok(drafts) } else { Err(errors) }
+    (drafts, errors)
 }
 
 fn compile_exports(

@@ -19,6 +19,7 @@ pub(crate) mod import;
 pub(crate) mod latency;
 mod limits;
 mod mapping;
+mod redefine;
 pub(crate) mod request_info;
 pub(crate) mod response;
 mod shadow;

@@ -255,6 +255,14 @@ impl Session {
         if !self.enter_account(&identity, worker) {
             return;
         }
+        // From here on a change of the account finds the client; one that came before did not.
+        if let Some(token) = &identity.token
+            && let Some(operators) = worker.broker.authenticator().operators()
+            && !operators.admits_still(&identity.account, token)
+        {
+            self.auth_violation(&identity.who, worker);
+            return;
+        }
         self.admitted_by = Some(authenticator);
         self.phase = Phase::Ready;
         self.conn.set(flag::ADMITTED, true);

@@ -4,6 +4,7 @@
 
 mod jetstream;
 mod jetstream_batch;
+mod operator;
 mod sourcing;
 
 use ironats::{Log, Options, Server};
