@@ -100,6 +100,14 @@ impl Node {
         Timestamp(self.loaded.load(Ordering::Relaxed))
     }
 
+    /// Has monitoring tell of the cache of OCSP answers. The first one stays.
+    pub fn set_ocsp_facts(
+        &self,
+        facts: impl Fn() -> Option<monitor::OcspCacheFacts> + Send + Sync + 'static,
+    ) {
+        let _ = self.ocsp_facts.set(Box::new(facts));
+    }
+
     /// Notes when the main certificate ends.
     pub fn set_tls_not_after(&self, at: Option<Timestamp>) {
         self.tls_not_after.store(at.map_or(0, |at| at.0), Ordering::Relaxed);
