@@ -19,6 +19,7 @@ use jetstream_core::Facts;
 use jetstream_core::stream::OpenBatches;
 use parking_lot::{Mutex, RwLock};
 use stdx::time::Now;
+use store::ReadBudget;
 
 use crate::account::JsAccount;
 use crate::api;
@@ -146,6 +147,7 @@ impl Engine {
             accounts: RwLock::new(accounts),
             queues: (0..shards).map(|_| Arc::<Queue>::default()).collect(),
             io,
+            read_budget: ReadBudget::default(),
             started: host.now.wall,
             broken: Mutex::default(),
             promised_memory: AtomicI64::new(0),
