@@ -49,6 +49,10 @@ pub mod flag {
     pub const FIRST_PONG: u32 = 1 << 5;
     /// The message is dropped rather than its producer held back (CORE-041).
     pub const NO_STALL: u32 = 1 << 6;
+    /// It has logged in.
+    pub const ADMITTED: u32 = 1 << 7;
+    /// What it may do changed since it subscribed: `Conn::denies` is asked at delivery.
+    pub const REVISED: u32 = 1 << 8;
 }
 
 /// What monitoring and the log say of a connection; changes with CONNECT.
@@ -61,6 +65,10 @@ pub struct Facts {
     pub account: String,
     /// Who the user is.
     pub who: auth::Who,
+    /// What it may do; `None` for everything.
+    pub permissions: Option<Arc<auth::Permissions>>,
+    /// What the token says that it came in with.
+    pub token: Option<Arc<auth::TokenFacts>>,
     /// Round trip time, once measured.
     pub rtt: Option<Duration>,
     /// TLS facts, if the connection is encrypted.
@@ -114,6 +122,10 @@ pub struct Conn {
     pub facts: Mutex<Facts>,
     /// Replies it may answer to, if its user is limited that way (SUBJ-008).
     pub replies: Mutex<Option<Box<Replies>>>,
+    /// What it may not be sent, if it is `REVISED`.
+    pub denies: Mutex<Option<Arc<auth::Permissions>>>,
+    /// The configuration that its session lives by.
+    pub revision: AtomicU64,
     /// Messages it published.
     pub in_msgs: AtomicU64,
     /// Payload bytes it published.
@@ -145,6 +157,8 @@ impl Conn {
             subs: Mutex::new(SubTable::default()),
             facts: Mutex::new(Facts::default()),
             replies: Mutex::new(None),
+            denies: Mutex::new(None),
+            revision: AtomicU64::new(0),
             in_msgs: AtomicU64::new(0),
             in_bytes: AtomicU64::new(0),
             last_activity: AtomicU64::new(now.wall.0 as u64),

@@ -1,13 +1,16 @@
 //! `nats-server`: read the command line and the configuration, run, leave with an exit status.
 
 use config::flags::{self, Command, Run};
-use config::{Diagnostics, LoadError, Options};
+use config::{Diagnostics, Options};
 use ironats::files::System;
-use ironats::log::{self, LogConfig, LogControl, Target};
+use ironats::load::{self, Unusable};
+use ironats::log::{self, LogConfig, LogControl, LogError, Target};
+use ironats::reload::Process;
 use ironats::signal::{self, Action, Signals};
 use ironats::{Server, ports};
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use stdx::log::Log;
 
@@ -57,29 +60,10 @@ fn fail(error: &dyn std::fmt::Display) -> ExitCode {
 }
 
 /// The configuration with the command line over it.
-fn options(run: &Run) -> Result<Options, String> {
-    let mut options = match &run.config {
-        None => Options::default(),
-        Some(path) => match config::load(path, &System) {
-            Ok(loaded) => {
-                if !loaded.warnings.is_empty() {
-                    let warnings = Diagnostics { errors: vec![], warnings: loaded.warnings };
-                    eprint!("{warnings}");
-                }
-                loaded.options
-            }
-            Err(LoadError::Invalid(found)) => return Err(found.to_string()),
-            Err(LoadError::Syntax(error)) => return Err(error.to_string()),
-        },
-    };
-    options.apply_flags(&run.flags, &System).map_err(|error| error.to_string())?;
-    config::validate(&options).map_err(|error| error.to_string())?;
-    let unbuilt = config::unbuilt(&options);
-    if unbuilt.is_empty() {
-        Ok(options)
-    } else {
-        Err(unbuilt.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
-    }
+fn options(run: &Run) -> Result<Options, Unusable> {
+    let (options, warnings) = load::options(run.config.as_deref(), &run.flags)?;
+    eprint!("{}", Diagnostics { errors: vec![], warnings });
+    Ok(options)
 }
 
 fn signal_argument(request: &flags::SignalRequest) -> String {
@@ -114,7 +98,7 @@ fn log_config(options: &Options) -> LogConfig {
 
 fn serve(options: Options) -> ExitCode {
     let (log, control) = match log::open(&log_config(&options)) {
-        Ok(opened) => opened,
+        Ok((log, control)) => (log, Arc::new(control)),
         Err(error) => return fail(&error),
     };
     let logging = &options.logging;
@@ -125,43 +109,131 @@ fn serve(options: Options) -> ExitCode {
     code
 }
 
-fn run(options: Options, log: &Log, control: &LogControl) -> ExitCode {
-    let process = options.process.clone();
-    if let Some(path) = process.pid_file.as_deref().filter(|path| !path.is_empty())
-        && let Err(error) = ports::write_pid(Path::new(path))
-    {
-        stdx::fatal!(log, "Could not write pidfile: {error}");
-        return ExitCode::FAILURE;
-    }
-    let server = match Server::start(options, log.clone()) {
-        Ok(server) => server,
-        Err(error) => {
-            stdx::fatal!(log, "{error}");
-            return ExitCode::FAILURE;
+/// The log and the files of this process, for reloads.
+struct Files {
+    log: Arc<LogControl>,
+    ports: ports::Ports,
+    file: Mutex<Option<ports::PortsFile>>,
+}
+
+impl Files {
+    fn remove_ports(&self) {
+        if let Some(file) = self.file.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            // Somebody else removed it.
+            let _ = file.remove();
         }
-    };
-    let directory = process.ports_file_dir.filter(|dir| !dir.is_empty());
-    let ports_file = directory.and_then(|directory| {
-        let written = ports::PortsFile::write(Path::new(&directory), &program(), &server.ports());
-        written.map_err(|error| stdx::error!(log, "Error writing ports file {error}")).ok()
-    });
-    let result = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .and_then(|runtime| runtime.block_on(until_stopped(&server, log, control)));
-    server.shutdown();
-    if let Some(file) = ports_file {
-        let _ = file.remove();
     }
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
+}
+
+impl Process for Files {
+    fn reconfigure_log(&self, options: &Options) -> Result<(), LogError> {
+        self.log.reconfigure(&log_config(options))
+    }
+
+    fn write_pid(&self, options: &Options) -> std::io::Result<()> {
+        match options.process.pid_file.as_deref().filter(|path| !path.is_empty()) {
+            Some(path) => ports::write_pid(Path::new(path)),
+            None => Ok(()),
+        }
+    }
+
+    fn write_ports(&self, options: &Options) -> std::io::Result<()> {
+        self.remove_ports();
+        let directory = options.process.ports_file_dir.as_deref().filter(|dir| !dir.is_empty());
+        let Some(directory) = directory else { return Ok(()) };
+        let file = ports::PortsFile::write(Path::new(directory), &program(), &self.ports)?;
+        *self.file.lock().unwrap_or_else(PoisonError::into_inner) = Some(file);
+        Ok(())
+    }
+}
+
+fn run(options: Options, log: &Log, control: &Arc<LogControl>) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&error),
+    };
+    match runtime.block_on(start_and_serve(options, log, control)) {
+        Ok(code) => code,
         Err(error) => fail(&error),
     }
 }
 
-/// Handles signals until one of them ends the server.
-async fn until_stopped(server: &Server, log: &Log, control: &LogControl) -> std::io::Result<()> {
+/// Starts the server, serves until a signal ends it, and shuts it down.
+///
+/// The handlers stand before anybody can know of the server (its ports, its log): a signal sent on
+/// that news must not find the default, which ends the process.
+async fn start_and_serve(
+    options: Options,
+    log: &Log,
+    control: &Arc<LogControl>,
+) -> std::io::Result<ExitCode> {
     let mut signals = Signals::install()?;
+    if let Some(path) = options.process.pid_file.as_deref().filter(|path| !path.is_empty())
+        && let Err(error) = ports::write_pid(Path::new(path))
+    {
+        stdx::fatal!(log, "Could not write pidfile: {error}");
+        return Ok(ExitCode::FAILURE);
+    }
+    let starting = {
+        let log = log.clone();
+        tokio::task::spawn_blocking(move || Server::start(options, log))
+    };
+    let Some(started) = unless_stopped(starting, &mut signals, log, control).await? else {
+        // A start is left as a crash would leave it: nothing on disk depends on its end.
+        control.flush(Duration::from_secs(2));
+        std::process::exit(0);
+    };
+    let server = match started {
+        Ok(server) => server,
+        Err(error) => {
+            stdx::fatal!(log, "{error}");
+            return Ok(ExitCode::FAILURE);
+        }
+    };
+    let files =
+        Arc::new(Files { log: control.clone(), ports: server.ports(), file: Mutex::default() });
+    if let Err(error) = files.write_ports(&server.node().options()) {
+        stdx::error!(log, "Error writing ports file {error}");
+    }
+    server.reloader().set_process(files.clone());
+    until_stopped(&server, &mut signals, log, control).await;
+    server.shutdown();
+    files.remove_ports();
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Waits for a start, which can be long where much is recovered; `None` once a signal ended it.
+async fn unless_stopped<T>(
+    mut starting: tokio::task::JoinHandle<T>,
+    signals: &mut Signals,
+    log: &Log,
+    control: &LogControl,
+) -> std::io::Result<Option<T>> {
+    loop {
+        let received = tokio::select! {
+            started = &mut starting => return Ok(Some(started.map_err(std::io::Error::other)?)),
+            received = signals.next(log) => received,
+        };
+        match received.action(false) {
+            // There is nobody to lead away yet.
+            Action::Shutdown | Action::LameDuck => return Ok(None),
+            Action::ReopenLog => control.reopen(),
+            Action::Dump => dump(received, control),
+            // The configuration was read a moment ago.
+            Action::Reload | Action::Ignore => {}
+        }
+    }
+}
+
+/// Says where every thread stands, and ends the process as a Go program does.
+fn dump(received: signal::Received, control: &LogControl) -> ! {
+    control.flush(Duration::from_secs(2));
+    eprintln!("{}\n\n{}", received.name(), ironats::process::threads());
+    std::process::exit(2);
+}
+
+/// Handles signals until one of them ends the server.
+async fn until_stopped(server: &Server, signals: &mut Signals, log: &Log, control: &LogControl) {
     let mut lame_duck = None;
     loop {
         let received = tokio::select! {
@@ -171,26 +243,21 @@ async fn until_stopped(server: &Server, log: &Log, control: &LogControl) -> std:
                     Some(leaving) => std::pin::Pin::new(leaving).await,
                     None => std::future::pending().await,
                 }
-            } => return Ok(()),
+            } => return,
         };
         match received.action(lame_duck.is_some()) {
-            Action::Shutdown => return Ok(()),
+            Action::Shutdown => return,
             Action::ReopenLog => control.reopen(),
             Action::LameDuck if lame_duck.is_none() => {
                 lame_duck = Some(Box::pin(server.lame_duck()));
             }
             Action::Reload => {
-                stdx::error!(
-                    log,
-                    "Failed to reload server configuration: reload is not built yet; restart the \
-                     server to apply a new configuration"
-                );
+                if let Err(error) = server.reloader().reload() {
+                    let error = error.to_string();
+                    stdx::error!(log, "Failed to reload server configuration: {error}");
+                }
             }
-            Action::Dump => {
-                control.flush(Duration::from_secs(2));
-                eprintln!("{}\n\n{}", received.name(), ironats::process::threads());
-                std::process::exit(2);
-            }
+            Action::Dump => dump(received, control),
             Action::LameDuck | Action::Ignore => {}
         }
     }

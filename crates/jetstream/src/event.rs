@@ -6,6 +6,7 @@ use bytes::Bytes;
 use store::JobResult;
 
 use crate::account::JsAccount;
+use crate::gate::Line;
 use crate::shard::Shard;
 
 /// A request on the API, out of its message.
@@ -20,6 +21,8 @@ pub(crate) struct ApiRequest {
     pub(crate) payload: Bytes,
     /// Who asks, as JSON.
     pub(crate) client: Option<String>,
+    /// How it waits to be handled.
+    pub(crate) line: Line,
 }
 
 /// Work on a shard's own thread.
@@ -69,6 +72,7 @@ impl ApiRequest {
             header: self.header.clone(),
             payload: self.payload.clone(),
             client: self.client.clone(),
+            line: Line::None,
         }
     }
 }

@@ -14,6 +14,7 @@ mod driver;
 mod engine;
 mod event;
 mod fire;
+mod gate;
 mod ingress;
 mod io;
 mod member;
@@ -21,6 +22,7 @@ mod members;
 mod meta;
 mod out;
 mod place;
+mod progress;
 mod queue;
 mod random;
 mod recover;
@@ -28,6 +30,8 @@ mod shard;
 mod shared;
 pub mod snapshot;
 mod sourcing;
+mod transfer;
+mod upkeep;
 
 /// The version of the Go server that answers name.
 pub(crate) const VERSION: &str = "2.14.5";

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use jetstream_api::{StorageType, StreamConfig};
 use jetstream_core::stream::{Limits, Storage, Stream};
+use parking_lot::RwLock;
 use stdx::time::Mono;
 use store::disk::real::RealDisk;
 use store::{Job, MessageStore, Ticket};
@@ -17,6 +18,7 @@ use crate::member::Member;
 use crate::queue::{Kind, Queue, Tag};
 use crate::shared::Shared;
 use crate::sourcing::Links;
+use crate::upkeep::Upkeep;
 
 /// The disk of a stream.
 pub(crate) type Disk = RealDisk;
@@ -44,7 +46,7 @@ pub(crate) struct Place {
     directs: Vec<Listening>,
     /// Answers that wait for a change to be durable.
     pub(crate) held: VecDeque<(Ticket, Answers)>,
-    /// It was purged before anything was stored: its first sequence is known.
+    /// Its first sequence is known before there is a message: it was made or purged so.
     pub(crate) begun: bool,
     /// Something was stored since the last flush.
     pub(crate) touched: bool,
@@ -54,6 +56,10 @@ pub(crate) struct Place {
     pub(crate) used: Mono,
     /// It waits in the line of those that may rest.
     pub(crate) resting: bool,
+    /// When the store was last looked after.
+    pub(crate) upkeep: Upkeep,
+    /// Held by jobs while they run; true once the stream is gone.
+    gate: Option<Arc<RwLock<bool>>>,
     /// Bytes of the store that the account knows of.
     counted: u64,
     /// Bytes the server promised it.
@@ -62,6 +68,7 @@ pub(crate) struct Place {
 
 impl Place {
     pub(crate) fn new(stream: Stream<Disk>, account: Arc<JsAccount>, generation: u32) -> Self {
+        let begun = stream.config().first_seq > 0;
         let mut this = Self {
             stream,
             account,
@@ -76,11 +83,13 @@ impl Place {
             publishes: Vec::new(),
             directs: Vec::new(),
             held: VecDeque::new(),
-            begun: false,
+            begun,
             touched: false,
             sync: None,
             used: Mono::default(),
             resting: false,
+            upkeep: Upkeep::default(),
+            gate: None,
             counted: 0,
             promised: 0,
         };
@@ -90,11 +99,6 @@ impl Place {
 
     pub(crate) fn config(&self) -> &Arc<StreamConfig> {
         self.stream.config()
-    }
-
-    /// Whether its first sequence was said before there was a message.
-    pub(crate) fn is_begun(&self) -> bool {
-        self.begun || self.config().first_seq > 0
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -120,6 +124,25 @@ impl Place {
         let bytes = self.config().max_bytes.max(0);
         let before = std::mem::replace(&mut self.promised, bytes);
         shared.promised(self.storage()).fetch_add(bytes - before, Ordering::Relaxed);
+    }
+
+    /// What a job holds while it runs; it does nothing once this says true.
+    pub(crate) fn gate(&mut self) -> Arc<RwLock<bool>> {
+        self.gate.get_or_insert_default().clone()
+    }
+
+    /// Waits for jobs that run, and keeps others from beginning: they go by names, which may be
+    /// those of another stream soon.
+    pub(crate) fn end_jobs(&mut self) {
+        if let Some(gate) = self.gate.take() {
+            *gate.write() = true;
+        }
+    }
+
+    /// Gives back what only a busy stream needs.
+    pub(crate) fn rest(&mut self) {
+        self.gate = None;
+        self.stream.store().rest();
     }
 
     /// Gives the promise back.

@@ -27,6 +27,7 @@ use crate::place::Place;
 use crate::queue::{Batch, Frame, Kind, Queue};
 use crate::random::Random;
 use crate::shared::Shared;
+use crate::transfer::Transfers;
 
 /// Expired messages are looked for at most this often.
 const EXPIRE_EVERY: Duration = Duration::from_millis(50);
@@ -58,6 +59,8 @@ pub(crate) struct Shard {
     /// Consumers that have something to deliver, or may have.
     pub(crate) ready: VecDeque<(u32, u32)>,
     pub(crate) timers: Timers,
+    /// Streams on their way out and in.
+    pub(crate) transfers: Transfers,
     /// Scratch: what a consumer is done with, and who was woken.
     pub(crate) done: Vec<u64>,
     pub(crate) woken: Vec<u32>,
@@ -88,6 +91,7 @@ impl Shard {
             writes: VecDeque::new(),
             ready: VecDeque::new(),
             timers: Timers::default(),
+            transfers: Transfers::default(),
             done: Vec::new(),
             woken: Vec::new(),
             last_member: 0,
@@ -291,6 +295,7 @@ impl Shard {
             }
         }
         self.write_states();
+        self.tick_transfers();
         self.settle();
         let more = self.deliver();
         self.settle();
@@ -298,7 +303,8 @@ impl Shard {
             return Some(now.mono);
         }
         let sync = self.next_sync();
-        sync.into_iter().chain(self.timers.next()).chain(self.next_write()).min()
+        let others = self.next_write().into_iter().chain(self.transfers.next());
+        sync.into_iter().chain(self.timers.next()).chain(others).min()
     }
 
     /// A number for a new consumer.

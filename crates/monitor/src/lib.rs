@@ -11,6 +11,7 @@
 mod counts;
 mod documents;
 mod error;
+pub mod event;
 mod json;
 mod profiling;
 mod query;
@@ -51,7 +52,7 @@ pub use profiling::respond_profiling;
 pub use request::{RequestError, request};
 pub use respond::{Response, respond};
 pub use source::Source;
-pub use system::{ServerIdentity, answer};
+pub use system::{Answer, Question, ServerIdentity, answer, envelope, is_meant};
 
 #[cfg(test)]
 mod tests;

@@ -2,11 +2,14 @@
 //!
 //! Law: defaults that the configuration leaves out are the reference's (wire/core.md, defaults).
 
+use crate::claims::{Lookup, Registry};
 use crate::{Host, VERSION};
+use auth::authenticate::jwt::Operators;
 use auth::{AuthConfig, ConnectionTypes};
 use broker::settings::Settings;
 use config::Options;
 use std::num::IntErrorKind;
+use std::sync::Arc;
 use wire::info::Info;
 
 /// JetStream API level of this line; told to clients even without JetStream.
@@ -130,6 +133,17 @@ pub fn auth(options: &Options, stand_in: &str) -> AuthConfig {
         config.hides_no_auth_user = true;
     }
     config
+}
+
+/// How users with tokens log in.
+pub fn operators(options: &Options, claims: &Arc<Registry>) -> Operators {
+    let sentinel = options.operator.default_sentinel.clone();
+    Operators {
+        directory: Arc::new(Lookup(claims.clone())),
+        pinned: options.operator.pinned_accounts(options.system_account()),
+        pinned_fails: claims.pinned_fails().clone(),
+        default_sentinel: sentinel.unwrap_or_default(),
+    }
 }
 
 fn only_system_account(options: &Options) -> bool {

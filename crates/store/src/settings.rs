@@ -2,6 +2,8 @@
 //!
 //! Not here: the stream configuration document (the API room); the store keeps it as opaque JSON.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use stdx::log::Log;
@@ -66,6 +68,8 @@ pub struct Options {
     pub max_waiting: usize,
     /// Memory for parts of blocks that are read again and again; stores may share one.
     pub read_budget: ReadBudget,
+    /// Counts the bytes of blocks that opening read, for whoever waits for it.
+    pub bytes_read: Option<Arc<AtomicU64>>,
     /// Where damage and recovery are reported.
     pub log: Log,
 }
@@ -79,6 +83,7 @@ impl Default for Options {
             column_budget: 64 << 20,
             max_waiting: 64 << 20,
             read_budget: ReadBudget::default(),
+            bytes_read: None,
             log: Log::discard(),
         }
     }

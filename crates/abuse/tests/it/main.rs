@@ -9,3 +9,4 @@ mod flood;
 mod hostile;
 mod slow;
 mod slow_write;
+mod upkeep;

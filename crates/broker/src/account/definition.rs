@@ -16,6 +16,9 @@ pub struct AccountDefinition {
     pub exports: Vec<ExportDefinition>,
     /// What it uses of others.
     pub imports: Vec<ImportDefinition>,
+    /// What it uses without being asked, and whether or not the exporter lists it: those that do not
+    /// fit beside its own imports are left out.
+    pub automatic: Vec<ImportDefinition>,
     /// Its subject mappings, in the order in which they are tried.
     pub mappings: Vec<MappingDefinition>,
     /// Its limits.

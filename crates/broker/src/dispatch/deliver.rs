@@ -107,7 +107,12 @@ impl Worker {
         if sub.is_closed() || counted.is_closed() || (own && flags & flag::NO_ECHO != 0) {
             return Traffic::default();
         }
-        if let Some(extra) = &sub.extra
+        if flags & flag::REVISED != 0 {
+            let denies = conn.denies.lock();
+            if denies.as_ref().is_some_and(|all| all.denies_delivery(run.subject, sub.queue())) {
+                return Traffic::default();
+            }
+        } else if let Some(extra) = &sub.extra
             && let Some(deny) = &extra.deny
             && deny.denies_delivery(run.subject, sub.queue())
         {

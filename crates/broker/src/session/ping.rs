@@ -85,6 +85,13 @@ impl Session {
             self.close(CloseReason::AuthenticationTimeout);
             return;
         }
+        if self.expires.is_some_and(|expires| now >= expires) {
+            self.expires = None;
+            self.send_error(text::USER_EXPIRED, worker);
+            stdx::debug!(worker.broker.log, "{} - {}", self.conn.label(), text::USER_EXPIRED);
+            self.close(CloseReason::AuthenticationExpired);
+            return;
+        }
         if now < self.ping.due || self.auth_deadline.is_some() {
             return;
         }

@@ -5,6 +5,7 @@ mod limits;
 mod mapping;
 mod order;
 mod reload;
+mod revise;
 mod service;
 mod stream;
 mod validation;

@@ -16,7 +16,7 @@ mod writer;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -124,7 +124,7 @@ pub enum LogError {
 #[derive(Debug)]
 pub struct LogControl {
     queue: Arc<Queue>,
-    writer: Option<JoinHandle<()>>,
+    writer: Mutex<Option<JoinHandle<()>>>,
 }
 
 /// Opens the destination and starts the writer. Debug and trace are off at first.
@@ -137,7 +137,7 @@ pub fn open(config: &LogConfig) -> Result<(Log, LogControl), LogError> {
         .spawn(move || writer::run(&for_writer, output))
         .map_err(LogError::Thread)?;
     let log = Log::new(Box::new(QueueSink { queue: Arc::clone(&queue) }));
-    Ok((log, LogControl { queue, writer: Some(writer) }))
+    Ok((log, LogControl { queue, writer: Mutex::new(Some(writer)) }))
 }
 
 impl LogControl {
@@ -161,9 +161,10 @@ impl LogControl {
     }
 
     /// Writes what is queued and ends the writer. Lines written later are lost.
-    pub fn close(mut self) {
+    pub fn close(&self) {
         self.queue.close();
-        if let Some(writer) = self.writer.take() {
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(writer) = writer {
             // It has nothing to say: it cannot fail, and if it did, the log is where it would.
             let _ = writer.join();
         }

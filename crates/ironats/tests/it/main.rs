@@ -2,8 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod backup;
 mod jetstream;
 mod jetstream_batch;
+mod operator;
 mod sourcing;
 
 use ironats::{Log, Options, Server};

@@ -285,6 +285,24 @@ pub(crate) fn jsz(options: &JszOptions, source: &dyn Source, now: Now) -> Result
     })
 }
 
+/// One account alone.
+pub(crate) fn jsz_account(
+    options: &JszOptions,
+    source: &dyn Source,
+) -> Result<impl Serialize, Error> {
+    let facts = source.jetstream(options).ok_or(Error::JetStreamDisabled)?;
+    let name = &options.account;
+    match facts.accounts.iter().find(|account| account.name == *name) {
+        Some(account) => Ok(detail(account, options, &source.server_name())),
+        None if source.account(name).is_none() => Err(Error::AccountNotFound(quoted(name))),
+        None => Err(Error::AccountWithoutJetStream(quoted(name))),
+    }
+}
+
+fn quoted(name: &str) -> String {
+    stdx::go_text::quote(name.as_bytes())
+}
+
 fn detail(account: &JetStreamAccount, options: &JszOptions, leader: &str) -> AccountDetail {
     let described = options.streams || options.consumer || options.config;
     let streams = account.streams.iter().filter(|_| described).map(|s| StreamDetail {

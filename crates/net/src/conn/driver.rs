@@ -11,7 +11,7 @@ use super::writing::{Peer, Writing};
 use crate::pause::{self, Paced};
 use crate::workers::{Context, READ_SIZE};
 use broker::Session;
-use broker::session::LoginResult;
+use broker::session::{LoginResult, SlowLogin, Verified};
 use bytes::{Bytes, BytesMut};
 use std::cell::RefCell;
 use std::future::Future;
@@ -42,7 +42,7 @@ pub(super) struct Driver {
     need: usize,
     timer: Pin<Box<Sleep>>,
     /// A password hash being computed; nothing is read meanwhile.
-    login: Option<JoinHandle<LoginResult>>,
+    login: Option<JoinHandle<Option<LoginResult>>>,
     /// Until when the producer is held back.
     stalled_until: Option<Mono>,
     /// The session is being ended.
@@ -176,13 +176,28 @@ impl Driver {
         let read = data.len();
         drop(data);
         if let Some(login) = self.peer.session.take_slow_login() {
-            self.login = Some(tokio::task::spawn_blocking(move || login.run()));
+            self.login = Some(tokio::task::spawn_local(verify(login)));
         }
         context.flush_after(read);
         if context.worker.deadline_moved() {
             context.deadline.notify_one();
         }
         self.stalled_until = context.worker.take_stall();
+    }
+
+    /// Has the session follow a change of the configuration.
+    fn catch_up(&mut self) {
+        let context = &mut *self.peer.context.borrow_mut();
+        let Context { worker, clock, .. } = context;
+        if !self.peer.session.is_behind(worker) {
+            return;
+        }
+        worker.now = clock.now();
+        self.peer.session.catch_up(worker);
+        if let Some(login) = self.peer.session.take_slow_login() {
+            self.login = Some(tokio::task::spawn_local(verify(login)));
+        }
+        worker.flush_touched();
     }
 
     /// Goes on once a password hash has been computed.
@@ -194,8 +209,8 @@ impl Driver {
         let context = &mut *context.borrow_mut();
         context.worker.now = context.clock.now();
         match result {
-            Ok(result) => self.peer.session.finish_login(result, &mut context.worker),
-            Err(_) => {
+            Ok(Some(result)) => self.peer.session.finish_login(result, &mut context.worker),
+            Ok(None) | Err(_) => {
                 self.peer.session.conn.close(CloseReason::AuthenticationViolation);
             }
         }
@@ -263,6 +278,19 @@ impl Driver {
     }
 }
 
+/// Verifies a login beside the network threads; `None` if that is impossible.
+async fn verify(mut login: Box<SlowLogin>) -> Option<LoginResult> {
+    loop {
+        match tokio::task::spawn_blocking(move || login.run()).await.ok()? {
+            Verified::Done(result) => return Some(result),
+            Verified::Wait(again, waiting) => {
+                waiting.await;
+                login = again;
+            }
+        }
+    }
+}
+
 impl Future for Driver {
     type Output = ();
 
@@ -277,6 +305,7 @@ impl Future for Driver {
             let again = this.writing.was_told();
             this.peer.session.on_write_deadline(again, &context.borrow().worker);
         }
+        this.catch_up();
         this.poll_login(cx);
         if (this.peer.transport.take_signal() || this.writing.waits())
             && this.writing.tend(&mut this.peer, cx).is_ready()

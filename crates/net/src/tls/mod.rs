@@ -7,6 +7,7 @@
 //! Reference: opts.go parseTLS, GenTLSConfig; client.go doTLSHandshake.
 
 pub mod cipher;
+pub mod client;
 pub mod config;
 pub mod curve;
 pub mod facts;
@@ -22,6 +23,7 @@ mod tests;
 mod verifier;
 pub mod version;
 
+pub use client::{ClientTlsConfig, client};
 pub use config::{CertificateFiles, HandshakeFirst, TlsConfig, TlsConfigError};
 pub use facts::{HandshakeFacts, PeerCertificate};
 pub use failure::HandshakeFailure;

@@ -13,6 +13,7 @@
 //! Reference: filestore.go fileStore.
 
 pub(crate) mod append;
+mod checkpoint;
 mod commit;
 mod damage;
 pub(crate) mod expire;
@@ -30,6 +31,7 @@ mod read;
 mod recover;
 mod remove;
 mod reseal;
+pub(crate) mod restore;
 mod resume;
 mod rewrite;
 pub(crate) mod snapshot;
@@ -46,7 +48,8 @@ pub use expire::Expired;
 pub use job::{Job, JobKind, JobResult};
 pub use part::ReadBudget;
 pub use read::{ColdRead, Fetched, Loaded};
-pub use snapshot::{SnapshotFile, restore_files};
+pub use restore::{Unpacker, restore_files};
+pub use snapshot::{Packer, SnapshotFile, SnapshotPlan, damaged_places};
 
 use crate::block::Block;
 use crate::crypt::Secret;
@@ -146,6 +149,10 @@ pub struct FileStore<D: Disk> {
     commit: commit::Commit<D::File>,
     /// An index.db lies on the disk.
     index_on_disk: bool,
+    /// The block the last index ends in, and the length it knows of.
+    indexed: Option<(u32, u64)>,
+    /// The block that [`Self::maintain`] looks at next.
+    looked_at: u32,
     removals: Option<Vec<Removed>>,
     pending_markers: expire::Pending,
     clock: u64,
@@ -239,6 +246,8 @@ impl<D: Disk> FileStore<D> {
             schedules: None,
             commit: commit::Commit::default(),
             index_on_disk: false,
+            indexed: None,
+            looked_at: 0,
             removals: None,
             pending_markers: expire::Pending::default(),
             clock: 0,
@@ -359,14 +368,6 @@ impl<D: Disk> FileStore<D> {
         self.tail.file = None;
         self._lock = None;
         Ok(())
-    }
-
-    /// Writes the index while open, so that a later crash finds a newer one.
-    pub fn checkpoint(&mut self) -> Result<()> {
-        self.check_open()?;
-        self.mark_limits()?;
-        self.barrier()?;
-        self.write_index()
     }
 
     fn check_open(&self) -> Result<()> {

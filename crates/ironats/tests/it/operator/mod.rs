@@ -1,0 +1,5 @@
+//! Servers that trust operators: logins with tokens, accounts defined by tokens.
+
+mod house;
+mod live;
+mod login;
