@@ -56,6 +56,8 @@ pub(crate) enum Event {
         stream: u32,
         /// The consumer.
         consumer: u32,
+        /// Whether it is on the disk.
+        done: bool,
     },
     /// Something that another shard or the control thread needs from this one.
     Run(Task),
