@@ -70,6 +70,8 @@ pub(crate) enum Event {
         stream: u32,
         /// The consumer.
         consumer: u32,
+        /// Whether it is on the disk.
+        done: bool,
     },
     /// A message that is traced.
     Traced(Box<TracedPublish>),
