@@ -4,6 +4,7 @@ mod configuration;
 mod consensus;
 mod identity;
 mod protocol;
+mod requests;
 mod store;
 mod subjects;
 
@@ -21,6 +22,7 @@ pub const ALL: &[Target] = &[
     configuration::CONFIG,
     configuration::FLAGS,
     configuration::NAMES,
+    requests::OPTIONS,
     subjects::MAPPING,
     subjects::MATCHING,
     consensus::APPEND_ENTRY,

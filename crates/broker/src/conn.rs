@@ -53,6 +53,8 @@ pub mod flag {
     pub const ADMITTED: u32 = 1 << 7;
     /// What it may do changed since it subscribed: `Conn::denies` is asked at delivery.
     pub const REVISED: u32 = 1 << 8;
+    /// Its account changed since its session last looked.
+    pub const ACCOUNT_CHANGED: u32 = 1 << 9;
 }
 
 /// What monitoring and the log say of a connection; changes with CONNECT.

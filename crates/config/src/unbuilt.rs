@@ -75,20 +75,6 @@ const UNBUILT: &[Entry] = &[
         is_set: |o| o.jetstream.tpm.is_some(),
     },
     Entry {
-        key: "default_js_domain",
-        aliases: &[],
-        feature: "JetStream",
-        is_set: |o| !o.jetstream.default_domains.is_empty(),
-    },
-    Entry { key: "ocsp", aliases: &[], feature: "OCSP stapling", is_set: |o| o.ocsp.is_some() },
-    Entry { key: "ocsp_cache", aliases: &[], feature: "OCSP", is_set: |o| o.ocsp_cache.is_some() },
-    Entry {
-        key: "tls.ocsp_peer",
-        aliases: &[],
-        feature: "OCSP",
-        is_set: |o| any_tls(o, |tls| tls.ocsp_peer.as_ref().is_some_and(|peer| peer.verify)),
-    },
-    Entry {
         key: "tls.cert_match",
         aliases: &["tls.cert_match_by", "tls.ca_certs_match"],
         feature: "certificate stores",

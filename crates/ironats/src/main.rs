@@ -245,6 +245,7 @@ async fn until_stopped(server: &Server, signals: &mut Signals, log: &Log, contro
                     None => std::future::pending().await,
                 }
             } => return,
+            () = server.must_end() => return,
         };
         match received.action(lame_duck.is_some()) {
             Action::Shutdown => return,

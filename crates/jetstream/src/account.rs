@@ -59,10 +59,23 @@ impl validate::Streams for Known<'_> {
     }
 }
 
+/// What an account may do with the API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// It has JetStream.
+    Member,
+    /// It has none, and is told so.
+    Stranger,
+    /// It is the system account.
+    System,
+}
+
 /// An account's JetStream.
 pub struct JsAccount {
     /// The account.
     pub account: Arc<Account>,
+    /// What it may do with the API.
+    pub(crate) standing: Standing,
     /// What its machines have to know.
     pub(crate) facts: Arc<Facts>,
     /// What it may use.
@@ -84,6 +97,7 @@ impl JsAccount {
     ) -> Self {
         Self {
             account,
+            standing: Standing::Member,
             facts,
             limits: Mutex::new(limits),
             streams: Mutex::default(),
@@ -93,6 +107,12 @@ impl JsAccount {
             api_errors: AtomicU64::new(0),
             api_inflight: AtomicU64::new(0),
         }
+    }
+
+    /// An account that has no JetStream.
+    pub(crate) fn without(account: Arc<Account>, facts: Arc<Facts>) -> Self {
+        let standing = if account.is_system() { Standing::System } else { Standing::Stranger };
+        Self { standing, ..Self::new(account, facts, JetStreamAccountLimits::default()) }
     }
 
     /// Its streams, locked.

@@ -12,25 +12,24 @@ use std::time::Instant;
 
 use broker::Broker;
 use broker::account::Account;
-use broker::sub::{Internal, InternalMessage};
 use broker::worker::Entropy;
 use hashbrown::HashMap;
 use jetstream_api::JetStreamAccountLimits;
-use jetstream_core::Facts;
 use jetstream_core::stream::OpenBatches;
 use parking_lot::{Mutex, RwLock};
 use stdx::time::Now;
+use store::ReadBudget;
 
 use crate::account::JsAccount;
-use crate::api;
 use crate::driver::{self, Clock};
-use crate::event::{ApiRequest, Event};
+use crate::event::Event;
+use crate::gate::{self, Waiting};
 use crate::ingress::Listening;
 use crate::io::IoPool;
 use crate::progress::{ALL, Opening, Progress, TELL_EVERY};
-use crate::queue::{Queue, owned};
+use crate::queue::Queue;
 use crate::recover::open_found;
-use crate::shared::{Config, Shared};
+use crate::shared::{self, Config, Shared};
 
 /// Threads that wait for the disk: while one syncs, others can.
 const IO_THREADS: usize = 8;
@@ -77,39 +76,6 @@ pub struct Engine {
     listening: Vec<Listening>,
 }
 
-/// Requests on the API of one account.
-struct Api {
-    shared: Arc<Shared>,
-    account: Arc<JsAccount>,
-    prefix: usize,
-}
-
-impl Internal for Api {
-    fn deliver(&self, m: &InternalMessage<'_>) -> bool {
-        let rest = m.subject.get(self.prefix..).unwrap_or_default();
-        // Streams and consumers listen to these themselves, or nobody does (DGET-010).
-        if rest.starts_with(b"DIRECT.GET.") || rest.starts_with(b"CONSUMER.MSG.NEXT.") {
-            return false;
-        }
-        let shard = api::stream_of(rest)
-            .map_or(0, |stream| self.shared.shard_of(&self.account.account.name, stream));
-        let Some(queue) = self.shared.queues.get(shard) else { return true };
-        let client =
-            m.origin.map(|conn| broker::account::client_info(conn, &self.shared.broker.info()));
-        self.account.inflight().fetch_add(1, Ordering::Relaxed);
-        queue.push_event(Event::Api(Box::new(ApiRequest {
-            account: self.account.clone(),
-            subject: owned(m.subject),
-            prefix: self.prefix,
-            reply: m.reply.map(owned),
-            header: owned(m.header),
-            payload: owned(m.payload),
-            client,
-        })));
-        true
-    }
-}
-
 impl Engine {
     /// Starts JetStream: recovers what lies in the store directory, then listens.
     ///
@@ -121,23 +87,10 @@ impl Engine {
         std::fs::create_dir_all(&dir).map_err(unusable)?;
         let io = IoPool::start(IO_THREADS).map_err(StartError::Threads)?;
         let open_batches = Arc::new(OpenBatches::default());
-        let facts = |account: &Account| {
-            Arc::new(Facts {
-                account: account.name.clone(),
-                account_hash: String::new(),
-                domain: config.domain.clone(),
-                server_name: config.server_name.clone(),
-                server_id: config.server_id.clone(),
-                ack_v2: false,
-                max_payload: Some(config.max_payload),
-                batches: config.batches,
-                open_batches: open_batches.clone(),
-            })
-        };
         let accounts: HashMap<String, Arc<JsAccount>> = members
             .into_iter()
             .map(|m| {
-                let facts = facts(&m.account);
+                let facts = shared::facts(&config, &open_batches, &m.account);
                 (m.account.name.clone(), Arc::new(JsAccount::new(m.account, facts, m.limits)))
             })
             .collect();
@@ -148,12 +101,15 @@ impl Engine {
             accounts: RwLock::new(accounts),
             queues: (0..shards).map(|_| Arc::<Queue>::default()).collect(),
             io,
+            read_budget: ReadBudget::default(),
             started: host.now.wall,
             broken: Mutex::default(),
             promised_memory: AtomicI64::new(0),
             promised_file: AtomicI64::new(0),
             api_total: AtomicU64::new(0),
             api_errors: AtomicU64::new(0),
+            waiting: Waiting::default(),
+            open_batches,
         });
         let mut threads = Vec::new();
         for index in 0..shards {
@@ -171,6 +127,8 @@ impl Engine {
         let (done, finished) = mpsc::channel();
         let mut streams = Vec::new();
         for account in self.shared.accounts() {
+            // What was coming in when the server ended.
+            let _ = std::fs::remove_dir_all(self.shared.snapshots_dir(&account.account.name));
             let dir = self.shared.account_dir(&account.account.name).join("streams");
             for name in directories(&dir) {
                 let shard = self.shared.shard_of(&account.account.name, &name);
@@ -212,23 +170,14 @@ impl Engine {
         }
     }
 
-    /// Takes requests.
+    /// Takes requests, also of accounts that have no JetStream.
     fn listen(&mut self) {
-        let domain = self.shared.config.domain.clone();
-        for account in self.shared.accounts() {
-            let mut prefixes = vec!["$JS.API.".to_owned()];
-            prefixes.extend(domain.as_ref().map(|d| format!("$JS.{d}.API.")));
-            for prefix in prefixes {
-                let api = Api {
-                    shared: self.shared.clone(),
-                    account: account.clone(),
-                    prefix: prefix.len(),
-                };
-                let subject = format!("{prefix}>");
-                let listening =
-                    Listening::custom(&account.account, subject.as_bytes(), Arc::new(api));
-                self.listening.push(listening);
-            }
+        let shared = &self.shared;
+        for account in shared.broker.accounts() {
+            let member = shared.account(&account.name);
+            let facts = shared.facts(&account);
+            let account = member.unwrap_or_else(|| Arc::new(JsAccount::without(account, facts)));
+            self.listening.extend(gate::listen(shared, &account));
         }
     }
 

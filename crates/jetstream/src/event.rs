@@ -7,6 +7,7 @@ use bytes::Bytes;
 use store::JobResult;
 
 use crate::account::JsAccount;
+use crate::gate::Line;
 use crate::shard::Shard;
 
 /// A request on the API, out of its message.
@@ -21,6 +22,8 @@ pub(crate) struct ApiRequest {
     pub(crate) payload: Bytes,
     /// Who asks, as JSON.
     pub(crate) client: Option<String>,
+    /// How it waits to be handled.
+    pub(crate) line: Line,
 }
 
 /// A message for a stream that is traced on its way.
@@ -67,6 +70,8 @@ pub(crate) enum Event {
         stream: u32,
         /// The consumer.
         consumer: u32,
+        /// Whether it is on the disk.
+        done: bool,
     },
     /// A message that is traced.
     Traced(Box<TracedPublish>),
@@ -85,6 +90,7 @@ impl ApiRequest {
             header: self.header.clone(),
             payload: self.payload.clone(),
             client: self.client.clone(),
+            line: Line::None,
         }
     }
 }

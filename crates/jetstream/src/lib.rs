@@ -14,6 +14,7 @@ mod driver;
 mod engine;
 mod event;
 mod fire;
+mod gate;
 mod ingress;
 mod io;
 mod member;
@@ -30,6 +31,7 @@ mod shared;
 pub mod snapshot;
 mod sourcing;
 mod traced;
+mod transfer;
 mod upkeep;
 
 /// The version of the Go server that answers name.

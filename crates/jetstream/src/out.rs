@@ -72,7 +72,8 @@ impl Out for ShardOut<'_> {
     fn has_system_interest(&mut self, subject: &[u8]) -> bool {
         let system = self.worker.broker.system_account();
         // The system account's own streams tell there anyway.
-        system.is_some_and(|system| !Arc::ptr_eq(&system, self.account) && system.is_wanted(subject))
+        system
+            .is_some_and(|system| !Arc::ptr_eq(&system, self.account) && system.is_wanted(subject))
     }
 
     fn send_to_system(&mut self, subject: &[u8], payload: &[u8]) {

@@ -45,6 +45,8 @@ pub struct AccountSnapshot {
     pub reserved_memory: u64,
     /// Bytes on disk promised to its streams.
     pub reserved_storage: u64,
+    /// Bytes in memory and on disk it may use; negative for any number.
+    pub granted: [i64; 2],
     /// Requests answered.
     pub requests: u64,
     /// Of them, with an error.
@@ -117,6 +119,10 @@ impl Shared {
                 name: account.account.name.clone(),
                 memory: account.used(StorageType::Memory),
                 storage: account.used(StorageType::File),
+                granted: {
+                    let limits = account.limits.lock();
+                    [limits.max_memory, limits.max_storage]
+                },
                 reserved_memory: reserved(StorageType::Memory),
                 reserved_storage: reserved(StorageType::File),
                 requests,

@@ -45,7 +45,7 @@ pub use documents::routez::{RouteFacts, SubjectPermission};
 pub use documents::subsz::{SubFacts, SublistFacts, SubszOptions};
 pub use documents::varz::{
     ClusterVarz, DiskWaits, GatewayVarz, KindCounts, LeafDeny, LeafRemoteVarz, LeafVarz, MqttVarz,
-    ProcessFacts, ProxiesVarz, ProxyKey, RemoteGatewayVarz, Varz, WebsocketVarz,
+    OcspCacheFacts, ProcessFacts, ProxiesVarz, ProxyKey, RemoteGatewayVarz, Varz, WebsocketVarz,
 };
 pub use error::Error;
 pub use profiling::respond_profiling;

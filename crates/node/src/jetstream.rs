@@ -21,6 +21,8 @@ const SYNC_WITHIN: Duration = Duration::from_millis(100);
 /// What may wait for one stream: messages, and bytes.
 const BUFFERED_MSGS: u64 = 100_000;
 const BUFFERED_SIZE: u64 = 128 << 20;
+/// Requests on the API that may wait.
+const REQUESTS: usize = 10_000;
 
 /// What the host knows and JetStream needs.
 pub struct Facts {
@@ -55,6 +57,10 @@ fn positive(n: Option<i64>) -> Option<i64> {
     n.filter(|n| *n > 0)
 }
 
+fn queue_limit(n: Option<i64>) -> Option<usize> {
+    some(positive(n)).and_then(|n| usize::try_from(n).ok())
+}
+
 /// Three quarters of what there is, as the reference takes where nothing is configured.
 fn share(of: Option<u64>) -> Option<u64> {
     of.map(|n| n / 4 * 3)
@@ -84,6 +90,10 @@ fn config(options: &Options, facts: &Facts, name: &str, id: &str) -> Config {
         max_duplicate_window: js.limits.duplicate_window.map(config::lang::unit::Nanos::to_std),
         max_ack_pending: positive(js.limits.max_ack_pending),
         max_request_batch: positive(js.limits.max_request_batch),
+        request_queue_limit: queue_limit(js.request_queue_limit).unwrap_or(REQUESTS),
+        info_queue_limit: queue_limit(js.info_queue_limit)
+            .or(queue_limit(js.request_queue_limit))
+            .unwrap_or(REQUESTS),
         batches: batches(&js.limits.batch),
         server_name: name.to_owned(),
         server_id: id.to_owned(),

@@ -63,6 +63,9 @@ pub trait Process: Send + Sync {
     fn stacks(&self) -> String;
 }
 
+/// Looks at the cache of OCSP answers, if there is one.
+type OcspFacts = dyn Fn() -> Option<monitor::OcspCacheFacts> + Send + Sync;
+
 /// One server.
 pub struct Node {
     /// Accounts and connections.
@@ -78,6 +81,8 @@ pub struct Node {
     log: Log,
     requests: RequestCounts,
     process: Arc<dyn Process>,
+    /// What is remembered of peers' certificates.
+    ocsp_facts: std::sync::OnceLock<Box<OcspFacts>>,
     /// When the main certificate ends, in Unix nanoseconds; 0: there is none.
     tls_not_after: std::sync::atomic::AtomicI64,
     /// JetStream, once it started.

@@ -78,6 +78,7 @@ impl Node {
             log,
             requests: RequestCounts::default(),
             process: host.process,
+            ocsp_facts: std::sync::OnceLock::new(),
             tls_not_after: host.tls_not_after.map_or(0, |at| at.0).into(),
             jetstream: std::sync::OnceLock::new(),
             claims,

@@ -117,6 +117,12 @@ impl Source for Node {
             pinned_account_fails: self
                 .claims()
                 .map_or(0, |claims| claims.pinned_fails().load(Ordering::Relaxed)),
+            tls_ocsp_peer_verify: options
+                .tls
+                .as_ref()
+                .and_then(|tls| tls.ocsp_peer.as_ref())
+                .is_some_and(|peer| peer.verify),
+            ocsp_peer_cache: self.ocsp_facts.get().and_then(|facts| facts()),
             slow_consumer_stats: only_clients(slow),
             stale_connection_stats: only_clients(stale),
             tls_cert_not_after: self.tls_not_after(),
@@ -252,10 +258,16 @@ impl Source for Node {
             sublist: sublist_facts(&account),
             responses: accounts::responses(&account),
         };
-        Some(match self.claims().and_then(|claims| claims.token(name)) {
-            None => facts,
-            Some(token) => claims::account_facts(token, facts),
-        })
+        Some(
+            match self
+                .claims()
+                .and_then(|claims| claims.token(name))
+                .filter(|t| !t.token.is_empty())
+            {
+                None => facts,
+                Some(token) => claims::account_facts(token, facts),
+            },
+        )
     }
 
     fn account_stat(&self, name: &str) -> Option<AccountStat> {

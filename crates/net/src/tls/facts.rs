@@ -109,7 +109,7 @@ pub(super) fn hex(bytes: &[u8]) -> String {
     })
 }
 
-fn distinguished_name(name: &X509Name<'_>) -> DistinguishedName {
+pub(crate) fn distinguished_name(name: &X509Name<'_>) -> DistinguishedName {
     let attribute = |a: &x509_parser::prelude::AttributeTypeAndValue<'_>| {
         let value = match a.as_str() {
             Ok(text) => Value::Text(text.to_owned()),

@@ -257,6 +257,7 @@ impl Node {
             Err(error) if resolver.is_fixed() => Err(CannotStart::SystemAccount(error)),
             Err(_) => {
                 stdx::notice!(self.log(), "Using bootstrapping system account");
+                claims.stand_in(system);
                 claims.bootstrapping.store(true, Ordering::Relaxed);
                 Ok(())
             }
@@ -324,5 +325,22 @@ impl Registry {
         stdx::notice!(node.log(), "System account fetched and updated");
         self.bootstrapping.store(false, Ordering::Relaxed);
         false
+    }
+}
+
+impl Node {
+    /// Keeps what the configuration lists now, and looks at every known account again.
+    pub(crate) fn reload_claims(&self) {
+        let Some(claims) = &self.claims else { return };
+        let options = self.options();
+        *claims.trust.lock() = Arc::new(Trust::new(&options));
+        if let Some(resolver) = &claims.surroundings.resolver {
+            for (key, token) in &options.operator.resolver_preload {
+                if let Err(error) = resolver.keep(key, token) {
+                    stdx::warning!(self.log(), "Preloaded account [{key}] is not kept: {error}");
+                }
+            }
+        }
+        claims.refresh_all();
     }
 }
