@@ -2,6 +2,7 @@
 
 mod configuration;
 mod consensus;
+mod identity;
 mod protocol;
 mod requests;
 mod store;
@@ -15,6 +16,9 @@ pub const ALL: &[Target] = &[
     protocol::CONNECT,
     protocol::HEADERS,
     protocol::PROXY,
+    protocol::TRACE,
+    identity::CALLOUT,
+    identity::TOKEN,
     configuration::CONFIG,
     configuration::FLAGS,
     configuration::NAMES,
