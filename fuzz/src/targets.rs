@@ -5,6 +5,7 @@ mod consensus;
 mod protocol;
 mod store;
 mod subjects;
+mod tokens;
 
 use crate::Target;
 
@@ -17,6 +18,8 @@ pub const ALL: &[Target] = &[
     configuration::CONFIG,
     configuration::FLAGS,
     configuration::NAMES,
+    tokens::TOKENS,
+    tokens::CLAIMS,
     subjects::MAPPING,
     subjects::MATCHING,
     consensus::APPEND_ENTRY,

@@ -110,7 +110,6 @@ fn a_key_whose_feature_is_missing_is_named_with_its_place() {
         ("ws { port: -1 }", "websocket"),
         ("mqtt { port: -1 }", "mqtt"),
         ("jetstream { store_dir: a, tpm { keys_file: a } }", "jetstream.tpm"),
-        ("resolver: MEM", "resolver"),
         ("proxies { trusted: [] }", "proxies"),
         ("authorization { users: [ { user: a, proxy_required: true } ] }", "proxy_required"),
         ("ocsp: true", "ocsp"),
