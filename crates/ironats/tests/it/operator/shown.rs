@@ -34,7 +34,10 @@ async fn monitoring_shows_tokens_but_no_secrets() {
     let connz = get(house.server(), "/connz?auth=1&sort=cid").await;
     let [first, second] = [0, 1].map(|i| connz["connections"][i].clone());
     assert_eq!(first["authorized_user"], plain.key.public_key());
-    assert_eq!((&first["jwt"], &first["issuer_key"]), (&json!(plain.jwt), &json!(signing.public_key())));
+    assert_eq!(
+        (&first["jwt"], &first["issuer_key"]),
+        (&json!(plain.jwt), &json!(signing.public_key()))
+    );
     assert_eq!((&first["account"], &first["name_tag"]), (&json!(account.id()), &json!("acme")));
     assert_eq!(first["tags"], json!(["t"]));
     assert_eq!(second["issuer_key"], account.id());
