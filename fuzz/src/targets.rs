@@ -2,7 +2,9 @@
 
 mod configuration;
 mod consensus;
+mod identity;
 mod protocol;
+mod requests;
 mod store;
 mod subjects;
 mod tokens;
@@ -15,9 +17,13 @@ pub const ALL: &[Target] = &[
     protocol::CONNECT,
     protocol::HEADERS,
     protocol::PROXY,
+    protocol::TRACE,
+    identity::CALLOUT,
+    identity::TOKEN,
     configuration::CONFIG,
     configuration::FLAGS,
     configuration::NAMES,
+    requests::OPTIONS,
     tokens::TOKENS,
     tokens::CLAIMS,
     subjects::MAPPING,

@@ -71,6 +71,8 @@ pub struct Facts {
     pub permissions: Option<Arc<auth::Permissions>>,
     /// What the token says that it came in with.
     pub token: Option<Arc<auth::TokenFacts>>,
+    /// The key of the trusted proxy it came through.
+    pub proxy: Option<Arc<str>>,
     /// Round trip time, once measured.
     pub rtt: Option<Duration>,
     /// TLS facts, if the connection is encrypted.
@@ -90,6 +92,8 @@ pub struct TlsFacts {
     pub first: bool,
     /// Subject, SPKI SHA-256 and certificate SHA-256 of each client certificate.
     pub peer_certs: Vec<(String, String, String)>,
+    /// The client certificates themselves, DER: they were verified.
+    pub chain: Vec<Box<[u8]>>,
 }
 
 /// Temporary publish permissions of a connection.
@@ -238,6 +242,17 @@ impl Conn {
             Some(peer) => format!("{peer} - cid:{}{}", self.id, facts.label),
             None => format!("pipe - cid:{}{}", self.id, facts.label),
         }
+    }
+
+    /// Whether its user may not have a message on `subject`, though the filter of `sub` matches
+    /// it: the one check that every way to a subscriber passes.
+    #[inline]
+    pub fn is_denied(&self, sub: &Sub, subject: &[u8]) -> bool {
+        if self.has(flag::REVISED) {
+            let denies = self.denies.lock();
+            return denies.as_ref().is_some_and(|all| all.denies_delivery(subject, sub.queue()));
+        }
+        sub.denies(subject)
     }
 }
 

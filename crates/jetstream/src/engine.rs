@@ -19,6 +19,7 @@ use jetstream_api::validate::AccountLimits;
 use jetstream_core::stream::OpenBatches;
 use parking_lot::{Mutex, RwLock};
 use stdx::time::Now;
+use store::ReadBudget;
 
 use crate::account::JsAccount;
 use crate::driver::{self, Clock};
@@ -100,6 +101,7 @@ impl Engine {
             accounts: RwLock::new(accounts),
             queues: (0..shards).map(|_| Arc::<Queue>::default()).collect(),
             io,
+            read_budget: ReadBudget::default(),
             started: host.now.wall,
             broken: Mutex::default(),
             promised_memory: AtomicI64::new(0),

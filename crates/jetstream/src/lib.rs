@@ -31,6 +31,7 @@ mod shard;
 mod shared;
 pub mod snapshot;
 mod sourcing;
+mod traced;
 mod transfer;
 mod upkeep;
 

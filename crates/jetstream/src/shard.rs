@@ -33,6 +33,8 @@ use crate::transfer::Transfers;
 const EXPIRE_EVERY: Duration = Duration::from_millis(50);
 /// Messages taken between two flushes at most.
 const SETTLE_EVERY: usize = 1024;
+/// As many messages a direct get counts for: its client can go on while the rest is answered.
+const GET_COSTS: usize = 32;
 
 /// Streams that share a thread.
 pub(crate) struct Shard {
@@ -54,6 +56,8 @@ pub(crate) struct Shard {
     pub(crate) rests: VecDeque<(Mono, u32, u32)>,
     /// Consumers whose state waits to be written.
     pub(crate) writes: VecDeque<(Mono, u32, u32)>,
+    /// Consumers whose state somebody waits for.
+    pub(crate) urgent: Vec<(u32, u32)>,
     /// Consumers that have something to deliver, or may have.
     pub(crate) ready: VecDeque<(u32, u32)>,
     pub(crate) timers: Timers,
@@ -87,6 +91,7 @@ impl Shard {
             syncs: VecDeque::new(),
             rests: VecDeque::new(),
             writes: VecDeque::new(),
+            urgent: Vec::new(),
             ready: VecDeque::new(),
             timers: Timers::default(),
             transfers: Transfers::default(),
@@ -116,7 +121,7 @@ impl Shard {
                 continue;
             }
             self.handle_frame(&frame);
-            since += 1;
+            since += if frame.tag.kind == Kind::Direct { GET_COSTS } else { 1 };
             if since >= SETTLE_EVERY {
                 since = 0;
                 self.settle();
@@ -202,7 +207,10 @@ impl Shard {
                 self.handle_job(stream, generation, result);
             }
             Event::Interest { stream, consumer } => self.handle_interest(stream, consumer),
-            Event::Written { stream, consumer } => self.handle_written(stream, consumer),
+            Event::Written { stream, consumer, done } => {
+                self.handle_written(stream, consumer, done);
+            }
+            Event::Traced(publish) => self.handle_traced(*publish),
             Event::Run(task) => task(self),
         }
     }

@@ -17,7 +17,7 @@ use jetstream_core::Facts;
 use jetstream_core::stream::{BatchLimits, OpenBatches};
 use parking_lot::{Mutex, RwLock};
 use stdx::time::Timestamp;
-use store::Encryption;
+use store::{Encryption, ReadBudget};
 
 use crate::account::JsAccount;
 use crate::gate::Waiting;
@@ -97,6 +97,8 @@ pub struct Shared {
     pub(crate) accounts: RwLock<HashMap<String, Arc<JsAccount>>>,
     pub(crate) queues: Vec<Arc<Queue>>,
     pub(crate) io: IoPool,
+    /// What the stores may keep of what they read, all together.
+    pub(crate) read_budget: ReadBudget,
     /// When JetStream started.
     pub started: Timestamp,
     /// Streams that could not be opened: account, name, reason.

@@ -72,11 +72,13 @@ pub(super) const CLAIMS: Target = Target {
         };
         let mut claims = GenericClaims::about(signer().public_key());
         claims.nats = body;
-        let Ok(token) = claims.encode(signer(), 1_700_000_000) else { return Shape::of("unwritten") };
+        let Ok(token) = claims.encode(signer(), 1_700_000_000) else {
+            return Shape::of("unwritten");
+        };
         let user = UserClaims::decode(&token).map(|user| look_at_user(&user));
         let account = AccountClaims::decode(&token).map(look_at_account);
-        let activation =
-            ActivationClaims::decode(&token).map(|claims| Shape::count(claims.validate(Some(0)).0.len()));
+        let activation = ActivationClaims::decode(&token)
+            .map(|claims| Shape::count(claims.validate(Some(0)).0.len()));
         let operator =
             OperatorClaims::decode(&token).map(|claims| Shape::count(claims.trusted_keys().len()));
         let first_word = |text: String| Shape::of(text.split([':', '"', '`']).next().unwrap_or(""));

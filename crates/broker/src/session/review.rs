@@ -6,6 +6,7 @@
 //! Reference: reload.go reloadAuthorization; client.go processSubsOnConfigReload.
 //! Contract: RELOAD-002, RELOAD-006.
 
+use super::connect::reason_of;
 use super::{Phase, Session};
 use crate::conn::{Replies, flag};
 use crate::worker::Worker;
@@ -81,7 +82,7 @@ impl Session {
             Review::Refused(error) => {
                 stdx::debug!(worker.broker.log, "{} - {error}", self.conn.label());
                 let who = now.who(&attempt.request());
-                self.auth_violation(&who, worker);
+                self.refuse_login(&who, reason_of(&error), worker);
             }
         }
     }

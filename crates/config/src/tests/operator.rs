@@ -31,7 +31,9 @@ fn account() -> String {
 fn refusal(conf: &str) -> String {
     match load_text(conf.as_bytes(), "x", &crate::lang::Nothing) {
         Err(why) => why.to_string(),
-        Ok(loaded) => validate(&loaded.options).err().map(|why| why.to_string()).unwrap_or_default(),
+        Ok(loaded) => {
+            validate(&loaded.options).err().map(|why| why.to_string()).unwrap_or_default()
+        }
     }
 }
 
@@ -44,7 +46,10 @@ fn an_operator_does_not_go_with_everything() {
     assert_eq!(with(&operator, "resolver: MEM"), "");
     for (more, want) in [
         ("", "operators require an account resolver to be configured"),
-        ("resolver: MEM, accounts { A {} }", "operators do not allow Accounts to be configured directly"),
+        (
+            "resolver: MEM, accounts { A {} }",
+            "operators do not allow Accounts to be configured directly",
+        ),
         (
             "resolver: MEM, authorization { users: [{user: a, password: b}] }",
             "operators do not allow users to be configured directly",
@@ -64,7 +69,10 @@ fn an_operator_does_not_go_with_everything() {
             "resolver: URL(http://127.0.0.1), resolver_preload { A: a.b.c }",
             "resolver preloads only available for writeable resolver types MEM/DIR/CACHE_DIR",
         ),
-        ("resolver: MEM, resolver_preload { A: a.b.c }", "preload account error for \"A\": illegal base64 data at input byte 0"),
+        (
+            "resolver: MEM, resolver_preload { A: a.b.c }",
+            "preload account error for \"A\": illegal base64 data at input byte 0",
+        ),
     ] {
         assert_eq!(with(&operator, more), want, "{more}");
     }
@@ -75,8 +83,14 @@ fn an_operator_does_not_go_with_everything() {
         ("2.14.5", String::new()),
         ("1.99.99", String::new()),
         ("3.0.0", format!("operator {subject} expected major version 3 > server major version 2")),
-        ("2.15.0", format!("operator {subject} expected minor version 15 > server minor version 14")),
-        ("2.14.6", format!("operator {subject} expected update version 6 > server update version 5")),
+        (
+            "2.15.0",
+            format!("operator {subject} expected minor version 15 > server minor version 14"),
+        ),
+        (
+            "2.14.6",
+            format!("operator {subject} expected update version 6 > server update version 5"),
+        ),
         (
             "2.x.0",
             format!(
@@ -146,8 +160,14 @@ fn resolvers_that_make_no_sense_are_refused() {
         ("{ type: full, dir: x, ttl: \"1s\" }", "FULL does not accept ttl"),
         ("{ type: full, dir: x, hard_delete: true }", "hard_delete has no effect without delete"),
         ("{ type: full }", "dir has no value and needs to point to a directory"),
-        ("nonsense", "error parsing account resolver, should be MEM or  URL(\"url\") or a map containing dir and type state=[FULL|CACHE])"),
-        ("{ type: x, dir: y }", "error parsing account resolver, should be MEM or  URL(\"url\") or a map containing dir and type state=[FULL|CACHE])"),
+        (
+            "nonsense",
+            "error parsing account resolver, should be MEM or  URL(\"url\") or a map containing dir and type state=[FULL|CACHE])",
+        ),
+        (
+            "{ type: x, dir: y }",
+            "error parsing account resolver, should be MEM or  URL(\"url\") or a map containing dir and type state=[FULL|CACHE])",
+        ),
         ("5", "error parsing operator resolver, wrong type int64"),
     ] {
         let refused = refusal(&format!("resolver: {resolver}"));

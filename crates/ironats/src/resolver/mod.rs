@@ -88,7 +88,7 @@ fn reach(url: &str, options: &Options, control: &Control) -> Result<UrlResolver,
 pub struct ResolverError(String);
 
 /// The second of the day at `now` (Unix seconds) in a time zone; empty: that of this machine.
-fn second_of_day(zone: &str, now: i64) -> Option<u32> {
+pub(crate) fn second_of_day(zone: &str, now: i64) -> Option<u32> {
     let zone = match zone {
         "" | "Local" => jiff::tz::TimeZone::system(),
         name => jiff::tz::TimeZone::get(name).ok()?,
