@@ -3,3 +3,4 @@
 mod house;
 mod live;
 mod login;
+mod system;
