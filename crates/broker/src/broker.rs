@@ -139,6 +139,11 @@ impl Broker {
         self.witness.get()
     }
 
+    /// A hash of the server's name, which its subjects have in them.
+    pub fn name_hash(&self) -> &str {
+        &self.name_hash
+    }
+
     /// Changes what INFO says.
     pub fn set_info(&self, info: Info) {
         self.info.store(Arc::new(info));

@@ -94,6 +94,8 @@ pub struct TlsFacts {
     pub first: bool,
     /// Subject, SPKI SHA-256 and certificate SHA-256 of each client certificate.
     pub peer_certs: Vec<(String, String, String)>,
+    /// The client certificates themselves, DER: they were verified.
+    pub chain: Vec<Box<[u8]>>,
 }
 
 /// Temporary publish permissions of a connection.

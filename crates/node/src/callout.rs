@@ -144,7 +144,9 @@ impl Asked {
     /// Publishes it, and listens for the answer until that is there or the time is over.
     fn put(self, context: &mut Context<'_>, patience: Duration) {
         let Some(account) = context.node().broker.account(&self.question.account) else { return };
-        let inbox = format!("_INBOX.{}", context.event_id());
+        // Wire: behind the prefix stand the server's hash and a part of this question's own.
+        let hash = context.node().broker.name_hash().to_owned();
+        let inbox = format!("$SYS._INBOX.{hash}.{}", context.event_id());
         let header = self.question.xkey.as_ref().map(|xkey| {
             let mut block = Vec::new();
             wire::header::set(b"", XKEY_HEADER.as_bytes(), Some(xkey.as_bytes()), &mut block);

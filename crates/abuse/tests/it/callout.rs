@@ -1,11 +1,10 @@
 //! Logins that a service decides: what it is asked, and that nothing but its right answer lets
 //! anybody in.
 
-use crate::token::{now, signed, verified};
+use crate::token::{everywhere, now, signed, verified};
 use nkeys::{KeyPair, XKey};
 use serde_json::{Value, json};
 use std::time::Duration;
-use testkit::binary::peer_or_notice;
 use testkit::{Client, Frame, Server, ServerBuilder, Which};
 
 const SUBJECT: &str = "$SYS.REQ.USER.AUTH";
@@ -112,6 +111,13 @@ fn merge(into: &mut Value, from: &Value) {
     }
 }
 
+/// The server lets the client in, and tells it where it is.
+#[track_caller]
+fn admitted(client: &mut Client) {
+    client.expect("PONG");
+    client.flush();
+}
+
 /// The server refuses, and hangs up.
 #[track_caller]
 fn refused(mut client: Client, what: &str) {
@@ -119,13 +125,6 @@ fn refused(mut client: Client, what: &str) {
     let violation = Frame::Err(VIOLATION.to_owned());
     assert!(frames.contains(&violation), "{what}: {frames:?}");
     assert!(!frames.contains(&Frame::Pong), "{what}: {frames:?}");
-}
-
-fn everywhere(what: &str, test: impl Fn(Which)) {
-    test(Which::Ours);
-    if peer_or_notice(what).is_some() {
-        test(Which::Peer);
-    }
 }
 
 // Contract: AUTH-024, AUTH-025
@@ -158,11 +157,11 @@ fn the_service_is_asked_and_its_word_counts() {
                    "lang": "testkit", "version": "1", "protocol": 1})
         );
         assert_eq!((&nats["type"], &nats["version"]), (&json!("authorization_request"), &json!(2)));
-        assert!(question.reply.starts_with("_INBOX."));
+        assert!(question.reply.starts_with("$SYS._INBOX."));
         assert_eq!(question.headers, "");
 
         house.admit(&question, &json!({"nats": {"pub": {"allow": ["ok"]}}}));
-        client.expect("PONG");
+        admitted(&mut client);
         client.send("PUB ok 0\r\n\r\nPUB no 0\r\n\r\nPING\r\n");
         client.expect("-ERR 'Permissions Violation for Publish to \"no\"'");
         client.expect("PONG");
@@ -298,7 +297,7 @@ fn a_user_goes_when_its_token_ends() {
         let mut client = house.knock(&json!({"user": "u"}));
         let question = house.question();
         house.admit(&question, &json!({"exp": now() + 2}));
-        client.expect("PONG");
+        admitted(&mut client);
         let frames = client.expect_closed();
         assert_eq!(frames, [Frame::Err("User Authentication Expired".to_owned())]);
     });
@@ -350,7 +349,7 @@ fn nobody_in_the_services_account_can_take_its_place() {
         let mut inside = house.knock(&json!({"user": "u"}));
         let question = house.question();
         house.admit(&question, &json!({"aud": "AUTH"}));
-        inside.expect("PONG");
+        admitted(&mut inside);
         let denied = format!("-ERR 'Permissions Violation for Publish to \"{SUBJECT}\"'");
         for client in [&mut inside, &mut house.service] {
             client.send(format!("PUB {SUBJECT} 0\r\n\r\nPUB ok 0\r\n\r\nPING\r\n"));

@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod advisories;
 mod callout;
+mod callout_operator;
 mod churn;
 mod crash;
 mod crowd;

@@ -4,6 +4,16 @@ use data_encoding::BASE64URL_NOPAD;
 use nkeys::KeyPair;
 use serde_json::{Value, json};
 use std::time::{SystemTime, UNIX_EPOCH};
+use testkit::Which;
+use testkit::binary::peer_or_notice;
+
+/// Runs a test against our server, and against the reference where there is one.
+pub(crate) fn everywhere(what: &str, test: impl Fn(Which)) {
+    test(Which::Ours);
+    if peer_or_notice(what).is_some() {
+        test(Which::Peer);
+    }
+}
 
 /// Unix seconds.
 pub(crate) fn now() -> u64 {

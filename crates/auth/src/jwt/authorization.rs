@@ -4,6 +4,7 @@
 
 use super::token::{Body, Claims, is_key_of, is_zero};
 use super::user::UserClaims;
+use data_encoding::BASE64;
 use nkeys::KeyPairType;
 use serde::{Deserialize, Serialize};
 
@@ -129,6 +130,29 @@ pub struct ClientTls {
     /// Chains that were verified, the client's own certificate first, PEM.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub verified_chains: Vec<Vec<String>>,
+}
+
+impl ClientTls {
+    /// A connection with a chain of certificates, DER, that was verified.
+    pub fn verified(version: &str, cipher: &str, chain: &[Box<[u8]>]) -> Self {
+        let chain: Vec<String> = chain.iter().map(|der| pem(der)).collect();
+        Self {
+            version: version.to_owned(),
+            cipher: cipher.to_owned(),
+            certs: Vec::new(),
+            verified_chains: if chain.is_empty() { Vec::new() } else { vec![chain] },
+        }
+    }
+}
+
+fn pem(der: &[u8]) -> String {
+    let mut text = "-----BEGIN CERTIFICATE-----\n".to_owned();
+    for line in der.chunks(48) {
+        text.push_str(&BASE64.encode(line));
+        text.push('\n');
+    }
+    text.push_str("-----END CERTIFICATE-----\n");
+    text
 }
 
 /// A question.

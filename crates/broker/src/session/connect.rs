@@ -99,10 +99,8 @@ impl Attempt {
                 version: connect.version.clone(),
                 protocol: connect.protocol,
             },
-            tls: facts.tls.as_ref().map(|tls| callout::ClientTls {
-                version: tls.version.clone(),
-                cipher: tls.cipher_suite.clone(),
-                ..callout::ClientTls::default()
+            tls: facts.tls.as_ref().map(|tls| {
+                callout::ClientTls::verified(&tls.version, &tls.cipher_suite, &tls.chain)
             }),
         }
     }

@@ -9,17 +9,17 @@ use memchr::{memchr, memchr_iter, memmem};
 use std::collections::BTreeMap;
 
 /// Where the events go.
-pub(crate) const DEST: &[u8] = b"Nats-Trace-Dest";
+pub const DEST: &[u8] = b"Nats-Trace-Dest";
 /// The value that is no subject and ends tracing, here and on the servers behind.
-pub(crate) const DISABLED: &[u8] = b"trace disabled";
+pub const DISABLED: &[u8] = b"trace disabled";
 const TRACEPARENT: &[u8] = b"traceparent";
 
 /// Header fields as the events show them: by name, values in order.
-pub(crate) type Fields = BTreeMap<String, Vec<String>>;
+pub type Fields = BTreeMap<String, Vec<String>>;
 
 /// Whether a header block may ask for tracing.
 #[inline]
-pub(crate) fn may_ask(block: &[u8]) -> bool {
+pub fn may_ask(block: &[u8]) -> bool {
     memchr_iter(b'\n', block).any(|end| {
         let line = block.get(end + 1..).unwrap_or_default();
         match line.first() {
@@ -36,7 +36,7 @@ fn starts_with_traceparent(line: &[u8]) -> bool {
 
 /// A message that asks to be traced.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Asked {
+pub struct Asked {
     /// All its header fields.
     pub fields: Fields,
     /// Only a `traceparent` asks: the account says where events go, and how often.
@@ -45,7 +45,7 @@ pub(crate) struct Asked {
 
 impl Asked {
     /// Reads a header block; `None` if it asks for nothing, or says that tracing is off.
-    pub(crate) fn of(block: &[u8]) -> Option<Self> {
+    pub fn of(block: &[u8]) -> Option<Self> {
         let mut rest = block.strip_prefix(wire::header::LINE)?;
         let mut fields = Fields::new();
         let (mut dest, mut parent) = (false, false);
@@ -72,12 +72,12 @@ impl Asked {
     }
 
     /// The first value of a field.
-    pub(crate) fn value(&self, name: &str) -> Option<&str> {
+    pub fn value(&self, name: &str) -> Option<&str> {
         self.fields.get(name)?.first().map(String::as_str)
     }
 
     /// Whether the message is to be traced and not delivered.
-    pub(crate) fn is_only(&self) -> bool {
+    pub fn is_only(&self) -> bool {
         let value = self.value("Nats-Trace-Only").unwrap_or_default();
         !self.external && ["1", "true", "on"].iter().any(|on| value.eq_ignore_ascii_case(on))
     }
@@ -112,7 +112,7 @@ fn text(bytes: &[u8]) -> String {
 
 /// Appends the block with `name` set to `value` at its end, in place of what it was.
 // Compat(TRACE-007): everything else stays byte for byte.
-pub(crate) fn exchange(block: &[u8], name: &[u8], value: &[u8]) -> Vec<u8> {
+pub fn exchange(block: &[u8], name: &[u8], value: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(block.len() + name.len() + value.len() + 16);
     if block.is_empty() {
         out.extend_from_slice(wire::header::LINE);
@@ -130,7 +130,7 @@ pub(crate) fn exchange(block: &[u8], name: &[u8], value: &[u8]) -> Vec<u8> {
 }
 
 /// The block with the first value of `name` replaced where it stands, or with the field at its end.
-pub(crate) fn replace(block: &[u8], name: &[u8], value: &[u8]) -> Vec<u8> {
+pub fn replace(block: &[u8], name: &[u8], value: &[u8]) -> Vec<u8> {
     let found = memmem::find_iter(block, name).find(|at| {
         let before = at.checked_sub(1).and_then(|before| block.get(before));
         before == Some(&b'\n') && block.get(at + name.len()) == Some(&b':')

@@ -11,7 +11,7 @@
 //! Reference: msgtrace.go.   Contract: TRACE-*.
 
 mod event;
-pub(crate) mod header;
+pub mod header;
 
 pub(crate) use event::reason;
 

@@ -3,4 +3,6 @@
 mod house;
 mod live;
 mod login;
+mod shown;
 mod system;
+mod url;
