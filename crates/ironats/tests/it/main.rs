@@ -6,7 +6,9 @@ mod backup;
 mod gate;
 mod jetstream;
 mod jetstream_batch;
+mod pair;
 mod sourcing;
+mod stream_rows;
 
 use ironats::{Log, Options, Server};
 use std::time::Duration;
