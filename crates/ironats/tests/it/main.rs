@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod backup;
+mod consumer_rows;
+mod durable_acks;
 mod gate;
 mod jetstream;
 mod jetstream_batch;
