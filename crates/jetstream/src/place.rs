@@ -180,7 +180,7 @@ impl Place {
         let config = self.stream.config().clone();
         let account = &self.account.account;
         let tag = |kind| Tag { kind, stream: place, part: self.generation };
-        let wanted: &[String] = if config.sealed { &[] } else { &config.subjects };
+        let wanted: &[String] = &config.subjects;
         self.publishes.retain(|l| wanted.iter().any(|s| s.as_bytes() == l.subject()));
         for subject in wanted {
             if self.publishes.iter().any(|l| l.subject() == subject.as_bytes()) {
