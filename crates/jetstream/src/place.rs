@@ -15,6 +15,7 @@ use crate::account::JsAccount;
 use crate::answers::Answers;
 use crate::ingress::{Backlog, Listening};
 use crate::member::Member;
+use crate::names::Names;
 use crate::queue::{Kind, Queue, Tag};
 use crate::shared::Shared;
 use crate::sourcing::Links;
@@ -33,7 +34,7 @@ pub(crate) struct Place {
     pub(crate) backlog: Arc<Backlog>,
     /// Its consumers by number, and the numbers by name.
     pub(crate) members: BTreeMap<u32, Box<Member>>,
-    pub(crate) names: BTreeMap<String, u32>,
+    pub(crate) names: Names,
     /// The streams it draws from, if there are any.
     pub(crate) links: Option<Box<Links>>,
     /// Consumers whose files are on their way out.
@@ -75,7 +76,7 @@ impl Place {
             generation,
             backlog: Arc::default(),
             members: BTreeMap::new(),
-            names: BTreeMap::new(),
+            names: Names::default(),
             links: None,
             removing: BTreeSet::new(),
             deadline: None,
