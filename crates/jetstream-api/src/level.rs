@@ -173,8 +173,8 @@ mod tests {
         stamp_stream(&mut config);
         assert_eq!(config.metadata, said(&[("own", "kept"), (REQUIRED_KEY, "0")]));
         let answer = shown(&config.metadata, "2.14.5");
-        assert_eq!(answer.get(VERSION_KEY).map(String::as_str), Some("2.14.5"));
-        assert_eq!(answer.get(LEVEL_KEY).map(String::as_str), Some("4"));
+        assert_eq!(answer.get(VERSION_KEY), Some("2.14.5"));
+        assert_eq!(answer.get(LEVEL_KEY), Some("4"));
 
         let mut other = said(&[("own", "kept"), (VERSION_KEY, "x")]);
         copy(&mut other, &config.metadata);

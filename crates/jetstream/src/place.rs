@@ -52,7 +52,7 @@ pub(crate) struct Place {
     /// Something was stored since the last flush.
     pub(crate) touched: bool,
     /// Makes durable what was stored, once it is due.
-    pub(crate) sync: Option<Job>,
+    pub(crate) sync: Option<Box<Job>>,
     /// When something was last stored or removed.
     pub(crate) used: Mono,
     /// It waits in the line of those that may rest.
