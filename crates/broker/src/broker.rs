@@ -12,6 +12,7 @@ use crate::session::Owed;
 use crate::settings::Settings;
 use crate::stats::Counters;
 use crate::sub::Sub;
+use crate::tracing::Herald;
 use crate::witness::Witness;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use auth::Authenticator;
@@ -62,6 +63,7 @@ pub struct Broker {
     pub(crate) samples: Arc<Samples>,
     /// Names this server in reply subjects of measured requests.
     pub(crate) name_hash: String,
+    herald: OnceLock<Arc<dyn Herald>>,
 }
 
 impl Broker {
@@ -97,6 +99,7 @@ impl Broker {
             system: ArcSwapOption::empty(),
             samples,
             name_hash,
+            herald: OnceLock::new(),
         };
         broker.accounts.write().insert(GLOBAL.into(), global);
         broker.set_system_account(Some(SYSTEM));
@@ -118,6 +121,15 @@ impl Broker {
         self.authenticator.load_full()
     }
 
+    /// Names who tells of traced messages; before that nobody does. The first one counts.
+    pub fn set_herald(&self, herald: Arc<dyn Herald>) {
+        let _ = self.herald.set(herald);
+    }
+
+    pub(crate) fn herald(&self) -> Option<&Arc<dyn Herald>> {
+        self.herald.get()
+    }
+
     /// Names who is told about clients that come and go. The first one stays.
     pub fn set_witness(&self, witness: Arc<dyn Witness>) {
         let _ = self.witness.set(witness);
@@ -125,6 +137,11 @@ impl Broker {
 
     pub(crate) fn witness(&self) -> Option<&Arc<dyn Witness>> {
         self.witness.get()
+    }
+
+    /// A hash of the server's name, which its subjects have in them.
+    pub fn name_hash(&self) -> &str {
+        &self.name_hash
     }
 
     /// Changes what INFO says.

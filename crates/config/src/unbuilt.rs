@@ -75,36 +75,6 @@ const UNBUILT: &[Entry] = &[
         is_set: |o| o.jetstream.tpm.is_some(),
     },
     Entry {
-        key: "auth_callout",
-        aliases: &["auth_hook"],
-        feature: "authorization callout",
-        is_set: |o| o.authorization.as_ref().is_some_and(|auth| auth.callout.is_some()),
-    },
-    Entry {
-        key: "proxies",
-        aliases: &[],
-        feature: "trusted proxies",
-        is_set: |o| o.trusted_proxies.is_some(),
-    },
-    Entry {
-        key: "proxy_required",
-        aliases: &[],
-        feature: "trusted proxies",
-        is_set: |o| {
-            o.authorization.as_ref().is_some_and(|auth| auth.proxy_required)
-                || o.users.iter().any(|user| user.proxy_required)
-                || o.nkeys.iter().any(|user| user.proxy_required)
-        },
-    },
-    Entry { key: "ocsp", aliases: &[], feature: "OCSP stapling", is_set: |o| o.ocsp.is_some() },
-    Entry { key: "ocsp_cache", aliases: &[], feature: "OCSP", is_set: |o| o.ocsp_cache.is_some() },
-    Entry {
-        key: "tls.ocsp_peer",
-        aliases: &[],
-        feature: "OCSP",
-        is_set: |o| any_tls(o, |tls| tls.ocsp_peer.as_ref().is_some_and(|peer| peer.verify)),
-    },
-    Entry {
         key: "tls.cert_match",
         aliases: &["tls.cert_match_by", "tls.ca_certs_match"],
         feature: "certificate stores",

@@ -25,6 +25,29 @@ impl Spawner {
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.0.spawn(task);
     }
+
+    /// As [`Control::wait_for`].
+    pub(crate) fn wait_for<T: Send + 'static>(
+        &self,
+        task: impl Future<Output = T> + Send + 'static,
+    ) -> Option<T> {
+        let (done, wait) = std::sync::mpsc::channel();
+        self.0.spawn(async move {
+            // The receiver waits below.
+            let _ = done.send(task.await);
+        });
+        wait.recv().ok()
+    }
+}
+
+impl Spawner {
+    /// Runs something that blocks beside the thread.
+    pub(crate) fn spawn_blocking(
+        &self,
+        work: Box<dyn FnOnce() + Send>,
+    ) -> tokio::task::JoinHandle<()> {
+        self.0.spawn_blocking(work)
+    }
 }
 
 impl Control {

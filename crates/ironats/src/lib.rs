@@ -19,6 +19,8 @@ mod lame_duck;
 pub mod load;
 pub mod log;
 mod monitoring;
+mod ocsp;
+mod ocsp_event;
 pub mod ports;
 pub mod process;
 pub mod reload;

@@ -92,6 +92,7 @@ fn log_config(options: &Options) -> LogConfig {
         ),
         time: options.logtime(),
         utc: logging.logtime_utc.unwrap_or(false),
+        json: logging.json.unwrap_or(false),
         tag: program(),
     }
 }
@@ -244,6 +245,7 @@ async fn until_stopped(server: &Server, signals: &mut Signals, log: &Log, contro
                     None => std::future::pending().await,
                 }
             } => return,
+            () = server.must_end() => return,
         };
         match received.action(lame_duck.is_some()) {
             Action::Shutdown => return,

@@ -10,12 +10,11 @@
 
 use crate::load::{self, Unusable};
 use crate::log::LogError;
-use crate::tls::{self, Fingerprint, Slot};
+use crate::ocsp::Ocsp;
+use crate::tls::{self, Fingerprint, Made, Slot, TlsError};
 use config::Options;
 use config::diff::{NotReloadable, Plan, Running, Step, diff};
 use net::clock::Clock;
-use net::conn::ClientTls;
-use net::tls::TlsConfigError;
 use net::workers::Workers;
 use node::Node;
 use node::start::StartError;
@@ -45,7 +44,7 @@ pub enum ReloadError {
     Start(#[from] StartError),
     /// The certificates or rules of TLS do not work.
     #[error(transparent)]
-    Tls(#[from] TlsConfigError),
+    Tls(#[from] TlsError),
     /// Lines cannot go where they should.
     #[error(transparent)]
     Log(#[from] LogError),
@@ -66,6 +65,7 @@ pub struct Reloader {
     node: Arc<Node>,
     workers: Arc<Workers>,
     slot: Arc<Slot>,
+    ocsp: Arc<Ocsp>,
     zero: Instant,
     /// The port that clients were given, if the system chose it.
     client_port: OnceLock<i64>,
@@ -79,7 +79,7 @@ struct Ready {
     plan: Plan,
     prepared: node::reload::Prepared,
     /// New TLS, if it changes.
-    tls: Option<Option<Arc<ClientTls>>>,
+    tls: Option<Option<Made>>,
     files: Fingerprint,
 }
 
@@ -88,11 +88,12 @@ impl Reloader {
         node: Arc<Node>,
         workers: Arc<Workers>,
         slot: Arc<Slot>,
+        ocsp: Arc<Ocsp>,
         zero: Instant,
     ) -> Self {
         let files = Mutex::new(Fingerprint::of(node.options().tls.as_ref()));
         let (client_port, process) = (OnceLock::new(), OnceLock::new());
-        Self { node, workers, slot, zero, client_port, process, files }
+        Self { node, workers, slot, ocsp, zero, client_port, process, files }
     }
 
     /// Lets reloads reach the process's log and files. The first one stays.
@@ -173,8 +174,8 @@ impl Reloader {
         };
         let plan = diff(current, &options, running)?;
         let tls = if plan.needs(Step::Tls) || plan.needs(Step::Ocsp) {
-            let made = options.tls.as_ref().map(|tls| tls::client(tls, &options)).transpose()?;
-            Some(made.map(Arc::new))
+            let make = |tls| tls::client(tls, &options, &self.ocsp);
+            Some(options.tls.as_ref().map(make).transpose()?)
         } else {
             None
         };
@@ -223,7 +224,13 @@ impl Reloader {
     }
 
     /// Gives connections from now on this TLS.
-    fn put_tls(&self, tls: Option<Arc<ClientTls>>) {
+    pub(crate) fn put_tls(&self, made: Option<Made>) {
+        let tls = made.map(|Made { client, stapling }| {
+            if let Some(stapling) = stapling {
+                self.ocsp.keep(&client, stapling);
+            }
+            client
+        });
         self.node.set_tls_not_after(tls.as_ref().and_then(|tls| tls.server().not_after()));
         self.slot.set(tls.clone());
         self.workers.set_tls(tls);
@@ -263,9 +270,9 @@ impl Reloader {
             return;
         }
         *files = now;
-        match tls::client(tls, &options) {
+        match tls::client(tls, &options, &self.ocsp) {
             Ok(made) => {
-                self.put_tls(Some(Arc::new(made)));
+                self.put_tls(Some(made));
                 stdx::notice!(self.log(), "Reloaded: tls certificates, which changed on disk");
             }
             Err(error) => stdx::warning!(

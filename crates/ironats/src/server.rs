@@ -7,14 +7,16 @@ use crate::control::Control;
 use crate::facts::ThisProcess;
 use crate::lame_duck;
 use crate::monitoring::{self, Documents};
+use crate::ocsp::Ocsp;
 use crate::ports::{self, Ports};
 use crate::reload::{self, Reloader};
-use crate::tls::Slot;
+use crate::tls::{Made, Slot, TlsError};
+use auth::authenticate::callout::ServerKeys;
 use config::Options;
 use config::options::HandshakeFirst as First;
 use net::clock::Clock;
-use net::conn::ClientTls;
 use net::workers::Workers;
+use node::callout::CalloutHost;
 use node::{Host, Node};
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::sync::Arc;
@@ -48,7 +50,7 @@ pub enum ServerError {
     JetStream(#[from] jetstream::StartError),
     /// The certificates or rules of TLS do not work.
     #[error(transparent)]
-    Tls(#[from] net::tls::TlsConfigError),
+    Tls(#[from] TlsError),
     /// Monitoring on both ports (MON-001).
     #[error("Can't start monitoring: can't specify both HTTP ({0}) and HTTPs ({1}) ports")]
     BothMonitors(i64, i64),
@@ -101,6 +103,7 @@ pub struct Server {
     stop: watch::Sender<bool>,
     stop_accepting: watch::Sender<bool>,
     slot: Arc<Slot>,
+    ocsp: Arc<Ocsp>,
     reloader: Arc<Reloader>,
     client: Option<SocketAddr>,
     http: Option<SocketAddr>,
@@ -123,19 +126,26 @@ impl Server {
         let process = Arc::new(ThisProcess::new(workers));
         let control = Control::start()
             .map_err(|e| ServerError::System("cannot start the control thread", e))?;
-        let tls = options.tls.as_ref().map(|tls| crate::tls::client(tls, &options)).transpose()?;
+        let ocsp = Ocsp::new(control.spawner(), log.clone());
+        let make = |tls| crate::tls::client(tls, &options, &ocsp);
+        let tls = options.tls.as_ref().map(make).transpose()?;
+        let keys = ServerKeys { pair: nkeys::KeyPair::new_server(), curve: nkeys::XKey::new() };
         let host = Host {
-            server_id: nkeys::KeyPair::new_server().public_key(),
-            xkey: nkeys::XKey::new().public_key(),
+            server_id: keys.pair.public_key(),
+            xkey: keys.curve.public_key(),
             stand_in: format!("nats-{}", nkeys::KeyPair::new_user().public_key()),
             workers,
             shards,
             now: clock.now(),
             process: process.clone(),
-            tls_not_after: tls.as_ref().and_then(|tls| tls.server().not_after()),
+            tls_not_after: tls.as_ref().and_then(|made| made.client.server().not_after()),
             operators: {
                 let now = move || Clock::new(zero).now();
                 crate::resolver::surroundings(&options, now, &control)?
+            },
+            callout: CalloutHost {
+                keys: Arc::new(keys),
+                second_of_day: crate::resolver::second_of_day,
             },
         };
         announce(&options, &host, &log);
@@ -149,7 +159,14 @@ impl Server {
             jetstream: None,
             stop: watch::Sender::new(false),
             stop_accepting: watch::Sender::new(false),
-            reloader: Arc::new(Reloader::new(node.clone(), workers.clone(), slot.clone(), zero)),
+            reloader: Arc::new(Reloader::new(
+                node.clone(),
+                workers.clone(),
+                slot.clone(),
+                ocsp.clone(),
+                zero,
+            )),
+            ocsp,
             slot,
             node,
             workers,
@@ -158,7 +175,8 @@ impl Server {
             https: None,
             profiling: None,
         };
-        server.start_tls(tls.map(Arc::new));
+        server.ocsp.attach(&server.node);
+        server.start_tls(tls);
         server.workers.set_proxy_protocol(server.node.options().client.proxy_protocol);
         server.keep_time(process);
         server.watch_certificates();
@@ -227,13 +245,15 @@ impl Server {
             disk: crate::facts::disk_free(&node::jetstream::store_dir(&self.node.options())),
         };
         self.jetstream = self.node.start_jetstream(&facts)?;
+        if let Some(control) = &self.control {
+            control.wait_for(self.node.clone().admit_claims());
+        }
         Ok(())
     }
 
     /// Gives the client listener its TLS, and says once a second whom the rate limit turned away.
-    fn start_tls(&self, tls: Option<Arc<ClientTls>>) {
-        self.workers.set_tls(tls.clone());
-        self.slot.set(tls);
+    fn start_tls(&self, made: Option<Made>) {
+        self.reloader.put_tls(made);
         let (log, slot) = (self.log().clone(), self.slot.clone());
         self.spawn(async move {
             let mut tick = tokio::time::interval(Duration::from_secs(1));
@@ -291,7 +311,8 @@ impl Server {
         }
         if let Some(port) = options.monitoring.https_port.filter(|port| *port != 0) {
             let Some(tls) = self.slot.client() else { return Err(ServerError::HttpsWithoutTls) };
-            let first = tls.server().without_client_certificates()?;
+            let without = tls.server().without_client_certificates();
+            let first = without.map_err(TlsError::from)?;
             let (listener, local) = listen(&host, port).map_err(ServerError::Monitor)?;
             stdx::notice!(self.log(), "Starting https monitor on {local}");
             let slot = self.slot.clone();
@@ -372,6 +393,12 @@ impl Server {
         &self.node
     }
 
+    /// Returns when the server has to end: a certificate that it must not be without was revoked.
+    pub async fn must_end(&self) {
+        // The sender lives as long as the server.
+        let _ = self.ocsp.ended().wait_for(|ended| *ended).await;
+    }
+
     /// What reads the configuration again.
     pub fn reloader(&self) -> &Arc<Reloader> {
         &self.reloader
@@ -427,6 +454,7 @@ impl Server {
         self.stop_accepting.send_replace(true);
         self.stop.send_replace(true);
         self.node.system().stop();
+        self.ocsp.save();
         for conn in self.node.broker.connections() {
             conn.close(CloseReason::ServerShutdown);
         }

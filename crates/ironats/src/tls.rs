@@ -2,6 +2,7 @@
 //!
 //! Law: what is in force is swapped whole; connections keep what they began with.
 
+use crate::ocsp::{Ocsp, OcspError, Stapling};
 use config::Options;
 use config::options::{HandshakeFirst as Configured, TlsOptions, TlsVersion};
 use net::conn::ClientTls;
@@ -42,7 +43,7 @@ impl Fingerprint {
     /// Of the files as they are now. One that cannot be read differs from one that can.
     pub(crate) fn of(tls: Option<&TlsOptions>) -> Self {
         let mut hasher = DefaultHasher::new();
-        for path in tls.map(files).unwrap_or_default() {
+        for path in tls.map(named_files).unwrap_or_default() {
             path.hash(&mut hasher);
             let mut content = Vec::new();
             let read = std::fs::File::open(&path)
@@ -55,16 +56,40 @@ impl Fingerprint {
 }
 
 /// The files that a `tls` block names.
-fn files(tls: &TlsOptions) -> Vec<PathBuf> {
+fn named_files(tls: &TlsOptions) -> Vec<PathBuf> {
     let pairs = tls.certificates.iter().flat_map(|pair| [&pair.cert_file, &pair.key_file]);
     let all = [&tls.cert_file, &tls.key_file, &tls.ca_file].into_iter().chain(pairs);
     all.filter(|path| !path.is_empty()).map(PathBuf::from).collect()
 }
 
-/// The TLS side of the client listener.
-pub(crate) fn client(tls: &TlsOptions, options: &Options) -> Result<ClientTls, TlsConfigError> {
+/// The TLS side of the client listener, and what keeps its staple fresh.
+pub(crate) struct Made {
+    pub client: Arc<ClientTls>,
+    pub stapling: Option<Stapling>,
+}
+
+/// Why a listener cannot have TLS.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// The certificates or rules of TLS do not work.
+    #[error(transparent)]
+    Config(#[from] TlsConfigError),
+    /// OCSP does not work.
+    #[error(transparent)]
+    Ocsp(#[from] OcspError),
+}
+
+/// Makes the TLS side of the client listener. Blocks where a responder has to be asked.
+pub(crate) fn client(
+    tls: &TlsOptions,
+    options: &Options,
+    ocsp: &Arc<Ocsp>,
+) -> Result<Made, TlsError> {
     let server = ServerTls::new(&translate(tls, options))?;
-    Ok(ClientTls::new(server, options.client.allow_non_tls, tls.rate_limit))
+    let client = ClientTls::new(server, options.client.allow_non_tls, tls.rate_limit);
+    let stapling = ocsp.staple(&client, tls, options)?;
+    let client = Arc::new(ocsp.check_peers(client, tls, options)?);
+    Ok(Made { client, stapling })
 }
 
 /// The TLS side of asking a web server; without a block, the authorities of the system count.

@@ -28,6 +28,9 @@ use crate::queue::owned;
 use crate::shard::Shard;
 use crate::shared::Shared;
 
+/// Refusals that may wait: they are small.
+const REFUSALS: usize = 10_000;
+
 /// What waits to be handled, and what was too much.
 #[derive(Default)]
 pub(crate) struct Waiting {
@@ -103,10 +106,7 @@ impl Gate {
         match self.account.standing {
             // Streams and consumers listen to these themselves, or nobody does (DGET-010).
             Standing::Member => own || imports(&self.account.account, subject),
-            Standing::Stranger => {
-                own || rest.starts_with(b"CONSUMER.RESET.")
-                    || imports(&self.account.account, subject)
-            }
+            Standing::Stranger => own || imports(&self.account.account, subject),
             Standing::System => false,
         }
     }
@@ -145,7 +145,7 @@ impl Internal for Gate {
                 first.push_event(Event::Run(Box::new(Shard::tell_limit)));
             }
             line = Line::Refusal;
-            if m.reply.is_none() || !waiting.enters(line, limit) {
+            if m.reply.is_none() || !waiting.enters(line, REFUSALS) {
                 return true;
             }
         }
@@ -179,6 +179,11 @@ impl Shard {
         match request.account.standing {
             Standing::Member => true,
             Standing::Stranger => {
+                // Compat: consumers answer this one, and there are none.
+                let rest = request.subject.get(request.prefix..).unwrap_or_default();
+                if rest.starts_with(b"CONSUMER.RESET.") {
+                    return false;
+                }
                 self.refuse_as(request, ApiError::not_enabled_for_account());
                 false
             }

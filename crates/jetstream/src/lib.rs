@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod account;
+mod admission;
 mod advisory;
 mod answers;
 mod api;
@@ -31,6 +32,7 @@ mod shard;
 mod shared;
 pub mod snapshot;
 mod sourcing;
+mod traced;
 mod transfer;
 mod upkeep;
 

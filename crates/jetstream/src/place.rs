@@ -13,7 +13,7 @@ use store::{Job, MessageStore, Ticket};
 
 use crate::account::JsAccount;
 use crate::answers::Answers;
-use crate::ingress::{Backlog, Listening};
+use crate::ingress::{Backlog, Listening, Publishes};
 use crate::member::Member;
 use crate::names::Names;
 use crate::queue::{Kind, Queue, Tag};
@@ -190,10 +190,13 @@ impl Place {
             self.publishes.push(Listening::publishes(
                 account,
                 subject.as_bytes(),
-                queue.clone(),
-                tag(Kind::Publish),
-                self.backlog.clone(),
-                shared.bounds(),
+                Publishes {
+                    name: config.name.as_str().into(),
+                    queue: queue.clone(),
+                    tag: tag(Kind::Publish),
+                    backlog: self.backlog.clone(),
+                    bounds: shared.bounds(),
+                },
             ));
         }
         if !config.allow_direct {

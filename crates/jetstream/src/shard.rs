@@ -56,6 +56,8 @@ pub(crate) struct Shard {
     pub(crate) rests: VecDeque<(Mono, u32, u32)>,
     /// Consumers whose state waits to be written.
     pub(crate) writes: VecDeque<(Mono, u32, u32)>,
+    /// Consumers whose state somebody waits for.
+    pub(crate) urgent: Vec<(u32, u32)>,
     /// Consumers that have something to deliver, or may have.
     pub(crate) ready: VecDeque<(u32, u32)>,
     pub(crate) timers: Timers,
@@ -89,6 +91,7 @@ impl Shard {
             syncs: VecDeque::new(),
             rests: VecDeque::new(),
             writes: VecDeque::new(),
+            urgent: Vec::new(),
             ready: VecDeque::new(),
             timers: Timers::default(),
             transfers: Transfers::default(),
@@ -204,7 +207,10 @@ impl Shard {
                 self.handle_job(stream, generation, result);
             }
             Event::Interest { stream, consumer } => self.handle_interest(stream, consumer),
-            Event::Written { stream, consumer } => self.handle_written(stream, consumer),
+            Event::Written { stream, consumer, done } => {
+                self.handle_written(stream, consumer, done);
+            }
+            Event::Traced(publish) => self.handle_traced(*publish),
             Event::Run(task) => task(self),
         }
     }

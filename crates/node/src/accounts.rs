@@ -9,6 +9,7 @@ use broker::account::definition::{
 };
 use broker::account::snapshot::{ExportSnapshot, ImportSnapshot};
 use broker::account::{Account, GLOBAL};
+use broker::tracing::TraceTarget;
 use config::Options;
 use config::options as from;
 use monitor::{ExportFacts, ImportFacts, LatencyFacts, MappingTarget};
@@ -104,6 +105,10 @@ fn definition(account: &from::Account) -> AccountDefinition {
             payload: limit(account.limits.max_payload),
             leafnodes: limit(account.limits.max_leafnodes),
         },
+        trace: account.message_trace.as_ref().map(|trace| TraceTarget {
+            subject: trace.destination.clone(),
+            sampling: trace.sampling,
+        }),
     }
 }
 

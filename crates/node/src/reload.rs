@@ -39,9 +39,11 @@ impl Node {
     /// The options do not make a server.
     pub fn prepare(&self, options: Options, plan: &Plan) -> Result<Prepared, StartError> {
         let users = (plan.needs(Step::Auth) || plan.needs(Step::Accounts))
-            .then(|| authenticator(&options, &self.stand_in, self.claims()))
+            .then(|| authenticator(&options, &self.stand_in, self.claims(), &self.inquiry))
             .transpose()?;
-        let accounts = plan.needs(Step::Accounts).then(|| accounts::definitions(&options));
+        // Where operators are trusted, tokens define accounts.
+        let configured = plan.needs(Step::Accounts) && self.claims().is_none();
+        let accounts = configured.then(|| accounts::definitions(&options));
         if let Some(accounts) = &accounts {
             self.broker.check_accounts(accounts).map_err(|e| StartError::accounts(&e))?;
         }
@@ -84,6 +86,7 @@ impl Node {
         if let Some(users) = users {
             self.broker.set_authenticator(users);
         }
+        self.reload_claims();
         self.broker.revise(PATIENCE);
         self.loaded.store(now.0, Ordering::Relaxed);
     }
@@ -96,6 +99,14 @@ impl Node {
     /// When the options in force were put there.
     pub(crate) fn loaded(&self) -> Timestamp {
         Timestamp(self.loaded.load(Ordering::Relaxed))
+    }
+
+    /// Has monitoring tell of the cache of OCSP answers. The first one stays.
+    pub fn set_ocsp_facts(
+        &self,
+        facts: impl Fn() -> Option<monitor::OcspCacheFacts> + Send + Sync + 'static,
+    ) {
+        let _ = self.ocsp_facts.set(Box::new(facts));
     }
 
     /// Notes when the main certificate ends.

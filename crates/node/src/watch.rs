@@ -13,8 +13,8 @@ use broker::stats::Traffic;
 use broker::sub::Sub;
 use monitor::{
     AccountFacts, AccountStat, ClosedConnFacts, ConnCounts, ConnFacts, ConnKind, ConnType,
-    ExpvarFacts, KindCounts, ListenerFault, MsgBytes, PeerCert, ProcessFacts, QueueFacts,
-    RequestCounts, Source, SubFacts, SublistFacts, TlsFacts, Varz,
+    ExpvarFacts, KindCounts, ListenerFault, MsgBytes, PeerCert, ProcessFacts, ProxiesVarz,
+    ProxyKey, QueueFacts, RequestCounts, Source, SubFacts, SublistFacts, TlsFacts, Varz,
 };
 use std::ops::Range;
 use std::sync::Arc;
@@ -117,9 +117,18 @@ impl Source for Node {
             pinned_account_fails: self
                 .claims()
                 .map_or(0, |claims| claims.pinned_fails().load(Ordering::Relaxed)),
+            tls_ocsp_peer_verify: options
+                .tls
+                .as_ref()
+                .and_then(|tls| tls.ocsp_peer.as_ref())
+                .is_some_and(|peer| peer.verify),
+            ocsp_peer_cache: self.ocsp_facts.get().and_then(|facts| facts()),
             slow_consumer_stats: only_clients(slow),
             stale_connection_stats: only_clients(stale),
             tls_cert_not_after: self.tls_not_after(),
+            proxies: options.trusted_proxies.as_ref().map(|trusted| ProxiesVarz {
+                trusted: trusted.iter().map(|key| ProxyKey { key: key.clone() }).collect(),
+            }),
             jetstream: self
                 .jetstream_facts(&monitor::JszOptions::default())
                 .map(|facts| facts.varz())
@@ -249,10 +258,16 @@ impl Source for Node {
             sublist: sublist_facts(&account),
             responses: accounts::responses(&account),
         };
-        Some(match self.claims().and_then(|claims| claims.token(name)) {
-            None => facts,
-            Some(token) => claims::account_facts(token, facts),
-        })
+        Some(
+            match self
+                .claims()
+                .and_then(|claims| claims.token(name))
+                .filter(|t| !t.token.is_empty())
+            {
+                None => facts,
+                Some(token) => claims::account_facts(token, facts),
+            },
+        )
     }
 
     fn account_stat(&self, name: &str) -> Option<AccountStat> {
@@ -376,6 +391,7 @@ fn conn_facts(conn: &Conn) -> ConnFacts {
         authorized_user: facts.who.raw().into(),
         account: facts.account.clone(),
         name_tag: facts.account.clone(),
+        proxy_key: facts.proxy.as_deref().unwrap_or_default().to_owned(),
         // Compat(AUTH-034): who sees a bearer's token could use it.
         jwt: token.filter(|token| !token.bearer).map(|t| t.jwt.clone()).unwrap_or_default(),
         issuer_key: token

@@ -73,6 +73,7 @@ impl Broker {
             let account = self.account_or_new(&draft.name);
             account.limits.set(draft.limits);
             self.close_excess(&account);
+            account.trace.store(draft.trace.clone().map(Arc::new));
             account.exports.store(Arc::new(draft.exports.clone()));
             account.set_mappings(draft.mappings.clone(), &cluster);
             accounts.push(account);

@@ -4,6 +4,7 @@
 //! Reference: opts.go parseAccounts, parseAccountExports, parseAccountImports.
 //! Contract: ACC-003..008, ACC-015.
 
+use crate::tracing::TraceTarget;
 use std::time::Duration;
 use subject::mapping::Destination;
 
@@ -23,6 +24,8 @@ pub struct AccountDefinition {
     pub mappings: Vec<MappingDefinition>,
     /// Its limits.
     pub limits: LimitsDefinition,
+    /// Where messages with a `traceparent` are traced to.
+    pub trace: Option<TraceTarget>,
 }
 
 /// Limits of an account; `None`: no limit of its own.

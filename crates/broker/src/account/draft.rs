@@ -12,6 +12,7 @@ use super::definition::{
 use super::error::{AccountError, Entry, EntryError};
 use super::export::Exports;
 use super::import::{ServiceTerms, StreamTerms, without_placeholders};
+use crate::tracing::TraceTarget;
 use hashbrown::HashMap;
 use subject::{Mapping, Mappings};
 
@@ -24,6 +25,7 @@ pub(super) struct Draft {
     pub services: Vec<ServiceTerms>,
     pub mappings: Mappings,
     pub limits: LimitsDefinition,
+    pub trace: Option<TraceTarget>,
 }
 
 /// All accounts, in the order of their definitions.
@@ -126,6 +128,7 @@ fn compile_exports(
     }
     if let Some(draft) = drafts.get_mut(account) {
         draft.limits = definition.limits;
+        draft.trace.clone_from(&definition.trace);
     }
 }
 

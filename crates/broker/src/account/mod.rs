@@ -38,7 +38,8 @@ pub use watch::Watcher;
 use crate::conn::Kind;
 use crate::stats::Counters;
 use crate::sub::{Handle, Sub};
-use arc_swap::ArcSwap;
+use crate::tracing::TraceTarget;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use export::Exports;
 use latency::Samples;
 use mapping::AccountMappings;
@@ -103,6 +104,8 @@ pub struct Account {
     /// `_R_.xxxxxx.`, the start of the reply subjects its responders are given.
     pub(crate) reply_prefix: OnceLock<Box<[u8]>>,
     pub(crate) samples: Arc<Samples>,
+    /// Where messages with a `traceparent` are traced to.
+    pub(crate) trace: ArcSwapOption<TraceTarget>,
     /// Messages and bytes of its clients.
     pub counters: Counters,
     /// Clients connected now.
@@ -140,6 +143,7 @@ impl Account {
             expected: Expected::default(),
             reply_prefix: OnceLock::new(),
             samples,
+            trace: ArcSwapOption::default(),
             counters: Counters::new(workers),
             clients: AtomicU64::new(0),
             total_clients: AtomicU64::new(0),

@@ -196,6 +196,33 @@ fn said(watcher: &mut Client) -> String {
     }
 }
 
+// Contract: SYS-026, SYS-006
+#[test]
+fn other_servers_are_known_by_their_numbered_messages() {
+    play("others", CONFIG, |server| {
+        let mut client = watch(server, "sys", &["in"]);
+        let mut out = String::new();
+        let mut say = |subject: &str, body: &str| {
+            client.publish(subject, body);
+            // Whoever hears other servers gives documents, too; statistics may be another's.
+            ask(&mut client, "$SYS.REQ.SERVER.PING.HEALTHZ", "in", "", "");
+            message(&mut client).unwrap();
+            ask(&mut client, "$SYS.REQ.SERVER.PING.STATSZ", "in", "", "{}");
+            let answer = message(&mut client).unwrap();
+            let told: serde_json::Value = serde_json::from_slice(&answer.payload).unwrap();
+            out.push_str(&format!("{subject} {body}: {}\n", told["statsz"]["active_servers"]));
+        };
+        say("$SYS.SERVER.X.STATSZ", "");
+        say("$SYS.SERVER.X.STATSZ", "x");
+        say("$SYS.SERVER.X.STATSZ", r#"{"server":{"name":"x","id":"X","seq":5,"ver":"2.14.5"}}"#);
+        say("$SYS.SERVER.X.STATSZ", r#"{"server":{"name":"x","id":"X","seq":5,"ver":"2.14.5"}}"#);
+        server.wait_log("Received out of order remote server update from: \"X\"");
+        say("$SYS.SERVER.X.SHUTDOWN", "x");
+        say("$SYS.SERVER.X.SHUTDOWN", r#"{"name":"x","id":"X"}"#);
+        out
+    });
+}
+
 // Contract: SYS-005
 #[test]
 fn statistics_come_by_themselves_to_who_listens() {

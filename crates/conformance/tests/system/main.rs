@@ -7,6 +7,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod events;
+mod jetstream;
 mod redact;
 mod requests;
 mod single;

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 /// Numbers that depend on the machine, the time or the implementation.
-const NUMBERS: [&str; 26] = [
+const NUMBERS: [&str; 28] = [
     "seq",
     "mem",
     "cpu",
@@ -30,10 +30,12 @@ const NUMBERS: [&str; 26] = [
     "out_client_msgs",
     "out_client_bytes",
     "total_connections",
+    "pending_bytes",
+    "stalled_clients",
 ];
 
 /// Texts that do.
-const TEXTS: [&str; 5] = ["go", "uptime", "idle", "rtt", "profile"];
+const TEXTS: [&str; 7] = ["go", "uptime", "idle", "rtt", "profile", "store_dir", "config_digest"];
 
 /// Counts that include what the server itself listens to, which is not the same everywhere.
 const WITH_OWN: [&str; 2] = ["subscriptions", "num_subscriptions"];

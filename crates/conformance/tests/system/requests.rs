@@ -6,7 +6,7 @@ use testkit::client::Client;
 use testkit::server::Server;
 
 /// Who asks, where (`ID` stands for the server's), and with which body.
-type Request = (&'static str, &'static str, &'static str);
+pub(crate) type Request = (&'static str, &'static str, &'static str);
 
 const SERVICES: [&str; 15] = [
     "IDZ",
@@ -89,11 +89,11 @@ fn answer(client: &mut Client, n: usize, subject: &str) -> String {
     }
 }
 
-fn owned(requests: &[Request]) -> Vec<(String, String, String)> {
+pub(crate) fn owned(requests: &[Request]) -> Vec<(String, String, String)> {
     requests.iter().map(|(user, s, b)| ((*user).into(), (*s).into(), (*b).into())).collect()
 }
 
-fn scene(requests: &[(String, String, String)]) -> impl Fn(&Server) -> String {
+pub(crate) fn scene(requests: &[(String, String, String)]) -> impl Fn(&Server) -> String {
     move |server| transcript(server, requests.iter().cloned())
 }
 

@@ -97,3 +97,21 @@ fn names_with_dots_are_accounts_like_others() {
         format!("{}\n{answer}\n", subjects.join("\n"))
     });
 }
+
+// Contract: SYS-001
+#[test]
+fn who_logs_in_learns_whether_that_is_the_system_account() {
+    play("login", super::CONFIG, |server| {
+        let mut out = String::new();
+        for user in ["sys", "a"] {
+            let mut client = testkit::client::Client::greeted(server.addr());
+            client.connect(&serde_json::json!({"user": user, "pass": "pw"}));
+            client.send("PING\r\n");
+            client.expect("PONG");
+            client.read_info();
+            let (account, system) = (&client.info["remote_account"], &client.info["acc_is_sys"]);
+            out.push_str(&format!("{user}: {account} {system}\n"));
+        }
+        out
+    });
+}

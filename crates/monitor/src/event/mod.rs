@@ -7,12 +7,14 @@
 
 mod account;
 mod client;
+mod ocsp;
 mod server;
 mod statsz;
 mod user;
 
 pub use account::account_connections;
 pub use client::{ClientFacts, Disconnected, connected, disconnected};
+pub use ocsp::{CertificateFacts, ocsp_link_invalid, ocsp_peer_rejected};
 pub use server::{ServerInfo, id_json, server_json};
 pub use statsz::{StatszFacts, statsz};
 pub use user::{UserFacts, UserPermissions, UserResponses, UserSubjects, user_info};

@@ -25,9 +25,10 @@ pub mod version;
 
 pub use client::{ClientTlsConfig, client};
 pub use config::{CertificateFiles, HandshakeFirst, TlsConfig, TlsConfigError};
+pub(crate) use facts::distinguished_name;
 pub use facts::{HandshakeFacts, PeerCertificate};
 pub use failure::HandshakeFailure;
-pub use key::check_pair;
+pub use key::{authority_certificates as authorities, check_pair};
 pub use opening::{AfterInfo, FirstStep, Opening};
 pub use pin::PinnedCertificates;
 pub use rate_limit::RateLimiter;

@@ -23,9 +23,9 @@ enum Encoding {
 }
 
 impl Encoding {
-    /// What a request's header block asks for.
-    fn asked(header: &[u8]) -> Option<Self> {
-        let value = wire::header::get(header, ACCEPT)?.to_ascii_lowercase();
+    /// What the value of `Accept-Encoding` asks for.
+    fn asked(accepted: &[u8]) -> Option<Self> {
+        let value = accepted.to_ascii_lowercase();
         if value.is_empty() {
             return None;
         }
@@ -48,7 +48,12 @@ impl Encoding {
 
 /// The header block and payload for `document`, the answer to a request with `header`.
 pub(super) fn packed(header: &[u8], document: Vec<u8>) -> (Vec<u8>, Vec<u8>) {
-    let Some(encoding) = Encoding::asked(header) else { return (Vec::new(), document) };
+    packed_for(wire::header::get(header, ACCEPT).unwrap_or_default(), document)
+}
+
+/// The same, for a reader who accepts `accepted`.
+pub(crate) fn packed_for(accepted: &[u8], document: Vec<u8>) -> (Vec<u8>, Vec<u8>) {
+    let Some(encoding) = Encoding::asked(accepted) else { return (Vec::new(), document) };
     let payload = match encoding {
         Encoding::Snappy => snappy(&document),
         Encoding::Gzip => gzip(&document),

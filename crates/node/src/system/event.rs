@@ -4,7 +4,7 @@
 
 use super::queue::{Item, Queue};
 use broker::Conn;
-use broker::account::Account;
+use broker::account::{Account, GLOBAL};
 use broker::witness::Witness;
 use std::sync::Arc;
 use stdx::time::Timestamp;
@@ -36,6 +36,10 @@ impl Reporter {
 
 impl Witness for Reporter {
     fn counted(&self, account: &Arc<Account>, clients: u64) {
+        // Compat(SYS-004): nothing is told of the global account.
+        if account.name == GLOBAL {
+            return;
+        }
         self.report(Event::Counted(account.clone(), clients));
     }
 

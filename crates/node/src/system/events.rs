@@ -10,7 +10,7 @@ use super::context::Context;
 use super::event::Event;
 use super::remote::Remotes;
 use broker::Conn;
-use broker::account::{Account, GLOBAL};
+use broker::account::Account;
 use monitor::event::{self, ClientFacts, Disconnected, Head};
 use monitor::{MsgBytes, Source};
 use std::collections::BTreeMap;
@@ -22,6 +22,8 @@ use wire::error::CloseReason;
 
 /// An account with clients is heard of this often.
 const ACCOUNTS_EVERY: Duration = Duration::from_secs(30);
+/// Accounts are looked through no more often than this.
+const ACCOUNTS_GAP: Duration = Duration::from_secs(1);
 /// The first statistics come this soon, the next after twice the time, up to `STATSZ_EVERY`.
 const STATSZ_FIRST: Duration = Duration::from_millis(250);
 const STATSZ_EVERY: Duration = Duration::from_secs(10);
@@ -102,7 +104,9 @@ impl Housekeeping {
                     }
                 }
             }
-            self.next_account = self.accounts.values().copied().min().unwrap_or(Mono(u64::MAX));
+            let next = self.accounts.values().copied().min().unwrap_or(Mono(u64::MAX));
+            // All are looked at each time: with many accounts that must not be all the time.
+            self.next_account = next.max(now + ACCOUNTS_GAP);
         }
         let remotes = Remotes::sweep(context);
         self.statsz.due.min(self.next_account).min(remotes)
@@ -129,11 +133,7 @@ impl Housekeeping {
         }
     }
 
-    /// Compat(SYS-004): nothing of the global account.
     fn counted(&mut self, account: &Arc<Account>, clients: u64, context: &mut Context<'_>) {
-        if account.name == GLOBAL {
-            return;
-        }
         if clients == 0 {
             self.accounts.remove(&account.name);
         } else {

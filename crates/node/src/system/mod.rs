@@ -12,7 +12,7 @@
 mod clients;
 mod context;
 mod driver;
-mod encoding;
+pub(crate) mod encoding;
 mod event;
 mod events;
 mod offer;
@@ -27,6 +27,7 @@ pub use context::Context;
 pub use driver::Clock;
 pub use offer::offer;
 pub use queue::Task;
+pub use requests::check_body;
 pub use service::{Handler, OwnedRequest};
 
 use crate::Node;
@@ -141,11 +142,11 @@ impl System {
     }
 
     /// Makes `account` the one that is served; the registrations move there.
-    pub fn attach(&self, account: Option<Arc<Account>>) {
-        *self.account.lock() = account.clone();
+    pub fn attach(&self, account: Option<&Arc<Account>>) {
+        *self.account.lock() = account.cloned();
         let services: Vec<_> = self.services.lock().values().cloned().collect();
         for service in services {
-            service.listen(account.as_ref(), &self.queue);
+            service.listen(account, &self.queue);
         }
     }
 

@@ -39,6 +39,17 @@ const OF_ACCOUNTS: [(&str, Schema); 6] = [
     ("STATZ", options::STATZ),
 ];
 
+/// The options in `body` of a request for `service`, in the reference's own names; empty if there
+/// are none.
+///
+/// # Errors
+/// The complaint that the requester gets, or that there is no such service.
+pub fn check_body(service: &str, body: &[u8]) -> Result<Vec<u8>, String> {
+    let mut all = OF_SERVERS.iter().chain(&OF_ACCOUNTS);
+    let (_, schema) = all.find(|(name, _)| *name == service).ok_or("no such service")?;
+    schema.read(body)
+}
+
 /// Position of the account in `$SYS.REQ.ACCOUNT.<account>.<what>`.
 const ACCOUNT: usize = 3;
 
