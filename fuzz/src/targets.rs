@@ -7,6 +7,7 @@ mod protocol;
 mod requests;
 mod store;
 mod subjects;
+mod tokens;
 
 use crate::Target;
 
@@ -23,6 +24,8 @@ pub const ALL: &[Target] = &[
     configuration::FLAGS,
     configuration::NAMES,
     requests::OPTIONS,
+    tokens::TOKENS,
+    tokens::CLAIMS,
     subjects::MAPPING,
     subjects::MATCHING,
     consensus::APPEND_ENTRY,

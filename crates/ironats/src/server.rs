@@ -245,6 +245,9 @@ impl Server {
             disk: crate::facts::disk_free(&node::jetstream::store_dir(&self.node.options())),
         };
         self.jetstream = self.node.start_jetstream(&facts)?;
+        if let Some(control) = &self.control {
+            control.wait_for(self.node.clone().admit_claims());
+        }
         Ok(())
     }
 

@@ -15,6 +15,7 @@ use broker::account::Account;
 use broker::worker::Entropy;
 use hashbrown::HashMap;
 use jetstream_api::JetStreamAccountLimits;
+use jetstream_api::validate::AccountLimits;
 use jetstream_core::stream::OpenBatches;
 use parking_lot::{Mutex, RwLock};
 use stdx::time::Now;
@@ -23,8 +24,7 @@ use store::ReadBudget;
 use crate::account::JsAccount;
 use crate::driver::{self, Clock};
 use crate::event::Event;
-use crate::gate::{self, Waiting};
-use crate::ingress::Listening;
+use crate::gate::Waiting;
 use crate::io::IoPool;
 use crate::progress::{ALL, Opening, Progress, TELL_EVERY};
 use crate::queue::Queue;
@@ -73,7 +73,6 @@ pub struct Member {
 pub struct Engine {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
-    listening: Vec<Listening>,
 }
 
 impl Engine {
@@ -91,7 +90,8 @@ impl Engine {
             .into_iter()
             .map(|m| {
                 let facts = shared::facts(&config, &open_batches, &m.account);
-                (m.account.name.clone(), Arc::new(JsAccount::new(m.account, facts, m.limits)))
+                let limits = AccountLimits::untiered(m.limits);
+                (m.account.name.clone(), Arc::new(JsAccount::new(m.account, facts, limits)))
             })
             .collect();
         let shards = host.shards.max(1);
@@ -110,12 +110,15 @@ impl Engine {
             api_errors: AtomicU64::new(0),
             waiting: Waiting::default(),
             open_batches,
+            admissions: Mutex::default(),
+            asleep: Mutex::default(),
+            listening: Mutex::default(),
         });
         let mut threads = Vec::new();
         for index in 0..shards {
             threads.push(driver::spawn(index, &shared, host).map_err(StartError::Threads)?);
         }
-        let mut engine = Self { shared, threads, listening: Vec::new() };
+        let engine = Self { shared, threads };
         engine.recover();
         engine.listen();
         engine.begin_drawing();
@@ -171,13 +174,13 @@ impl Engine {
     }
 
     /// Takes requests, also of accounts that have no JetStream.
-    fn listen(&mut self) {
+    fn listen(&self) {
         let shared = &self.shared;
         for account in shared.broker.accounts() {
             let member = shared.account(&account.name);
             let facts = shared.facts(&account);
             let account = member.unwrap_or_else(|| Arc::new(JsAccount::without(account, facts)));
-            self.listening.extend(gate::listen(shared, &account));
+            shared.answer_as(&account);
         }
     }
 
@@ -199,7 +202,7 @@ impl Engine {
 
     /// Writes everything out and ends the threads.
     pub fn stop(&mut self) {
-        self.listening.clear();
+        self.shared.listening.lock().clear();
         for queue in &self.shared.queues {
             queue.push_event(Event::Stop);
         }

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod account;
+mod admission;
 mod advisory;
 mod answers;
 mod api;

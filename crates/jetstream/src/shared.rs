@@ -22,6 +22,7 @@ use store::{Encryption, ReadBudget};
 use crate::account::JsAccount;
 use crate::gate::Waiting;
 use crate::ingress::Bounds;
+use crate::ingress::Listening;
 use crate::io::IoPool;
 use crate::queue::Queue;
 
@@ -107,6 +108,12 @@ pub struct Shared {
     pub(crate) api_total: AtomicU64,
     pub(crate) api_errors: AtomicU64,
     pub(crate) waiting: Waiting,
+    /// One account at a time gets or loses JetStream.
+    pub(crate) admissions: Mutex<()>,
+    /// Accounts that lost JetStream; their streams wait for them.
+    pub(crate) asleep: Mutex<HashMap<String, Arc<JsAccount>>>,
+    /// What listens for requests, by account.
+    pub(crate) listening: Mutex<HashMap<String, Vec<Listening>>>,
     pub(crate) open_batches: Arc<OpenBatches>,
 }
 

@@ -147,7 +147,10 @@ impl Node {
             })
             .collect();
         let system = options.system_account();
-        if !options.accounts.iter().any(|a| a.name != GLOBAL && Some(a.name.as_str()) != system) {
+        let configured = self.claims().is_none();
+        if configured
+            && !options.accounts.iter().any(|a| a.name != GLOBAL && Some(a.name.as_str()) != system)
+        {
             members.push(Member {
                 account: self.broker.global().clone(),
                 limits: limits(&AccountJetStream::default()),

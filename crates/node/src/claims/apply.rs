@@ -168,6 +168,7 @@ impl Registry {
             node.broker.disable_account(&account);
         }
         expire_clients(&node, key);
+        self.admit(&node, key);
     }
 
     /// What is known of an account.

@@ -7,8 +7,8 @@
 //! Contract: ACC-018, ACC-019, ACC-021.
 
 use auth::authenticate::jwt::TrustedAccount;
-use auth::jwt::share::{self, is_revoked};
 use auth::jwt::account::MessageTrace;
+use auth::jwt::share::{self, is_revoked};
 use auth::jwt::{Account, ActivationClaims, Issues};
 use broker::account::definition::{
     AccountDefinition, ExportDefinition, ExportKind, ImportDefinition, ImportKind,

@@ -30,7 +30,11 @@ impl Registry {
     ///
     /// # Errors
     /// There is no token, or it does not count.
-    pub async fn refresh(&self, key: &str, token: Option<String>) -> Result<(), ClaimsError> {
+    pub async fn refresh(
+        self: &Arc<Self>,
+        key: &str,
+        token: Option<String>,
+    ) -> Result<(), ClaimsError> {
         let token = match token {
             Some(token) => token,
             None => self.ask(key).await?,
@@ -49,7 +53,10 @@ impl Registry {
             self.want_exporters(&learned, &mut asked, &mut wanted);
             batch.push(learned);
         }
-        self.apply(batch)
+        let keys = batch.iter().map(|learned| learned.account.claims.subject.clone()).collect();
+        self.apply(batch)?;
+        self.admit_apart(keys).await;
+        Ok(())
     }
 
     /// Lets users of the system account in whom its identity key signed, until its token is had.

@@ -12,6 +12,7 @@ mod apply;
 mod define;
 mod facts;
 mod fetch;
+mod jetstream;
 pub mod update;
 
 pub use facts::AccountToken;
@@ -40,6 +41,8 @@ pub struct Surroundings {
     pub second_of_day: fn(&str, i64) -> Option<u32>,
     /// Runs something beside the network threads.
     pub spawn: Arc<dyn Fn(Waiting) + Send + Sync>,
+    /// Runs something that waits for the disk.
+    pub apart: Arc<dyn Fn(Box<dyn FnOnce() + Send>) -> Waiting + Send + Sync>,
 }
 
 /// Why an account's token does not count.
@@ -309,7 +312,7 @@ impl Node {
 impl Registry {
     /// Asks for a system account once more that was not to be had at the start; whether there is
     /// still one to ask for.
-    pub async fn bootstrap(&self) -> bool {
+    pub async fn bootstrap(self: &Arc<Self>) -> bool {
         if !self.bootstrapping.load(Ordering::Relaxed) {
             return false;
         }

@@ -145,7 +145,7 @@ pub struct FileStore<D: Disk> {
     /// Counts how often something that was read became outdated.
     generation: u64,
     ttls: Option<Wheel>,
-    schedules: Option<Schedules>,
+    schedules: Option<Box<Schedules>>,
     commit: commit::Commit<D::File>,
     /// An index.db lies on the disk.
     index_on_disk: bool,
