@@ -4,6 +4,7 @@
 
 use crate::permission::Permissions;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Who a client turned out to be.
 #[derive(Clone, Debug)]
@@ -17,6 +18,49 @@ pub struct Identity {
     /// The user name of its CONNECT that its certificate took precedence over: worth a warning.
     // Compat(AUTH-009): `User "x" found in connect proto, but user required from cert`.
     pub overridden_user: Option<String>,
+    /// What the token it came in with says, where users have tokens.
+    pub token: Option<Arc<TokenFacts>>,
+    /// The key of the trusted proxy it came through.
+    pub proxy: Option<Arc<str>>,
+}
+
+/// What a session keeps of the token it came in with.
+#[derive(Clone, PartialEq, Eq)]
+pub struct TokenFacts {
+    /// The user's key.
+    pub subject: String,
+    /// The user's name.
+    pub name: String,
+    /// The user's tags.
+    pub tags: Vec<String>,
+    /// The key that signed the token.
+    pub issuer: String,
+    /// Whether that is a signing key, not the account itself.
+    pub signing_key: bool,
+    /// When, in Unix seconds.
+    pub issued_at: i64,
+    /// Whether it is good without a signature of the nonce: a secret.
+    pub bearer: bool,
+    /// The token itself.
+    pub jwt: String,
+    /// Whether it says nothing of permissions, so that the account's own count.
+    pub default_permissions: bool,
+    /// Subscriptions it may have; `None`: no limit of its own.
+    pub subscriptions: Option<u64>,
+    /// Bytes of a message; `None`: no limit of its own.
+    pub payload: Option<u64>,
+    /// After how long it has to go.
+    pub ends_in: Option<Duration>,
+}
+
+/// The token is a secret, or nearly one.
+impl std::fmt::Debug for TokenFacts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TokenFacts")
+            .field("subject", &self.subject)
+            .field("issuer", &self.issuer)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The name of a client towards operators. Never a secret.
@@ -29,6 +73,8 @@ pub enum Who {
     Nkey(Arc<str>),
     /// A user name.
     User(Arc<str>),
+    /// The key of a user with a token.
+    Jwt(Arc<str>),
     /// Somebody with the token.
     Token,
 }
@@ -51,7 +97,7 @@ impl Who {
     pub fn raw(&self) -> &str {
         match self {
             Self::Nobody => "",
-            Self::Nkey(text) | Self::User(text) => text,
+            Self::Nkey(text) | Self::User(text) | Self::Jwt(text) => text,
             Self::Token => "[REDACTED]",
         }
     }
@@ -63,6 +109,7 @@ impl Who {
             Self::Nobody => r#"User "N/A""#.to_owned(),
             Self::Nkey(text) => format!("Nkey {}", quote(text)),
             Self::User(text) => format!("User {}", quote(text)),
+            Self::Jwt(text) => format!("JWT User {}", quote(text)),
             Self::Token => r#"Token "[REDACTED]""#.to_owned(),
         }
     }
@@ -73,6 +120,7 @@ impl Who {
             Self::Nobody => String::new(),
             Self::Nkey(text) => format!("nkey:{text}"),
             Self::User(text) => format!("user:{text}"),
+            Self::Jwt(text) => format!("jwt:{text}"),
             Self::Token => "token".to_owned(),
         }
     }
@@ -85,6 +133,7 @@ mod tests {
     #[test]
     fn names_have_three_forms() {
         for (who, raw, describe, label) in [
+            (Who::Jwt("UK".into()), "UK", r#"JWT User "UK""#, "jwt:UK"),
             (Who::of("", "", ""), "", r#"User "N/A""#, ""),
             (Who::of("UK", "u", "t"), "UK", r#"Nkey "UK""#, "nkey:UK"),
             (Who::of("", "u\"", "t"), "u\"", r#"User "u\"""#, "user:u\""),

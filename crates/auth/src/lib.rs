@@ -10,16 +10,17 @@ pub mod certificate;
 pub mod connection_type;
 pub mod dn;
 pub mod identity;
+pub mod jwt;
 pub mod nkey;
 pub mod password;
 pub mod permission;
 pub mod user;
 
-pub use authenticate::{AuthError, AuthRequest, Authenticator};
+pub use authenticate::{AuthError, AuthRequest, Authenticator, Review};
 pub use certificate::CertificateFacts;
 pub use connection_type::{ConnectionType, ConnectionTypes};
 pub use dn::DistinguishedName;
-pub use identity::{Identity, Who};
+pub use identity::{Identity, TokenFacts, Who};
 pub use permission::{
     Permissions, PermissionsConfig, ResponsePermission, ResponseTracker, SubjectPermission,
     SubscribeDecision,

@@ -26,6 +26,11 @@ impl Secret {
         is_bcrypt(&self.0)
     }
 
+    /// Whether both are configured with the same text.
+    pub fn is(&self, other: &Self) -> bool {
+        self.0.as_bytes().ct_eq(other.0.as_bytes()).into()
+    }
+
     /// Whether `presented` is the secret. An empty secret matches an empty text.
     // Compat(AUTH-003)
     pub fn matches(&self, presented: &str) -> bool {

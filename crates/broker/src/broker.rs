@@ -12,12 +12,14 @@ use crate::session::Owed;
 use crate::settings::Settings;
 use crate::stats::Counters;
 use crate::sub::Sub;
-use arc_swap::ArcSwap;
+use crate::tracing::Herald;
+use crate::witness::Witness;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use auth::Authenticator;
 use hashbrown::HashMap;
-use parking_lot::{Mutex, RwLock};
-use std::sync::Arc;
+use parking_lot::{Condvar, Mutex, RwLock};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use stdx::log::Log;
 use stdx::rate_limit::RateLimit;
 use stdx::time::{Mono, Timestamp};
@@ -37,10 +39,12 @@ pub struct Totals {
 pub struct Broker {
     /// Where lines go.
     pub log: Log,
-    settings: ArcSwap<Settings>,
+    pub(crate) settings: ArcSwap<Settings>,
     info: ArcSwap<Info>,
-    authenticator: ArcSwap<Authenticator>,
+    pub(crate) authenticator: ArcSwap<Authenticator>,
     lines: RateLimit,
+    pub(crate) revision: AtomicU64,
+    pub(crate) caught_up: (Mutex<()>, Condvar),
     accounts: RwLock<HashMap<String, Arc<Account>>>,
     global: Arc<Account>,
     next_account: AtomicU32,
@@ -52,10 +56,14 @@ pub struct Broker {
     /// Other totals.
     pub totals: Totals,
     workers: usize,
+    witness: OnceLock<Arc<dyn Witness>>,
+    /// The system account, if there is one.
+    pub(crate) system: ArcSwapOption<Account>,
     /// Latency samples that wait for the next flush.
     pub(crate) samples: Arc<Samples>,
     /// Names this server in reply subjects of measured requests.
     pub(crate) name_hash: String,
+    herald: OnceLock<Arc<dyn Herald>>,
 }
 
 impl Broker {
@@ -76,6 +84,8 @@ impl Broker {
             info: ArcSwap::from_pointee(info),
             authenticator: ArcSwap::from_pointee(authenticator),
             lines: RateLimit::default(),
+            revision: AtomicU64::new(0),
+            caught_up: Default::default(),
             accounts: RwLock::new(HashMap::new()),
             global: global.clone(),
             next_account: AtomicU32::new(2),
@@ -85,11 +95,14 @@ impl Broker {
             counters: Counters::new(workers),
             totals: Totals::default(),
             workers,
+            witness: OnceLock::new(),
+            system: ArcSwapOption::empty(),
             samples,
             name_hash,
+            herald: OnceLock::new(),
         };
         broker.accounts.write().insert(GLOBAL.into(), global);
-        broker.account_or_new(SYSTEM).set_flag(account::flag::SYSTEM, true);
+        broker.set_system_account(Some(SYSTEM));
         broker
     }
 
@@ -106,6 +119,29 @@ impl Broker {
     /// Who may log in.
     pub fn authenticator(&self) -> Arc<Authenticator> {
         self.authenticator.load_full()
+    }
+
+    /// Names who tells of traced messages; before that nobody does. The first one counts.
+    pub fn set_herald(&self, herald: Arc<dyn Herald>) {
+        let _ = self.herald.set(herald);
+    }
+
+    pub(crate) fn herald(&self) -> Option<&Arc<dyn Herald>> {
+        self.herald.get()
+    }
+
+    /// Names who is told about clients that come and go. The first one stays.
+    pub fn set_witness(&self, witness: Arc<dyn Witness>) {
+        let _ = self.witness.set(witness);
+    }
+
+    pub(crate) fn witness(&self) -> Option<&Arc<dyn Witness>> {
+        self.witness.get()
+    }
+
+    /// A hash of the server's name, which its subjects have in them.
+    pub fn name_hash(&self) -> &str {
+        &self.name_hash
     }
 
     /// Changes what INFO says.
@@ -141,6 +177,11 @@ impl Broker {
     /// The account of clients that name none.
     pub fn global(&self) -> &Arc<Account> {
         &self.global
+    }
+
+    /// The system account, if there is one.
+    pub fn system_account(&self) -> Option<Arc<Account>> {
+        self.system.load_full()
     }
 
     /// An account by name.
@@ -210,10 +251,14 @@ impl Broker {
 
     /// Sends the INFO in force to a client that may get it out of turn (CORE-021).
     pub fn notify_info(&self, conn: &Arc<Conn>) {
+        self.tell_info(conn, (*self.info()).clone());
+    }
+
+    /// Sends `info` to a client that may get INFO at any time; `false` if this one may not.
+    pub fn tell_info(&self, conn: &Arc<Conn>, mut info: Info) -> bool {
         if !conn.has(flag::ASYNC_INFO | flag::FIRST_PONG) {
-            return;
+            return false;
         }
-        let mut info = (*self.info()).clone();
         info.client_id = conn.id;
         info.client_ip = conn.peer().map_or_else(String::new, |peer| peer.ip().to_string());
         let mut out = conn.outbox.lock();
@@ -221,6 +266,7 @@ impl Broker {
             out.push(&info.line(), &mut Pool::default());
             out.wake();
         }
+        true
     }
 
     /// Open connections.

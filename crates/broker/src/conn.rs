@@ -49,6 +49,12 @@ pub mod flag {
     pub const FIRST_PONG: u32 = 1 << 5;
     /// The message is dropped rather than its producer held back (CORE-041).
     pub const NO_STALL: u32 = 1 << 6;
+    /// It has logged in.
+    pub const ADMITTED: u32 = 1 << 7;
+    /// What it may do changed since it subscribed: `Conn::denies` is asked at delivery.
+    pub const REVISED: u32 = 1 << 8;
+    /// Its account changed since its session last looked.
+    pub const ACCOUNT_CHANGED: u32 = 1 << 9;
 }
 
 /// What monitoring and the log say of a connection; changes with CONNECT.
@@ -61,6 +67,12 @@ pub struct Facts {
     pub account: String,
     /// Who the user is.
     pub who: auth::Who,
+    /// What it may do; `None` for everything.
+    pub permissions: Option<Arc<auth::Permissions>>,
+    /// What the token says that it came in with.
+    pub token: Option<Arc<auth::TokenFacts>>,
+    /// The key of the trusted proxy it came through.
+    pub proxy: Option<Arc<str>>,
     /// Round trip time, once measured.
     pub rtt: Option<Duration>,
     /// TLS facts, if the connection is encrypted.
@@ -80,6 +92,8 @@ pub struct TlsFacts {
     pub first: bool,
     /// Subject, SPKI SHA-256 and certificate SHA-256 of each client certificate.
     pub peer_certs: Vec<(String, String, String)>,
+    /// The client certificates themselves, DER: they were verified.
+    pub chain: Vec<Box<[u8]>>,
 }
 
 /// Temporary publish permissions of a connection.
@@ -114,6 +128,10 @@ pub struct Conn {
     pub facts: Mutex<Facts>,
     /// Replies it may answer to, if its user is limited that way (SUBJ-008).
     pub replies: Mutex<Option<Box<Replies>>>,
+    /// What it may not be sent, if it is `REVISED`.
+    pub denies: Mutex<Option<Arc<auth::Permissions>>>,
+    /// The configuration that its session lives by.
+    pub revision: AtomicU64,
     /// Messages it published.
     pub in_msgs: AtomicU64,
     /// Payload bytes it published.
@@ -145,6 +163,8 @@ impl Conn {
             subs: Mutex::new(SubTable::default()),
             facts: Mutex::new(Facts::default()),
             replies: Mutex::new(None),
+            denies: Mutex::new(None),
+            revision: AtomicU64::new(0),
             in_msgs: AtomicU64::new(0),
             in_bytes: AtomicU64::new(0),
             last_activity: AtomicU64::new(now.wall.0 as u64),
@@ -222,6 +242,17 @@ impl Conn {
             Some(peer) => format!("{peer} - cid:{}{}", self.id, facts.label),
             None => format!("pipe - cid:{}{}", self.id, facts.label),
         }
+    }
+
+    /// Whether its user may not have a message on `subject`, though the filter of `sub` matches
+    /// it: the one check that every way to a subscriber passes.
+    #[inline]
+    pub fn is_denied(&self, sub: &Sub, subject: &[u8]) -> bool {
+        if self.has(flag::REVISED) {
+            let denies = self.denies.lock();
+            return denies.as_ref().is_some_and(|all| all.denies_delivery(subject, sub.queue()));
+        }
+        sub.denies(subject)
     }
 }
 

@@ -13,11 +13,15 @@ pub mod broker;
 pub mod closed;
 pub mod conn;
 pub mod dispatch;
+mod evict;
 pub mod outbox;
+mod revise;
 pub mod session;
 pub mod settings;
 pub mod stats;
 pub mod sub;
+pub mod tracing;
+pub mod witness;
 pub mod worker;
 
 #[cfg(test)]

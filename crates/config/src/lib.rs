@@ -11,6 +11,7 @@
 mod check;
 pub mod defaults;
 mod diagnostic;
+pub mod diff;
 pub mod flags;
 pub mod lang;
 pub mod options;
@@ -26,4 +27,4 @@ pub use diagnostic::{Diagnostic, Diagnostics};
 pub use lang::{Source, SourceError};
 pub use options::{LoadError, Loaded, Options, load, load_text};
 pub use unbuilt::{Unbuilt, unbuilt};
-pub use validate::{Invalid, validate};
+pub use validate::{COMPATIBLE_VERSION, Invalid, validate};

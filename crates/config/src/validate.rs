@@ -5,11 +5,17 @@
 //! validateLeafNode; auth.go validateAuth, validateNoAuthUser; gateway.go, mqtt.go, websocket.go,
 //! jetstream.go validate*Options; jwt.go validateTrustedOperators.
 
+use auth::jwt::operator::parse_version;
+use auth::jwt::{AccountClaims, OperatorClaims, UserClaims};
+
 use crate::lang::unit::Nanos;
 use crate::options::{
-    CompressionError, GLOBAL_ACCOUNT, LimitOptions, Options, RemoteLeaf, SYSTEM_ACCOUNT,
+    CompressionError, GLOBAL_ACCOUNT, LimitOptions, Options, RemoteLeaf, Resolver, SYSTEM_ACCOUNT,
     is_valid_subject, nkey, quote, split_host_port, url,
 };
+
+/// The version of the reference's server that operators may assert.
+pub const COMPATIBLE_VERSION: [u64; 3] = [2, 14, 5];
 
 /// A rule that the options break; the text follows `nats-server: `.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -46,6 +52,7 @@ pub fn validate(options: &Options) -> Checked {
     check_mqtt(options)?;
     check_jetstream(options)?;
     check_websocket(options)?;
+    check_preloads(options)?;
     check_system_account(options)
 }
 
@@ -77,6 +84,10 @@ fn check_operators(options: &Options) -> Checked {
         }
         return Ok(());
     }
+    check_sentinel(operator.default_sentinel.as_deref().unwrap_or_default())?;
+    if operator.account_resolver().is_none() {
+        return fail("operators require an account resolver to be configured");
+    }
     if !options.accounts.is_empty() {
         return fail("operators do not allow Accounts to be configured directly");
     }
@@ -86,6 +97,18 @@ fn check_operators(options: &Options) -> Checked {
     if !operator.trusted_keys.is_empty() {
         return fail("conflicting options for 'TrustedKeys' and 'TrustedOperators'");
     }
+    check_operator_system(options)?;
+    for claims in &operator.claims {
+        check_server_version(claims)?;
+    }
+    for key in operator.all_trusted_keys() {
+        if !nkey::is_public_operator(&key) {
+            let key = quote(&key);
+            return fail(format!(
+                "trusted Keys {key} are required to be a valid public operator nkey"
+            ));
+        }
+    }
     for key in &operator.resolver_pinned_accounts {
         if !nkey::is_public_account(key) {
             let key = quote(key);
@@ -94,6 +117,92 @@ fn check_operators(options: &Options) -> Checked {
     }
     if options.authorization.as_ref().is_some_and(|auth| auth.callout.is_some()) {
         return fail("operators do not allow authorization callouts to be configured directly");
+    }
+    Ok(())
+}
+
+/// A token that stands in for a missing one needs no signature.
+fn check_sentinel(token: &str) -> Checked {
+    if token.is_empty() {
+        return Ok(());
+    }
+    let Ok(claims) = UserClaims::decode(token) else {
+        return fail("default sentinel JWT not valid");
+    };
+    let scoped = !claims.nats.issuer_account.is_empty() && claims.has_empty_permissions();
+    if claims.nats.limits.bearer_token || scoped {
+        Ok(())
+    } else {
+        fail("default sentinel must be a bearer token")
+    }
+}
+
+fn check_operator_system(options: &Options) -> Checked {
+    let operator = &options.operator;
+    let of = |claims: &OperatorClaims| claims.nats.system_account.clone();
+    if let Some(system) = options.system_account().filter(|name| *name != SYSTEM_ACCOUNT) {
+        let named: Vec<_> =
+            operator.claims.iter().map(of).filter(|name| !name.is_empty()).collect();
+        if !named.is_empty() && !named.iter().any(|name| name == system) {
+            return fail("system_account in config and operator JWT must be identical");
+        }
+    } else if operator.claims.first().is_some_and(|claims| of(claims).is_empty())
+        && matches!(
+            operator.account_resolver(),
+            Some(Resolver::Full { .. } | Resolver::Cache { .. })
+        )
+    {
+        return fail(
+            "using nats based account resolver - the system account needs to be specified in \
+             configuration or the operator jwt",
+        );
+    }
+    Ok(())
+}
+
+/// An operator may want a server of some version at least.
+fn check_server_version(claims: &OperatorClaims) -> Checked {
+    let (subject, wanted) = (&claims.subject, &claims.nats.assert_server_version);
+    let asserted = match parse_version(wanted) {
+        Ok((major, minor, update)) => [major, minor, update],
+        Err(error) => {
+            return fail(format!(
+                "operator {subject} expects version {wanted} got error instead: {error}"
+            ));
+        }
+    };
+    for ((what, expected), ours) in
+        ["major", "minor", "update"].iter().zip(asserted).zip(COMPATIBLE_VERSION)
+    {
+        if expected > ours {
+            return fail(format!(
+                "operator {subject} expected {what} version {expected} > server {what} version \
+                 {ours}"
+            ));
+        } else if expected < ours {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Preloaded account tokens have to be some, and a resolver that takes them.
+fn check_preloads(options: &Options) -> Checked {
+    let operator = &options.operator;
+    match operator.account_resolver() {
+        _ if operator.resolver_preload.is_empty() => return Ok(()),
+        None => return Ok(()),
+        Some(Resolver::Url(_)) => {
+            return fail(
+                "resolver preloads only available for writeable resolver types MEM/DIR/CACHE_DIR",
+            );
+        }
+        Some(_) => {}
+    }
+    for (key, token) in &operator.resolver_preload {
+        if let Err(error) = AccountClaims::decode(token) {
+            return fail(format!("preload account error for {}: {error}", quote(key)));
+        }
     }
     Ok(())
 }
@@ -121,7 +230,7 @@ fn check_no_auth_user(options: &Options, user: Option<&String>) -> Checked {
 fn check_system_account(options: &Options) -> Checked {
     let Some(name) = options.system.account.as_deref() else { return Ok(()) };
     let exists = [GLOBAL_ACCOUNT, ""].contains(&name) || options.account(name).is_some();
-    if !options.operator.operators.is_empty() || exists {
+    if options.operator.is_trusting() || exists {
         return Ok(());
     }
     fail("error resolving system account: account missing")

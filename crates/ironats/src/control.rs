@@ -16,6 +16,40 @@ pub(crate) struct Control {
     thread: std::thread::JoinHandle<()>,
 }
 
+/// Runs tasks on the thread.
+#[derive(Clone)]
+pub(crate) struct Spawner(Handle);
+
+impl Spawner {
+    /// Runs a task on the thread.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.0.spawn(task);
+    }
+
+    /// As [`Control::wait_for`].
+    pub(crate) fn wait_for<T: Send + 'static>(
+        &self,
+        task: impl Future<Output = T> + Send + 'static,
+    ) -> Option<T> {
+        let (done, wait) = std::sync::mpsc::channel();
+        self.0.spawn(async move {
+            // The receiver waits below.
+            let _ = done.send(task.await);
+        });
+        wait.recv().ok()
+    }
+}
+
+impl Spawner {
+    /// Runs something that blocks beside the thread.
+    pub(crate) fn spawn_blocking(
+        &self,
+        work: Box<dyn FnOnce() + Send>,
+    ) -> tokio::task::JoinHandle<()> {
+        self.0.spawn_blocking(work)
+    }
+}
+
 impl Control {
     /// Starts the thread.
     pub(crate) fn start() -> std::io::Result<Self> {
@@ -34,6 +68,25 @@ impl Control {
     /// Runs a task on the thread.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.runtime.spawn(task);
+    }
+
+    /// Something that runs tasks on the thread.
+    pub(crate) fn spawner(&self) -> Spawner {
+        Spawner(self.runtime.clone())
+    }
+
+    /// Runs `task` on the thread and waits for what comes of it; `None` if the thread ended. Blocks;
+    /// may be called inside a runtime.
+    pub(crate) fn wait_for<T: Send + 'static>(
+        &self,
+        task: impl Future<Output = T> + Send + 'static,
+    ) -> Option<T> {
+        let (done, wait) = std::sync::mpsc::channel();
+        self.runtime.spawn(async move {
+            // The receiver waits below.
+            let _ = done.send(task.await);
+        });
+        wait.recv().ok()
     }
 
     /// Waits for `last` on the thread, and ends it. Blocks; may be called inside a runtime.

@@ -17,6 +17,7 @@ pub(crate) async fn run(node: &Node) {
     let broker = &node.broker;
     let options = node.options();
     stdx::notice!(node.log(), "Entering lame duck mode, stop accepting new clients");
+    node.system().lame_duck();
     let mut info = (*broker.info()).clone();
     info.lame_duck_mode = true;
     broker.set_info(info);

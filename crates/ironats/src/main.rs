@@ -1,13 +1,16 @@
 //! `nats-server`: read the command line and the configuration, run, leave with an exit status.
 
 use config::flags::{self, Command, Run};
-use config::{Diagnostics, LoadError, Options};
+use config::{Diagnostics, Options};
 use ironats::files::System;
-use ironats::log::{self, LogConfig, LogControl, Target};
+use ironats::load::{self, Unusable};
+use ironats::log::{self, LogConfig, LogControl, LogError, Target};
+use ironats::reload::Process;
 use ironats::signal::{self, Action, Signals};
 use ironats::{Server, ports};
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use stdx::log::Log;
 
@@ -57,29 +60,10 @@ fn fail(error: &dyn std::fmt::Display) -> ExitCode {
 }
 
 /// The configuration with the command line over it.
-fn options(run: &Run) -> Result<Options, String> {
-    let mut options = match &run.config {
-        None => Options::default(),
-        Some(path) => match config::load(path, &System) {
-            Ok(loaded) => {
-                if !loaded.warnings.is_empty() {
-                    let warnings = Diagnostics { errors: vec![], warnings: loaded.warnings };
-                    eprint!("{warnings}");
-                }
-                loaded.options
-            }
-            Err(LoadError::Invalid(found)) => return Err(found.to_string()),
-            Err(LoadError::Syntax(error)) => return Err(error.to_string()),
-        },
-    };
-    options.apply_flags(&run.flags, &System).map_err(|error| error.to_string())?;
-    config::validate(&options).map_err(|error| error.to_string())?;
-    let unbuilt = config::unbuilt(&options);
-    if unbuilt.is_empty() {
-        Ok(options)
-    } else {
-        Err(unbuilt.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
-    }
+fn options(run: &Run) -> Result<Options, Unusable> {
+    let (options, warnings) = load::options(run.config.as_deref(), &run.flags)?;
+    eprint!("{}", Diagnostics { errors: vec![], warnings });
+    Ok(options)
 }
 
 fn signal_argument(request: &flags::SignalRequest) -> String {
@@ -108,13 +92,14 @@ fn log_config(options: &Options) -> LogConfig {
         ),
         time: options.logtime(),
         utc: logging.logtime_utc.unwrap_or(false),
+        json: logging.json.unwrap_or(false),
         tag: program(),
     }
 }
 
 fn serve(options: Options) -> ExitCode {
     let (log, control) = match log::open(&log_config(&options)) {
-        Ok(opened) => opened,
+        Ok((log, control)) => (log, Arc::new(control)),
         Err(error) => return fail(&error),
     };
     let logging = &options.logging;
@@ -125,7 +110,45 @@ fn serve(options: Options) -> ExitCode {
     code
 }
 
-fn run(options: Options, log: &Log, control: &LogControl) -> ExitCode {
+/// The log and the files of this process, for reloads.
+struct Files {
+    log: Arc<LogControl>,
+    ports: ports::Ports,
+    file: Mutex<Option<ports::PortsFile>>,
+}
+
+impl Files {
+    fn remove_ports(&self) {
+        if let Some(file) = self.file.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            // Somebody else removed it.
+            let _ = file.remove();
+        }
+    }
+}
+
+impl Process for Files {
+    fn reconfigure_log(&self, options: &Options) -> Result<(), LogError> {
+        self.log.reconfigure(&log_config(options))
+    }
+
+    fn write_pid(&self, options: &Options) -> std::io::Result<()> {
+        match options.process.pid_file.as_deref().filter(|path| !path.is_empty()) {
+            Some(path) => ports::write_pid(Path::new(path)),
+            None => Ok(()),
+        }
+    }
+
+    fn write_ports(&self, options: &Options) -> std::io::Result<()> {
+        self.remove_ports();
+        let directory = options.process.ports_file_dir.as_deref().filter(|dir| !dir.is_empty());
+        let Some(directory) = directory else { return Ok(()) };
+        let file = ports::PortsFile::write(Path::new(directory), &program(), &self.ports)?;
+        *self.file.lock().unwrap_or_else(PoisonError::into_inner) = Some(file);
+        Ok(())
+    }
+}
+
+fn run(options: Options, log: &Log, control: &Arc<LogControl>) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error),
@@ -143,7 +166,7 @@ fn run(options: Options, log: &Log, control: &LogControl) -> ExitCode {
 async fn start_and_serve(
     options: Options,
     log: &Log,
-    control: &LogControl,
+    control: &Arc<LogControl>,
 ) -> std::io::Result<ExitCode> {
     let mut signals = Signals::install()?;
     if let Some(path) = options.process.pid_file.as_deref().filter(|path| !path.is_empty())
@@ -152,7 +175,6 @@ async fn start_and_serve(
         stdx::fatal!(log, "Could not write pidfile: {error}");
         return Ok(ExitCode::FAILURE);
     }
-    let directory = options.process.ports_file_dir.clone().filter(|dir| !dir.is_empty());
     let starting = {
         let log = log.clone();
         tokio::task::spawn_blocking(move || Server::start(options, log))
@@ -169,15 +191,15 @@ async fn start_and_serve(
             return Ok(ExitCode::FAILURE);
         }
     };
-    let ports_file = directory.and_then(|directory| {
-        let written = ports::PortsFile::write(Path::new(&directory), &program(), &server.ports());
-        written.map_err(|error| stdx::error!(log, "Error writing ports file {error}")).ok()
-    });
+    let files =
+        Arc::new(Files { log: control.clone(), ports: server.ports(), file: Mutex::default() });
+    if let Err(error) = files.write_ports(&server.node().options()) {
+        stdx::error!(log, "Error writing ports file {error}");
+    }
+    server.reloader().set_process(files.clone());
     until_stopped(&server, &mut signals, log, control).await;
     server.shutdown();
-    if let Some(file) = ports_file {
-        let _ = file.remove();
-    }
+    files.remove_ports();
     Ok(ExitCode::SUCCESS)
 }
 
@@ -223,6 +245,7 @@ async fn until_stopped(server: &Server, signals: &mut Signals, log: &Log, contro
                     None => std::future::pending().await,
                 }
             } => return,
+            () = server.must_end() => return,
         };
         match received.action(lame_duck.is_some()) {
             Action::Shutdown => return,
@@ -231,11 +254,10 @@ async fn until_stopped(server: &Server, signals: &mut Signals, log: &Log, contro
                 lame_duck = Some(Box::pin(server.lame_duck()));
             }
             Action::Reload => {
-                stdx::error!(
-                    log,
-                    "Failed to reload server configuration: reload is not built yet; restart the \
-                     server to apply a new configuration"
-                );
+                if let Err(error) = server.reloader().reload() {
+                    let error = error.to_string();
+                    stdx::error!(log, "Failed to reload server configuration: {error}");
+                }
             }
             Action::Dump => dump(received, control),
             Action::LameDuck | Action::Ignore => {}

@@ -7,12 +7,16 @@ use crate::control::Control;
 use crate::facts::ThisProcess;
 use crate::lame_duck;
 use crate::monitoring::{self, Documents};
+use crate::ocsp::Ocsp;
 use crate::ports::{self, Ports};
+use crate::reload::{self, Reloader};
+use crate::tls::{Made, Slot, TlsError};
+use auth::authenticate::callout::ServerKeys;
 use config::Options;
 use config::options::HandshakeFirst as First;
 use net::clock::Clock;
-use net::conn::ClientTls;
 use net::workers::Workers;
+use node::callout::CalloutHost;
 use node::{Host, Node};
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::sync::Arc;
@@ -35,12 +39,18 @@ pub enum ServerError {
     /// The options do not make a server.
     #[error(transparent)]
     Start(#[from] node::start::StartError),
+    /// Operators are trusted, and there is no place for the tokens of their accounts.
+    #[error(transparent)]
+    Resolver(#[from] crate::resolver::ResolverError),
+    /// Operators are trusted, and their accounts are not to be had.
+    #[error(transparent)]
+    Claims(#[from] node::claims::CannotStart),
     /// JetStream cannot start.
     #[error("Can't start JetStream: {0}")]
     JetStream(#[from] jetstream::StartError),
     /// The certificates or rules of TLS do not work.
     #[error(transparent)]
-    Tls(#[from] net::tls::TlsConfigError),
+    Tls(#[from] TlsError),
     /// Monitoring on both ports (MON-001).
     #[error("Can't start monitoring: can't specify both HTTP ({0}) and HTTPs ({1}) ports")]
     BothMonitors(i64, i64),
@@ -92,7 +102,9 @@ pub struct Server {
     jetstream: Option<jetstream::Engine>,
     stop: watch::Sender<bool>,
     stop_accepting: watch::Sender<bool>,
-    tls: Option<Arc<ClientTls>>,
+    slot: Arc<Slot>,
+    ocsp: Arc<Ocsp>,
+    reloader: Arc<Reloader>,
     client: Option<SocketAddr>,
     http: Option<SocketAddr>,
     https: Option<SocketAddr>,
@@ -112,42 +124,69 @@ impl Server {
         let workers = std::thread::available_parallelism().map_or(1, usize::from);
         let shards = if options.jetstream.enabled { workers } else { 0 };
         let process = Arc::new(ThisProcess::new(workers));
-        let tls = options.tls.as_ref().map(|tls| crate::tls::client(tls, &options)).transpose()?;
+        let control = Control::start()
+            .map_err(|e| ServerError::System("cannot start the control thread", e))?;
+        let ocsp = Ocsp::new(control.spawner(), log.clone());
+        let make = |tls| crate::tls::client(tls, &options, &ocsp);
+        let tls = options.tls.as_ref().map(make).transpose()?;
+        let keys = ServerKeys { pair: nkeys::KeyPair::new_server(), curve: nkeys::XKey::new() };
         let host = Host {
-            server_id: nkeys::KeyPair::new_server().public_key(),
-            xkey: nkeys::XKey::new().public_key(),
+            server_id: keys.pair.public_key(),
+            xkey: keys.curve.public_key(),
             stand_in: format!("nats-{}", nkeys::KeyPair::new_user().public_key()),
             workers,
             shards,
             now: clock.now(),
             process: process.clone(),
-            tls_not_after: tls.as_ref().and_then(|tls| tls.server().not_after()),
+            tls_not_after: tls.as_ref().and_then(|made| made.client.server().not_after()),
+            operators: {
+                let now = move || Clock::new(zero).now();
+                crate::resolver::surroundings(&options, now, &control)?
+            },
+            callout: CalloutHost {
+                keys: Arc::new(keys),
+                second_of_day: crate::resolver::second_of_day,
+            },
         };
         announce(&options, &host, &log);
         let node = Arc::new(Node::new(options, host, log)?);
         announce_rest(&node);
         let workers = Workers::start(&node.broker, workers, zero)
             .map_err(|e| ServerError::System("cannot start network threads", e))?;
-        let control = Control::start()
-            .map_err(|e| ServerError::System("cannot start the control thread", e))?;
+        let (workers, slot) = (Arc::new(workers), Arc::new(Slot::default()));
         let mut server = Self {
-            node,
-            workers: Arc::new(workers),
             control: Some(control),
             jetstream: None,
             stop: watch::Sender::new(false),
             stop_accepting: watch::Sender::new(false),
-            tls: None,
+            reloader: Arc::new(Reloader::new(
+                node.clone(),
+                workers.clone(),
+                slot.clone(),
+                ocsp.clone(),
+                zero,
+            )),
+            ocsp,
+            slot,
+            node,
+            workers,
             client: None,
             http: None,
             https: None,
             profiling: None,
         };
-        if let Some(tls) = tls {
-            server.start_tls(Arc::new(tls));
-        }
+        server.ocsp.attach(&server.node);
+        server.start_tls(tls);
         server.workers.set_proxy_protocol(server.node.options().client.proxy_protocol);
         server.keep_time(process);
+        server.watch_certificates();
+        let reloader = Arc::downgrade(&server.reloader);
+        server.node.system().set_reload(Arc::new(move || match reloader.upgrade() {
+            Some(reloader) => reloader.reload().map_err(|error| error.to_string()),
+            None => Err("the server is ending".to_owned()),
+        }));
+        server.start_system(zero)?;
+        server.start_claims()?;
         server.start_jetstream(shards, zero)?;
         server.open_monitoring(zero)?;
         server.open_clients()?;
@@ -166,14 +205,38 @@ impl Server {
         }
     }
 
+    /// Starts what serves the system account, if there is one.
+    fn start_system(&self, zero: Instant) -> Result<(), ServerError> {
+        self.node
+            .start_system(&clocks(zero), net::workers::entropy)
+            .map_err(|e| ServerError::System("cannot start the system account's thread", e))
+    }
+
+    /// Brings in what is defined by tokens, where operators are trusted, and watches them end.
+    fn start_claims(&self) -> Result<(), ServerError> {
+        let Some(claims) = self.node.claims().cloned() else { return Ok(()) };
+        let node = self.node.clone();
+        let started = self
+            .control
+            .as_ref()
+            .and_then(|c| c.wait_for(async move { node.start_claims().await }));
+        started.transpose()?;
+        self.spawn(async move {
+            let mut tick = tokio::time::interval(Duration::from_secs(1));
+            let mut bootstrapping = true;
+            loop {
+                tick.tick().await;
+                claims.tick();
+                bootstrapping = bootstrapping && claims.bootstrap().await;
+            }
+        });
+        Ok(())
+    }
+
     /// Starts JetStream, if it is wanted; when this returns its streams take messages.
     fn start_jetstream(&mut self, shards: usize, zero: Instant) -> Result<(), ServerError> {
-        let make = move || -> Box<dyn Fn() -> Now> {
-            let clock = Clock::new(zero);
-            Box::new(move || clock.now())
-        };
         let facts = node::jetstream::Facts {
-            clock: Arc::new(make),
+            clock: clocks(zero),
             entropy: net::workers::entropy,
             shards,
             workers: self.node.workers,
@@ -182,19 +245,21 @@ impl Server {
             disk: crate::facts::disk_free(&node::jetstream::store_dir(&self.node.options())),
         };
         self.jetstream = self.node.start_jetstream(&facts)?;
+        if let Some(control) = &self.control {
+            control.wait_for(self.node.clone().admit_claims());
+        }
         Ok(())
     }
 
     /// Gives the client listener its TLS, and says once a second whom the rate limit turned away.
-    fn start_tls(&mut self, tls: Arc<ClientTls>) {
-        self.workers.set_tls(Some(tls.clone()));
-        self.tls = Some(tls.clone());
-        let log = self.log().clone();
+    fn start_tls(&self, made: Option<Made>) {
+        self.reloader.put_tls(made);
+        let (log, slot) = (self.log().clone(), self.slot.clone());
         self.spawn(async move {
             let mut tick = tokio::time::interval(Duration::from_secs(1));
             loop {
                 tick.tick().await;
-                let blocked = tls.take_blocked();
+                let blocked = slot.client().map_or(0, |tls| tls.take_blocked());
                 if blocked > 0 {
                     stdx::warning!(log, "Rejected {blocked} connections due to TLS rate limiting");
                 }
@@ -209,6 +274,23 @@ impl Server {
             loop {
                 tick.tick().await;
                 process.tick();
+            }
+        });
+    }
+
+    /// Looks at the files of certificates every now and then.
+    fn watch_certificates(&self) {
+        let reloader = Arc::downgrade(&self.reloader);
+        self.spawn(async move {
+            let mut tick = tokio::time::interval(reload::WATCH_EVERY);
+            loop {
+                tick.tick().await;
+                let Some(reloader) = reloader.upgrade() else { return };
+                // Files are read, so beside the timers.
+                let looked = tokio::task::spawn_blocking(move || reloader.look_at_certificates());
+                if looked.await.is_err() {
+                    return;
+                }
             }
         });
     }
@@ -228,11 +310,17 @@ impl Server {
             self.http = Some(local);
         }
         if let Some(port) = options.monitoring.https_port.filter(|port| *port != 0) {
-            let Some(tls) = &self.tls else { return Err(ServerError::HttpsWithoutTls) };
-            let config = tls.server().without_client_certificates()?;
+            let Some(tls) = self.slot.client() else { return Err(ServerError::HttpsWithoutTls) };
+            let without = tls.server().without_client_certificates();
+            let first = without.map_err(TlsError::from)?;
             let (listener, local) = listen(&host, port).map_err(ServerError::Monitor)?;
             stdx::notice!(self.log(), "Starting https monitor on {local}");
-            let tls: Arc<net::http::Tls> = Arc::new(move || config.clone());
+            let slot = self.slot.clone();
+            // What a reload brought, as long as there is any.
+            let tls: Arc<net::http::Tls> = Arc::new(move || {
+                let now = slot.client().map(|tls| tls.server().without_client_certificates());
+                now.and_then(Result::ok).unwrap_or_else(|| first.clone())
+            });
             self.serve(listener, Documents::Monitoring, Some(tls), zero);
             self.https = Some(local);
         }
@@ -278,6 +366,7 @@ impl Server {
             info.port = local.port().into();
             self.node.broker.set_info(info);
         }
+        self.reloader.set_client_port(local.port().into());
         let shown = SocketAddr::new(local.ip(), local.port());
         stdx::notice!(self.log(), "Listening for client connections on {shown}");
         announce_listener(&options, self.log());
@@ -302,6 +391,17 @@ impl Server {
     /// The server's inner state.
     pub fn node(&self) -> &Arc<Node> {
         &self.node
+    }
+
+    /// Returns when the server has to end: a certificate that it must not be without was revoked.
+    pub async fn must_end(&self) {
+        // The sender lives as long as the server.
+        let _ = self.ocsp.ended().wait_for(|ended| *ended).await;
+    }
+
+    /// What reads the configuration again.
+    pub fn reloader(&self) -> &Arc<Reloader> {
+        &self.reloader
     }
 
     /// Where clients connect; `None` if the server does not listen.
@@ -353,6 +453,8 @@ impl Server {
         stdx::notice!(self.log(), "Initiating Shutdown...");
         self.stop_accepting.send_replace(true);
         self.stop.send_replace(true);
+        self.node.system().stop();
+        self.ocsp.save();
         for conn in self.node.broker.connections() {
             conn.close(CloseReason::ServerShutdown);
         }
@@ -366,6 +468,14 @@ impl Server {
         }
         stdx::notice!(self.log(), "Server Exiting..");
     }
+}
+
+/// Makes clocks that all count from `zero`.
+fn clocks(zero: Instant) -> node::system::Clock {
+    Arc::new(move || {
+        let clock = Clock::new(zero);
+        Box::new(move || clock.now())
+    })
 }
 
 impl Drop for Server {

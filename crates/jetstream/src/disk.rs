@@ -3,6 +3,7 @@
 //! | job | runs |
 //! |---|---|
 //! | write (to the page cache) | here, at once: the answers wait for it |
+//! | write that waits for the device or moves names (a purge, an index) | on the pool, alone |
 //! | sync | on the pool; at once with `sync_interval: always`, else when it is due |
 //! | rewrite of a block | on the pool |
 //!
@@ -70,13 +71,13 @@ impl Shard {
             let mut wrote = false;
             for job in jobs {
                 match job.kind() {
-                    JobKind::Write => {
+                    JobKind::Write if !job.is_heavy() => {
                         wrote = true;
                         let Some(place) = self.place(at) else { return Ok(()) };
                         place.stream.store().complete(job.run())?;
                     }
                     JobKind::Sync if !always => self.sync_later(at, job),
-                    JobKind::Sync | JobKind::Rewrite => self.send_off(at, job),
+                    JobKind::Write | JobKind::Sync | JobKind::Rewrite => self.send_off(at, job),
                 }
             }
             if !wrote {
@@ -108,9 +109,16 @@ impl Shard {
 
     fn send_off(&mut self, at: u32, job: Job) {
         let queue = self.queue.clone();
-        let Some(generation) = self.place(at).map(|p| p.generation) else { return };
+        let Some((generation, gate)) = self.place(at).map(|p| (p.generation, p.gate())) else {
+            return;
+        };
         self.shared.io.run(move || {
+            let ended = gate.read();
+            if *ended {
+                return;
+            }
             let result = job.run();
+            drop(ended);
             queue.push_event(Event::Job { stream: at, generation, result });
         });
     }
@@ -123,7 +131,18 @@ impl Shard {
             return self.disk_failed(at, &error);
         }
         self.release_held(at);
+        self.keep_up(at, false);
         self.rest_later(at);
+    }
+
+    /// Does for the store what is due.
+    fn keep_up(&mut self, at: u32, quiet: bool) {
+        let now = self.now.mono;
+        let Some(place) = self.place(at) else { return };
+        let kept = place.keep_up(now, quiet);
+        if let Err(error) = kept.and_then(|did| if did { self.run_jobs(at) } else { Ok(()) }) {
+            self.disk_failed(at, &error);
+        }
     }
 
     fn release_held(&mut self, at: u32) {
@@ -197,6 +216,16 @@ impl Shard {
         self.rests.push_back((due, at, generation));
     }
 
+    /// The store was read, and may have kept something of it.
+    pub(crate) fn note_read(&mut self, at: u32) {
+        let now = self.now.mono;
+        let Some(place) = self.place(at) else { return };
+        place.used = now;
+        if !place.resting {
+            self.rest_later(at);
+        }
+    }
+
     /// Lets stores rest that nothing happened to.
     pub(crate) fn rest_idle(&mut self) {
         let now = self.now.mono;
@@ -206,10 +235,14 @@ impl Shard {
                 continue;
             };
             place.resting = false;
-            if now.since(place.used) >= IDLE && !place.stream.store_ref().is_under_way() {
-                place.stream.store().rest();
-            } else {
+            if now.since(place.used) < IDLE || place.stream.store_ref().is_under_way() {
                 self.rest_later(at);
+                continue;
+            }
+            self.keep_up(at, true);
+            match self.place(at) {
+                Some(place) if !place.stream.store_ref().is_under_way() => place.rest(),
+                _ => self.rest_later(at),
             }
         }
     }

@@ -5,25 +5,28 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use broker::Broker;
 use broker::account::Account;
 use broker::worker::Entropy;
 use hashbrown::HashMap;
 use jetstream_api::JetStreamAccountLimits;
+use jetstream_api::validate::AccountLimits;
 use jetstream_core::stream::OpenBatches;
 use parking_lot::{Mutex, RwLock};
 use stdx::time::Now;
+use store::ReadBudget;
 
 use crate::account::JsAccount;
 use crate::driver::{self, Clock};
 use crate::event::Event;
-use crate::gate::{self, Waiting};
-use crate::ingress::Listening;
+use crate::gate::Waiting;
 use crate::io::IoPool;
+use crate::progress::{ALL, Opening, Progress, TELL_EVERY};
 use crate::queue::Queue;
 use crate::recover::open_found;
 use crate::shared::{self, Config, Shared};
@@ -70,7 +73,6 @@ pub struct Member {
 pub struct Engine {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
-    listening: Vec<Listening>,
 }
 
 impl Engine {
@@ -88,16 +90,20 @@ impl Engine {
             .into_iter()
             .map(|m| {
                 let facts = shared::facts(&config, &open_batches, &m.account);
-                (m.account.name.clone(), Arc::new(JsAccount::new(m.account, facts, m.limits)))
+                let limits = AccountLimits::untiered(m.limits);
+                (m.account.name.clone(), Arc::new(JsAccount::new(m.account, facts, limits)))
             })
             .collect();
         let shards = host.shards.max(1);
         let shared = Arc::new(Shared {
             broker: host.broker.clone(),
+            max_memory: AtomicU64::new(config.max_memory.unwrap_or(u64::MAX)),
+            max_store: AtomicU64::new(config.max_store.unwrap_or(u64::MAX)),
             config,
             accounts: RwLock::new(accounts),
             queues: (0..shards).map(|_| Arc::<Queue>::default()).collect(),
             io,
+            read_budget: ReadBudget::default(),
             started: host.now.wall,
             broken: Mutex::default(),
             promised_memory: AtomicI64::new(0),
@@ -106,12 +112,15 @@ impl Engine {
             api_errors: AtomicU64::new(0),
             waiting: Waiting::default(),
             open_batches,
+            admissions: Mutex::default(),
+            asleep: Mutex::default(),
+            listening: Mutex::default(),
         });
         let mut threads = Vec::new();
         for index in 0..shards {
             threads.push(driver::spawn(index, &shared, host).map_err(StartError::Threads)?);
         }
-        let mut engine = Self { shared, threads, listening: Vec::new() };
+        let engine = Self { shared, threads };
         engine.recover();
         engine.listen();
         engine.begin_drawing();
@@ -121,7 +130,7 @@ impl Engine {
     /// Opens every stream of every account, each on the shard that will own it.
     fn recover(&self) {
         let (done, finished) = mpsc::channel();
-        let mut asked = 0;
+        let mut streams = Vec::new();
         for account in self.shared.accounts() {
             // What was coming in when the server ended.
             let _ = std::fs::remove_dir_all(self.shared.snapshots_dir(&account.account.name));
@@ -131,32 +140,49 @@ impl Engine {
                 let Some(queue) = self.shared.queues.get(shard) else { continue };
                 let (account, done) = (account.clone(), done.clone());
                 let (shared, queue) = (self.shared.clone(), queue.clone());
-                asked += 1;
+                let read = Arc::<AtomicU64>::default();
+                streams.push(Opening { dir: dir.join(&name), read: read.clone() });
                 self.shared.io.run(move || {
                     let now = shared.started;
-                    let found = open_found(&shared, &account.account.name, &name, now);
+                    let found = open_found(&shared, &account.account.name, &name, now, &read);
                     queue.push_event(Event::Run(Box::new(move |shard| {
-                        let _ = done.send(shard.recover_stream(&account, &name, found));
+                        let opened = shard.recover_stream(&account, &name, found);
+                        read.store(ALL, Ordering::Relaxed);
+                        let _ = done.send(opened);
                     })));
                 });
             }
         }
         drop(done);
-        let recovered = finished.iter().take(asked).filter(|ok| *ok).count();
+        let (log, asked) = (&self.shared.broker.log, streams.len());
+        let mut progress = Progress::new(streams);
+        let (mut left, mut recovered, mut told) = (asked, 0, Instant::now());
+        while left > 0 {
+            match finished.recv_timeout(TELL_EVERY.saturating_sub(told.elapsed())) {
+                Ok(opened) => {
+                    left -= 1;
+                    recovered += usize::from(opened);
+                }
+                Err(mpsc::RecvTimeoutError::Timeout) => {
+                    stdx::notice!(log, "  {}", progress.tell());
+                    told = Instant::now();
+                }
+                Err(mpsc::RecvTimeoutError::Disconnected) => break,
+            }
+        }
         if asked > 0 {
-            let log = &self.shared.broker.log;
             stdx::notice!(log, "  Restored {recovered} of {asked} streams");
         }
     }
 
     /// Takes requests, also of accounts that have no JetStream.
-    fn listen(&mut self) {
+    fn listen(&self) {
         let shared = &self.shared;
         for account in shared.broker.accounts() {
             let member = shared.account(&account.name);
             let facts = shared.facts(&account);
             let account = member.unwrap_or_else(|| Arc::new(JsAccount::without(account, facts)));
-            self.listening.extend(gate::listen(shared, &account));
+            shared.answer_as(&account);
         }
     }
 
@@ -178,7 +204,7 @@ impl Engine {
 
     /// Writes everything out and ends the threads.
     pub fn stop(&mut self) {
-        self.listening.clear();
+        self.shared.listening.lock().clear();
         for queue in &self.shared.queues {
             queue.push_event(Event::Stop);
         }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use broker::tracing::StreamTrace;
 use bytes::Bytes;
 use store::JobResult;
 
@@ -23,6 +24,19 @@ pub(crate) struct ApiRequest {
     pub(crate) client: Option<String>,
     /// How it waits to be handled.
     pub(crate) line: Line,
+}
+
+/// A message for a stream that is traced on its way.
+pub(crate) struct TracedPublish {
+    /// The stream's place.
+    pub(crate) stream: u32,
+    /// Which stream at that place.
+    pub(crate) generation: u32,
+    pub(crate) subject: Bytes,
+    pub(crate) reply: Option<Bytes>,
+    pub(crate) header: Bytes,
+    pub(crate) payload: Bytes,
+    pub(crate) trace: StreamTrace,
 }
 
 /// Work on a shard's own thread.
@@ -59,6 +73,8 @@ pub(crate) enum Event {
         /// Whether it is on the disk.
         done: bool,
     },
+    /// A message that is traced.
+    Traced(Box<TracedPublish>),
     /// Something that another shard or the control thread needs from this one.
     Run(Task),
 }

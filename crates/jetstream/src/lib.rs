@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod account;
+mod admission;
 mod advisory;
 mod answers;
 mod api;
@@ -22,6 +23,7 @@ mod members;
 mod meta;
 mod out;
 mod place;
+mod progress;
 mod queue;
 mod random;
 mod recover;
@@ -29,7 +31,9 @@ mod shard;
 mod shared;
 pub mod snapshot;
 mod sourcing;
+mod traced;
 mod transfer;
+mod upkeep;
 
 /// The version of the Go server that answers name.
 pub(crate) const VERSION: &str = "2.14.5";

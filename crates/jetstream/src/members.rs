@@ -129,8 +129,11 @@ impl Shard {
             };
             member.ready = false;
             let more = self.with(at, id, |consumer, cx| consumer.deliver(BUDGET, cx));
+            self.note_read(at);
             if more == Some(true) {
                 self.make_ready(at, id);
+                // Its client can work on these while the next are gathered.
+                self.worker.flush_touched();
             }
         }
         !self.ready.is_empty()

@@ -6,17 +6,19 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use jetstream_api::{StorageType, StreamConfig};
 use jetstream_core::stream::{Limits, Storage, Stream};
+use parking_lot::RwLock;
 use stdx::time::Mono;
 use store::disk::real::RealDisk;
 use store::{Job, MessageStore, Ticket};
 
 use crate::account::JsAccount;
 use crate::answers::Answers;
-use crate::ingress::{Backlog, Listening};
+use crate::ingress::{Backlog, Listening, Publishes};
 use crate::member::Member;
 use crate::queue::{Kind, Queue, Tag};
 use crate::shared::Shared;
 use crate::sourcing::Links;
+use crate::upkeep::Upkeep;
 
 /// The disk of a stream.
 pub(crate) type Disk = RealDisk;
@@ -54,6 +56,10 @@ pub(crate) struct Place {
     pub(crate) used: Mono,
     /// It waits in the line of those that may rest.
     pub(crate) resting: bool,
+    /// When the store was last looked after.
+    pub(crate) upkeep: Upkeep,
+    /// Held by jobs while they run; true once the stream is gone.
+    gate: Option<Arc<RwLock<bool>>>,
     /// Bytes of the store that the account knows of.
     counted: u64,
     /// Bytes the server promised it.
@@ -82,6 +88,8 @@ impl Place {
             sync: None,
             used: Mono::default(),
             resting: false,
+            upkeep: Upkeep::default(),
+            gate: None,
             counted: 0,
             promised: 0,
         };
@@ -118,6 +126,25 @@ impl Place {
         shared.promised(self.storage()).fetch_add(bytes - before, Ordering::Relaxed);
     }
 
+    /// What a job holds while it runs; it does nothing once this says true.
+    pub(crate) fn gate(&mut self) -> Arc<RwLock<bool>> {
+        self.gate.get_or_insert_default().clone()
+    }
+
+    /// Waits for jobs that run, and keeps others from beginning: they go by names, which may be
+    /// those of another stream soon.
+    pub(crate) fn end_jobs(&mut self) {
+        if let Some(gate) = self.gate.take() {
+            *gate.write() = true;
+        }
+    }
+
+    /// Gives back what only a busy stream needs.
+    pub(crate) fn rest(&mut self) {
+        self.gate = None;
+        self.stream.store().rest();
+    }
+
     /// Gives the promise back.
     pub(crate) fn unpromise(&mut self, shared: &Shared) {
         let before = std::mem::take(&mut self.promised);
@@ -133,10 +160,7 @@ impl Place {
     /// What account and server have room for.
     pub(crate) fn limits(&self, shared: &Shared) -> Limits {
         let storage = self.storage();
-        let max = match storage {
-            StorageType::Memory => shared.config.max_memory,
-            StorageType::File => shared.config.max_store,
-        };
+        let max = shared.max_bytes(storage);
         Limits {
             account_left: self.account.left(storage),
             server_full: max.is_some_and(|max| shared.used(storage) > max),
@@ -162,10 +186,13 @@ impl Place {
             self.publishes.push(Listening::publishes(
                 account,
                 subject.as_bytes(),
-                queue.clone(),
-                tag(Kind::Publish),
-                self.backlog.clone(),
-                shared.bounds(),
+                Publishes {
+                    name: config.name.as_str().into(),
+                    queue: queue.clone(),
+                    tag: tag(Kind::Publish),
+                    backlog: self.backlog.clone(),
+                    bounds: shared.bounds(),
+                },
             ));
         }
         if !config.allow_direct {

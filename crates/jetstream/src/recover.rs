@@ -5,12 +5,14 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Instant;
 
 use jetstream_api::{Compression, StorageType, StreamConfig};
 use jetstream_core::stream::{CutBatch, Storage, Stream, cut_batch, settings};
 use stdx::time::Timestamp;
 use store::meta::Document;
-use store::{FileStore, MemStore, Message, Options};
+use store::{FileStore, MemStore, Message, MessageStore, Options, Recovery};
 
 use crate::account::{Entry, JsAccount};
 use crate::api::open_files;
@@ -28,10 +30,12 @@ pub(crate) fn open_storage(
     config: &StreamConfig,
     created: Timestamp,
     now: Timestamp,
-) -> store::Result<Storage<Disk>> {
+    bytes_read: Option<Arc<AtomicU64>>,
+) -> store::Result<(Storage<Disk>, Recovery)> {
     let settings = settings(config);
     if config.storage == StorageType::Memory {
-        return Ok(Storage::Memory(Box::new(MemStore::new(settings))));
+        let store = Box::new(MemStore::new(settings));
+        return Ok((Storage::Memory(store), Recovery::default()));
     }
     let options = Options {
         compression: match config.compression {
@@ -39,13 +43,15 @@ pub(crate) fn open_storage(
             Compression::S2 => store::Compression::S2,
         },
         encryption: shared.encryption(account),
+        read_budget: shared.read_budget.clone(),
+        bytes_read,
         log: shared.broker.log.clone(),
         ..Options::default()
     };
     let disk = Disk::new(shared.stream_dir(account, &config.name));
     let document = meta::stream(config, created);
-    let (store, _) = FileStore::open(disk, settings, options, &document, now)?;
-    Ok(Storage::File(Box::new(store)))
+    let (store, recovery) = FileStore::open(disk, settings, options, &document, now)?;
+    Ok((Storage::File(Box::new(store)), recovery))
 }
 
 /// A stream that lay on the disk, opened.
@@ -63,14 +69,26 @@ pub(crate) fn open_found(
     account: &str,
     name: &str,
     now: Timestamp,
+    bytes_read: &Arc<AtomicU64>,
 ) -> Result<Found, String> {
+    let begun = Instant::now();
     let disk = Disk::new(shared.stream_dir(account, name));
     let encryption = shared.encryption(account);
     let text = store::meta::read(&disk, &Document::stream(name), encryption.as_ref())
         .map_err(|e| e.to_string())?;
     let (config, created) = meta::read_stream(&text).map_err(|e| e.to_string())?;
-    let mut storage =
-        open_storage(shared, account, &config, created, now).map_err(|e| e.to_string())?;
+    let (mut storage, recovery) =
+        open_storage(shared, account, &config, created, now, Some(bytes_read.clone()))
+            .map_err(|e| e.to_string())?;
+    let msgs = storage.state().msgs;
+    if msgs > 0 {
+        stdx::notice!(
+            shared.broker.log,
+            "  Restored {msgs} messages for stream '{account} > {name}' in {:?} ({})",
+            begun.elapsed(),
+            in_words(&recovery)
+        );
+    }
     let single = config.allow_atomic && config.num_replicas <= 1;
     let cut = single.then(|| cut_batch(&mut storage)).flatten().map(|cut| {
         let rest = staged(shared, account, name, &cut, now);
@@ -79,6 +97,15 @@ pub(crate) fn open_found(
     // What else was staged belongs to batches that nobody can go on with.
     let _ = std::fs::remove_dir_all(batches_dir(shared, account, name));
     Ok(Found { config: Arc::new(config), created, storage, cut })
+}
+
+/// What had to be read, for the operator.
+fn in_words(recovery: &Recovery) -> String {
+    match recovery {
+        Recovery { from_index: true, .. } => "by its index".into(),
+        Recovery { resumed: true, .. } => "by its index and what came after it".into(),
+        Recovery { blocks, .. } => format!("by reading {blocks} blocks"),
+    }
 }
 
 /// Where the reference keeps what is not committed yet.
@@ -145,6 +172,8 @@ impl Shard {
             consumers: Arc::default(),
         });
         entry.place = Some(at);
+        // The one that decided about the name was another copy.
+        entry.config = config.clone();
         let consumers = entry.consumers.clone();
         drop(streams);
         if let Some(place) = self.place(at) {
@@ -154,6 +183,7 @@ impl Shard {
         }
         if let Some(place) = self.place(at) {
             place.stream.store().hand_out_jobs();
+            place.begin_upkeep(now.mono);
             place.stream.recover_schedules(now);
         }
         self.open_links(at);

@@ -33,6 +33,8 @@ use crate::transfer::Transfers;
 const EXPIRE_EVERY: Duration = Duration::from_millis(50);
 /// Messages taken between two flushes at most.
 const SETTLE_EVERY: usize = 1024;
+/// As many messages a direct get counts for: its client can go on while the rest is answered.
+const GET_COSTS: usize = 32;
 
 /// Streams that share a thread.
 pub(crate) struct Shard {
@@ -119,7 +121,7 @@ impl Shard {
                 continue;
             }
             self.handle_frame(&frame);
-            since += 1;
+            since += if frame.tag.kind == Kind::Direct { GET_COSTS } else { 1 };
             if since >= SETTLE_EVERY {
                 since = 0;
                 self.settle();
@@ -208,6 +210,7 @@ impl Shard {
             Event::Written { stream, consumer, done } => {
                 self.handle_written(stream, consumer, done);
             }
+            Event::Traced(publish) => self.handle_traced(*publish),
             Event::Run(task) => task(self),
         }
     }

@@ -11,6 +11,7 @@
 mod counts;
 mod documents;
 mod error;
+pub mod event;
 mod json;
 mod profiling;
 mod query;
@@ -44,14 +45,14 @@ pub use documents::routez::{RouteFacts, SubjectPermission};
 pub use documents::subsz::{SubFacts, SublistFacts, SubszOptions};
 pub use documents::varz::{
     ClusterVarz, DiskWaits, GatewayVarz, KindCounts, LeafDeny, LeafRemoteVarz, LeafVarz, MqttVarz,
-    ProcessFacts, ProxiesVarz, ProxyKey, RemoteGatewayVarz, Varz, WebsocketVarz,
+    OcspCacheFacts, ProcessFacts, ProxiesVarz, ProxyKey, RemoteGatewayVarz, Varz, WebsocketVarz,
 };
 pub use error::Error;
 pub use profiling::respond_profiling;
 pub use request::{RequestError, request};
-pub use respond::{Response, respond};
+pub use respond::{Asked, Response, respond, respond_to};
 pub use source::Source;
-pub use system::{ServerIdentity, answer};
+pub use system::{Answer, Question, ServerIdentity, answer, envelope, is_meant};
 
 #[cfg(test)]
 mod tests;

@@ -8,6 +8,7 @@ pub mod clock;
 pub mod conn;
 pub mod http;
 pub mod listener;
+pub mod ocsp;
 mod pause;
 pub mod tls;
 pub mod workers;

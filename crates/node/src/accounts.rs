@@ -9,6 +9,7 @@ use broker::account::definition::{
 };
 use broker::account::snapshot::{ExportSnapshot, ImportSnapshot};
 use broker::account::{Account, GLOBAL};
+use broker::tracing::TraceTarget;
 use config::Options;
 use config::options as from;
 use monitor::{ExportFacts, ImportFacts, LatencyFacts, MappingTarget};
@@ -25,6 +26,9 @@ pub fn definitions(options: &Options) -> Vec<AccountDefinition> {
     let system = options.system_account();
     for account in all.iter_mut().filter(|account| Some(account.name.as_str()) != system) {
         map_domains(account, options);
+    }
+    if let Some(system) = system {
+        crate::system::offer(&mut all, system);
     }
     all
 }
@@ -93,6 +97,7 @@ fn definition(account: &from::Account) -> AccountDefinition {
         name: account.name.clone(),
         exports: streams.chain(account.service_exports.iter().map(service)).collect(),
         imports: imported_streams.chain(imported_services).collect(),
+        automatic: Vec::new(),
         mappings: account.mappings.iter().map(mapping).collect(),
         limits: LimitsDefinition {
             connections: limit(account.limits.max_connections),
@@ -100,6 +105,10 @@ fn definition(account: &from::Account) -> AccountDefinition {
             payload: limit(account.limits.max_payload),
             leafnodes: limit(account.limits.max_leafnodes),
         },
+        trace: account.message_trace.as_ref().map(|trace| TraceTarget {
+            subject: trace.destination.clone(),
+            sampling: trace.sampling,
+        }),
     }
 }
 

@@ -11,7 +11,8 @@ use broker::account::GLOBAL;
 use config::Options;
 use config::options::{AccountJetStream, JetStreamBatchLimits, StoreCipher};
 use jetstream::{BatchLimits, Clock, Config, Engine, Host, Keys, Member, StartError};
-use jetstream_api::JetStreamAccountLimits;
+use jetstream_api::validate::AccountLimits;
+use jetstream_api::{JetStreamAccountLimits, StorageType};
 use stdx::time::Now;
 
 use crate::Node;
@@ -90,6 +91,7 @@ fn config(options: &Options, facts: &Facts, name: &str, id: &str) -> Config {
         max_duplicate_window: js.limits.duplicate_window.map(config::lang::unit::Nanos::to_std),
         max_ack_pending: positive(js.limits.max_ack_pending),
         max_request_batch: positive(js.limits.max_request_batch),
+        ack_v2: options.effective_feature_flags().get("js_ack_fc_v2").copied().unwrap_or(false),
         request_queue_limit: queue_limit(js.request_queue_limit).unwrap_or(REQUESTS),
         info_queue_limit: queue_limit(js.info_queue_limit)
             .or(queue_limit(js.request_queue_limit))
@@ -136,23 +138,7 @@ impl Node {
         if !options.jetstream.enabled {
             return Ok(None);
         }
-        let mut members: Vec<Member> = options
-            .accounts
-            .iter()
-            .filter_map(|account| {
-                Some(Member {
-                    limits: limits(account.jetstream.as_ref()?),
-                    account: self.broker.account(&account.name)?,
-                })
-            })
-            .collect();
-        let system = options.system_account();
-        if !options.accounts.iter().any(|a| a.name != GLOBAL && Some(a.name.as_str()) != system) {
-            members.push(Member {
-                account: self.broker.global().clone(),
-                limits: limits(&AccountJetStream::default()),
-            });
-        }
+        let members = self.members(&options);
         let info = self.broker.info();
         let host = Host {
             broker: Arc::clone(&self.broker),
@@ -168,5 +154,58 @@ impl Node {
         let engine = Engine::start(config, &host, members)?;
         let _ = self.jetstream.set(engine.shared().clone());
         Ok(Some(engine))
+    }
+
+    /// The accounts that may use JetStream, as the configuration says.
+    fn members(&self, options: &Options) -> Vec<Member> {
+        let mut members: Vec<Member> = options
+            .accounts
+            .iter()
+            .filter_map(|account| {
+                Some(Member {
+                    limits: limits(account.jetstream.as_ref()?),
+                    account: self.broker.account(&account.name)?,
+                })
+            })
+            .collect();
+        let system = options.system_account();
+        let configured = self.claims().is_none();
+        if configured
+            && !options.accounts.iter().any(|a| a.name != GLOBAL && Some(a.name.as_str()) != system)
+        {
+            members.push(Member {
+                account: self.broker.global().clone(),
+                limits: limits(&AccountJetStream::default()),
+            });
+        }
+        members
+    }
+
+    /// Puts in force what a reload says of JetStream that runs (ADM-005). Waits for the disk.
+    pub(crate) fn reload_jetstream(&self, options: &Options) {
+        let Some(shared) = self.jetstream.get() else { return };
+        let js = &options.jetstream;
+        let memory = some(js.max_memory).or(shared.max_bytes(StorageType::Memory));
+        let store = some(js.max_store).or(shared.max_bytes(StorageType::File));
+        shared.set_max_bytes(memory, store);
+        if self.claims().is_some() {
+            // Tokens say what their accounts may use.
+            return;
+        }
+        let members = self.members(options);
+        let is_member = |name: &str| members.iter().any(|m| m.account.name == name);
+        let lost = shared.accounts().into_iter().filter(|a| !is_member(&a.account.name));
+        for account in lost {
+            shared.admit(&account.account, None);
+        }
+        for member in &members {
+            let limits = AccountLimits::untiered(member.limits);
+            shared.admit(&member.account, Some(limits));
+        }
+        for account in self.broker.accounts() {
+            if !is_member(&account.name) {
+                shared.admit(&account, None);
+            }
+        }
     }
 }

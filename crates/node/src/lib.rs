@@ -6,8 +6,14 @@
 #![forbid(unsafe_code)]
 
 pub mod accounts;
+pub mod callout;
+pub mod claims;
+mod herald;
 pub mod jetstream;
+pub mod reload;
+pub mod resolver;
 pub mod start;
+pub mod system;
 pub mod translate;
 pub mod watch;
 mod watch_jetstream;
@@ -41,6 +47,10 @@ pub struct Host {
     pub process: Arc<dyn Process>,
     /// When the main certificate ends, if there is one.
     pub tls_not_after: Option<Timestamp>,
+    /// What it takes to trust operators, if the options want that.
+    pub operators: Option<claims::Surroundings>,
+    /// What it takes to have logins decided outside.
+    pub callout: callout::CalloutHost,
 }
 
 /// Facts about the process, read by the host.
@@ -53,6 +63,9 @@ pub trait Process: Send + Sync {
     fn stacks(&self) -> String;
 }
 
+/// Looks at the cache of OCSP answers, if there is one.
+type OcspFacts = dyn Fn() -> Option<monitor::OcspCacheFacts> + Send + Sync;
+
 /// One server.
 pub struct Node {
     /// Accounts and connections.
@@ -62,13 +75,25 @@ pub struct Node {
     pub workers: usize,
     /// When it started.
     pub started: Now,
-    loaded: Timestamp,
+    /// When its configuration was last put in force, in Unix nanoseconds.
+    loaded: std::sync::atomic::AtomicI64,
+    stand_in: String,
     log: Log,
     requests: RequestCounts,
     process: Arc<dyn Process>,
-    tls_not_after: Option<Timestamp>,
+    /// What is remembered of peers' certificates.
+    ocsp_facts: std::sync::OnceLock<Box<OcspFacts>>,
+    /// When the main certificate ends, in Unix nanoseconds; 0: there is none.
+    tls_not_after: std::sync::atomic::AtomicI64,
     /// JetStream, once it started.
     jetstream: std::sync::OnceLock<Arc<::jetstream::Shared>>,
+    /// Accounts that are defined by tokens, where operators are trusted.
+    claims: Option<Arc<claims::Registry>>,
+    /// The system account's machinery, and the number of its thread.
+    system: Arc<system::System>,
+    system_worker: usize,
+    /// How logins are decided outside.
+    inquiry: Arc<callout::Inquiry>,
     /// Whether clients can connect.
     pub accepting: std::sync::atomic::AtomicBool,
 }
@@ -77,6 +102,11 @@ impl Node {
     /// The options in force.
     pub fn options(&self) -> Arc<Options> {
         self.options.load_full()
+    }
+
+    /// Accounts that are defined by tokens, where operators are trusted.
+    pub fn claims(&self) -> Option<&Arc<claims::Registry>> {
+        self.claims.as_ref()
     }
 
     /// Where lines go.

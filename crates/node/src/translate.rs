@@ -2,11 +2,15 @@
 //!
 //! Law: defaults that the configuration leaves out are the reference's (wire/core.md, defaults).
 
+use crate::claims::{Lookup, Registry};
 use crate::{Host, VERSION};
+use auth::authenticate::jwt::Operators;
+use auth::authenticate::proxy::ProxyConfig;
 use auth::{AuthConfig, ConnectionTypes};
 use broker::settings::Settings;
 use config::Options;
 use std::num::IntErrorKind;
+use std::sync::Arc;
 use wire::info::Info;
 
 /// JetStream API level of this line; told to clients even without JetStream.
@@ -123,6 +127,7 @@ pub fn auth(options: &Options, stand_in: &str) -> AuthConfig {
         no_auth_user: text(options.no_auth_user.as_ref()),
         hides_no_auth_user: false,
         tls_map: options.tls.as_ref().is_some_and(|tls| tls.map),
+        proxies: proxies(options),
     };
     if only_system_account(options) {
         config.users.push(auth::User { name: stand_in.to_owned(), ..auth::User::default() });
@@ -130,6 +135,30 @@ pub fn auth(options: &Options, stand_in: &str) -> AuthConfig {
         config.hides_no_auth_user = true;
     }
     config
+}
+
+fn proxies(options: &Options) -> ProxyConfig {
+    let users = options.users.iter().filter(|user| user.proxy_required);
+    let nkeys = options.nkeys.iter().filter(|user| user.proxy_required);
+    ProxyConfig {
+        trusted: options.trusted_proxies.clone().unwrap_or_default(),
+        required: options.authorization.as_ref().is_some_and(|block| block.proxy_required),
+        users: users
+            .map(|user| user.username.clone())
+            .chain(nkeys.map(|user| user.nkey.clone()))
+            .collect(),
+    }
+}
+
+/// How users with tokens log in.
+pub fn operators(options: &Options, claims: &Arc<Registry>) -> Operators {
+    let sentinel = options.operator.default_sentinel.clone();
+    Operators {
+        directory: Arc::new(Lookup(claims.clone())),
+        pinned: options.operator.pinned_accounts(options.system_account()),
+        pinned_fails: claims.pinned_fails().clone(),
+        default_sentinel: sentinel.unwrap_or_default(),
+    }
 }
 
 fn only_system_account(options: &Options) -> bool {

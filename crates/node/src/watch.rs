@@ -6,14 +6,15 @@
 
 use crate::Node;
 use crate::accounts;
+use crate::claims;
 use broker::account::Account;
 use broker::conn::Conn;
 use broker::stats::Traffic;
 use broker::sub::Sub;
 use monitor::{
     AccountFacts, AccountStat, ClosedConnFacts, ConnCounts, ConnFacts, ConnKind, ConnType,
-    ExpvarFacts, KindCounts, ListenerFault, MsgBytes, PeerCert, ProcessFacts, QueueFacts,
-    RequestCounts, Source, SubFacts, SublistFacts, TlsFacts, Varz,
+    ExpvarFacts, KindCounts, ListenerFault, MsgBytes, PeerCert, ProcessFacts, ProxiesVarz,
+    ProxyKey, QueueFacts, RequestCounts, Source, SubFacts, SublistFacts, TlsFacts, Varz,
 };
 use std::ops::Range;
 use std::sync::Arc;
@@ -96,7 +97,7 @@ impl Source for Node {
             stale_connections: stale,
             stalled_clients: totals.stalled_clients.load(Ordering::Relaxed),
             subscriptions: self.broker.accounts().iter().map(|a| a.subscriptions() as u64).sum(),
-            config_load_time: self.loaded,
+            config_load_time: self.loaded(),
             config_digest: options.config_digest.clone(),
             tags: options.server_tags.clone(),
             metadata: options.server_metadata.clone(),
@@ -106,9 +107,28 @@ impl Source for Node {
                 .map(|(name, on)| (name.to_owned(), on))
                 .collect(),
             system_account: self.system_account().unwrap_or_default(),
+            trusted_operators_jwt: options.operator.operators.clone(),
+            trusted_operators_claim: options
+                .operator
+                .claims
+                .iter()
+                .filter_map(|claims| serde_json::to_value(claims).ok())
+                .collect(),
+            pinned_account_fails: self
+                .claims()
+                .map_or(0, |claims| claims.pinned_fails().load(Ordering::Relaxed)),
+            tls_ocsp_peer_verify: options
+                .tls
+                .as_ref()
+                .and_then(|tls| tls.ocsp_peer.as_ref())
+                .is_some_and(|peer| peer.verify),
+            ocsp_peer_cache: self.ocsp_facts.get().and_then(|facts| facts()),
             slow_consumer_stats: only_clients(slow),
             stale_connection_stats: only_clients(stale),
-            tls_cert_not_after: self.tls_not_after,
+            tls_cert_not_after: self.tls_not_after(),
+            proxies: options.trusted_proxies.as_ref().map(|trusted| ProxiesVarz {
+                trusted: trusted.iter().map(|key| ProxyKey { key: key.clone() }).collect(),
+            }),
             jetstream: self
                 .jetstream_facts(&monitor::JszOptions::default())
                 .map(|facts| facts.varz())
@@ -148,13 +168,13 @@ impl Source for Node {
     fn visit_connections(&self, account: Option<&str>, visit: &mut dyn FnMut(ConnFacts)) {
         for conn in self.broker.connections() {
             if account.is_none_or(|name| conn.facts.lock().account == name) {
-                visit(conn_facts(&conn));
+                visit(self.conn_facts(&conn));
             }
         }
     }
 
     fn connection(&self, cid: u64) -> Option<ConnFacts> {
-        self.broker.connection(cid).map(|conn| conn_facts(&conn))
+        self.broker.connection(cid).map(|conn| self.conn_facts(&conn))
     }
 
     fn connection_subs(&self, cid: u64) -> Vec<SubFacts> {
@@ -166,7 +186,7 @@ impl Source for Node {
 
     fn closed_connections(&self) -> Vec<Arc<ClosedConnFacts>> {
         let describe = |closed: broker::closed::Closed| {
-            let mut conn = conn_facts(&closed.conn);
+            let mut conn = self.conn_facts(&closed.conn);
             conn.subscriptions = closed.subscriptions as u64;
             conn.pending_bytes = 0;
             Arc::new(ClosedConnFacts {
@@ -217,8 +237,8 @@ impl Source for Node {
 
     fn account(&self, name: &str) -> Option<AccountFacts> {
         let account = self.broker.account(name)?;
-        Some(AccountFacts {
-            updated: self.loaded,
+        let facts = AccountFacts {
+            updated: self.loaded(),
             expired: false,
             complete: true,
             jetstream: self.jetstream.get().is_some_and(|js| js.account(name).is_some()),
@@ -237,7 +257,17 @@ impl Source for Node {
             revoked_users: Default::default(),
             sublist: sublist_facts(&account),
             responses: accounts::responses(&account),
-        })
+        };
+        Some(
+            match self
+                .claims()
+                .and_then(|claims| claims.token(name))
+                .filter(|t| !t.token.is_empty())
+            {
+                None => facts,
+                Some(token) => claims::account_facts(token, facts),
+            },
+        )
     }
 
     fn account_stat(&self, name: &str) -> Option<AccountStat> {
@@ -245,7 +275,7 @@ impl Source for Node {
         let (received, sent) = account.counters.totals();
         Some(AccountStat {
             account: name.into(),
-            name_tag: name.into(),
+            name_tag: self.account_tag(name),
             clients: account.clients.load(Ordering::Relaxed),
             leafnodes: 0,
             subscriptions: account.subscriptions() as u64,
@@ -280,7 +310,8 @@ impl Source for Node {
     }
 
     fn queues(&self) -> Vec<QueueFacts> {
-        Vec::new()
+        let (pending, in_progress) = self.system().waiting();
+        vec![QueueFacts { name: "System recvQ".into(), pending, in_progress }]
     }
 }
 
@@ -301,6 +332,21 @@ fn lossy(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
+impl Node {
+    /// What people call an account.
+    pub(crate) fn account_tag(&self, name: &str) -> String {
+        self.claims().map_or_else(|| name.to_owned(), |claims| claims.name_of(name))
+    }
+
+    fn conn_facts(&self, conn: &Conn) -> ConnFacts {
+        let mut facts = conn_facts(conn);
+        if !facts.account.is_empty() {
+            facts.name_tag = self.account_tag(&facts.account);
+        }
+        facts
+    }
+}
+
 fn conn_facts(conn: &Conn) -> ConnFacts {
     let (pending, out_msgs, out_bytes, stalls) = {
         let out = conn.outbox.lock();
@@ -308,6 +354,7 @@ fn conn_facts(conn: &Conn) -> ConnFacts {
     };
     let subscriptions = conn.subs.lock().len() as u64;
     let facts = conn.facts.lock();
+    let token = facts.token.as_deref();
     ConnFacts {
         cid: conn.id,
         kind: ConnKind::Client,
@@ -344,6 +391,13 @@ fn conn_facts(conn: &Conn) -> ConnFacts {
         authorized_user: facts.who.raw().into(),
         account: facts.account.clone(),
         name_tag: facts.account.clone(),
+        proxy_key: facts.proxy.as_deref().unwrap_or_default().to_owned(),
+        // Compat(AUTH-034): who sees a bearer's token could use it.
+        jwt: token.filter(|token| !token.bearer).map(|t| t.jwt.clone()).unwrap_or_default(),
+        issuer_key: token
+            .map(|t| if t.signing_key { t.issuer.clone() } else { facts.account.clone() })
+            .unwrap_or_default(),
+        tags: token.map(|token| token.tags.clone()).unwrap_or_default(),
         ..ConnFacts::default()
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! `cargo bench -p ironats-store` prints one line each. `STORE_KEYS` and `STORE_MSGS` set the
 //! sizes (defaults 1,000,000 each); `STORE_DIR` keeps the directories for a run of another server
-//! on the same data; `STORE_RECOVER=<stream>` then only opens that one; `STORE_IDLE=<n>` measures
+//! on the same data; `STORE_RECOVER=<stream>` then only opens that one, without its index, or with
+//! `STORE_OUTDATED=<n>` with one that is older than the last `n` messages; `STORE_IDLE=<n>` measures
 //! only what so many idle stores cost.
 
 #![allow(clippy::unwrap_used, reason = "a bench may unwrap")]
@@ -199,6 +200,9 @@ fn few(stream: &'static str, distinct: u64) -> impl Fn(u64, &mut Vec<u8>) {
 
 fn main() {
     let bench = Bench::new();
+    if let Ok(name) = std::env::var("STORE_REOPEN") {
+        return time_recovery(&bench, &name);
+    }
     if let Ok(name) = std::env::var("STORE_RECOVER") {
         return recover_only(&bench, &name);
     }
@@ -211,10 +215,28 @@ fn main() {
     many_messages(&bench, msgs);
 }
 
-/// Opens a stream that an earlier run left in `STORE_DIR`, as after a crash without an index.
+/// Opens a stream that an earlier run left in `STORE_DIR`, as after a crash without an index or with
+/// an older one.
 fn recover_only(bench: &Bench, name: &str) {
+    if let Ok(n) = std::env::var("STORE_OUTDATED") {
+        return outdate(bench, name, n.parse().unwrap());
+    }
     let msgs = bench.dir.join("jetstream/$G/streams").join(name).join("msgs");
     let _ = std::fs::remove_file(msgs.join("index.db"));
+    time_recovery(bench, name);
+}
+
+/// In a process of its own: what the index is made from must not be warm in the memory of this one.
+fn outdate(bench: &Bench, name: &str, n: u64) {
+    let mut store = bench.open(name);
+    store.checkpoint().unwrap();
+    append(bench, &mut store, "append after the index", (n, 64), false, few("M", 50_000));
+    drop(store);
+    let mut again = std::process::Command::new(std::env::current_exe().unwrap());
+    again.env_remove("STORE_OUTDATED").env("STORE_REOPEN", name).status().unwrap();
+}
+
+fn time_recovery(bench: &Bench, name: &str) {
     let before = resident();
     let start = Instant::now();
     let (store, cpu) = (bench.open(name), cpu_us());

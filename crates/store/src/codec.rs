@@ -18,6 +18,11 @@ impl<'a> Reader<'a> {
         self.at
     }
 
+    /// All bytes, those read included.
+    pub(crate) fn whole(&self) -> &'a [u8] {
+        self.bytes
+    }
+
     pub(crate) fn remaining(&self) -> usize {
         self.bytes.len() - self.at
     }

@@ -45,7 +45,7 @@ pub fn block(bytes: &[u8]) -> usize {
 /// The body of `index.db`, and an `.idx` file.
 pub fn index(bytes: &[u8]) -> usize {
     let old = legacy::decode(bytes, 1).map_or(0, |b| 1 + usize::from(!b.deleted.is_empty()));
-    let new = Index::decode(bytes, SEED);
+    let new = Index::decode(bytes, SEED, &|n, job| (0..n).for_each(job));
     old + 3 * new.map_or(0, |i| 1 + usize::from(i.is_consistent()) + 2 * i.blocks.len().min(4))
 }
 

@@ -2,12 +2,15 @@
 //!
 //! Not here: the stream configuration document (the API room); the store keeps it as opaque JSON.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use stdx::log::Log;
 
 use crate::compress::Compression;
 use crate::crypt::Encryption;
+use crate::file::ReadBudget;
 
 /// How messages leave a stream other than by limits; it only decides block sizes here.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -63,6 +66,10 @@ pub struct Options {
     pub column_budget: usize,
     /// Bytes that may wait for the disk before appends are told that it is behind.
     pub max_waiting: usize,
+    /// Memory for parts of blocks that are read again and again; stores may share one.
+    pub read_budget: ReadBudget,
+    /// Counts the bytes of blocks that opening read, for whoever waits for it.
+    pub bytes_read: Option<Arc<AtomicU64>>,
     /// Where damage and recovery are reported.
     pub log: Log,
 }
@@ -75,6 +82,8 @@ impl Default for Options {
             encryption: None,
             column_budget: 64 << 20,
             max_waiting: 64 << 20,
+            read_budget: ReadBudget::default(),
+            bytes_read: None,
             log: Log::discard(),
         }
     }

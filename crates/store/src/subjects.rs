@@ -14,6 +14,7 @@
 //! Reference: filestore.go psim.
 
 mod filling;
+mod loading;
 mod shard;
 
 use std::hash::BuildHasher;
@@ -21,6 +22,7 @@ use std::hash::BuildHasher;
 use foldhash::fast::FixedState;
 
 pub(crate) use filling::{Batch, Filling};
+pub(crate) use loading::Loading;
 use shard::{Shard, shard_of};
 
 /// Number of a subject's record; zero is none.
@@ -146,6 +148,12 @@ impl Subjects {
     }
 
     /// Every subject, in the order of memory.
+    /// A copy for reading only that shares nothing with this: subjects are listed, not found.
+    pub(crate) fn picture(&self) -> Self {
+        let shards = self.shards.iter().map(Shard::picture).collect();
+        Self { hasher: self.hasher.clone(), bits: self.bits, shards }
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = (SubjectId, &[u8])> {
         self.shards.iter().flat_map(Shard::iter)
     }

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
-    KeyPair, KeyUsagePurpose, SanType,
+    BasicConstraints, CertificateParams, CertifiedIssuer, CustomExtension, DnType,
+    ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose, SanType,
 };
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -43,6 +43,10 @@ pub struct Leaf<'a> {
     pub email: &'a [&'a str],
     /// URI subject alternative names.
     pub uri: &'a [&'a str],
+    /// Where its status can be asked for.
+    pub responder: &'a str,
+    /// Whether a server that has it must staple.
+    pub must_staple: bool,
 }
 
 impl Authority {
@@ -68,6 +72,17 @@ impl Authority {
         self.sign(&leaf, true)
     }
 
+    /// A server certificate for `localhost` and `127.0.0.1` with what else `leaf` says.
+    pub fn server_with(&self, leaf: &Leaf<'_>) -> Identity {
+        let dns = if leaf.dns.is_empty() { &["localhost"] } else { leaf.dns };
+        self.sign(&Leaf { dns, ..leaf.clone() }, true)
+    }
+
+    /// The authority's key.
+    pub fn key(&self) -> &KeyPair {
+        self.issuer.key()
+    }
+
     /// A certificate for clients and servers alike with the names of `leaf`.
     pub fn client(&self, leaf: &Leaf<'_>) -> Identity {
         self.sign(leaf, false)
@@ -90,6 +105,22 @@ impl Authority {
         }
         params.extended_key_usages =
             vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        if !leaf.responder.is_empty() {
+            // AuthorityInfoAccess: one description, with the method for OCSP and a URI.
+            let url = leaf.responder.as_bytes();
+            let length = |n: usize| u8::try_from(n).unwrap();
+            let mut place = vec![0x06, 8, 0x2b, 6, 1, 5, 5, 7, 0x30, 1, 0x86, length(url.len())];
+            place.extend(url);
+            let size = length(place.len());
+            let access = [vec![0x30, length(place.len() + 2), 0x30, size], place].concat();
+            let oid = [1, 3, 6, 1, 5, 5, 7, 1, 1];
+            params.custom_extensions.push(CustomExtension::from_oid_content(&oid, access));
+        }
+        if leaf.must_staple {
+            let features = vec![0x30, 3, 2, 1, 5];
+            let oid = [1, 3, 6, 1, 5, 5, 7, 1, 24];
+            params.custom_extensions.push(CustomExtension::from_oid_content(&oid, features));
+        }
         let key = KeyPair::generate().unwrap();
         let cert = params.signed_by(&key, &self.issuer).unwrap();
         Identity {

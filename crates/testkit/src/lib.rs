@@ -14,6 +14,7 @@ pub mod client;
 pub mod frame;
 pub mod golden;
 pub mod http;
+pub mod ocsp;
 pub mod server;
 pub mod wait;
 

@@ -95,6 +95,9 @@ pub mod text {
     pub const NO_RESPONDERS_HEADERS: &str = "no responders requires headers support";
     pub const AUTHORIZATION: &str = "Authorization Violation";
     pub const AUTHENTICATION_TIMEOUT: &str = "Authentication Timeout";
+    pub const USER_EXPIRED: &str = "User Authentication Expired";
+    pub const ACCOUNT_EXPIRED: &str = "Account Authentication Expired";
+    pub const USER_REVOKED: &str = "User Authentication Revoked";
     pub const MAX_SUBSCRIPTIONS: &str = "maximum subscriptions exceeded";
     pub const MAX_CONNECTIONS: &str = "maximum connections exceeded";
     pub const MAX_ACCOUNT_CONNECTIONS: &str = "maximum account active connections exceeded";

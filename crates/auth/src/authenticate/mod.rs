@@ -8,20 +8,30 @@
 //!       client which part was wrong.
 //! Reference: auth.go processClientOrLeafAuthentication.
 
+pub mod callout;
+pub mod jwt;
+pub mod proxy;
+mod review;
 #[cfg(test)]
 mod tests;
 
+pub use review::Review;
+
+use self::proxy::{Proxied, Proxies};
 use crate::GLOBAL_ACCOUNT;
 use crate::certificate::{CertificateFacts, find_user};
 use crate::connection_type::{ConnectionType, ConnectionTypes};
 use crate::dn::DistinguishedName;
 use crate::identity::{Identity, Who};
+use crate::jwt::JwtError;
 use crate::nkey::{SignatureError, UserKey};
 use crate::password::Secret;
 use crate::permission::{Permissions, PermissionsConfig};
 use crate::user::{AuthConfig, AuthConfigError, NkeyUser, User};
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
+use stdx::go_text::quote;
 
 /// What a client presents.
 #[derive(Clone, Copy, Debug)]
@@ -34,14 +44,22 @@ pub struct AuthRequest<'a> {
     pub token: &'a str,
     /// `nkey` of CONNECT.
     pub nkey: &'a str,
+    /// `jwt` of CONNECT.
+    pub jwt: &'a str,
     /// `sig` of CONNECT.
     pub signature: &'a str,
+    /// `proxy_sig` of CONNECT.
+    pub proxy_signature: &'a str,
     /// The nonce of the INFO that the client got.
     pub nonce: &'a [u8],
     /// How it came in.
     pub connection_type: ConnectionType,
     /// Its verified certificate, if it came over TLS and has one.
     pub certificate: Option<&'a CertificateFacts>,
+    /// Where it comes from, if it has an address.
+    pub address: Option<IpAddr>,
+    /// The time, in Unix seconds.
+    pub now: i64,
 }
 
 impl AuthRequest<'_> {
@@ -54,7 +72,7 @@ impl AuthRequest<'_> {
 /// Why a client is refused. The text is for debug lines only; towards the client there is one
 /// answer, `CLIENT_ERROR`.
 // Compat(CORE-024)
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AuthError {
     /// It presented nothing that could be checked.
     #[error("Credentials missing")]
@@ -77,6 +95,54 @@ pub enum AuthError {
     /// The certificate stands for no user.
     #[error("User in cert not found")]
     CertificateUnknown,
+    /// Operators are trusted, and it presented no token.
+    #[error("Authentication requires a user JWT")]
+    NoToken,
+    /// What stands in for a missing token is none.
+    #[error("User JWT not valid: {0}")]
+    Token(JwtError),
+    /// The token is out of its time, or makes no sense.
+    #[error("User JWT no longer valid: {0}")]
+    TokenInvalid(String),
+    /// Only other accounts may log in.
+    #[error("Account {0} not listed as operator pinned account")]
+    NotPinned(String),
+    /// The account is not known, not trusted or expired.
+    #[error("Account JWT lookup error: account {0} is missing, not trusted or expired")]
+    AccountMissing(String),
+    /// The account does not know the key that signed the token.
+    #[error("User JWT issuer is not known")]
+    SignerUnknown,
+    /// The signing key has a template, and the token has limits of its own.
+    #[error("User JWT is not valid: scoped users require no permissions or limits set")]
+    ScopedWithLimits,
+    /// The signing key's template does not fit the user.
+    #[error("User JWT generated invalid permissions")]
+    Template,
+    /// The account wants nonces signed.
+    #[error("Account does not allow bearer tokens")]
+    BearerRefused,
+    /// The account took the token back.
+    #[error("User authentication revoked")]
+    Revoked,
+    /// It may not come from this address.
+    #[error("Bad src Ip {0}")]
+    Source(String),
+    /// It may not come at this time of the day.
+    #[error("Outside connect times")]
+    OutsideTimes,
+    /// What it came through is no trusted proxy.
+    #[error("proxy is not trusted")]
+    ProxyNotTrusted,
+    /// It has to come through a trusted proxy.
+    #[error("proxy connection required")]
+    ProxyRequired,
+    /// Whoever decides did not let it in.
+    #[error("{0}")]
+    Callout(String),
+    /// Whoever decides did not answer in time.
+    #[error("Authorization callout response not received in time on account {}", quote(.0.as_bytes()))]
+    CalloutTimeout(String),
 }
 
 impl AuthError {
@@ -84,8 +150,13 @@ impl AuthError {
     pub const CLIENT_ERROR: &'static str = "Authorization Violation";
 
     /// The reason of the closed connection, as monitoring and events print it.
-    pub fn close_reason(self) -> &'static str {
+    pub fn close_reason(&self) -> &'static str {
         "Authentication Failure"
+    }
+
+    /// Whether an operator should see it in any log: the credentials are good, and misused.
+    pub fn is_notable(&self) -> bool {
+        matches!(self, Self::Source(_) | Self::OutsideTimes)
     }
 }
 
@@ -104,6 +175,9 @@ pub struct Authenticator {
     tls_map: bool,
     required: bool,
     global: Arc<str>,
+    operators: Option<jwt::Operators>,
+    callouts: Option<callout::Callouts>,
+    proxies: Proxies,
 }
 
 #[derive(Debug)]
@@ -177,7 +251,23 @@ impl Authenticator {
             tls_map: config.tls_map,
             required,
             global: interned.account(""),
+            operators: None,
+            callouts: None,
+            proxies: Proxies::new(config.proxies),
         })
+    }
+
+    /// With these, users log in with tokens and nothing else.
+    #[must_use]
+    pub fn with_operators(mut self, operators: jwt::Operators) -> Self {
+        self.required = true;
+        self.operators = Some(operators);
+        self
+    }
+
+    /// What logins with tokens are decided by, if any are.
+    pub fn operators(&self) -> Option<&jwt::Operators> {
+        self.operators.as_ref()
     }
 
     /// Whether INFO says `auth_required`: clients need credentials, and nobody stands in for those
@@ -196,12 +286,18 @@ impl Authenticator {
 
     /// Whether nkeys may log in, so that INFO needs a nonce.
     pub fn needs_nonce(&self) -> bool {
-        !self.nkeys.is_empty()
+        self.operators.is_some() || !self.nkeys.is_empty() || !self.proxies.is_empty()
     }
 
-    /// Whether `authenticate` would compute a bcrypt hash for this request, which takes
-    /// milliseconds or more and should not keep a network thread.
+    /// Whether `authenticate` would compute a bcrypt hash or verify a chain of tokens for this
+    /// request, which takes a millisecond or more and should not keep a network thread.
     pub fn is_slow(&self, request: &AuthRequest<'_>) -> bool {
+        if self.operators.is_some() {
+            return !(request.jwt.is_empty() && self.has_no_sentinel());
+        }
+        if self.calls_out() {
+            return true;
+        }
         match self.choose(request) {
             Ok(Credential::Password(user) | Credential::Certificate(user)) => {
                 user.password.is_bcrypt()
@@ -223,20 +319,52 @@ impl Authenticator {
     /// How logs call a client that is refused: by its certificate where users are told by it, else
     /// by what it presented.
     pub fn who(&self, request: &AuthRequest<'_>) -> Who {
+        if self.operators.is_some() {
+            return request.who();
+        }
         match self.choose(request) {
             Ok(Credential::Certificate(user)) => Who::User(user.name.as_str().into()),
             _ => request.who(),
         }
     }
 
+    fn has_no_sentinel(&self) -> bool {
+        self.operators.as_ref().is_none_or(|operators| operators.default_sentinel.is_empty())
+    }
+
     /// Decides.
     pub fn authenticate(&self, request: &AuthRequest<'_>) -> Result<Identity, AuthError> {
+        let proxied = self.proxies.check(request.nonce, request.proxy_signature);
+        if proxied == Proxied::Falsely {
+            return Err(AuthError::ProxyNotTrusted);
+        }
+        let identity = self.identify(request, &proxied)?;
+        Ok(Identity { proxy: proxied.by(), ..identity })
+    }
+
+    /// Whether the client came through a trusted proxy.
+    fn is_proxied(&self, request: &AuthRequest<'_>) -> Option<Arc<str>> {
+        self.proxies.check(request.nonce, request.proxy_signature).by()
+    }
+
+    fn identify(
+        &self,
+        request: &AuthRequest<'_>,
+        proxied: &Proxied,
+    ) -> Result<Identity, AuthError> {
+        if let Some(operators) = &self.operators {
+            return operators.authenticate(request, proxied);
+        }
+        let chosen = self.choose(request)?;
+        if *proxied == Proxied::No && self.needs_proxy(&chosen) {
+            return Err(AuthError::ProxyRequired);
+        }
         let secret = |secret: &Secret, text: &str| match secret.matches(text) {
             true => Ok(()),
             false => Err(AuthError::WrongSecret),
         };
         // The identity is named by the credential that was verified, whatever else was presented.
-        Ok(match self.choose(request)? {
+        Ok(match chosen {
             Credential::Open => self.global_identity(request.who()),
             Credential::NoAuthUser(user) => {
                 // Compat(AUTH-007): the reference fills in the configured password, so that a
@@ -277,6 +405,18 @@ impl Authenticator {
                 self.global_identity(Who::User(self.username.as_str().into()))
             }
         })
+    }
+
+    fn needs_proxy(&self, chosen: &Credential<'_>) -> bool {
+        let named = |name: &str| self.proxies.users.contains(name);
+        match chosen {
+            Credential::Open => false,
+            Credential::NoAuthUser(user)
+            | Credential::Password(user)
+            | Credential::Certificate(user) => named(&user.name),
+            Credential::NoAuthNkey(user) | Credential::Nkey(user) => named(user.key.as_str()),
+            Credential::SingleToken | Credential::SingleUser => self.proxies.required,
+        }
     }
 
     /// Finds the credential that decides, without verifying it.
@@ -340,7 +480,14 @@ impl Authenticator {
     }
 
     fn global_identity(&self, who: Who) -> Identity {
-        Identity { account: self.global.clone(), who, permissions: None, overridden_user: None }
+        Identity {
+            account: self.global.clone(),
+            who,
+            permissions: None,
+            overridden_user: None,
+            token: None,
+            proxy: None,
+        }
     }
 }
 
@@ -363,6 +510,8 @@ impl Grant {
             who,
             permissions: self.permissions.clone(),
             overridden_user: None,
+            token: None,
+            proxy: None,
         }
     }
 }

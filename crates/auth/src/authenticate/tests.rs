@@ -19,10 +19,14 @@ fn request<'a>(username: &'a str, password: &'a str) -> AuthRequest<'a> {
         password,
         token: "",
         nkey: "",
+        jwt: "",
         signature: "",
+        proxy_signature: "",
         nonce: NONCE,
         connection_type: ConnectionType::Standard,
         certificate: None,
+        address: None,
+        now: 0,
     }
 }
 

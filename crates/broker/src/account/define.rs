@@ -7,7 +7,7 @@
 //! Reference: server.go configureAccounts.
 
 use super::definition::AccountDefinition;
-use super::draft::{Draft, draft};
+use super::draft::{Draft, Drafts, draft};
 use super::error::AccountError;
 use super::import::{ServiceImport, ServiceTerms, StreamImport, StreamTerms};
 use super::{Account, GLOBAL, SYSTEM, Service, flag};
@@ -35,9 +35,29 @@ impl Broker {
                 self.forget_account(&account);
             }
         }
-        if let Some(name) = name {
-            self.account_or_new(name).set_flag(flag::SYSTEM, true);
+        let system = name.map(|name| self.account_or_new(name));
+        if let Some(system) = &system {
+            system.set_flag(flag::SYSTEM, true);
         }
+        self.system.store(system);
+    }
+
+    /// Checks `definitions` without putting them in force.
+    pub fn check_accounts(
+        &self,
+        definitions: &[AccountDefinition],
+    ) -> Result<(), Vec<AccountError>> {
+        self.draft_accounts(definitions).map(|_| ())
+    }
+
+    fn draft_accounts(
+        &self,
+        definitions: &[AccountDefinition],
+    ) -> Result<Drafts, Vec<AccountError>> {
+        let system = self.system_account();
+        let known = [Some(GLOBAL), system.as_ref().map(|account| account.name.as_str())];
+        let known: Vec<&str> = known.into_iter().flatten().collect();
+        draft(definitions, &known)
     }
 
     /// Puts `definitions` in force: all accounts of the configuration, the global account too if it
@@ -46,16 +66,14 @@ impl Broker {
         &self,
         definitions: &[AccountDefinition],
     ) -> Result<Changed, Vec<AccountError>> {
-        let system = self.accounts().into_iter().find(|account| account.is_system());
-        let known = [Some(GLOBAL), system.as_ref().map(|account| account.name.as_str())];
-        let known: Vec<&str> = known.into_iter().flatten().collect();
-        let drafts = draft(definitions, &known)?;
+        let drafts = self.draft_accounts(definitions)?;
         let cluster = self.info().cluster.clone();
         let mut accounts = Vec::with_capacity(drafts.all.len());
         for draft in &drafts.all {
             let account = self.account_or_new(&draft.name);
             account.limits.set(draft.limits);
             self.close_excess(&account);
+            account.trace.store(draft.trace.clone().map(Arc::new));
             account.exports.store(Arc::new(draft.exports.clone()));
             account.set_mappings(draft.mappings.clone(), &cluster);
             accounts.push(account);
@@ -80,7 +98,7 @@ impl Broker {
 
 impl Broker {
     /// Closes the clients beyond what the account may have now; those that came first stay.
-    fn close_excess(&self, account: &Account) {
+    pub(super) fn close_excess(&self, account: &Account) {
         let Some(limit) = account.limits.connections() else { return };
         if account.clients.load(Ordering::Relaxed) <= limit {
             return;
@@ -112,7 +130,7 @@ fn still_leads(to: &Weak<Account>, broker: &Broker, name: &str) -> bool {
 
 impl Account {
     /// Makes `terms` the stream imports in force.
-    fn wire_streams(self: &Arc<Self>, broker: &Broker, terms: Vec<StreamTerms>) {
+    pub(super) fn wire_streams(self: &Arc<Self>, broker: &Broker, terms: Vec<StreamTerms>) {
         let current = self.shadows.lock().imports.clone();
         let imports = terms.into_iter().map(|terms| {
             let same = current.iter().find(|import| {
@@ -127,7 +145,7 @@ impl Account {
     }
 
     /// Makes `terms` the service imports in force.
-    fn wire_services(self: &Arc<Self>, broker: &Broker, terms: Vec<ServiceTerms>) {
+    pub(super) fn wire_services(self: &Arc<Self>, broker: &Broker, terms: Vec<ServiceTerms>) {
         let mut services = self.services.lock();
         let mut old = std::mem::take(&mut *services);
         for terms in terms {

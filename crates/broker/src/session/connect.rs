@@ -6,9 +6,13 @@
 //! Reference: client.go processConnect.   Contract: CORE-013..024, AUTH-*.
 
 use super::{Phase, Session};
-use crate::conn::{Replies, Transport, flag};
+use crate::conn::{Conn, Transport, flag};
 use crate::worker::Worker;
+use auth::authenticate::callout::{Asked, Delegation};
+use auth::authenticate::jwt::Waiting;
+use auth::jwt::authorization as callout;
 use auth::{AuthError, AuthRequest, Authenticator, CertificateFacts, ConnectionType, Identity};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use wire::connect::Connect;
@@ -19,6 +23,11 @@ use wire::info::Info;
 pub struct SlowLogin {
     authenticator: Arc<Authenticator>,
     attempt: Attempt,
+    /// What it lacked was asked for once.
+    waited: bool,
+    /// Somebody outside decides.
+    delegation: Option<Delegation>,
+    conn: Arc<Conn>,
 }
 
 /// What a client presented.
@@ -28,21 +37,71 @@ pub(super) struct Attempt {
     nonce: String,
     way: ConnectionType,
     certificate: Option<Arc<CertificateFacts>>,
+    address: Option<IpAddr>,
+    /// When, in Unix seconds.
+    now: i64,
     /// Made by the server for a client that sent no CONNECT.
     implicit: bool,
+    /// For a client that is connected already.
+    again: bool,
 }
 
 impl Attempt {
-    fn request(&self) -> AuthRequest<'_> {
+    /// The same for a client that is connected already.
+    pub(super) fn again(self) -> Self {
+        Self { again: true, ..self }
+    }
+
+    pub(super) fn request(&self) -> AuthRequest<'_> {
         AuthRequest {
             username: &self.connect.user,
             password: &self.connect.pass,
             token: &self.connect.auth_token,
             nkey: &self.connect.nkey,
+            jwt: &self.connect.jwt,
             signature: &self.connect.sig,
+            proxy_signature: &self.connect.proxy_sig,
             nonce: self.nonce.as_bytes(),
             connection_type: self.way,
             certificate: self.certificate.as_deref(),
+            address: self.address,
+            now: self.now,
+        }
+    }
+}
+
+impl Attempt {
+    /// What who decides about it is told.
+    fn asked(&self, conn: &Conn) -> Asked {
+        let connect = &self.connect;
+        let signed = !connect.sig.is_empty();
+        let facts = conn.facts.lock();
+        Asked {
+            client: callout::Client {
+                host: self.address.map_or_else(String::new, |address| address.to_string()),
+                id: conn.id,
+                user: self.request().who().raw().to_owned(),
+                name: connect.name.clone(),
+                kind: "Client".to_owned(),
+                client_type: "nats".to_owned(),
+                nonce: if signed { self.nonce.clone() } else { String::new() },
+                ..callout::Client::default()
+            },
+            options: callout::ConnectOptions {
+                jwt: connect.jwt.clone(),
+                nkey: connect.nkey.clone(),
+                sig: connect.sig.clone(),
+                auth_token: connect.auth_token.clone(),
+                user: connect.user.clone(),
+                pass: connect.pass.clone(),
+                name: connect.name.clone(),
+                lang: connect.lang.clone(),
+                version: connect.version.clone(),
+                protocol: connect.protocol,
+            },
+            tls: facts.tls.as_ref().map(|tls| {
+                callout::ClientTls::verified(&tls.version, &tls.cipher_suite, &tls.chain)
+            }),
         }
     }
 }
@@ -50,14 +109,60 @@ impl Attempt {
 /// What came of a slow login.
 pub struct LoginResult {
     attempt: Attempt,
+    authenticator: Arc<Authenticator>,
     outcome: Result<Identity, AuthError>,
+}
+
+/// How far a slow login came.
+pub enum Verified {
+    /// It is decided.
+    Done(LoginResult),
+    /// Something has to be waited for, and the login to be run again after it.
+    Wait(Box<SlowLogin>, Waiting),
 }
 
 impl SlowLogin {
     /// Verifies; takes milliseconds of CPU.
-    pub fn run(self) -> LoginResult {
-        let outcome = self.authenticator.authenticate(&self.attempt.request());
-        LoginResult { attempt: self.attempt, outcome }
+    pub fn run(mut self: Box<Self>) -> Verified {
+        let request = self.attempt.request();
+        let outcome = match &self.delegation {
+            None => self.authenticator.authenticate(&request),
+            Some(delegation) => self.authenticator.settle(delegation, &request),
+        };
+        if let Err(AuthError::AccountMissing(account)) = &outcome
+            && !self.waited
+            && let Some(operators) = self.authenticator.operators()
+        {
+            let waiting = operators.directory.fetch(account);
+            self.waited = true;
+            return Verified::Wait(self, waiting);
+        }
+        if self.delegation.is_none() {
+            match self.authenticator.delegate(&request, &outcome) {
+                Ok(None) => {}
+                Ok(Some(delegation)) => return self.call_out(delegation),
+                Err(error) => return self.done(Err(error)),
+            }
+        }
+        self.done(outcome)
+    }
+
+    fn done(self, outcome: Result<Identity, AuthError>) -> Verified {
+        let Self { attempt, authenticator, .. } = self;
+        Verified::Done(LoginResult { attempt, outcome, authenticator })
+    }
+
+    /// Asks who decides.
+    fn call_out(mut self: Box<Self>, delegation: Delegation) -> Verified {
+        let asked = self.attempt.asked(&self.conn);
+        match self.authenticator.ask(&delegation, asked, self.attempt.now) {
+            Ok(waiting) => {
+                self.delegation = Some(delegation);
+                self.waited = false;
+                Verified::Wait(self, waiting)
+            }
+            Err(error) => self.done(Err(error)),
+        }
     }
 }
 
@@ -118,21 +223,45 @@ impl Session {
     }
 
     fn login(&mut self, connect: Connect, implicit: bool, worker: &mut Worker) {
+        let attempt = self.attempt_with(connect, implicit, worker);
+        let authenticator = worker.broker.authenticator();
+        if authenticator.is_slow(&attempt.request()) {
+            self.verify_apart(authenticator, attempt);
+            return;
+        }
+        let outcome = authenticator.authenticate(&attempt.request());
+        self.finish_login(LoginResult { attempt, outcome, authenticator }, worker);
+    }
+
+    fn attempt_with(&self, connect: Connect, implicit: bool, worker: &Worker) -> Attempt {
         let way = match self.conn.transport {
             Transport::Tcp => ConnectionType::Standard,
             Transport::InProcess => ConnectionType::InProcess,
         };
-        let nonce = self.nonce.clone();
-        let attempt =
-            Attempt { connect, nonce, way, certificate: self.certificate.clone(), implicit };
-        let authenticator = worker.broker.authenticator();
-        if authenticator.is_slow(&attempt.request()) {
-            self.phase = Phase::Verifying;
-            self.slow_login = Some(Box::new(SlowLogin { authenticator, attempt }));
-            return;
+        Attempt {
+            connect,
+            nonce: self.nonce.clone(),
+            way,
+            certificate: self.certificate.clone(),
+            address: self.conn.peer().map(|peer| peer.ip()),
+            now: worker.now.wall.0.div_euclid(1_000_000_000),
+            implicit,
+            again: false,
         }
-        let outcome = authenticator.authenticate(&attempt.request());
-        self.finish_login(LoginResult { attempt, outcome }, worker);
+    }
+
+    /// What the client presented when it came in.
+    pub(super) fn attempt(&self, worker: &Worker) -> Attempt {
+        let connect = self.said.as_deref().cloned();
+        self.attempt_with(connect.unwrap_or_default(), self.said.is_none(), worker)
+    }
+
+    /// Has a login verified off the network thread.
+    pub(super) fn verify_apart(&mut self, authenticator: Arc<Authenticator>, attempt: Attempt) {
+        self.phase = Phase::Verifying;
+        let (waited, delegation, conn) = (false, None, self.conn.clone());
+        let login = SlowLogin { authenticator, attempt, waited, delegation, conn };
+        self.slow_login = Some(Box::new(login));
     }
 
     /// A login waiting to be verified off the network thread, if there is one.
@@ -142,19 +271,43 @@ impl Session {
 
     /// Goes on where a login left off.
     pub fn finish_login(&mut self, result: LoginResult, worker: &mut Worker) {
-        let LoginResult { attempt, outcome } = result;
+        let LoginResult { attempt, outcome, authenticator } = result;
         if self.phase == Phase::Closing {
+            return;
+        }
+        let current = worker.broker.authenticator();
+        if !Arc::ptr_eq(&current, &authenticator) {
+            // The users changed while a hash was computed.
+            let slow = current.is_slow(&attempt.request());
+            if slow {
+                self.verify_apart(current, attempt);
+            } else {
+                let outcome = current.authenticate(&attempt.request());
+                let result = LoginResult { attempt, outcome, authenticator: current };
+                self.finish_login(result, worker);
+            }
             return;
         }
         let identity = match outcome {
             Ok(identity) => identity,
             Err(error) => {
                 let who = worker.broker.authenticator().who(&attempt.request());
-                stdx::debug!(worker.broker.log, "{} - {error}", self.conn.label());
-                self.auth_violation(&who, worker);
+                self.tell_refusal(&error, worker);
+                self.refuse_login(&who, reason_of(&error), worker);
                 return;
             }
         };
+        let identity = worker.broker.authenticator().protect_callout(identity);
+        if attempt.again {
+            self.phase = Phase::Ready;
+            if *identity.account != *self.account.name {
+                self.close(CloseReason::ClientClosed);
+                return;
+            }
+            self.admitted_by = Some(authenticator);
+            self.stay(&identity, worker);
+            return;
+        }
         let connect = &attempt.connect;
         if connect.new_account || !connect.account.is_empty() {
             self.auth_violation(&attempt.request().who(), worker);
@@ -171,18 +324,37 @@ impl Session {
         if !self.enter_account(&identity, worker) {
             return;
         }
+        // From here on a change of the account finds the client; one that came before did not.
+        if let Some(token) = &identity.token
+            && let Some(operators) = worker.broker.authenticator().operators()
+            && !operators.admits_still(&identity.account, token)
+        {
+            self.auth_violation(&identity.who, worker);
+            return;
+        }
+        self.admitted_by = Some(authenticator);
         self.phase = Phase::Ready;
+        self.conn.set(flag::ADMITTED, true);
         if !attempt.implicit {
             self.adopt(connect, &identity, worker);
+        }
+    }
+
+    /// Writes down why a login failed; the client is not told.
+    fn tell_refusal(&self, error: &AuthError, worker: &Worker) {
+        let log = &worker.broker.log;
+        match error {
+            AuthError::Callout(text) => stdx::warning!(log, "{text}"),
+            AuthError::CalloutTimeout(_) => stdx::debug!(log, "{error}"),
+            _ if error.is_notable() => stdx::error!(log, "{} - {error}", self.conn.label()),
+            _ => stdx::debug!(log, "{} - {error}", self.conn.label()),
         }
     }
 
     /// Joins the identity's account; `false` if that has no room.
     fn enter_account(&mut self, identity: &Identity, worker: &mut Worker) -> bool {
         let account = worker.broker.account_or_new(&identity.account);
-        if std::mem::take(&mut self.counted) {
-            self.account.clients.fetch_sub(1, Ordering::Relaxed);
-        }
+        self.leave_account(worker);
         if !account.admit_client() {
             let reason = CloseReason::MaxAccountConnectionsExceeded;
             self.refuse(text::MAX_ACCOUNT_CONNECTIONS, reason, worker);
@@ -190,19 +362,58 @@ impl Session {
         }
         self.counted = true;
         self.account = account;
-        self.limits.max_payload = self.account.limits.payload(self.settings.max_payload);
-        self.permissions.clone_from(&identity.permissions);
-        self.allowed.clear();
-        let replies = self.permissions.as_ref().and_then(|permissions| {
-            let tracker = auth::ResponseTracker::new(permissions.responses()?);
-            Some(Box::new(Replies { permissions: permissions.clone(), tracker }))
-        });
-        self.conn.set(flag::TRACK_RESPONSES, replies.is_some());
-        *self.conn.replies.lock() = replies;
+        self.take_limits(identity, worker);
+        self.take_permissions(identity.permissions.clone());
+        // Subscriptions that come know what they are denied.
+        self.conn.set(flag::REVISED, false);
+        *self.conn.denies.lock() = None;
         let mut facts = self.conn.facts.lock();
         facts.account.clone_from(&self.account.name);
         facts.who = identity.who.clone();
+        facts.permissions.clone_from(&identity.permissions);
+        facts.token.clone_from(&identity.token);
+        facts.proxy.clone_from(&identity.proxy);
+        drop(facts);
+        if let Some(witness) = worker.broker.witness() {
+            witness.counted(&self.account, self.account.clients.load(Ordering::Relaxed));
+            witness.joined(&self.conn, &self.account);
+        }
         true
+    }
+
+    /// What the account and the user's token allow, and for how long.
+    pub(super) fn take_limits(&mut self, identity: &Identity, worker: &Worker) {
+        let token = identity.token.as_deref();
+        self.token_limits = token.map_or((None, None), |t| (t.subscriptions, t.payload));
+        self.expires = token.and_then(|t| t.ends_in).map(|rest| worker.now.mono + rest);
+        self.limits.max_payload = self.max_payload();
+    }
+
+    /// Bytes a message may have: the least that anybody says. Negative: no limit.
+    pub(super) fn max_payload(&self) -> i64 {
+        let account = self.account.limits.payload(self.settings.max_payload);
+        let token = self.token_limits.1.map(|n| i64::try_from(n).unwrap_or(i64::MAX));
+        match token {
+            Some(token) if account < 0 || token < account => token,
+            _ => account,
+        }
+    }
+
+    /// Subscriptions it may have; `None`: no limit.
+    pub(super) fn max_subscriptions(&self) -> Option<u64> {
+        let account = self.account.limits.subscriptions(self.settings.max_subscriptions);
+        [account, self.token_limits.0].into_iter().flatten().min()
+    }
+
+    /// Gives back its place in the account, if it has one.
+    pub(super) fn leave_account(&mut self, worker: &Worker) {
+        if !std::mem::take(&mut self.counted) {
+            return;
+        }
+        let left = self.account.clients.fetch_sub(1, Ordering::Relaxed).saturating_sub(1);
+        if let Some(witness) = worker.broker.witness() {
+            witness.counted(&self.account, left);
+        }
     }
 
     /// Takes over what CONNECT says, and answers it.
@@ -239,6 +450,15 @@ impl Session {
     }
 
     pub(super) fn auth_violation(&mut self, who: &auth::Who, worker: &mut Worker) {
+        self.refuse_login(who, CloseReason::AuthenticationViolation, worker);
+    }
+
+    pub(super) fn refuse_login(
+        &mut self,
+        who: &auth::Who,
+        reason: CloseReason,
+        worker: &mut Worker,
+    ) {
         let label = self.conn.label();
         if who.raw().is_empty() {
             stdx::error!(worker.broker.log, "{label} - authentication error");
@@ -247,7 +467,10 @@ impl Session {
         }
         self.conn.facts.lock().who = who.clone();
         self.send_error(text::AUTHORIZATION, worker);
-        self.close(CloseReason::AuthenticationViolation);
+        self.close(reason);
+        if let Some(witness) = worker.broker.witness() {
+            witness.refused(&self.conn, &self.account, reason, self.connect_received);
+        }
     }
 
     /// Writes down what the client says of itself for monitoring, whether or not it may come in.
@@ -284,5 +507,14 @@ impl Session {
                 facts.label.push_str(&stdx::go_text::quote(part.as_bytes()));
             }
         }
+    }
+}
+
+/// How a connection ends whose login failed.
+pub(super) fn reason_of(error: &AuthError) -> CloseReason {
+    match error {
+        AuthError::ProxyNotTrusted => CloseReason::ProxyNotTrusted,
+        AuthError::ProxyRequired => CloseReason::ProxyRequired,
+        _ => CloseReason::AuthenticationViolation,
     }
 }

@@ -8,10 +8,12 @@
 mod connect;
 mod ping;
 mod publish;
+mod review;
 mod subscribe;
 pub(crate) mod trace;
+mod traced;
 
-pub use connect::{LoginResult, SlowLogin};
+pub use connect::{LoginResult, SlowLogin, Verified};
 pub(crate) use publish::Waiting;
 
 use crate::account::Account;
@@ -94,7 +96,15 @@ pub struct Session {
     /// What the last CONNECT said, with what those before it had said.
     said: Option<Box<Connect>>,
     auth_deadline: Option<Mono>,
+    /// When its token ends.
+    expires: Option<Mono>,
+    /// Subscriptions it may have and bytes of a message, by its token.
+    token_limits: (Option<u64>, Option<u64>),
     slow_login: Option<Box<SlowLogin>>,
+    /// Who let the client in.
+    admitted_by: Option<Arc<auth::Authenticator>>,
+    /// The configuration that it lives by.
+    revision: u64,
     certificate: Option<Arc<CertificateFacts>>,
     /// `tls_required`, `tls_available`, `tls_verify` of INFO, where the listener decides.
     tls_flags: Option<(bool, bool, bool)>,
@@ -111,6 +121,9 @@ pub struct Session {
 impl Session {
     /// A session for a connection that was just accepted.
     pub fn new(conn: Arc<Conn>, worker: &mut Worker) -> Self {
+        // Before everything that it stands for.
+        let revision = worker.broker.revision();
+        conn.revision.store(revision, std::sync::atomic::Ordering::Release);
         let settings = worker.broker.settings();
         let defaults = Connect::default();
         let ping = ping::Ping::first(&settings, worker);
@@ -129,7 +142,11 @@ impl Session {
             connect_received: false,
             said: None,
             auth_deadline: auth_required.then(|| worker.now.mono + settings.auth_timeout),
+            expires: None,
+            token_limits: (None, None),
             slow_login: None,
+            admitted_by: None,
+            revision,
             certificate: None,
             tls_flags: None,
             greeted: false,
@@ -186,6 +203,9 @@ impl Session {
         let mut active = false;
         self.ping.heard(worker.now.mono);
         worker.trace = worker.broker.log.trace_enabled();
+        if self.is_behind(worker) {
+            self.catch_up(worker);
+        }
         while !matches!(self.phase, Phase::Closing | Phase::Verifying) {
             let rest = data.get(pos..).unwrap_or_default();
             if self.phase == Phase::New
@@ -287,6 +307,7 @@ impl Session {
                 (Some(text::MAX_CONTROL_LINE), CloseReason::MaxControlLineExceeded)
             }
             Violation::MaxPayload { .. } => {
+                self.trace_too_large(rest, worker);
                 // Compat(CORE-009): the log comes before what it is about.
                 stdx::error!(log, "{label} - {violation}");
                 (Some(text::MAX_PAYLOAD), CloseReason::MaxPayloadExceeded)
@@ -355,7 +376,7 @@ impl Session {
 
     /// The first of the session's deadlines, if any.
     pub fn next_deadline(&self) -> Option<Mono> {
-        [self.ping.next(), self.auth_deadline].into_iter().flatten().min()
+        [self.ping.next(), self.auth_deadline, self.expires].into_iter().flatten().min()
     }
 
     /// Gives the session the client's verified certificate. Before any bytes.
@@ -438,8 +459,9 @@ impl Session {
                 self.trace_unsubscribed(sub.sid(), worker);
             }
         }
-        if self.counted {
-            self.account.clients.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
+        self.leave_account(worker);
+        if let Some(witness) = worker.broker.witness() {
+            witness.left(&self.conn, &self.account, reason, worker.now.wall);
         }
         worker.broker.unregister(&self.conn, reason, subs, worker.now.wall);
         true

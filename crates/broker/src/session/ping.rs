@@ -58,7 +58,7 @@ impl Session {
             let mut info = self.info(worker, false);
             info.connect_info = true;
             info.remote_account.clone_from(&self.account.name);
-            info.acc_is_sys = self.account.name == crate::account::SYSTEM;
+            info.acc_is_sys = self.account.is_system();
             worker.send(&self.conn, &info.line());
         }
         self.conn.set(flag::FIRST_PONG, true);
@@ -83,6 +83,13 @@ impl Session {
             self.auth_deadline = None;
             self.send_error(text::AUTHENTICATION_TIMEOUT, worker);
             self.close(CloseReason::AuthenticationTimeout);
+            return;
+        }
+        if self.expires.is_some_and(|expires| now >= expires) {
+            self.expires = None;
+            self.send_error(text::USER_EXPIRED, worker);
+            stdx::debug!(worker.broker.log, "{} - {}", self.conn.label(), text::USER_EXPIRED);
+            self.close(CloseReason::AuthenticationExpired);
             return;
         }
         if now < self.ping.due || self.auth_deadline.is_some() {

@@ -46,7 +46,7 @@ impl Session {
             return;
         }
         let mut subs = self.conn.subs.lock();
-        let limit = self.account.limits.subscriptions(self.settings.max_subscriptions);
+        let limit = self.max_subscriptions();
         if limit.is_some_and(|limit| subs.len() as u64 >= limit) {
             drop(subs);
             // Once in a while for an account, however many are refused.
@@ -121,7 +121,7 @@ impl Session {
         }
     }
 
-    fn remove(&self, sub: &Arc<Sub>) {
+    pub(super) fn remove(&self, sub: &Arc<Sub>) {
         if sub.close() {
             self.conn.subs.lock().remove(sub);
             self.account.unsubscribe(sub);

@@ -3,8 +3,10 @@
 mod harness;
 mod limits;
 mod mapping;
+mod oracle;
 mod order;
 mod reload;
+mod revise;
 mod service;
 mod stream;
 mod validation;

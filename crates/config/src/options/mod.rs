@@ -152,6 +152,7 @@ impl Options {
     pub fn system_account(&self) -> Option<&str> {
         match self.system.account.as_deref() {
             Some(name) if !name.is_empty() => Some(name),
+            _ if self.operator.system_account().is_some() => self.operator.system_account(),
             _ if self.system.disabled => None,
             _ => Some(SYSTEM_ACCOUNT),
         }

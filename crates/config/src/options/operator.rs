@@ -1,9 +1,11 @@
 //! Operator mode: operators, resolver, trusted keys.
 //!
-//! Not here: what is inside a JWT (`auth`).
+//! Not here: what the tokens of accounts say (`auth`).
 //! Reference: opts.go cases "operator" to "resolver_pinned_accounts", "trusted".
 
 use std::collections::{BTreeMap, BTreeSet};
+
+use auth::jwt::{OperatorClaims, undecorated};
 
 use super::nkey;
 use super::reader::{Reader, quote, text};
@@ -50,8 +52,10 @@ pub enum Resolver {
 /// What the configuration says about operator mode.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct OperatorOptions {
-    /// Operator JWTs (contents, not file names), not yet verified.
+    /// Operator JWTs, without the lines around them in their files.
     pub operators: Vec<String>,
+    /// What they say.
+    pub claims: Vec<OperatorClaims>,
     /// `resolver`.
     pub resolver: Option<Resolver>,
     /// `resolver_tls`.
@@ -147,15 +151,64 @@ impl OperatorOptions {
                 r.error(token, format!("error parsing operators: unsupported type {found}"));
             }
         }
+        (self.operators, self.claims) = (Vec::new(), Vec::new());
         for name in names {
-            match r.source.read(&name) {
-                Ok(contents) => {
-                    self.operators.push(String::from_utf8_lossy(&contents).into_owned());
+            let text = match r.source.read(&name) {
+                Ok(contents) => String::from_utf8_lossy(&contents).into_owned(),
+                Err(_) if name.starts_with(JWT_PREFIX) => name,
+                Err(e) => {
+                    r.error(token, format!("error parsing operator JWT: {e}"));
+                    continue;
                 }
-                Err(_) if name.starts_with(JWT_PREFIX) => self.operators.push(name),
+            };
+            let jwt = undecorated(&text);
+            match OperatorClaims::decode(jwt) {
+                Ok(claims) => {
+                    self.operators.push(jwt.to_owned());
+                    self.claims.push(claims);
+                }
                 Err(e) => r.error(token, format!("error parsing operator JWT: {e}")),
             }
         }
+    }
+
+    /// Whether users log in with tokens.
+    pub fn is_trusting(&self) -> bool {
+        !self.claims.is_empty() || !self.trusted_keys.is_empty()
+    }
+
+    /// The keys that vouch for accounts.
+    pub fn all_trusted_keys(&self) -> Vec<String> {
+        let operators = self.claims.iter().flat_map(OperatorClaims::trusted_keys);
+        self.trusted_keys.iter().cloned().chain(operators).collect()
+    }
+
+    /// Where account JWTs come from: what the configuration says, else what the one operator says.
+    pub fn account_resolver(&self) -> Option<Resolver> {
+        if let Some(resolver) = &self.resolver {
+            return Some(resolver.clone());
+        }
+        let [operator] = &self.claims[..] else { return None };
+        let address = url::of_kind(&operator.nats.account_server_url, "account resolver").ok()?;
+        (!address.scheme.is_empty() || !address.host.is_empty())
+            // Compat(AUTH-018): where the operator's tool puts them.
+            .then(|| Resolver::Url(format!("{}/accounts", operator.nats.account_server_url.trim())))
+    }
+
+    /// The system account that the one operator names.
+    pub(super) fn system_account(&self) -> Option<&str> {
+        let [operator] = &self.claims[..] else { return None };
+        Some(operator.nats.system_account.as_str()).filter(|key| !key.is_empty())
+    }
+
+    /// The only accounts that may log in, and with them the system account; `None`: any.
+    pub fn pinned_accounts(&self, system: Option<&str>) -> Option<BTreeSet<String>> {
+        if self.resolver_pinned_accounts.is_empty() {
+            return None;
+        }
+        let mut pinned = self.resolver_pinned_accounts.clone();
+        pinned.extend(system.map(str::to_owned));
+        Some(pinned)
     }
 
     fn read_resolver(&mut self, token: &Token, r: &mut Reader<'_>) {

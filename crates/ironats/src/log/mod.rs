@@ -8,6 +8,7 @@
 //! Reference: server/log.go ConfigureLogger, ReOpenLogFile; logger/log.go; logger/syslog.go.
 
 mod file;
+mod json;
 mod line;
 mod queue;
 mod syslog;
@@ -16,7 +17,7 @@ mod writer;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -87,13 +88,21 @@ pub struct LogConfig {
     pub time: bool,
     /// Whether that time is UTC rather than local.
     pub utc: bool,
+    /// Whether they are JSON objects (not in syslog, which has its own form).
+    pub json: bool,
     /// The name of the program in syslog lines.
     pub tag: String,
 }
 
 impl Default for LogConfig {
     fn default() -> Self {
-        Self { target: Target::Stderr, time: true, utc: false, tag: "nats-server".into() }
+        Self {
+            target: Target::Stderr,
+            time: true,
+            utc: false,
+            json: false,
+            tag: "nats-server".into(),
+        }
     }
 }
 
@@ -124,7 +133,7 @@ pub enum LogError {
 #[derive(Debug)]
 pub struct LogControl {
     queue: Arc<Queue>,
-    writer: Option<JoinHandle<()>>,
+    writer: Mutex<Option<JoinHandle<()>>>,
 }
 
 /// Opens the destination and starts the writer. Debug and trace are off at first.
@@ -137,7 +146,7 @@ pub fn open(config: &LogConfig) -> Result<(Log, LogControl), LogError> {
         .spawn(move || writer::run(&for_writer, output))
         .map_err(LogError::Thread)?;
     let log = Log::new(Box::new(QueueSink { queue: Arc::clone(&queue) }));
-    Ok((log, LogControl { queue, writer: Some(writer) }))
+    Ok((log, LogControl { queue, writer: Mutex::new(Some(writer)) }))
 }
 
 impl LogControl {
@@ -161,9 +170,10 @@ impl LogControl {
     }
 
     /// Writes what is queued and ends the writer. Lines written later are lost.
-    pub fn close(mut self) {
+    pub fn close(&self) {
         self.queue.close();
-        if let Some(writer) = self.writer.take() {
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(writer) = writer {
             // It has nothing to say: it cannot fail, and if it did, the log is where it would.
             let _ = writer.join();
         }

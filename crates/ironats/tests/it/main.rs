@@ -8,6 +8,7 @@ mod durable_acks;
 mod gate;
 mod jetstream;
 mod jetstream_batch;
+mod operator;
 mod pair;
 mod sourcing;
 mod stream_rows;

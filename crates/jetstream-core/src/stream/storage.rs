@@ -54,6 +54,21 @@ impl<D: Disk> Storage<D> {
         either!(self, s => s.ticket(), _s => Ticket(0))
     }
 
+    /// Bytes that a crash now would have to read, as no index knows of them.
+    pub fn unindexed(&self) -> u64 {
+        either!(self, s => s.unindexed(), _s => 0)
+    }
+
+    /// Writes an index, so that a later crash has less to read.
+    pub fn checkpoint(&mut self) -> Result<()> {
+        either!(self, s => s.checkpoint(), _s => Ok(()))
+    }
+
+    /// Has a block rewritten of which most is gone, if there is one.
+    pub fn maintain(&mut self) -> Result<()> {
+        either!(self, s => s.maintain().map(|_| ()), _s => Ok(()))
+    }
+
     /// Gives back what an idle store can do without.
     pub fn rest(&mut self) {
         either!(self, s => s.rest(), _s => ());

@@ -95,7 +95,8 @@ impl Shard {
         let request = request.again();
         self.shared.io.run(move || {
             let account = &request.account.account.name;
-            let storage = open_storage(&shared, account, &config, now, now);
+            let opened = open_storage(&shared, account, &config, now, now, None);
+            let storage = opened.map(|(storage, _)| storage);
             queue.push_event(Event::Run(Box::new(move |shard| {
                 shard.finish_create(&request, &config, now, storage);
             })));
@@ -282,9 +283,9 @@ impl Shard {
         place.deafen();
         place.uncount_bytes();
         place.unpromise(&self.shared);
-        if let Storage::File(store) = place.stream.store() {
-            // Nothing of it will be read again: an error closing it changes nothing.
-            let _ = store.close();
+        if matches!(place.stream.store_ref(), Storage::File(_)) {
+            place.end_jobs();
+            drop(place);
             let dir = self.shared.stream_dir(&account.account.name, name);
             std::fs::remove_dir_all(&dir).map_err(ApiError::stream_delete)?;
         }

@@ -177,7 +177,7 @@ impl Shard {
     fn room_for(&self, request: &ApiRequest) -> u64 {
         let account = request.account.left(StorageType::File);
         let used = self.shared.used(StorageType::File);
-        let server = self.shared.config.max_store.map(|max| max.saturating_sub(used));
+        let server = self.shared.max_bytes(StorageType::File).map(|max| max.saturating_sub(used));
         account.into_iter().chain(server).min().unwrap_or(u64::MAX)
     }
 
@@ -426,7 +426,7 @@ fn move_in(
     let created = if created == Timestamp::default() { now } else { created };
     std::fs::File::open(&parent).and_then(|f| f.sync_all()).map_err(|e| failed(&e))?;
     let open = || {
-        let mut storage = open_storage(shared, owner, config, created, now)?;
+        let (mut storage, _) = open_storage(shared, owner, config, created, now, None)?;
         // The archive's document is of the stream as it was.
         storage.write_meta(&meta::stream(config, created))?;
         storage.update(jetstream_core::stream::settings(config), now)?;

@@ -316,6 +316,12 @@ fn sorted(mut names: Vec<String>) -> Vec<String> {
     names
 }
 
+/// One account as it is told to who asks for it alone.
+pub(crate) fn account_info(name: &str, source: &dyn Source) -> Result<impl Serialize, Error> {
+    let facts = source.account(name).ok_or_else(|| Error::UnknownAccount(name.to_owned()))?;
+    Ok(detail(name, source.system_account().as_deref() == Some(name), facts))
+}
+
 fn detail(name: &str, is_system: bool, facts: AccountFacts) -> AccountDetail {
     AccountDetail {
         account_name: name.to_owned(),
@@ -362,7 +368,7 @@ impl From<[MsgBytes; 4]> for Traffic {
 }
 
 #[derive(Debug, Serialize)]
-struct StatLine {
+pub(crate) struct StatLine {
     acc: String,
     name: String,
     conns: u64,
@@ -374,6 +380,22 @@ struct StatLine {
     slow_consumers: u64,
 }
 
+impl From<AccountStat> for StatLine {
+    fn from(stat: AccountStat) -> Self {
+        Self {
+            acc: stat.account,
+            name: stat.name_tag,
+            conns: stat.clients,
+            leafnodes: stat.leafnodes,
+            total_conns: stat.clients.saturating_add(stat.leafnodes),
+            num_subscriptions: stat.subscriptions,
+            sent: stat.sent.into(),
+            received: stat.received.into(),
+            slow_consumers: stat.slow_consumers,
+        }
+    }
+}
+
 /// The `/accstatz` document.
 #[derive(Debug, Serialize)]
 pub(crate) struct AccountStatz {
@@ -381,6 +403,13 @@ pub(crate) struct AccountStatz {
     #[serde(serialize_with = "json::time")]
     now: Timestamp,
     account_statz: Vec<StatLine>,
+}
+
+impl AccountStatz {
+    /// Whether there is no account in it.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.account_statz.is_empty()
+    }
 }
 
 /// Makes the `/accstatz` document for `names`, or for every account if there are none.
@@ -395,17 +424,7 @@ pub(crate) fn account_statz(
         .iter()
         .filter_map(|name| source.account_stat(name))
         .filter(|stat| include_unused || stat.clients > 0 || stat.leafnodes > 0)
-        .map(|stat| StatLine {
-            acc: stat.account,
-            name: stat.name_tag,
-            conns: stat.clients,
-            leafnodes: stat.leafnodes,
-            total_conns: stat.clients.saturating_add(stat.leafnodes),
-            num_subscriptions: stat.subscriptions,
-            sent: stat.sent.into(),
-            received: stat.received.into(),
-            slow_consumers: stat.slow_consumers,
-        })
+        .map(StatLine::from)
         .collect();
     AccountStatz { server_id: source.server_id(), now: now.wall, account_statz: lines }
 }

@@ -6,11 +6,21 @@
 //!       ends with `# EOF`.
 //! Source: the OpenMetrics 1.0 text format; Prometheus' rules for names and units.
 
+use super::jsz::{JetStreamAccount, JetStreamFacts, JszOptions};
 use crate::source::Source;
 use std::fmt::{Display, Write};
 
 /// The text's content type.
 pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// The content type of the older text, for those who do not know OpenMetrics.
+pub(crate) const PLAIN_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Whether a reader who accepts `accept` wants the older text.
+pub(crate) fn wants_plain(accept: &str) -> bool {
+    let accept = accept.to_ascii_lowercase();
+    accept.contains("text/plain") && !accept.contains("application/openmetrics-text")
+}
 
 /// What a family's samples are.
 #[derive(Clone, Copy)]
@@ -20,8 +30,8 @@ enum Kind {
     Info,
 }
 
-/// The text being written.
-struct Page(String);
+/// The text being written, and whether it is the older one.
+struct Page(String, bool);
 
 impl Page {
     /// A family: its name without suffix, what it is, its unit (or ""), and its samples as labels
@@ -39,12 +49,16 @@ impl Page {
             Kind::Gauge => ("gauge", ""),
             Kind::Info => ("info", "_info"),
         };
+        // The older text knows no units and no kind for facts, and declares a sample's whole name.
+        let plain = self.1;
+        let declared = if plain { format!("{name}{suffix}") } else { name.to_owned() };
+        let word = if plain && word == "info" { "gauge" } else { word };
         // Writing to a String does not fail.
-        let _ = writeln!(self.0, "# TYPE {name} {word}");
-        if !unit.is_empty() {
+        let _ = writeln!(self.0, "# TYPE {declared} {word}");
+        if !unit.is_empty() && !plain {
             let _ = writeln!(self.0, "# UNIT {name} {unit}");
         }
-        let _ = writeln!(self.0, "# HELP {name} {help}");
+        let _ = writeln!(self.0, "# HELP {declared} {help}");
         for (labels, value) in samples {
             let _ = if labels.is_empty() {
                 writeln!(self.0, "{name}{suffix} {value}")
@@ -71,9 +85,20 @@ fn label(name: &str, value: &str) -> String {
 
 /// The page.
 pub(crate) fn page(source: &dyn Source) -> String {
+    let mut page = families(source, false);
+    page.push_str("# EOF\n");
+    page
+}
+
+/// The page in the older text.
+pub(crate) fn plain(source: &dyn Source) -> String {
+    families(source, true)
+}
+
+fn families(source: &dyn Source, plain: bool) -> String {
     let varz = source.varz();
     let process = source.process();
-    let mut page = Page(String::with_capacity(8 * 1024));
+    let mut page = Page(String::with_capacity(8 * 1024), plain);
     let mut who = vec![
         label("server_id", &varz.server_id),
         label("server_name", &varz.server_name),
@@ -99,6 +124,9 @@ pub(crate) fn page(source: &dyn Source) -> String {
     page.gauge("nats_server_cores", "", "Cores of the machine.", process.cores);
     traffic(&mut page, &varz);
     connections(&mut page, &varz);
+    if let Some(facts) = source.jetstream(&JszOptions::default()) {
+        jetstream(&mut page, &facts);
+    }
     let accounts = source.account_names().len();
     page.gauge("nats_server_accounts", "", "Accounts that are known.", accounts);
     page.gauge("nats_server_subscriptions", "", "Open subscriptions.", varz.subscriptions);
@@ -110,7 +138,6 @@ pub(crate) fn page(source: &dyn Source) -> String {
         .collect();
     let help = "Requests to the monitoring endpoints.";
     page.family("nats_server_http_requests", Kind::Counter, "", help, &requests);
-    page.0.push_str("# EOF\n");
     page.0
 }
 
@@ -125,6 +152,38 @@ fn traffic(page: &mut Page, varz: &super::varz::Varz) {
     page.family("nats_server_message_bytes", Kind::Counter, "bytes", help, &samples);
     let help = "Largest message allowed.";
     page.gauge("nats_server_max_payload_bytes", "bytes", help, varz.max_payload);
+}
+
+/// JetStream as a whole: accounts and streams are no labels, however many there are.
+fn jetstream(page: &mut Page, facts: &JetStreamFacts) {
+    let streams = || facts.accounts.iter().flat_map(|account| &account.streams);
+    let accounts = facts.accounts.len();
+    page.gauge("nats_server_jetstream_accounts", "", "Accounts with JetStream.", accounts);
+    page.gauge("nats_server_jetstream_streams", "", "Streams.", streams().count());
+    let consumers: u64 = streams().map(|s| s.consumer_count).sum();
+    page.gauge("nats_server_jetstream_consumers", "", "Consumers.", consumers);
+    let messages: u64 = streams().map(|s| s.messages).sum();
+    page.gauge("nats_server_jetstream_messages", "", "Messages that streams hold.", messages);
+    let stores =
+        |memory, file| [(label("store", "memory"), memory), (label("store", "file"), file)];
+    let used = |bytes: fn(&JetStreamAccount) -> u64| facts.accounts.iter().map(bytes).sum::<u64>();
+    let samples = stores(used(|a| a.memory), used(|a| a.storage));
+    let help = "Bytes that streams hold.";
+    page.family("nats_server_jetstream_bytes", Kind::Gauge, "bytes", help, &samples);
+    let samples = stores(facts.reserved_memory, facts.reserved_storage);
+    let help = "Bytes promised to streams.";
+    page.family("nats_server_jetstream_reserved_bytes", Kind::Gauge, "bytes", help, &samples);
+    let samples = [
+        (label("store", "memory"), facts.config.max_memory),
+        (label("store", "file"), facts.config.max_storage),
+    ];
+    let help = "Bytes that streams may hold.";
+    page.family("nats_server_jetstream_max_bytes", Kind::Gauge, "bytes", help, &samples);
+    let (total, errors) = facts.requests;
+    let help = "Requests of the JetStream API that were answered.";
+    page.counter("nats_server_jetstream_api_requests", help, total);
+    let help = "Requests of the JetStream API that were refused.";
+    page.counter("nats_server_jetstream_api_errors", help, errors);
 }
 
 fn connections(page: &mut Page, varz: &super::varz::Varz) {

@@ -91,7 +91,7 @@ pub struct Varz {
     /// WebSocket.
     pub websocket: WebsocketVarz,
     /// JetStream: `{}` when off.
-    pub jetstream: BTreeMap<String, serde_json::Value>,
+    pub jetstream: serde_json::Map<String, serde_json::Value>,
     /// Seconds a TLS handshake may take.
     pub tls_timeout: f64,
     /// How long a write to a client may block.
@@ -175,7 +175,7 @@ pub struct Varz {
     pub pinned_account_fails: u64,
     /// The OCSP response cache.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub ocsp_peer_cache: Option<serde_json::Value>,
+    pub ocsp_peer_cache: Option<OcspCacheFacts>,
     /// Slow consumers by kind.
     pub slow_consumer_stats: KindCounts,
     /// Stale connections by kind.
@@ -448,4 +448,23 @@ pub(crate) fn varz(source: &dyn Source, now: Now) -> Varz {
     document.process = source.process();
     document.http_req_stats = source.request_counts().snapshot();
     document
+}
+
+/// Answers about peers' certificates that are remembered.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct OcspCacheFacts {
+    #[serde(rename = "cache_type")]
+    pub kind: &'static str,
+    #[serde(rename = "cache_hits", skip_serializing_if = "is_empty")]
+    pub hits: u64,
+    #[serde(rename = "cache_misses", skip_serializing_if = "is_empty")]
+    pub misses: u64,
+    #[serde(rename = "cached_responses", skip_serializing_if = "is_empty")]
+    pub responses: u64,
+    #[serde(rename = "cached_revoked_responses", skip_serializing_if = "is_empty")]
+    pub revoked: u64,
+    #[serde(rename = "cached_good_responses", skip_serializing_if = "is_empty")]
+    pub good: u64,
+    #[serde(rename = "cached_unknown_responses", skip_serializing_if = "is_empty")]
+    pub unknown: u64,
 }

@@ -7,8 +7,11 @@ fn ask(service: &str, body: &str) -> Option<String> {
     let tags = ["eu".to_owned(), "ssd".to_owned()];
     let identity =
         ServerIdentity { name: "n1-east", host: "10.0.0.1", cluster: "C", tags: &tags, domain: "" };
-    let reply = answer(service, body.as_bytes(), "{\"name\":\"n1\"}", &identity, &server(), now());
-    reply.map(|bytes| String::from_utf8(bytes).unwrap())
+    let mut name = || "{\"name\":\"n1\"}".to_owned();
+    let question = Question { service, account: None, body: body.as_bytes() };
+    let reply = answer(&question, &mut name, &identity, &server(), now())?;
+    let (Answer::Document(bytes) | Answer::Refusal(bytes)) = reply;
+    Some(String::from_utf8(bytes).unwrap())
 }
 
 // Contract: MON-021

@@ -11,7 +11,7 @@ use super::writing::{Peer, Writing};
 use crate::pause::{self, Paced};
 use crate::workers::{Context, READ_SIZE};
 use broker::Session;
-use broker::session::LoginResult;
+use broker::session::{LoginResult, SlowLogin, Verified};
 use bytes::{Bytes, BytesMut};
 use std::cell::RefCell;
 use std::future::Future;
@@ -27,6 +27,8 @@ use wire::error::CloseReason;
 
 /// Reads per turn before other connections of the thread get theirs.
 const READS_PER_TURN: usize = 4;
+/// When a peer whose ration is used up is read again although the thread made no pause.
+const RATION_WAIT: Duration = Duration::from_millis(2);
 /// A frame of at least this size gets a buffer of its own.
 const OWN_BUFFER_FROM: usize = READ_SIZE / 2;
 
@@ -40,7 +42,7 @@ pub(super) struct Driver {
     need: usize,
     timer: Pin<Box<Sleep>>,
     /// A password hash being computed; nothing is read meanwhile.
-    login: Option<JoinHandle<LoginResult>>,
+    login: Option<JoinHandle<Option<LoginResult>>>,
     /// Until when the producer is held back.
     stalled_until: Option<Mono>,
     /// The session is being ended.
@@ -48,6 +50,8 @@ pub(super) struct Driver {
     pace: Pace,
     /// Kept while reads are paced.
     paced: Option<Paced>,
+    /// Its ration is used up: when it goes on if the thread makes no pause before.
+    rationed_until: Option<Mono>,
 }
 
 impl Driver {
@@ -69,11 +73,13 @@ impl Driver {
             finishing: false,
             pace: Pace::default(),
             paced: None,
+            rationed_until: None,
         }
     }
 
     /// Reads and lets the session act. `Ready` at the end of the stream.
     fn read(&mut self, cx: &mut TaskContext<'_>) -> Poll<CloseReason> {
+        self.rationed_until = None;
         for _ in 0..READS_PER_TURN {
             let own = self.need >= OWN_BUFFER_FROM;
             let context = self.peer.context.clone();
@@ -91,7 +97,9 @@ impl Driver {
                 }
                 &mut context.buf
             };
-            let read = match self.peer.transport.poll_read(cx, buf) {
+            let ration = self.paced.as_ref().map(|_| self.pace.ration(context.clock.now().mono));
+            let most = ration.filter(|_| !own).map_or(usize::MAX, |r| r as usize);
+            let read = match self.peer.transport.poll_read(cx, buf, most) {
                 Poll::Ready(Ok(0)) => return Poll::Ready(CloseReason::ClientClosed),
                 Poll::Ready(Ok(n)) => n,
                 // A peer may end without the layer's own farewell.
@@ -119,7 +127,13 @@ impl Driver {
                 self.peer.owner.wake();
                 return Poll::Pending;
             }
-            self.keep_pace(context.worker.now.mono, read, heard);
+            let now = context.worker.now.mono;
+            self.keep_pace(now, read, ration, heard);
+            if self.paced.is_some() && read == most {
+                self.rationed_until = Some(now + RATION_WAIT);
+                pause::wake_after(cx.waker());
+                return Poll::Pending;
+            }
             if self.stalled_until.is_some() || self.login.is_some() {
                 return Poll::Pending;
             }
@@ -129,13 +143,13 @@ impl Driver {
         Poll::Pending
     }
 
-    /// Has the thread pause for this peer, or not, after a read of `bytes` from a peer that was
-    /// sent `heard` messages so far.
-    fn keep_pace(&mut self, now: Mono, bytes: usize, heard: u64) {
+    /// Has the thread pause for this peer, or not, after a read of `bytes`, of at most `ration`,
+    /// from a peer that was sent `heard` messages so far.
+    fn keep_pace(&mut self, now: Mono, bytes: usize, ration: Option<u64>, heard: u64) {
         if self.pace.heard() != heard {
             pause::conversed();
         }
-        match self.pace.after_read(now, bytes, heard) {
+        match self.pace.after_read(now, bytes, ration, heard) {
             Change::None => {}
             Change::Begin => self.paced = Some(Paced::begin()),
             Change::End => self.paced = None,
@@ -162,13 +176,28 @@ impl Driver {
         let read = data.len();
         drop(data);
         if let Some(login) = self.peer.session.take_slow_login() {
-            self.login = Some(tokio::task::spawn_blocking(move || login.run()));
+            self.login = Some(tokio::task::spawn_local(verify(login)));
         }
         context.flush_after(read);
         if context.worker.deadline_moved() {
             context.deadline.notify_one();
         }
         self.stalled_until = context.worker.take_stall();
+    }
+
+    /// Has the session follow a change of the configuration.
+    fn catch_up(&mut self) {
+        let context = &mut *self.peer.context.borrow_mut();
+        let Context { worker, clock, .. } = context;
+        if !self.peer.session.is_behind(worker) {
+            return;
+        }
+        worker.now = clock.now();
+        self.peer.session.catch_up(worker);
+        if let Some(login) = self.peer.session.take_slow_login() {
+            self.login = Some(tokio::task::spawn_local(verify(login)));
+        }
+        worker.flush_touched();
     }
 
     /// Goes on once a password hash has been computed.
@@ -180,8 +209,8 @@ impl Driver {
         let context = &mut *context.borrow_mut();
         context.worker.now = context.clock.now();
         match result {
-            Ok(result) => self.peer.session.finish_login(result, &mut context.worker),
-            Err(_) => {
+            Ok(Some(result)) => self.peer.session.finish_login(result, &mut context.worker),
+            Ok(None) | Err(_) => {
                 self.peer.session.conn.close(CloseReason::AuthenticationViolation);
             }
         }
@@ -200,8 +229,10 @@ impl Driver {
                 context.worker.flush_touched();
                 context.worker.now.mono
             };
-            if self.stalled_until.is_some_and(|until| now >= until) {
-                self.stalled_until = None;
+            for until in [&mut self.stalled_until, &mut self.rationed_until] {
+                if until.is_some_and(|until| now >= until) {
+                    *until = None;
+                }
             }
             if self.writing.failed(&mut self.peer, now, cx) {
                 return true;
@@ -215,7 +246,9 @@ impl Driver {
 
     fn next_deadline(&self) -> Option<Mono> {
         let writing = self.writing.next_deadline(&self.peer);
-        [self.peer.session.next_deadline(), writing, self.stalled_until].into_iter().flatten().min()
+        let waits = [self.stalled_until, self.rationed_until];
+        let own = [self.peer.session.next_deadline(), writing];
+        waits.into_iter().chain(own).flatten().min()
     }
 
     /// Brings the timer forward if something is due before it.
@@ -245,6 +278,19 @@ impl Driver {
     }
 }
 
+/// Verifies a login beside the network threads; `None` if that is impossible.
+async fn verify(mut login: Box<SlowLogin>) -> Option<LoginResult> {
+    loop {
+        match tokio::task::spawn_blocking(move || login.run()).await.ok()? {
+            Verified::Done(result) => return Some(result),
+            Verified::Wait(again, waiting) => {
+                waiting.await;
+                login = again;
+            }
+        }
+    }
+}
+
 impl Future for Driver {
     type Output = ();
 
@@ -259,6 +305,7 @@ impl Future for Driver {
             let again = this.writing.was_told();
             this.peer.session.on_write_deadline(again, &context.borrow().worker);
         }
+        this.catch_up();
         this.poll_login(cx);
         if (this.peer.transport.take_signal() || this.writing.waits())
             && this.writing.tend(&mut this.peer, cx).is_ready()

@@ -9,6 +9,7 @@ use super::gate::Gate;
 use super::proxy::{self, ProxyFailure};
 use super::sink::Transport;
 use super::{driver, new_session};
+use crate::ocsp::{PeerCheck, Rejected};
 use crate::tls::{
     AfterInfo, FirstStep, HandshakeFailure, HandshakeFirst, Opening, RateLimiter, ServerTls,
     opening::wants_tls,
@@ -32,6 +33,14 @@ pub struct ClientTls {
     server: ServerTls,
     opening: Opening,
     limiter: Option<Mutex<RateLimiter>>,
+    peers: Option<Peers>,
+}
+
+/// Looks at clients' certificates after the handshake.
+struct Peers {
+    check: PeerCheck,
+    /// Is told whom it kept out.
+    rejected: Box<dyn Fn(&Rejected) + Send + Sync>,
 }
 
 impl ClientTls {
@@ -45,7 +54,19 @@ impl ClientTls {
             in_process: false,
             timeout: server.timeout(),
         };
-        Self { server, opening, limiter: RateLimiter::new(rate_limit).map(Mutex::new) }
+        let limiter = RateLimiter::new(rate_limit).map(Mutex::new);
+        Self { server, opening, limiter, peers: None }
+    }
+
+    /// Has clients' certificates checked by OCSP; `rejected` is told whom that keeps out.
+    #[must_use]
+    pub fn with_peer_check(
+        mut self,
+        check: PeerCheck,
+        rejected: impl Fn(&Rejected) + Send + Sync + 'static,
+    ) -> Self {
+        self.peers = Some(Peers { check, rejected: Box::new(rejected) });
+        self
     }
 
     /// The certificates and rules.
@@ -223,6 +244,13 @@ async fn handshake(
         }
         Refused::Handshake(failure)
     })?;
+    if let Some(peers) = &tls.peers {
+        let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
+        if let Err(rejected) = peers.check.check(chain).await {
+            (peers.rejected)(&rejected);
+            return Err(Refused::Handshake(HandshakeFailure::NotOcspValid));
+        }
+    }
     let (version, suite) = (&facts.version, &facts.cipher_suite);
     stdx::debug!(log, "{label} - TLS handshake complete");
     stdx::debug!(log, "{label} - TLS version {version}, cipher suite {suite}");
@@ -231,6 +259,7 @@ async fn handshake(
         version: facts.version,
         cipher_suite: facts.cipher_suite,
         first: first && tls.opening.handshake_first != HandshakeFirst::Off,
+        chain: facts.chain,
         peer_certs: certs.into_iter().map(|c| (c.subject, c.spki_sha256, c.cert_sha256)).collect(),
     }));
     if let Some(certificate) = facts.certificate {

@@ -1,4 +1,4 @@
-//! A small HTTP/1.1 server for monitoring: listeners, heads, keep-alive, TLS.
+//! A small HTTP/1.1 server for monitoring: listeners, heads, keep-alive, TLS; and a smaller client.
 //!
 //! Not here: what is served (`monitor`), the profiling endpoints, WebSocket upgrades.
 //! Laws: a client may hold a socket, never a thread; nothing a client sends makes more than
@@ -12,15 +12,20 @@
 //! startMonitoring sets it up.
 
 mod body;
+mod client;
 mod connection;
 mod head;
 mod listener;
 mod reply;
 
+pub use client::{Answer, GetError, get};
 pub use connection::Handler;
 pub use head::Request;
 pub use listener::{Tls, serve};
 pub use reply::Response;
+
+/// How a request goes over TLS.
+pub type ClientTls = std::sync::Arc<rustls::ClientConfig>;
 
 #[cfg(test)]
 mod tests;

@@ -26,6 +26,9 @@ pub enum HandshakeFailure {
         /// Subjects and hashes of the refused chain.
         refused: Option<String>,
     },
+    /// The handshake succeeded, but the certificate is not good any more, or nobody can say so.
+    #[error("client not OCSP valid")]
+    NotOcspValid,
     /// The handshake succeeded, but the key is not one of the pinned ones.
     #[error(transparent)]
     NotPinned(#[from] NotPinned),

@@ -66,6 +66,16 @@ fn pair(chain: &[u8], key: &[u8], provider: &CryptoProvider) -> Result<Certified
     Ok(CertifiedKey::new(chain, key))
 }
 
+/// The certificates of a CA file's authorities, or of the system's.
+///
+/// # Errors
+/// There are none, or they cannot be read.
+pub fn authority_certificates(
+    ca_file: Option<&Path>,
+) -> Result<Vec<CertificateDer<'static>>, TlsConfigError> {
+    authorities(ca_file).map(|(_, certificates)| certificates)
+}
+
 /// The authorities of a CA file, or those of the system, with their certificates.
 pub(super) fn authorities(
     ca_file: Option<&Path>,

@@ -7,6 +7,7 @@
 //! Reference: opts.go parseTLS, GenTLSConfig; client.go doTLSHandshake.
 
 pub mod cipher;
+pub mod client;
 pub mod config;
 pub mod curve;
 pub mod facts;
@@ -22,10 +23,12 @@ mod tests;
 mod verifier;
 pub mod version;
 
+pub use client::{ClientTlsConfig, client};
 pub use config::{CertificateFiles, HandshakeFirst, TlsConfig, TlsConfigError};
+pub(crate) use facts::distinguished_name;
 pub use facts::{HandshakeFacts, PeerCertificate};
 pub use failure::HandshakeFailure;
-pub use key::check_pair;
+pub use key::{authority_certificates as authorities, check_pair};
 pub use opening::{AfterInfo, FirstStep, Opening};
 pub use pin::PinnedCertificates;
 pub use rate_limit::RateLimiter;

@@ -4,6 +4,8 @@
 //!       the first one.
 //! Reference: Go's tls.Config.getCertificate, ClientHelloInfo.SupportsCertificate.
 
+use arc_swap::ArcSwap;
+use rustls::pki_types::CertificateDer;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use std::sync::Arc;
@@ -17,7 +19,8 @@ pub(super) struct Resolver {
 
 #[derive(Debug)]
 struct Named {
-    key: Arc<CertifiedKey>,
+    /// With the staple of the moment.
+    key: ArcSwap<CertifiedKey>,
     dns_names: Vec<String>,
 }
 
@@ -25,21 +28,36 @@ impl Resolver {
     pub(super) fn new(keys: Vec<CertifiedKey>) -> Self {
         let named = |key: CertifiedKey| Named {
             dns_names: key.cert.first().map(|leaf| dns_names(leaf)).unwrap_or_default(),
-            key: Arc::new(key),
+            key: ArcSwap::from_pointee(key),
         };
         Self { certificates: keys.into_iter().map(named).collect() }
+    }
+
+    /// Staples an OCSP answer to the first certificate from now on.
+    // Compat(TLS-013): only the first one is stapled.
+    pub(super) fn staple(&self, answer: Vec<u8>) {
+        let Some(first) = self.certificates.first() else { return };
+        let mut key = (**first.key.load()).clone();
+        key.ocsp = Some(answer);
+        first.key.store(Arc::new(key));
+    }
+
+    /// The chain of the first certificate.
+    pub(super) fn chain(&self) -> Vec<CertificateDer<'static>> {
+        self.certificates.first().map(|first| first.key.load().cert.clone()).unwrap_or_default()
     }
 }
 
 impl ResolvesServerCert for Resolver {
     // Compat(TLS-010)
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let usable = |c: &&Named| c.key.key.choose_scheme(hello.signature_schemes()).is_some();
+        let usable =
+            |c: &&Named| c.key.load().key.choose_scheme(hello.signature_schemes()).is_some();
         let covers = |c: &&Named| {
             hello.server_name().is_none_or(|name| c.dns_names.iter().any(|p| fits(name, p)))
         };
         let chosen = self.certificates.iter().find(|c| usable(c) && covers(c));
-        chosen.or(self.certificates.first()).map(|c| c.key.clone())
+        chosen.or(self.certificates.first()).map(|c| c.key.load_full())
     }
 }
 

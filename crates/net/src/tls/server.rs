@@ -12,6 +12,7 @@ use super::verifier::{Refused, Verifier};
 use super::version::MinVersion;
 use super::{cipher, curve, key};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::pki_types::CertificateDer;
 use rustls::server::{NoServerSessionStorage, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
 use rustls::{ServerConfig, ServerConnection, SupportedProtocolVersion};
@@ -25,6 +26,9 @@ pub struct ServerTls {
     provider: Arc<CryptoProvider>,
     versions: Vec<&'static SupportedProtocolVersion>,
     resolver: Arc<dyn ResolvesServerCert>,
+    certificates: Arc<Resolver>,
+    /// Those of the CA file, or of the system, if clients are verified.
+    authorities: Vec<CertificateDer<'static>>,
     verifier: Option<Verifier>,
     /// What connections use if clients are not verified.
     shared: Arc<ServerConfig>,
@@ -56,13 +60,17 @@ impl ServerTls {
         let not_after = keys.first().and_then(|k| not_after(k.cert.first()?));
         let provider = Arc::new(provider);
         let verifier = config.verify.then(|| client_verifier(config, &provider)).transpose()?;
-        let resolver: Arc<dyn ResolvesServerCert> = Arc::new(Resolver::new(keys));
+        let authorities = verifier.as_ref().map(|v| v.authorities().to_vec()).unwrap_or_default();
+        let certificates = Arc::new(Resolver::new(keys));
+        let resolver: Arc<dyn ResolvesServerCert> = certificates.clone();
         let shared = build(&provider, &versions, &resolver, verifier.clone())
             .map_err(|error| TlsConfigError::Library(error.to_string()))?;
         Ok(Self {
             provider,
             versions,
             resolver,
+            certificates,
+            authorities,
             verifier,
             shared: Arc::new(shared),
             pinned,
@@ -115,6 +123,21 @@ impl ServerTls {
     // Compat(TLS-018)
     pub fn not_after(&self) -> Option<Timestamp> {
         self.not_after
+    }
+
+    /// Staples an OCSP answer to the certificate from now on.
+    pub fn staple(&self, answer: Vec<u8>) {
+        self.certificates.staple(answer);
+    }
+
+    /// The chain that is presented, the server's own certificate first.
+    pub fn chain(&self) -> Vec<CertificateDer<'static>> {
+        self.certificates.chain()
+    }
+
+    /// Who may vouch for clients; nobody if clients are not verified.
+    pub fn authorities(&self) -> &[CertificateDer<'static>] {
+        &self.authorities
     }
 
     /// The same certificates for listeners that never ask for client certificates, as the

@@ -32,6 +32,10 @@ impl Verifier {
         Self { inner, authorities: authorities.into(), refused: Refused::default() }
     }
 
+    pub(super) fn authorities(&self) -> &[CertificateDer<'static>] {
+        &self.authorities
+    }
+
     /// The same verifier with its own memory of what it refused, for one connection.
     pub(super) fn for_connection(&self) -> (Self, Refused) {
         let refused = Refused::default();

@@ -58,6 +58,12 @@ struct Named<F> {
     until: u64,
 }
 
+/// Files to be replaced, and their new content.
+pub(crate) type Files = Vec<(&'static str, Vec<u8>)>;
+
+/// Makes files; called again if there was no room for them.
+pub(crate) type Make = Arc<dyn Fn() -> io::Result<Files> + Send + Sync>;
+
 /// One change.
 pub(crate) enum Step<F> {
     Create {
@@ -88,6 +94,8 @@ pub(crate) enum Step<F> {
     TouchDir(String),
     /// This file is to go after the next sync.
     Doom(String),
+    /// Files made when it is their turn, each replaced whole.
+    Make(Make),
     /// Everything until now is made durable before anything later: up to this ticket.
     Settle(u64),
 }
@@ -254,6 +262,9 @@ impl<F: DiskFile> Carried<F> {
                 self.dirty.doomed.push(path.clone());
                 Ok(())
             }
+            Step::Make(make) => {
+                make()?.iter().try_for_each(|(path, bytes)| super::replace(disk, path, bytes))
+            }
             Step::Settle(ticket) => {
                 self.dirty.settle(disk)?;
                 self.settled = Some(*ticket);
@@ -361,6 +372,14 @@ impl<D: Disk> Queue<D> {
     /// Queues something that is no change of the disk by itself.
     pub(crate) fn note(&self, step: Step<D::File>) {
         self.state.lock().push(step);
+    }
+
+    /// Queues files that are made only then; until it is carried out the disk shows the old ones.
+    pub(crate) fn make(&self, paths: &[&str], make: Make) {
+        let mut inner = self.state.lock();
+        inner.push(Step::Make(make));
+        // One of them that goes earlier can go again later.
+        paths.iter().for_each(|path| drop(inner.names.remove(*path)));
     }
 
     /// Everything that waits, or only what does not mind company; `None` if that is nothing.

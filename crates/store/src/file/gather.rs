@@ -10,6 +10,7 @@
 //! Laws: what is gathered does not depend on how many threads gathered it, but for the numbers of
 //!       subject records.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Condvar, Mutex, PoisonError};
 
 use foldhash::fast::FixedState;
@@ -172,6 +173,9 @@ impl<D: Disk> FileStore<D> {
         let file = self.disk.open(&path, Open::Read).map_err(|e| Error::io("open", &path, e))?;
         let buffer = std::mem::take(&mut spare.plain);
         let (plain, form) = read_block_into(&file, secret.as_ref(), &path, buffer)?;
+        if let Some(count) = &self.options.bytes_read {
+            count.fetch_add(plain.bytes.len() as u64, Ordering::Relaxed);
+        }
         let key = HashKey::new(&format!("{}-{index}", self.settings.name));
         let messages = std::mem::take(&mut spare.messages);
         let mut scan = scan_into(&plain.bytes, &key, hasher, messages);

@@ -11,22 +11,25 @@
 //!       record, and exactly its blocks exist.
 //! Reference: filestore.go _writeFullState, recoverFullState.   Parity: FSTORE-006.
 
+use std::hash::BuildHasher;
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::block::Block;
-use crate::codec::{Reader, put_uvarint, put_varint};
-use crate::disk::{Disk, read_all, replace};
+use crate::codec::Reader;
+use crate::disk::{Disk, read_all};
 use crate::error::{Error, Result};
-use crate::file::{FileStore, MSGS};
+use crate::file::FileStore;
 use crate::filter::is_plausible_subject;
 use crate::hash::HashKey;
 use crate::seqset::SeqSet;
-use crate::subjects::{Place, Subjects, Totals};
+use crate::subjects::{Loading, Place, Subjects, Totals};
 
-const MAGIC: u8 = 11;
-const VERSION: u8 = 4;
+pub(super) const MAGIC: u8 = 11;
+pub(super) const VERSION: u8 = 4;
 /// From this many subjects on the table is split.
 const LARGE: usize = 100_000;
+/// Subjects that one thread takes at a time.
+const RUN: u64 = 16_384;
 const MAX_INDEX: u64 = 16 << 30;
 pub(super) const INDEX: &str = "msgs/index.db";
 pub(super) const WHEEL: &str = "msgs/thw.db";
@@ -70,7 +73,7 @@ pub(crate) struct Index {
 
 impl Index {
     /// Decodes the plain body (without the trailing hash of the file).
-    pub(crate) fn decode(body: &[u8], seed: u64) -> Option<Self> {
+    pub(crate) fn decode(body: &[u8], seed: u64, parallel: Parallel<'_>) -> Option<Self> {
         let mut r = Reader::new(body);
         let (magic, version) = (r.u8()?, r.u8()?);
         if magic != MAGIC || !(1..=VERSION).contains(&version) {
@@ -79,7 +82,7 @@ impl Index {
         let (msgs, bytes) = (r.uvarint()?, r.uvarint()?);
         let (first_seq, first_ts) = (r.uvarint()?, r.varint()?);
         let (last_seq, last_ts) = (r.uvarint()?, r.varint()?);
-        let subjects = decode_subjects(&mut r, version, seed)?;
+        let subjects = decode_subjects(&mut r, version, seed, parallel)?;
         let count = r.uvarint()?;
         let mut blocks = Vec::new();
         for _ in 0..count {
@@ -112,32 +115,89 @@ impl Index {
     }
 }
 
-fn decode_subjects(r: &mut Reader<'_>, version: u8, seed: u64) -> Option<Subjects> {
+/// Runs `job(0)`..`job(n - 1)`, several at a time where that helps.
+pub(crate) type Parallel<'a> = &'a dyn Fn(usize, &(dyn Fn(usize) + Sync));
+
+/// A subject's entry: where its text lies, and its totals. The reference wrote some without text.
+fn read_entry<'a>(r: &mut Reader<'a>, version: u8) -> Option<(usize, &'a [u8], Totals)> {
+    let len = usize::try_from(r.uvarint()?).ok()?;
+    let at = r.position();
+    let text = r.take(len)?;
+    let none = Totals { total: 0, first: Place::Block(0), last: Place::Block(0) };
+    if len == 0 {
+        return Some((at, text, none));
+    }
+    let total = r.uvarint()?;
+    let first = u32::try_from(r.uvarint()?).ok()?;
+    let last = if total > 1 || version >= 4 { u32::try_from(r.uvarint()?).ok()? } else { first };
+    Some((at, text, Totals { total, first: Place::Block(first), last: Place::Block(last) }))
+}
+
+/// The reference wrote indexes with damaged subjects once.
+fn is_whole(text: &[u8], totals: &Totals) -> bool {
+    is_plausible_subject(text) && totals.total > 0 && text.len() <= usize::from(u16::MAX)
+}
+
+fn decode_subjects(
+    r: &mut Reader<'_>,
+    version: u8,
+    seed: u64,
+    parallel: Parallel<'_>,
+) -> Option<Subjects> {
     let count = r.uvarint()?;
     // A subject takes five bytes at least: no more room is made than the file can fill.
     let room = usize::try_from(count).ok()?.min(r.remaining() / 5);
-    let mut subjects = if room >= LARGE { Subjects::large(seed) } else { Subjects::new(seed) };
+    if room >= LARGE {
+        let mut subjects = Subjects::large(seed);
+        subjects.reserve(room);
+        return load_subjects(r, version, count, subjects, parallel);
+    }
+    let mut subjects = Subjects::new(seed);
     subjects.reserve(room);
     for _ in 0..count {
-        let len = usize::try_from(r.uvarint()?).ok()?;
-        if len == 0 {
+        let (_, text, totals) = read_entry(r, version)?;
+        if text.is_empty() {
             continue;
         }
-        let text = r.take(len)?;
-        let total = r.uvarint()?;
-        let first = u32::try_from(r.uvarint()?).ok()?;
-        let last =
-            if total > 1 || version >= 4 { u32::try_from(r.uvarint()?).ok()? } else { first };
-        // The reference wrote indexes with damaged subjects once.
-        if !is_plausible_subject(text) || total == 0 || text.len() > usize::from(u16::MAX) {
-            return None;
-        }
-        let totals = Totals { total, first: Place::Block(first), last: Place::Block(last) };
-        if !subjects.insert(text, totals) {
+        if !is_whole(text, &totals) || !subjects.insert(text, totals) {
             return None;
         }
     }
     Some(subjects)
+}
+
+/// The same by several threads, each with a run of entries.
+fn load_subjects(
+    r: &mut Reader<'_>,
+    version: u8,
+    count: u64,
+    subjects: Subjects,
+    parallel: Parallel<'_>,
+) -> Option<Subjects> {
+    let mut runs = Vec::new();
+    for n in 0..count {
+        if n % RUN == 0 {
+            runs.push(r.clone());
+        }
+        read_entry(r, version)?;
+    }
+    let (hasher, loading) = (subjects.hasher(), Loading::new(subjects));
+    let is_damaged = AtomicBool::new(false);
+    parallel(runs.len(), &|number| {
+        let Some(mut r) = runs.get(number).cloned() else { return };
+        let mut deal = loading.deal(RUN as usize);
+        for _ in 0..RUN.min(count - number as u64 * RUN) {
+            match read_entry(&mut r, version) {
+                Some((_, [], _)) => {}
+                Some((at, text, totals)) if is_whole(text, &totals) => {
+                    deal.push(hasher.hash_one(text), at, text, totals);
+                }
+                _ => is_damaged.store(true, Ordering::Relaxed),
+            }
+        }
+        loading.enter(number, &deal, r.whole());
+    });
+    if is_damaged.into_inner() { None } else { loading.finish() }
 }
 
 fn decode_block(r: &mut Reader<'_>, version: u8, base: i64) -> Option<IndexBlock> {
@@ -186,83 +246,10 @@ impl<D: Disk> FileStore<D> {
         };
         let mut seed = [0; 8];
         self.disk.random(&mut seed).map_err(|e| Error::io("random", "seed", e))?;
-        let index = plain.and_then(|p| Index::decode(p, u64::from_le_bytes(seed)));
+        let index = plain.and_then(|p| {
+            Index::decode(p, u64::from_le_bytes(seed), &|n, job| self.disk.parallel(n, job))
+        });
         Ok(index.map(|index| Index { is_own: self.is_own_index(*hash), ..index }))
-    }
-
-    /// The plain index body as of now.
-    pub(super) fn encode_index(&mut self) -> Vec<u8> {
-        let mut out = vec![MAGIC, VERSION];
-        let base = self.first_ts;
-        put_uvarint(&mut out, self.msgs);
-        put_uvarint(&mut out, self.bytes);
-        put_uvarint(&mut out, self.first_seq);
-        put_varint(&mut out, base);
-        put_uvarint(&mut out, self.last_seq);
-        put_varint(&mut out, self.last_ts);
-        put_uvarint(&mut out, self.subjects.len() as u64);
-        for (id, text) in self.subjects.iter() {
-            let t = self.subjects.totals(id);
-            put_uvarint(&mut out, text.len() as u64);
-            out.extend_from_slice(text);
-            put_uvarint(&mut out, t.total);
-            let (first, last) = (self.block_of_place(t.first), self.block_of_place(t.last));
-            put_uvarint(&mut out, u64::from(first.min(last)));
-            put_uvarint(&mut out, u64::from(last.max(first)));
-        }
-        put_uvarint(&mut out, self.blocks.len() as u64);
-        for b in &self.blocks {
-            put_uvarint(&mut out, u64::from(b.index));
-            put_uvarint(&mut out, b.bytes);
-            put_uvarint(&mut out, b.first);
-            put_varint(&mut out, b.first_ts.wrapping_sub(base));
-            put_uvarint(&mut out, b.last);
-            put_varint(&mut out, b.last_ts.wrapping_sub(base));
-            put_uvarint(&mut out, b.deleted.len());
-            put_uvarint(&mut out, b.ttls);
-            put_uvarint(&mut out, b.schedules);
-            if !b.deleted.is_empty() {
-                b.deleted.encode(&mut out);
-            }
-        }
-        let (index, checksum) = self.blocks.back().map_or((0, [0; 8]), |b| (b.index, b.checksum));
-        put_uvarint(&mut out, u64::from(index));
-        out.extend_from_slice(&checksum);
-        out
-    }
-
-    fn block_of_place(&self, place: Place) -> u32 {
-        match place {
-            Place::Block(index) => index,
-            Place::Exact(seq) | Place::Bound(seq) => {
-                let at = self.block_at(seq).unwrap_or(self.blocks.len().saturating_sub(1));
-                self.blocks.get(at).map_or(0, |b: &Block| b.index)
-            }
-        }
-    }
-
-    /// Writes index.db and the wheels, durably. The blocks must be synced.
-    pub(super) fn write_index(&mut self) -> Result<()> {
-        let mut body = self.encode_index();
-        if let Some(secret) = &self.secret {
-            let disk = &self.disk;
-            body = secret.seal(&body, &|out| disk.random(out))?;
-        }
-        let hash = HashKey::new(&self.settings.name).hash(&[&body]);
-        body.extend_from_slice(&hash);
-        replace(&self.disk, INDEX, &body).map_err(|e| Error::io("write", INDEX, e))?;
-        self.sign_index(hash)?;
-        self.index_on_disk = true;
-        let high = self.last_seq + 1;
-        if let Some(wheel) = &self.ttls {
-            replace(&self.disk, WHEEL, &wheel.encode(high))
-                .map_err(|e| Error::io("write", WHEEL, e))?;
-        }
-        if let Some(schedules) = &self.schedules {
-            replace(&self.disk, SCHEDULES, &schedules.encode(high))
-                .map_err(|e| Error::io("write", SCHEDULES, e))?;
-        }
-        self.disk.sync_dir(MSGS).map_err(|e| Error::io("sync", MSGS, e))
     }
 
     /// The deadlines file, and the sequence it is valid up to.
@@ -279,6 +266,11 @@ impl<D: Disk> FileStore<D> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// One run after the other.
+    const ALONE: Parallel<'_> = &|n, job| (0..n).for_each(job);
+
+    use crate::codec::{put_uvarint, put_varint};
     use proptest::prelude::*;
 
     /// An index as versions 1 to 3 wrote it: last block only for several messages, counters later.
@@ -317,11 +309,51 @@ mod tests {
         out
     }
 
+    /// The subjects of an index, `again` of them a second time.
+    fn many(count: u64, again: u64) -> Vec<u8> {
+        let mut out = Vec::new();
+        put_uvarint(&mut out, count + again);
+        for n in (0..count).chain(0..again) {
+            let text = format!("many.{n}");
+            put_uvarint(&mut out, text.len() as u64);
+            out.extend_from_slice(text.as_bytes());
+            for v in [n % 3 + 1, n / 1000, n / 1000 + 1] {
+                put_uvarint(&mut out, v);
+            }
+        }
+        out
+    }
+
+    #[test]
+    fn many_subjects_are_loaded_by_several_threads() {
+        let threads: Parallel<'_> = &|n, job| {
+            std::thread::scope(|s| {
+                for at in 0..n {
+                    s.spawn(move || job(at));
+                }
+            });
+        };
+        let count = LARGE as u64 + RUN + 17;
+        let bytes = many(count, 0);
+        let subjects = decode_subjects(&mut Reader::new(&bytes), 4, 7, threads).unwrap();
+        assert_eq!(subjects.len() as u64, count);
+        for n in (0..count).step_by(997) {
+            let id = subjects.find(format!("many.{n}").as_bytes()).unwrap();
+            let block = (n / 1000) as u32;
+            let (first, last) = (Place::Block(block), Place::Block(block + 1));
+            assert_eq!(subjects.totals(id), Totals { total: n % 3 + 1, first, last }, "{n}");
+        }
+        let twice = many(count, 1);
+        assert!(decode_subjects(&mut Reader::new(&twice), 4, 7, threads).is_none());
+        let cut = &bytes[..bytes.len() - 1];
+        assert!(decode_subjects(&mut Reader::new(cut), 4, 7, threads).is_none());
+    }
+
     // Contract: FSTORE-006
     #[test]
     fn versions_one_to_three_are_read() {
         for version in 1..=3 {
-            let index = Index::decode(&old(version), 1).unwrap();
+            let index = Index::decode(&old(version), 1, ALONE).unwrap();
             assert!(index.is_consistent(), "version {version}");
             assert_eq!((index.msgs, index.last_seq, index.last_block), (3, 4, 7));
             assert_eq!(index.subjects.len(), 2);
@@ -331,19 +363,19 @@ mod tests {
                 (1000, 4000, if version > 1 { 5 } else { 0 })
             );
         }
-        assert!(Index::decode(&old(5), 1).is_none());
+        assert!(Index::decode(&old(5), 1, ALONE).is_none());
     }
 
     proptest! {
         #[test]
         fn decoding_anything_is_safe(bytes in proptest::collection::vec(any::<u8>(), 0..400), cut in 0usize..200) {
-            let _ = Index::decode(&bytes, 1);
+            let _ = Index::decode(&bytes, 1, ALONE);
             let mut near = old(3);
             let at = cut % near.len();
             near[at] = near[at].wrapping_add(1);
-            let _ = Index::decode(&near, 1);
+            let _ = Index::decode(&near, 1, ALONE);
             near.truncate(at);
-            prop_assert!(Index::decode(&near, 1).is_none());
+            prop_assert!(Index::decode(&near, 1, ALONE).is_none());
         }
     }
 }

@@ -43,6 +43,7 @@ pub enum JobKind {
 /// Work for an I/O thread, without the store.
 pub struct Job {
     kind: JobKind,
+    is_heavy: bool,
     bytes: usize,
     work: Box<dyn FnOnce() -> JobResult + Send>,
 }
@@ -54,6 +55,12 @@ impl Job {
     /// What it does.
     pub fn kind(&self) -> JobKind {
         self.kind
+    }
+
+    /// Whether it waits for the device or moves names, other than a [`JobKind::Write`] that only
+    /// hands bytes to the operating system.
+    pub fn is_heavy(&self) -> bool {
+        self.is_heavy
     }
 
     /// Bytes it writes, if that is known.
@@ -153,7 +160,7 @@ impl<D: Disk> FileStore<D> {
         if self.jobs.run != Some(true) && !self.disk.is_heavy() {
             if !self.commit.under_way && !self.commit.dirty.is_empty() {
                 let sync = self.start_sync();
-                jobs.push(job::<D>(JobKind::Sync, 0, move || Outcome::Synced(sync.run())));
+                jobs.push(job::<D>(JobKind::Sync, true, 0, move || Outcome::Synced(sync.run())));
             }
             // What cannot be rewritten stays as it is.
             if self.jobs.rewrite.is_none()
@@ -162,7 +169,7 @@ impl<D: Disk> FileStore<D> {
                 let bytes = rewrite.bytes();
                 self.jobs.rewrite = Some((rewrite.index(), true));
                 let work = move || Outcome::Rewritten(rewrite.run());
-                jobs.push(job::<D>(JobKind::Rewrite, bytes, work));
+                jobs.push(job::<D>(JobKind::Rewrite, true, bytes, work));
             }
         }
         Ok(jobs)
@@ -182,7 +189,7 @@ impl<D: Disk> FileStore<D> {
         let dirty = if settles { std::mem::take(&mut self.commit.dirty) } else { <_>::default() };
         let (disk, bytes) = (self.disk.base().clone(), steps.bytes());
         let work = move || Outcome::Ran { carried: steps.carry_out(&disk, dirty), covers };
-        Some(job::<D>(JobKind::Write, bytes, work))
+        Some(job::<D>(JobKind::Write, settles, bytes, work))
     }
 
     /// Takes the outcome of a job.
@@ -269,8 +276,9 @@ impl<D: Disk> FileStore<D> {
 
 fn job<D: Disk>(
     kind: JobKind,
+    is_heavy: bool,
     bytes: usize,
     work: impl FnOnce() -> Outcome<D> + Send + 'static,
 ) -> Job {
-    Job { kind, bytes, work: Box::new(move || JobResult(Box::new(work()))) }
+    Job { kind, is_heavy, bytes, work: Box::new(move || JobResult(Box::new(work()))) }
 }

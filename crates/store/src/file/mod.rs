@@ -13,6 +13,7 @@
 //! Reference: filestore.go fileStore.
 
 pub(crate) mod append;
+mod checkpoint;
 mod commit;
 mod damage;
 pub(crate) mod expire;
@@ -22,6 +23,7 @@ mod job;
 mod keys;
 pub(crate) mod legacy;
 mod limits;
+mod part;
 mod pending;
 mod purge;
 mod query;
@@ -29,8 +31,8 @@ mod read;
 mod recover;
 mod remove;
 mod reseal;
-mod resume;
 pub(crate) mod restore;
+mod resume;
 mod rewrite;
 pub(crate) mod snapshot;
 mod truncate;
@@ -44,6 +46,7 @@ use stdx::time::Timestamp;
 pub use commit::{SyncJob, Synced, Ticket};
 pub use expire::Expired;
 pub use job::{Job, JobKind, JobResult};
+pub use part::ReadBudget;
 pub use read::{ColdRead, Fetched, Loaded};
 pub use restore::{Unpacker, restore_files};
 pub use snapshot::{Packer, SnapshotFile, SnapshotPlan, damaged_places};
@@ -97,6 +100,22 @@ struct Cursor {
     block: u32,
     seq: u64,
     offset: u64,
+    /// The message it read last, and where its record lies.
+    last: (u64, u64),
+}
+
+impl Cursor {
+    fn follows(&self, block: u32, seq: u64) -> bool {
+        self.block == block && self.seq == seq
+    }
+
+    /// Where the record of `seq` begins, if that is known.
+    fn offset_of(&self, block: u32, seq: u64) -> Option<u64> {
+        if self.follows(block, seq) {
+            return Some(self.offset);
+        }
+        (self.block == block && self.last.0 == seq).then_some(self.last.1)
+    }
 }
 
 /// A stream's messages in block files.
@@ -120,16 +139,20 @@ pub struct FileStore<D: Disk> {
     tail: Tail<QueuedFile<D>>,
     files: VecDeque<(u32, Arc<QueuedFile<D>>)>,
     window: Option<(u32, u64, Bytes)>,
+    parts: Option<Box<part::Parts>>,
     cursor: Cursor,
     plain: Option<(u32, Bytes)>,
     /// Counts how often something that was read became outdated.
     generation: u64,
-    recent: Option<crate::message::Message>,
     ttls: Option<Wheel>,
-    schedules: Option<Schedules>,
+    schedules: Option<Box<Schedules>>,
     commit: commit::Commit<D::File>,
     /// An index.db lies on the disk.
     index_on_disk: bool,
+    /// The block the last index ends in, and the length it knows of.
+    indexed: Option<(u32, u64)>,
+    /// The block that [`Self::maintain`] looks at next.
+    looked_at: u32,
     removals: Option<Vec<Removed>>,
     pending_markers: expire::Pending,
     clock: u64,
@@ -215,14 +238,16 @@ impl<D: Disk> FileStore<D> {
             tail: Tail { file: None, buf: Vec::new(), start: 0, flushed: 0 },
             files: VecDeque::new(),
             window: None,
+            parts: None,
             cursor: Cursor::default(),
             plain: None,
             generation: 0,
-            recent: None,
             ttls: None,
             schedules: None,
             commit: commit::Commit::default(),
             index_on_disk: false,
+            indexed: None,
+            looked_at: 0,
             removals: None,
             pending_markers: expire::Pending::default(),
             clock: 0,
@@ -292,12 +317,13 @@ impl<D: Disk> FileStore<D> {
         self.subjects.memory()
             + self.blocks.iter().map(Block::memory).sum::<usize>()
             + self.tail.buf.capacity()
+            + self.parts.as_ref().map_or(0, |p| p.memory())
     }
 
     /// Gives back what only a busy store needs: buffers, caches, open files. It takes them again
     /// by itself; a store with changes that are not durable yet keeps what they need.
     pub fn rest(&mut self) {
-        (self.window, self.plain, self.recent) = (None, None, None);
+        (self.window, self.plain, self.parts) = (None, None, None);
         self.cursor = Cursor::default();
         self.files = VecDeque::new();
         self.disk.rest();
@@ -342,14 +368,6 @@ impl<D: Disk> FileStore<D> {
         self.tail.file = None;
         self._lock = None;
         Ok(())
-    }
-
-    /// Writes the index while open, so that a later crash finds a newer one.
-    pub fn checkpoint(&mut self) -> Result<()> {
-        self.check_open()?;
-        self.mark_limits()?;
-        self.barrier()?;
-        self.write_index()
     }
 
     fn check_open(&self) -> Result<()> {

@@ -138,6 +138,9 @@ impl<D: Disk> FileStore<D> {
         if !legacy.is_empty() {
             self.retire_legacy(&legacy)?;
         }
+        if recovery.from_index {
+            self.indexed = self.blocks.back().map(|b| (b.index, b.len));
+        }
         recovery.blocks = self.blocks.len();
         Ok(recovery)
     }

@@ -15,7 +15,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::block::scan::Found;
 use crate::block::{Block, Form};
-use crate::disk::{Disk, DiskFile, Open, read_all, replace};
+use crate::disk::{Disk, DiskFile, Open, read_all};
 use crate::error::{Error, Result};
 use crate::file::gather::{Outcome, Spare};
 use crate::file::index_db::Index;
@@ -24,7 +24,7 @@ use crate::file::{FileStore, block_path};
 use crate::record::Record;
 use crate::seqset::SeqSet;
 
-/// Holds the hash of the index that this server wrote last.
+/// Holds the hash of the index that this server wrote last. Lost or torn, it proves nothing.
 pub(super) const OWN: &str = "msgs/index.own";
 /// More than this is read as fast together with everything else, in less memory.
 const MOST_BYTES: u64 = 256 << 20;
@@ -40,11 +40,6 @@ pub(super) struct News {
 }
 
 impl<D: Disk> FileStore<D> {
-    /// Notes that `index.db`, which ends in `hash`, is ours. Lost or torn, it proves nothing.
-    pub(super) fn sign_index(&self, hash: [u8; 8]) -> Result<()> {
-        replace(&self.disk, OWN, &hash).map_err(|e| Error::io("write", OWN, e))
-    }
-
     /// Whether we wrote the index that ends in `hash`.
     pub(super) fn is_own_index(&self, hash: [u8; 8]) -> bool {
         read_all(&self.disk, OWN, 64).is_ok_and(|signed| signed == hash)

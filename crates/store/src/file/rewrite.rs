@@ -18,6 +18,9 @@ use crate::file::reseal::{Keep, Purpose, sift};
 use crate::file::{FileStore, MSGS, block_path, shape_path};
 use crate::record::{self, EMPTY};
 
+/// Blocks that one call of `maintain` looks at; each may cost a read of 16 bytes.
+const LOOK_AT: usize = 64;
+
 impl<D: Disk> FileStore<D> {
     /// Gives a block that stops growing its final form.
     pub(super) fn seal(&mut self, index: u32) -> Result<()> {
@@ -103,7 +106,12 @@ impl<D: Disk> FileStore<D> {
     pub fn maintain(&mut self) -> Result<u64> {
         self.check_open()?;
         let last = self.blocks.len().saturating_sub(1);
-        for at in 0..last {
+        // Where others wait for the caller, a call looks at some blocks only, each time at the next.
+        let all = !self.disk.is_deferred();
+        let from = if all { 0 } else { self.blocks.partition_point(|b| b.index < self.looked_at) };
+        let to = if all { last } else { last.min(from + LOOK_AT) };
+        self.looked_at = self.blocks.get(to).filter(|_| to < last).map_or(0, |b| b.index);
+        for at in from..to {
             self.form_of(at)?;
             if self.blocks[at].is_wasteful() {
                 if self.disk.is_deferred() {

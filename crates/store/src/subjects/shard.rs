@@ -354,6 +354,17 @@ impl Shard {
     pub(super) fn iter(&self) -> impl Iterator<Item = (SubjectId, &[u8])> {
         self.arena.iter()
     }
+
+    /// Its records, without what finds them and what says where there is room.
+    pub(super) fn picture(&self) -> Self {
+        let Arena { number, bits, ref pages, .. } = self.arena;
+        Self {
+            table: HashTable::new(),
+            arena: Arena { number, bits, pages: pages.clone(), free: Vec::new() },
+            several: self.several.clone(),
+            several_free: Vec::new(),
+        }
+    }
 }
 
 fn one(seq: u64) -> Totals {

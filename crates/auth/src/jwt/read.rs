@@ -1,0 +1,42 @@
+//! JSON as the reference reads it: `null` is as good as nothing.
+//!
+//! Not here: names in another case, which the reference takes too; no tool writes them.
+
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+
+/// `value` without the members that are `null`.
+pub(super) fn without_nulls(value: Value) -> Value {
+    match value {
+        Value::Object(all) => Value::Object(
+            all.into_iter()
+                .filter(|(_, value)| !value.is_null())
+                .map(|(name, value)| (name, without_nulls(value)))
+                .collect(),
+        ),
+        Value::Array(all) => Value::Array(all.into_iter().map(without_nulls).collect()),
+        other => other,
+    }
+}
+
+/// A list of networks: an array, or a text with commas.
+pub(super) fn networks<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Either {
+        List(Vec<String>),
+        Text(String),
+    }
+    Ok(match Either::deserialize(from)? {
+        Either::List(list) => list,
+        Either::Text(text) => {
+            let mut all: Vec<String> = Vec::new();
+            for one in text.to_lowercase().split(',').map(str::trim) {
+                if !one.is_empty() && !all.iter().any(|other| other == one) {
+                    all.push(one.to_owned());
+                }
+            }
+            all
+        }
+    })
+}

@@ -1,0 +1,7 @@
+//! Servers that trust operators: logins with tokens, accounts defined by tokens.
+
+mod house;
+mod live;
+mod login;
+mod shown;
+mod url;

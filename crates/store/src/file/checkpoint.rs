@@ -1,0 +1,195 @@
+//! Writing the index: now, or by a job from a picture of what it is made of.
+//!
+//! ```text
+//! owner     head and picture (some 20 ns a subject) ──► queue
+//! job       encode (150 ns a subject), seal, sign ──► index.db.tmp ──► index.db
+//! ```
+//! Not here: its layout and reading it (`index_db.rs`), when it is written (the owner decides).
+//! Laws: what the index describes is durable before it; whoever made it is known by its hash
+//!       (`resume.rs`).
+//! Reference: filestore.go _writeFullState.   Parity: FSTORE-006.
+
+use std::io;
+use std::sync::Arc;
+
+use crate::codec::{put_uvarint, put_varint};
+use crate::crypt::Secret;
+use crate::disk::queue::Files;
+use crate::disk::{Disk, replace};
+use crate::error::{Error, Result};
+use crate::file::index_db::{INDEX, IndexBlock, MAGIC, SCHEDULES, VERSION, WHEEL};
+use crate::file::resume::OWN;
+use crate::file::{FileStore, MSGS};
+use crate::hash::HashKey;
+use crate::subjects::{Place, Subjects};
+
+/// Everything in an index but the subjects.
+struct Head {
+    msgs: u64,
+    bytes: u64,
+    first_seq: u64,
+    first_ts: i64,
+    last_seq: u64,
+    last_ts: i64,
+    num_subjects: u64,
+    blocks: Vec<IndexBlock>,
+    last_block: u32,
+    checksum: [u8; 8],
+}
+
+impl Head {
+    /// The plain index body.
+    fn encode(&self, subjects: &Subjects) -> Vec<u8> {
+        let mut out = vec![MAGIC, VERSION];
+        let base = self.first_ts;
+        put_uvarint(&mut out, self.msgs);
+        put_uvarint(&mut out, self.bytes);
+        put_uvarint(&mut out, self.first_seq);
+        put_varint(&mut out, base);
+        put_uvarint(&mut out, self.last_seq);
+        put_varint(&mut out, self.last_ts);
+        put_uvarint(&mut out, self.num_subjects);
+        for (id, text) in subjects.iter() {
+            let t = subjects.totals(id);
+            put_uvarint(&mut out, text.len() as u64);
+            out.extend_from_slice(text);
+            put_uvarint(&mut out, t.total);
+            let (first, last) = (self.block_of(t.first), self.block_of(t.last));
+            put_uvarint(&mut out, u64::from(first.min(last)));
+            put_uvarint(&mut out, u64::from(last.max(first)));
+        }
+        put_uvarint(&mut out, self.blocks.len() as u64);
+        for b in &self.blocks {
+            put_uvarint(&mut out, u64::from(b.index));
+            put_uvarint(&mut out, b.bytes);
+            put_uvarint(&mut out, b.first);
+            put_varint(&mut out, b.first_ts.wrapping_sub(base));
+            put_uvarint(&mut out, b.last);
+            put_varint(&mut out, b.last_ts.wrapping_sub(base));
+            put_uvarint(&mut out, b.deleted.len());
+            put_uvarint(&mut out, b.ttls);
+            put_uvarint(&mut out, b.schedules);
+            if !b.deleted.is_empty() {
+                b.deleted.encode(&mut out);
+            }
+        }
+        put_uvarint(&mut out, u64::from(self.last_block));
+        out.extend_from_slice(&self.checksum);
+        out
+    }
+
+    fn block_of(&self, place: Place) -> u32 {
+        match place {
+            Place::Block(index) => index,
+            Place::Exact(seq) | Place::Bound(seq) => {
+                let at = self.blocks.partition_point(|b| b.last < seq);
+                self.blocks.get(at).or(self.blocks.last()).map_or(0, |b| b.index)
+            }
+        }
+    }
+}
+
+/// What a checkpoint writes, in this order.
+struct Draft<D: Disk> {
+    head: Head,
+    secret: Option<Secret>,
+    name: String,
+    disk: D,
+    wheels: Vec<(&'static str, Vec<u8>)>,
+}
+
+impl<D: Disk> Draft<D> {
+    fn files(&self, subjects: &Subjects) -> io::Result<Files> {
+        let mut body = self.head.encode(subjects);
+        if let Some(secret) = &self.secret {
+            let sealed = secret.seal(&body, &|out| self.disk.random(out));
+            body = sealed.map_err(io::Error::other)?;
+        }
+        let hash = HashKey::new(&self.name).hash(&[&body]);
+        body.extend_from_slice(&hash);
+        let mut files = vec![(INDEX, body), (OWN, hash.to_vec())];
+        files.extend(self.wheels.iter().cloned());
+        Ok(files)
+    }
+}
+
+impl<D: Disk> FileStore<D> {
+    /// Writes the index while open, so that a later crash finds a newer one.
+    ///
+    /// Where jobs are handed out it is made and written by one, and the caller only takes a picture
+    /// of the subjects, some 20 ns each.
+    pub fn checkpoint(&mut self) -> Result<()> {
+        self.check_open()?;
+        self.mark_limits()?;
+        self.barrier()?;
+        self.write_index()
+    }
+
+    /// Bytes of records that a crash now would have to read, as no index knows of them.
+    pub fn unindexed(&self) -> u64 {
+        let known = self.indexed.filter(|_| self.index_on_disk);
+        let (block, len) = known.unwrap_or_default();
+        let new = self.blocks.iter().rev().take_while(|b| b.index >= block);
+        new.map(|b| b.len).sum::<u64>().saturating_sub(len)
+    }
+
+    /// Writes index.db and the wheels, durably. The blocks must be synced, or about to be.
+    pub(super) fn write_index(&mut self) -> Result<()> {
+        let high = self.last_seq + 1;
+        let ttls = self.ttls.as_ref().map(|w| (WHEEL, w.encode(high)));
+        let schedules = self.schedules.as_ref().map(|s| (SCHEDULES, s.encode(high)));
+        let draft = Draft {
+            head: self.head(),
+            secret: self.secret.clone(),
+            name: self.settings.name.clone(),
+            disk: self.disk.base().clone(),
+            wheels: ttls.into_iter().chain(schedules).collect(),
+        };
+        if self.disk.is_deferred() {
+            let subjects = self.subjects.picture();
+            let paths = [INDEX, OWN, WHEEL, SCHEDULES];
+            self.disk.make(&paths, Arc::new(move || draft.files(&subjects)));
+        } else {
+            let files = draft.files(&self.subjects).map_err(|e| Error::io("write", INDEX, e))?;
+            for (path, bytes) in files {
+                replace(&self.disk, path, &bytes).map_err(|e| Error::io("write", path, e))?;
+            }
+        }
+        self.index_on_disk = true;
+        self.indexed = self.blocks.back().map(|b| (b.index, b.len));
+        self.disk.sync_dir(MSGS).map_err(|e| Error::io("sync", MSGS, e))
+    }
+
+    /// The plain index body as of now.
+    pub(super) fn encode_index(&mut self) -> Vec<u8> {
+        self.head().encode(&self.subjects)
+    }
+
+    fn head(&self) -> Head {
+        let blocks = self.blocks.iter().map(|b| IndexBlock {
+            index: b.index,
+            bytes: b.bytes,
+            first: b.first,
+            first_ts: b.first_ts,
+            last: b.last,
+            last_ts: b.last_ts,
+            ttls: b.ttls,
+            schedules: b.schedules,
+            deleted: b.deleted.clone(),
+        });
+        let (last_block, checksum) =
+            self.blocks.back().map_or((0, [0; 8]), |b| (b.index, b.checksum));
+        Head {
+            msgs: self.msgs,
+            bytes: self.bytes,
+            first_seq: self.first_seq,
+            first_ts: self.first_ts,
+            last_seq: self.last_seq,
+            last_ts: self.last_ts,
+            num_subjects: self.subjects.len() as u64,
+            blocks: blocks.collect(),
+            last_block,
+            checksum,
+        }
+    }
+}
