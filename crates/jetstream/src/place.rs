@@ -161,10 +161,7 @@ impl Place {
     /// What account and server have room for.
     pub(crate) fn limits(&self, shared: &Shared) -> Limits {
         let storage = self.storage();
-        let max = match storage {
-            StorageType::Memory => shared.config.max_memory,
-            StorageType::File => shared.config.max_store,
-        };
+        let max = shared.max_bytes(storage);
         Limits {
             account_left: self.account.left(storage),
             server_full: max.is_some_and(|max| shared.used(storage) > max),

@@ -11,7 +11,8 @@ use broker::account::GLOBAL;
 use config::Options;
 use config::options::{AccountJetStream, JetStreamBatchLimits, StoreCipher};
 use jetstream::{BatchLimits, Clock, Config, Engine, Host, Keys, Member, StartError};
-use jetstream_api::JetStreamAccountLimits;
+use jetstream_api::validate::AccountLimits;
+use jetstream_api::{JetStreamAccountLimits, StorageType};
 use stdx::time::Now;
 
 use crate::Node;
@@ -90,6 +91,7 @@ fn config(options: &Options, facts: &Facts, name: &str, id: &str) -> Config {
         max_duplicate_window: js.limits.duplicate_window.map(config::lang::unit::Nanos::to_std),
         max_ack_pending: positive(js.limits.max_ack_pending),
         max_request_batch: positive(js.limits.max_request_batch),
+        ack_v2: options.effective_feature_flags().get("js_ack_fc_v2").copied().unwrap_or(false),
         request_queue_limit: queue_limit(js.request_queue_limit).unwrap_or(REQUESTS),
         info_queue_limit: queue_limit(js.info_queue_limit)
             .or(queue_limit(js.request_queue_limit))
@@ -136,6 +138,26 @@ impl Node {
         if !options.jetstream.enabled {
             return Ok(None);
         }
+        let members = self.members(&options);
+        let info = self.broker.info();
+        let host = Host {
+            broker: Arc::clone(&self.broker),
+            clock: facts.clock.clone(),
+            entropy: facts.entropy,
+            shards: facts.shards,
+            first_worker: facts.workers,
+            now: facts.now,
+        };
+        let config = config(&options, facts, &info.server_name, &info.server_id);
+        stdx::notice!(self.log(), "Starting JetStream");
+        stdx::notice!(self.log(), "  Store Directory: \"{}\"", config.store_dir.display());
+        let engine = Engine::start(config, &host, members)?;
+        let _ = self.jetstream.set(engine.shared().clone());
+        Ok(Some(engine))
+    }
+
+    /// The accounts that may use JetStream, as the configuration says.
+    fn members(&self, options: &Options) -> Vec<Member> {
         let mut members: Vec<Member> = options
             .accounts
             .iter()
@@ -156,20 +178,34 @@ impl Node {
                 limits: limits(&AccountJetStream::default()),
             });
         }
-        let info = self.broker.info();
-        let host = Host {
-            broker: Arc::clone(&self.broker),
-            clock: facts.clock.clone(),
-            entropy: facts.entropy,
-            shards: facts.shards,
-            first_worker: facts.workers,
-            now: facts.now,
-        };
-        let config = config(&options, facts, &info.server_name, &info.server_id);
-        stdx::notice!(self.log(), "Starting JetStream");
-        stdx::notice!(self.log(), "  Store Directory: \"{}\"", config.store_dir.display());
-        let engine = Engine::start(config, &host, members)?;
-        let _ = self.jetstream.set(engine.shared().clone());
-        Ok(Some(engine))
+        members
+    }
+
+    /// Puts in force what a reload says of JetStream that runs (ADM-005). Waits for the disk.
+    pub(crate) fn reload_jetstream(&self, options: &Options) {
+        let Some(shared) = self.jetstream.get() else { return };
+        let js = &options.jetstream;
+        let memory = some(js.max_memory).or(shared.max_bytes(StorageType::Memory));
+        let store = some(js.max_store).or(shared.max_bytes(StorageType::File));
+        shared.set_max_bytes(memory, store);
+        if self.claims().is_some() {
+            // Tokens say what their accounts may use.
+            return;
+        }
+        let members = self.members(options);
+        let is_member = |name: &str| members.iter().any(|m| m.account.name == name);
+        let lost = shared.accounts().into_iter().filter(|a| !is_member(&a.account.name));
+        for account in lost {
+            shared.admit(&account.account, None);
+        }
+        for member in &members {
+            let limits = AccountLimits::untiered(member.limits);
+            shared.admit(&member.account, Some(limits));
+        }
+        for account in self.broker.accounts() {
+            if !is_member(&account.name) {
+                shared.admit(&account, None);
+            }
+        }
     }
 }

@@ -86,6 +86,7 @@ impl Node {
         if let Some(users) = users {
             self.broker.set_authenticator(users);
         }
+        self.reload_jetstream(&self.options());
         self.reload_claims();
         self.broker.revise(PATIENCE);
         self.loaded.store(now.0, Ordering::Relaxed);

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use jetstream::Shared;
 use jetstream::snapshot::{AccountSnapshot, Ask, Snapshot, StreamSnapshot};
+use jetstream_api::StorageType;
 use monitor::{
     HealthError, HealthErrorKind, HealthzOptions, JetStreamAccount, JetStreamConfig,
     JetStreamFacts, JetStreamHealth, JetStreamStream, JszOptions,
@@ -26,8 +27,8 @@ fn bytes(limit: Option<u64>) -> i64 {
 fn config(shared: &Shared) -> JetStreamConfig {
     let config = &shared.config;
     JetStreamConfig {
-        max_memory: bytes(config.max_memory),
-        max_storage: bytes(config.max_store),
+        max_memory: bytes(shared.max_bytes(StorageType::Memory)),
+        max_storage: bytes(shared.max_bytes(StorageType::File)),
         store_dir: config.store_dir.display().to_string(),
         sync_interval: i64::try_from(config.sync_within.as_nanos()).unwrap_or(i64::MAX),
         sync_always: config.sync_always,
