@@ -143,7 +143,8 @@ impl Place {
     /// Gives back what only a busy stream needs.
     pub(crate) fn rest(&mut self) {
         self.gate = None;
-        self.stream.store().rest();
+        self.stream.rest();
+        self.members.values_mut().for_each(|m| m.consumer.shrink());
     }
 
     /// Gives the promise back.
