@@ -15,7 +15,8 @@ fn outcome(which: Which, before: &str, after: &str) -> (bool, Vec<String>) {
     server.write_config(&format!("listen: \"127.0.0.1:-1\"\n{}", local(after)));
     server.signal(Signal::HUP);
     let ends = ["Reloaded server configuration", "Failed to reload server configuration"];
-    testkit::eventually(testkit::DEADLINE, "the reload ends", || {
+    let what = format!("a reload from {before} to {after} ends");
+    testkit::eventually(testkit::DEADLINE, &what, || {
         let log = server.log();
         ends.iter().any(|end| log.contains(end)).then_some(())
     });

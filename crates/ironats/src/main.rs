@@ -178,7 +178,8 @@ async fn start_and_serve(
         let log = log.clone();
         tokio::task::spawn_blocking(move || Server::start(options, log))
     };
-    let Some(started) = unless_stopped(starting, &mut signals, log, control).await? else {
+    let Some((started, changed)) = unless_stopped(starting, &mut signals, log, control).await?
+    else {
         // A start is left as a crash would leave it: nothing on disk depends on its end.
         control.flush(Duration::from_secs(2));
         std::process::exit(0);
@@ -196,6 +197,9 @@ async fn start_and_serve(
         stdx::error!(log, "Error writing ports file {error}");
     }
     server.reloader().set_process(files.clone());
+    if changed {
+        reload(&server, log);
+    }
     until_stopped(&server, &mut signals, log, control).await;
     server.shutdown();
     files.remove_ports();
@@ -203,15 +207,19 @@ async fn start_and_serve(
 }
 
 /// Waits for a start, which can be long where much is recovered; `None` once a signal ended it.
+/// Whether a signal asked for a reload comes along.
 async fn unless_stopped<T>(
     mut starting: tokio::task::JoinHandle<T>,
     signals: &mut Signals,
     log: &Log,
     control: &LogControl,
-) -> std::io::Result<Option<T>> {
+) -> std::io::Result<Option<(T, bool)>> {
+    let mut reload = false;
     loop {
         let received = tokio::select! {
-            started = &mut starting => return Ok(Some(started.map_err(std::io::Error::other)?)),
+            started = &mut starting => {
+                return Ok(Some((started.map_err(std::io::Error::other)?, reload)));
+            }
             received = signals.next(log) => received,
         };
         match received.action(false) {
@@ -219,9 +227,16 @@ async fn unless_stopped<T>(
             Action::Shutdown | Action::LameDuck => return Ok(None),
             Action::ReopenLog => control.reopen(),
             Action::Dump => dump(received, control),
-            // The configuration was read a moment ago.
-            Action::Reload | Action::Ignore => {}
+            // The configuration may have changed since it was read.
+            Action::Reload => reload = true,
+            Action::Ignore => {}
         }
+    }
+}
+
+fn reload(server: &Server, log: &Log) {
+    if let Err(error) = server.reloader().reload() {
+        stdx::error!(log, "Failed to reload server configuration: {error}");
     }
 }
 
@@ -252,12 +267,7 @@ async fn until_stopped(server: &Server, signals: &mut Signals, log: &Log, contro
             Action::LameDuck if lame_duck.is_none() => {
                 lame_duck = Some(Box::pin(server.lame_duck()));
             }
-            Action::Reload => {
-                if let Err(error) = server.reloader().reload() {
-                    let error = error.to_string();
-                    stdx::error!(log, "Failed to reload server configuration: {error}");
-                }
-            }
+            Action::Reload => reload(server, log),
             Action::Dump => dump(received, control),
             Action::LameDuck | Action::Ignore => {}
         }

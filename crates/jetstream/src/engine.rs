@@ -27,10 +27,11 @@ use crate::driver::{self, Clock};
 use crate::event::{ApiRequest, Event};
 use crate::ingress::Listening;
 use crate::io::IoPool;
+use crate::place::Place;
 use crate::progress::{ALL, Opening, Progress, TELL_EVERY};
 use crate::queue::{Queue, owned};
 use crate::recover::open_found;
-use crate::shared::{Config, Shared};
+use crate::shared::{Config, Room, Shared};
 
 /// Threads that wait for the disk: while one syncs, others can.
 const IO_THREADS: usize = 8;
@@ -74,6 +75,7 @@ pub struct Member {
 pub struct Engine {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
+    open_batches: Arc<OpenBatches>,
     listening: Vec<Listening>,
 }
 
@@ -121,26 +123,11 @@ impl Engine {
         std::fs::create_dir_all(&dir).map_err(unusable)?;
         let io = IoPool::start(IO_THREADS).map_err(StartError::Threads)?;
         let open_batches = Arc::new(OpenBatches::default());
-        let facts = |account: &Account| {
-            Arc::new(Facts {
-                account: account.name.clone(),
-                account_hash: String::new(),
-                domain: config.domain.clone(),
-                server_name: config.server_name.clone(),
-                server_id: config.server_id.clone(),
-                ack_v2: false,
-                max_payload: Some(config.max_payload),
-                batches: config.batches,
-                open_batches: open_batches.clone(),
-            })
-        };
         let accounts: HashMap<String, Arc<JsAccount>> = members
             .into_iter()
-            .map(|m| {
-                let facts = facts(&m.account);
-                (m.account.name.clone(), Arc::new(JsAccount::new(m.account, facts, m.limits)))
-            })
+            .map(|m| (m.account.name.clone(), account(&config, &open_batches, m)))
             .collect();
+        let room = RwLock::new(Room { memory: config.max_memory, store: config.max_store });
         let shards = host.shards.max(1);
         let shared = Arc::new(Shared {
             broker: host.broker.clone(),
@@ -150,6 +137,7 @@ impl Engine {
             io,
             started: host.now.wall,
             broken: Mutex::default(),
+            room,
             promised_memory: AtomicI64::new(0),
             promised_file: AtomicI64::new(0),
             api_total: AtomicU64::new(0),
@@ -159,18 +147,19 @@ impl Engine {
         for index in 0..shards {
             threads.push(driver::spawn(index, &shared, host).map_err(StartError::Threads)?);
         }
-        let mut engine = Self { shared, threads, listening: Vec::new() };
-        engine.recover();
-        engine.listen();
-        engine.begin_drawing();
+        let mut engine = Self { shared, threads, open_batches, listening: Vec::new() };
+        let accounts = engine.shared.accounts();
+        engine.recover(&accounts);
+        engine.listen(&accounts);
+        engine.begin_drawing(accounts);
         Ok(engine)
     }
 
     /// Opens every stream of every account, each on the shard that will own it.
-    fn recover(&self) {
+    fn recover(&self, accounts: &[Arc<JsAccount>]) {
         let (done, finished) = mpsc::channel();
         let mut streams = Vec::new();
-        for account in self.shared.accounts() {
+        for account in accounts {
             let dir = self.shared.account_dir(&account.account.name).join("streams");
             for name in directories(&dir) {
                 let shard = self.shared.shard_of(&account.account.name, &name);
@@ -213,9 +202,9 @@ impl Engine {
     }
 
     /// Takes requests.
-    fn listen(&mut self) {
+    fn listen(&mut self, accounts: &[Arc<JsAccount>]) {
         let domain = self.shared.config.domain.clone();
-        for account in self.shared.accounts() {
+        for account in accounts {
             let mut prefixes = vec!["$JS.API.".to_owned()];
             prefixes.extend(domain.as_ref().map(|d| format!("$JS.{d}.API.")));
             for prefix in prefixes {
@@ -233,14 +222,48 @@ impl Engine {
     }
 
     /// Now that requests are answered, streams may ask those that they draw from.
-    fn begin_drawing(&self) {
+    fn begin_drawing(&self, accounts: Vec<Arc<JsAccount>>) {
+        let accounts = Arc::new(accounts);
         for queue in &self.shared.queues {
-            queue.push_event(Event::Run(Box::new(|shard| {
+            let accounts = accounts.clone();
+            queue.push_event(Event::Run(Box::new(move |shard| {
                 for at in 0..shard.places.len() as u32 {
-                    shard.begin_drawing(at);
+                    let mine =
+                        |place: &Place| accounts.iter().any(|a| Arc::ptr_eq(a, &place.account));
+                    if shard.place(at).is_some_and(|place| mine(place)) {
+                        shard.begin_drawing(at);
+                    }
                 }
             })));
         }
+    }
+
+    /// Follows other limits, and other accounts beside those there are: their streams are recovered
+    /// before this returns. `false`, and nothing is changed, if an account of now is not among
+    /// `members` any more: JetStream has to be started anew without it.
+    pub fn revise(&mut self, room: Room, members: Vec<Member>) -> bool {
+        let stays = |known: &Arc<JsAccount>| {
+            members.iter().any(|member| Arc::ptr_eq(&member.account, &known.account))
+        };
+        if !self.shared.accounts().iter().all(stays) {
+            return false;
+        }
+        *self.shared.room.write() = room;
+        let mut new = Vec::new();
+        for member in members {
+            match self.shared.account(&member.account.name) {
+                Some(known) => *known.limits.lock() = member.limits,
+                None => new.push(account(&self.shared.config, &self.open_batches, member)),
+            }
+        }
+        for account in &new {
+            let name = account.account.name.clone();
+            self.shared.accounts.write().insert(name, account.clone());
+        }
+        self.recover(&new);
+        self.listen(&new);
+        self.begin_drawing(new);
+        true
     }
 
     /// What its shards share.
@@ -265,6 +288,22 @@ impl Drop for Engine {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+/// An account that may use JetStream, without streams yet.
+fn account(config: &Config, batches: &Arc<OpenBatches>, member: Member) -> Arc<JsAccount> {
+    let facts = Arc::new(Facts {
+        account: member.account.name.clone(),
+        account_hash: String::new(),
+        domain: config.domain.clone(),
+        server_name: config.server_name.clone(),
+        server_id: config.server_id.clone(),
+        ack_v2: false,
+        max_payload: Some(config.max_payload),
+        batches: config.batches,
+        open_batches: batches.clone(),
+    });
+    Arc::new(JsAccount::new(member.account, facts, member.limits))
 }
 
 pub(crate) fn directories(dir: &Path) -> Vec<String> {

@@ -165,8 +165,8 @@ impl Place {
     pub(crate) fn limits(&self, shared: &Shared) -> Limits {
         let storage = self.storage();
         let max = match storage {
-            StorageType::Memory => shared.config.max_memory,
-            StorageType::File => shared.config.max_store,
+            StorageType::Memory => shared.room().memory,
+            StorageType::File => shared.room().store,
         };
         Limits {
             account_left: self.account.left(storage),

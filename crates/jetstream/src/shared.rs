@@ -80,6 +80,15 @@ impl std::fmt::Debug for Keys {
     }
 }
 
+/// Bytes that streams may use; `None`: no limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Room {
+    /// In memory.
+    pub memory: Option<u64>,
+    /// On the disk.
+    pub store: Option<u64>,
+}
+
 /// What all shards share.
 pub struct Shared {
     /// Accounts and connections.
@@ -93,6 +102,8 @@ pub struct Shared {
     pub started: Timestamp,
     /// Streams that could not be opened: account, name, reason.
     pub(crate) broken: Mutex<Vec<(String, String, String)>>,
+    /// Bytes that streams may use: in memory, and on the disk.
+    pub(crate) room: RwLock<Room>,
     pub(crate) promised_memory: AtomicI64,
     pub(crate) promised_file: AtomicI64,
     pub(crate) api_total: AtomicU64,
@@ -141,6 +152,11 @@ impl Shared {
         self.accounts.read().get(name).cloned()
     }
 
+    /// Bytes that streams may use.
+    pub fn room(&self) -> Room {
+        *self.room.read()
+    }
+
     /// What the server's configuration allows.
     pub(crate) fn server_limits(&self) -> ServerLimits {
         let bytes = |n: Option<u64>| n.map_or(i64::MAX, |n| i64::try_from(n).unwrap_or(i64::MAX));
@@ -148,8 +164,8 @@ impl Shared {
             duplicate_window: self.config.max_duplicate_window.map_or(Nanos::ZERO, Nanos::from),
             max_ack_pending: self.config.max_ack_pending.unwrap_or(0),
             max_request_batch: self.config.max_request_batch.unwrap_or(0),
-            max_memory: bytes(self.config.max_memory),
-            max_storage: bytes(self.config.max_store),
+            max_memory: bytes(self.room().memory),
+            max_storage: bytes(self.room().store),
         }
     }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use broker::account::GLOBAL;
 use config::Options;
 use config::options::{AccountJetStream, JetStreamBatchLimits, StoreCipher};
-use jetstream::{BatchLimits, Clock, Config, Engine, Host, Keys, Member, StartError};
+use jetstream::{BatchLimits, Clock, Config, Engine, Host, Keys, Member, Room, StartError};
 use jetstream_api::JetStreamAccountLimits;
 use stdx::time::Now;
 
@@ -60,13 +60,23 @@ fn share(of: Option<u64>) -> Option<u64> {
     of.map(|n| n / 4 * 3)
 }
 
+/// Bytes that streams may use.
+fn room(options: &Options, facts: &Facts) -> Room {
+    let js = &options.jetstream;
+    Room {
+        memory: some(js.max_memory).or_else(|| share(facts.memory)),
+        store: some(js.max_store).or_else(|| share(facts.disk)),
+    }
+}
+
 fn config(options: &Options, facts: &Facts, name: &str, id: &str) -> Config {
     let js = &options.jetstream;
     let key = js.key.as_ref().filter(|key| !key.is_empty());
+    let room = room(options, facts);
     Config {
         store_dir: store_dir(options),
-        max_memory: some(js.max_memory).or_else(|| share(facts.memory)),
-        max_store: some(js.max_store).or_else(|| share(facts.disk)),
+        max_memory: room.memory,
+        max_store: room.store,
         domain: js.domain.clone().filter(|d| !d.is_empty()),
         strict: js.strict.unwrap_or(true),
         sync_always: js.sync_always,
@@ -126,6 +136,44 @@ impl Node {
         if !options.jetstream.enabled {
             return Ok(None);
         }
+        let members = self.jetstream_members(&options);
+        let info = self.broker.info();
+        let host = Host {
+            broker: Arc::clone(&self.broker),
+            clock: facts.clock.clone(),
+            entropy: facts.entropy,
+            shards: facts.shards,
+            first_worker: facts.workers,
+            now: facts.now,
+        };
+        let config = config(&options, facts, &info.server_name, &info.server_id);
+        stdx::notice!(self.log(), "Starting JetStream");
+        stdx::notice!(self.log(), "  Store Directory: \"{}\"", config.store_dir.display());
+        let engine = Engine::start(config, &host, members)?;
+        self.jetstream.store(Some(engine.shared().clone()));
+        Ok(Some(engine))
+    }
+
+    /// Notes that JetStream does not run any more.
+    pub fn jetstream_stopped(&self) {
+        self.jetstream.store(None);
+    }
+
+    /// Has JetStream follow the limits and accounts of the options in force. `false` if it has to be
+    /// started anew for that.
+    pub fn revise_jetstream(&self, engine: &mut Engine) -> bool {
+        let options = self.options();
+        // What was found out at the start stays.
+        let (wanted, now) = (&options.jetstream, engine.shared().room());
+        let room = Room {
+            memory: some(wanted.max_memory).or(now.memory),
+            store: some(wanted.max_store).or(now.store),
+        };
+        engine.revise(room, self.jetstream_members(&options))
+    }
+
+    /// Who may use it.
+    fn jetstream_members(&self, options: &Options) -> Vec<Member> {
         let mut members: Vec<Member> = options
             .accounts
             .iter()
@@ -143,20 +191,6 @@ impl Node {
                 limits: limits(&AccountJetStream::default()),
             });
         }
-        let info = self.broker.info();
-        let host = Host {
-            broker: Arc::clone(&self.broker),
-            clock: facts.clock.clone(),
-            entropy: facts.entropy,
-            shards: facts.shards,
-            first_worker: facts.workers,
-            now: facts.now,
-        };
-        let config = config(&options, facts, &info.server_name, &info.server_id);
-        stdx::notice!(self.log(), "Starting JetStream");
-        stdx::notice!(self.log(), "  Store Directory: \"{}\"", config.store_dir.display());
-        let engine = Engine::start(config, &host, members)?;
-        let _ = self.jetstream.set(engine.shared().clone());
-        Ok(Some(engine))
+        members
     }
 }
