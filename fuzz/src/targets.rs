@@ -2,9 +2,12 @@
 
 mod configuration;
 mod consensus;
+mod identity;
 mod protocol;
+mod requests;
 mod store;
 mod subjects;
+mod tokens;
 
 use crate::Target;
 
@@ -14,9 +17,15 @@ pub const ALL: &[Target] = &[
     protocol::CONNECT,
     protocol::HEADERS,
     protocol::PROXY,
+    protocol::TRACE,
+    identity::CALLOUT,
+    identity::TOKEN,
     configuration::CONFIG,
     configuration::FLAGS,
     configuration::NAMES,
+    requests::OPTIONS,
+    tokens::TOKENS,
+    tokens::CLAIMS,
     subjects::MAPPING,
     subjects::MATCHING,
     consensus::APPEND_ENTRY,

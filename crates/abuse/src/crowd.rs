@@ -116,3 +116,11 @@ pub fn wait_connections(server: &Server, count: usize) {
     }
     panic!("{last} connections instead of {count}");
 }
+
+/// Subscriptions of the global account's clients, as its own list counts them.
+///
+/// Four are the server's: services of the system account that every account is offered (ACC-022).
+pub fn subscriptions(server: &Server) -> u64 {
+    let detail = &server.json("/accountz?acc=$G")["account_detail"];
+    detail["subscriptions"].as_u64().unwrap() - 4
+}

@@ -20,6 +20,8 @@ pub struct Identity {
     pub overridden_user: Option<String>,
     /// What the token it came in with says, where users have tokens.
     pub token: Option<Arc<TokenFacts>>,
+    /// The key of the trusted proxy it came through.
+    pub proxy: Option<Arc<str>>,
 }
 
 /// What a session keeps of the token it came in with.

@@ -3,6 +3,7 @@
 //! Not here: reading it from a file (`config`), using it (`authenticate`).
 //! Reference: auth.go User, NkeyUser, validateAuth, validateNoAuthUser.
 
+use crate::authenticate::proxy::ProxyConfig;
 use crate::connection_type::ConnectionTypes;
 use crate::password::Secret;
 use crate::permission::{PermissionError, PermissionsConfig};
@@ -26,6 +27,8 @@ pub struct AuthConfig {
     pub hides_no_auth_user: bool,
     /// Whether users are told by their client certificate (`verify_and_map`).
     pub tls_map: bool,
+    /// Proxies that are trusted, and who needs one.
+    pub proxies: ProxyConfig,
 }
 
 /// A user with a name.

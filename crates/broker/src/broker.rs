@@ -12,8 +12,9 @@ use crate::session::Owed;
 use crate::settings::Settings;
 use crate::stats::Counters;
 use crate::sub::Sub;
+use crate::tracing::Herald;
 use crate::witness::Witness;
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use auth::Authenticator;
 use hashbrown::HashMap;
 use parking_lot::{Condvar, Mutex, RwLock};
@@ -56,10 +57,13 @@ pub struct Broker {
     pub totals: Totals,
     workers: usize,
     witness: OnceLock<Arc<dyn Witness>>,
+    /// The system account, if there is one.
+    pub(crate) system: ArcSwapOption<Account>,
     /// Latency samples that wait for the next flush.
     pub(crate) samples: Arc<Samples>,
     /// Names this server in reply subjects of measured requests.
     pub(crate) name_hash: String,
+    herald: OnceLock<Arc<dyn Herald>>,
 }
 
 impl Broker {
@@ -92,11 +96,13 @@ impl Broker {
             totals: Totals::default(),
             workers,
             witness: OnceLock::new(),
+            system: ArcSwapOption::empty(),
             samples,
             name_hash,
+            herald: OnceLock::new(),
         };
         broker.accounts.write().insert(GLOBAL.into(), global);
-        broker.account_or_new(SYSTEM).set_flag(account::flag::SYSTEM, true);
+        broker.set_system_account(Some(SYSTEM));
         broker
     }
 
@@ -115,6 +121,15 @@ impl Broker {
         self.authenticator.load_full()
     }
 
+    /// Names who tells of traced messages; before that nobody does. The first one counts.
+    pub fn set_herald(&self, herald: Arc<dyn Herald>) {
+        let _ = self.herald.set(herald);
+    }
+
+    pub(crate) fn herald(&self) -> Option<&Arc<dyn Herald>> {
+        self.herald.get()
+    }
+
     /// Names who is told about clients that come and go. The first one stays.
     pub fn set_witness(&self, witness: Arc<dyn Witness>) {
         let _ = self.witness.set(witness);
@@ -122,6 +137,11 @@ impl Broker {
 
     pub(crate) fn witness(&self) -> Option<&Arc<dyn Witness>> {
         self.witness.get()
+    }
+
+    /// A hash of the server's name, which its subjects have in them.
+    pub fn name_hash(&self) -> &str {
+        &self.name_hash
     }
 
     /// Changes what INFO says.
@@ -157,6 +177,11 @@ impl Broker {
     /// The account of clients that name none.
     pub fn global(&self) -> &Arc<Account> {
         &self.global
+    }
+
+    /// The system account, if there is one.
+    pub fn system_account(&self) -> Option<Arc<Account>> {
+        self.system.load_full()
     }
 
     /// An account by name.
@@ -226,10 +251,14 @@ impl Broker {
 
     /// Sends the INFO in force to a client that may get it out of turn (CORE-021).
     pub fn notify_info(&self, conn: &Arc<Conn>) {
+        self.tell_info(conn, (*self.info()).clone());
+    }
+
+    /// Sends `info` to a client that may get INFO at any time; `false` if this one may not.
+    pub fn tell_info(&self, conn: &Arc<Conn>, mut info: Info) -> bool {
         if !conn.has(flag::ASYNC_INFO | flag::FIRST_PONG) {
-            return;
+            return false;
         }
-        let mut info = (*self.info()).clone();
         info.client_id = conn.id;
         info.client_ip = conn.peer().map_or_else(String::new, |peer| peer.ip().to_string());
         let mut out = conn.outbox.lock();
@@ -237,6 +266,7 @@ impl Broker {
             out.push(&info.line(), &mut Pool::default());
             out.wake();
         }
+        true
     }
 
     /// Open connections.

@@ -53,6 +53,8 @@ pub mod flag {
     pub const ADMITTED: u32 = 1 << 7;
     /// What it may do changed since it subscribed: `Conn::denies` is asked at delivery.
     pub const REVISED: u32 = 1 << 8;
+    /// Its account changed since its session last looked.
+    pub const ACCOUNT_CHANGED: u32 = 1 << 9;
 }
 
 /// What monitoring and the log say of a connection; changes with CONNECT.
@@ -69,6 +71,8 @@ pub struct Facts {
     pub permissions: Option<Arc<auth::Permissions>>,
     /// What the token says that it came in with.
     pub token: Option<Arc<auth::TokenFacts>>,
+    /// The key of the trusted proxy it came through.
+    pub proxy: Option<Arc<str>>,
     /// Round trip time, once measured.
     pub rtt: Option<Duration>,
     /// TLS facts, if the connection is encrypted.
@@ -88,6 +92,8 @@ pub struct TlsFacts {
     pub first: bool,
     /// Subject, SPKI SHA-256 and certificate SHA-256 of each client certificate.
     pub peer_certs: Vec<(String, String, String)>,
+    /// The client certificates themselves, DER: they were verified.
+    pub chain: Vec<Box<[u8]>>,
 }
 
 /// Temporary publish permissions of a connection.
@@ -236,6 +242,17 @@ impl Conn {
             Some(peer) => format!("{peer} - cid:{}{}", self.id, facts.label),
             None => format!("pipe - cid:{}{}", self.id, facts.label),
         }
+    }
+
+    /// Whether its user may not have a message on `subject`, though the filter of `sub` matches
+    /// it: the one check that every way to a subscriber passes.
+    #[inline]
+    pub fn is_denied(&self, sub: &Sub, subject: &[u8]) -> bool {
+        if self.has(flag::REVISED) {
+            let denies = self.denies.lock();
+            return denies.as_ref().is_some_and(|all| all.denies_delivery(subject, sub.queue()));
+        }
+        sub.denies(subject)
     }
 }
 

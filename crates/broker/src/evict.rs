@@ -3,7 +3,7 @@
 //! Law: they are told why before they are closed, where there is a text for it.
 
 use crate::broker::Broker;
-use crate::conn::Conn;
+use crate::conn::{Conn, flag};
 use crate::outbox::Pool;
 use std::sync::Arc;
 use wire::encode;
@@ -24,6 +24,12 @@ impl Broker {
         if let Some(message) = message {
             stdx::debug!(self.log, "{} - {message}", conn.label());
         }
+    }
+
+    /// Has a client's session look at its account again.
+    pub fn tell_account_changed(&self, conn: &Conn) {
+        conn.set(flag::ACCOUNT_CHANGED, true);
+        conn.outbox.lock().wake();
     }
 
     /// Open connections that are logged in to an account.

@@ -20,6 +20,7 @@ pub mod session;
 pub mod settings;
 pub mod stats;
 pub mod sub;
+pub mod tracing;
 pub mod witness;
 pub mod worker;
 

@@ -6,6 +6,7 @@
 use crate::account::import::StreamImport;
 use crate::account::{Account, ServiceImport};
 use crate::conn::Conn;
+use crate::tracing::Trace;
 use smallvec::SmallVec;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
@@ -29,6 +30,13 @@ pub trait Internal: Send + Sync {
     /// A message for the subscription. `false` if it is none of its business: the message then
     /// counts as not received, and a requester may be told that nobody is there.
     fn deliver(&self, message: &InternalMessage<'_>) -> bool;
+
+    /// As `deliver`, for a message that is traced. Who has nothing to add to the trace takes it as
+    /// any other.
+    fn deliver_traced(&self, message: &InternalMessage<'_>, trace: &Arc<Trace>) -> bool {
+        let _ = trace;
+        self.deliver(message)
+    }
 }
 
 /// What an internal subscriber is given; borrowed for the call.
@@ -182,6 +190,13 @@ impl Sub {
     /// Ends it: cached matches skip it from now on. `true` for the call that did it.
     pub fn close(&self) -> bool {
         !self.closed.swap(true, Ordering::AcqRel)
+    }
+
+    /// Whether its user may not have messages on `subject`, though the filter matches them.
+    #[inline]
+    pub fn denies(&self, subject: &[u8]) -> bool {
+        let deny = self.extra.as_ref().and_then(|extra| extra.deny.as_ref());
+        deny.is_some_and(|deny| deny.denies_delivery(subject, self.queue()))
     }
 
     /// Whether it ended.

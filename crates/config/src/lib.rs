@@ -10,8 +10,8 @@
 
 mod check;
 pub mod defaults;
-pub mod diff;
 mod diagnostic;
+pub mod diff;
 pub mod flags;
 pub mod lang;
 pub mod options;

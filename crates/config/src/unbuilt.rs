@@ -75,34 +75,6 @@ const UNBUILT: &[Entry] = &[
         is_set: |o| o.jetstream.tpm.is_some(),
     },
     Entry {
-        key: "default_js_domain",
-        aliases: &[],
-        feature: "JetStream",
-        is_set: |o| !o.jetstream.default_domains.is_empty(),
-    },
-    Entry {
-        key: "auth_callout",
-        aliases: &["auth_hook"],
-        feature: "authorization callout",
-        is_set: |o| o.authorization.as_ref().is_some_and(|auth| auth.callout.is_some()),
-    },
-    Entry {
-        key: "proxies",
-        aliases: &[],
-        feature: "trusted proxies",
-        is_set: |o| o.trusted_proxies.is_some(),
-    },
-    Entry {
-        key: "proxy_required",
-        aliases: &[],
-        feature: "trusted proxies",
-        is_set: |o| {
-            o.authorization.as_ref().is_some_and(|auth| auth.proxy_required)
-                || o.users.iter().any(|user| user.proxy_required)
-                || o.nkeys.iter().any(|user| user.proxy_required)
-        },
-    },
-    Entry {
         key: "tls.cert_match",
         aliases: &["tls.cert_match_by", "tls.ca_certs_match"],
         feature: "certificate stores",

@@ -40,6 +40,16 @@ impl Spawner {
     }
 }
 
+impl Spawner {
+    /// Runs something that blocks beside the thread.
+    pub(crate) fn spawn_blocking(
+        &self,
+        work: Box<dyn FnOnce() + Send>,
+    ) -> tokio::task::JoinHandle<()> {
+        self.0.spawn_blocking(work)
+    }
+}
+
 impl Control {
     /// Starts the thread.
     pub(crate) fn start() -> std::io::Result<Self> {

@@ -3,6 +3,7 @@
 //! Not here: what it is started with (`node::jetstream`), streams (`jetstream`).
 //! Law: one change at a time; an engine that does not run has no threads.
 
+use crate::control::Spawner;
 use jetstream::{Engine, StartError};
 use net::clock::Clock;
 use node::Node;
@@ -14,12 +15,13 @@ pub(crate) struct JetStream {
     node: Arc<Node>,
     shards: usize,
     zero: Instant,
+    control: Spawner,
     engine: Mutex<Option<Engine>>,
 }
 
 impl JetStream {
-    pub(crate) fn new(node: Arc<Node>, shards: usize, zero: Instant) -> Self {
-        Self { node, shards, zero, engine: Mutex::default() }
+    pub(crate) fn new(node: Arc<Node>, shards: usize, zero: Instant, control: Spawner) -> Self {
+        Self { node, shards, zero, control, engine: Mutex::default() }
     }
 
     fn engine(&self) -> MutexGuard<'_, Option<Engine>> {
@@ -40,8 +42,13 @@ impl JetStream {
 
     /// Starts it, if it is wanted; when this returns its streams take messages.
     pub(crate) fn start(&self) -> Result<(), StartError> {
-        let mut engine = self.engine();
+        self.begin(&mut self.engine())
+    }
+
+    fn begin(&self, engine: &mut Option<Engine>) -> Result<(), StartError> {
         *engine = self.node.start_jetstream(&self.facts())?;
+        // Tokens say what their accounts have of it.
+        self.control.wait_for(self.node.clone().admit_claims());
         Ok(())
     }
 
@@ -50,14 +57,13 @@ impl JetStream {
         let wanted = self.node.options().jetstream.enabled;
         let mut engine = self.engine();
         if wanted
-            && let Some(engine) = engine.as_mut()
-            && self.node.revise_jetstream(engine)
+            && let Some(engine) = engine.as_ref()
+            && self.node.revise_jetstream(engine.shared())
         {
             return Ok(());
         }
         self.end(&mut engine);
-        *engine = self.node.start_jetstream(&self.facts())?;
-        Ok(())
+        self.begin(&mut engine)
     }
 
     /// Stops it; when this returns, everything is on the disk.

@@ -92,6 +92,7 @@ fn log_config(options: &Options) -> LogConfig {
         ),
         time: options.logtime(),
         utc: logging.logtime_utc.unwrap_or(false),
+        json: logging.json.unwrap_or(false),
         tag: program(),
     }
 }

@@ -30,7 +30,10 @@ pub(crate) async fn serve(
     let handler = move |request: http::Request| {
         let (path, query) = (&request.path, &request.query);
         let answer = match documents {
-            Documents::Monitoring => monitor::respond(path, query, &*node, &base_path, clock()),
+            Documents::Monitoring => {
+                let asked = monitor::Asked { path, query, accept: &request.accept };
+                monitor::respond_to(asked, &*node, &base_path, clock())
+            }
             Documents::Profiling => monitor::respond_profiling(path, &*node),
         };
         http::Response {

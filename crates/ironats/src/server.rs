@@ -12,10 +12,12 @@ use crate::ocsp::Ocsp;
 use crate::ports::{self, Ports};
 use crate::reload::{self, Reloader};
 use crate::tls::{Made, Slot, TlsError};
+use auth::authenticate::callout::ServerKeys;
 use config::Options;
 use config::options::HandshakeFirst as First;
 use net::clock::Clock;
 use net::workers::Workers;
+use node::callout::CalloutHost;
 use node::{Host, Node};
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::sync::Arc;
@@ -129,9 +131,10 @@ impl Server {
         let ocsp = Ocsp::new(control.spawner(), log.clone());
         let make = |tls| crate::tls::client(tls, &options, &ocsp);
         let tls = options.tls.as_ref().map(make).transpose()?;
+        let keys = ServerKeys { pair: nkeys::KeyPair::new_server(), curve: nkeys::XKey::new() };
         let host = Host {
-            server_id: nkeys::KeyPair::new_server().public_key(),
-            xkey: nkeys::XKey::new().public_key(),
+            server_id: keys.pair.public_key(),
+            xkey: keys.curve.public_key(),
             stand_in: format!("nats-{}", nkeys::KeyPair::new_user().public_key()),
             workers,
             shards,
@@ -142,6 +145,10 @@ impl Server {
                 let now = move || Clock::new(zero).now();
                 crate::resolver::surroundings(&options, now, &control)?
             },
+            callout: CalloutHost {
+                keys: Arc::new(keys),
+                second_of_day: crate::resolver::second_of_day,
+            },
         };
         announce(&options, &host, &log);
         let node = Arc::new(Node::new(options, host, log)?);
@@ -149,7 +156,7 @@ impl Server {
         let workers = Workers::start(&node.broker, workers, zero)
             .map_err(|e| ServerError::System("cannot start network threads", e))?;
         let (workers, slot) = (Arc::new(workers), Arc::new(Slot::default()));
-        let jetstream = Arc::new(JetStream::new(node.clone(), shards, zero));
+        let jetstream = Arc::new(JetStream::new(node.clone(), shards, zero, control.spawner()));
         let mut server = Self {
             control: Some(control),
             stop: watch::Sender::new(false),
@@ -185,6 +192,7 @@ impl Server {
         server.start_system(zero)?;
         server.start_claims()?;
         server.jetstream.start()?;
+
         server.open_monitoring(zero)?;
         server.open_clients()?;
         server.node.accepting.store(true, Ordering::Release);

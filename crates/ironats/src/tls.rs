@@ -97,20 +97,20 @@ pub(crate) fn outgoing(tls: Option<&TlsOptions>) -> Result<net::http::ClientTls,
     let Some(tls) = tls else { return net::tls::client(&ClientTlsConfig::default()) };
     let has_certificate = !tls.cert_file.is_empty();
     net::tls::client(&ClientTlsConfig {
-        certificate: has_certificate.then(|| files(&tls.cert_file, &tls.key_file)),
+        certificate: has_certificate.then(|| pair(&tls.cert_file, &tls.key_file)),
         ca_file: (!tls.ca_file.is_empty()).then(|| PathBuf::from(&tls.ca_file)),
         insecure: tls.insecure,
     })
 }
 
-fn files(cert: &str, key: &str) -> CertificateFiles {
+fn pair(cert: &str, key: &str) -> CertificateFiles {
     CertificateFiles { cert_file: PathBuf::from(cert), key_file: PathBuf::from(key) }
 }
 
 fn translate(tls: &TlsOptions, options: &Options) -> TlsConfig {
     TlsConfig {
-        certificate: files(&tls.cert_file, &tls.key_file),
-        certificates: tls.certificates.iter().map(|p| files(&p.cert_file, &p.key_file)).collect(),
+        certificate: pair(&tls.cert_file, &tls.key_file),
+        certificates: tls.certificates.iter().map(|p| pair(&p.cert_file, &p.key_file)).collect(),
         ca_file: (!tls.ca_file.is_empty()).then(|| PathBuf::from(&tls.ca_file)),
         verify: tls.verify || tls.map,
         cipher_suites: tls.cipher_suites.clone(),

@@ -4,13 +4,12 @@
 //! Not here: what is allowed and what is assumed (`validate::consumer`).
 //! Reference: `ConsumerConfig`.
 
-use std::collections::BTreeMap;
-
 use stdx::time::Timestamp;
 
 use crate::json::{
     Bool, Duration, Int, List, Map, Some_, Struct, Text, Time, Uint64, document, text_enum,
 };
+use crate::metadata::Metadata;
 use crate::stream_config::cannot_unmarshal;
 use crate::time::Nanos;
 
@@ -78,7 +77,7 @@ pub struct ConsumerConfig {
     /// The server's own or a client's, for a mirror or source.
     pub sourcing: bool,
     /// For people and tools; `_nats.` keys are the server's.
-    pub metadata: BTreeMap<String, String>,
+    pub metadata: Metadata,
     /// Nothing is delivered until then.
     pub pause_until: Option<Timestamp>,
     /// Groups of pulling clients; only the first is used.

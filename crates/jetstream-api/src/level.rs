@@ -4,8 +4,6 @@
 //! only ever shown.
 //! Reference: jetstream_versioning.go.
 
-use std::collections::BTreeMap;
-
 use crate::consumer_config::{AckPolicy, ConsumerConfig, PriorityPolicy};
 use crate::stream_config::{PersistMode, StreamConfig};
 use crate::time;
@@ -21,8 +19,7 @@ pub const VERSION_KEY: &str = "_nats.ver";
 /// The level of the server that answers.
 pub const LEVEL_KEY: &str = "_nats.level";
 
-/// An asset's metadata.
-pub type Metadata = BTreeMap<String, String>;
+pub use crate::metadata::Metadata;
 
 /// The level that a stream needs.
 pub fn of_stream(config: &StreamConfig) -> i64 {
@@ -65,14 +62,14 @@ pub fn stamp_consumer(config: &mut ConsumerConfig) {
 
 fn stamp(metadata: &mut Metadata, level: i64) {
     drop_shown(metadata);
-    metadata.insert(REQUIRED_KEY.to_owned(), level.to_string());
+    metadata.insert(REQUIRED_KEY, level.to_string());
 }
 
 /// The metadata as an answer shows it.
 pub fn shown(metadata: &Metadata, version: &str) -> Metadata {
     let mut shown = metadata.clone();
-    shown.insert(VERSION_KEY.to_owned(), version.to_owned());
-    shown.insert(LEVEL_KEY.to_owned(), API_LEVEL.to_string());
+    shown.insert(VERSION_KEY, version);
+    shown.insert(LEVEL_KEY, API_LEVEL.to_string());
     shown
 }
 
@@ -80,12 +77,8 @@ pub fn shown(metadata: &Metadata, version: &str) -> Metadata {
 pub fn copy(metadata: &mut Metadata, stored: &Metadata) {
     drop_shown(metadata);
     match stored.get(REQUIRED_KEY) {
-        Some(level) => {
-            metadata.insert(REQUIRED_KEY.to_owned(), level.clone());
-        }
-        None => {
-            metadata.remove(REQUIRED_KEY);
-        }
+        Some(level) => metadata.insert(REQUIRED_KEY, level),
+        None => metadata.remove(REQUIRED_KEY),
     }
 }
 
@@ -97,7 +90,7 @@ pub fn drop_shown(metadata: &mut Metadata) {
 
 /// The level that an asset says it needs, if it says so.
 pub fn required(metadata: &Metadata) -> Option<&str> {
-    metadata.get(REQUIRED_KEY).map(String::as_str).filter(|level| !level.is_empty())
+    metadata.get(REQUIRED_KEY).filter(|level| !level.is_empty())
 }
 
 /// True if this server can run an asset with this metadata.
@@ -180,8 +173,8 @@ mod tests {
         stamp_stream(&mut config);
         assert_eq!(config.metadata, said(&[("own", "kept"), (REQUIRED_KEY, "0")]));
         let answer = shown(&config.metadata, "2.14.5");
-        assert_eq!(answer.get(VERSION_KEY).map(String::as_str), Some("2.14.5"));
-        assert_eq!(answer.get(LEVEL_KEY).map(String::as_str), Some("4"));
+        assert_eq!(answer.get(VERSION_KEY), Some("2.14.5"));
+        assert_eq!(answer.get(LEVEL_KEY), Some("4"));
 
         let mut other = said(&[("own", "kept"), (VERSION_KEY, "x")]);
         copy(&mut other, &config.metadata);
@@ -205,7 +198,7 @@ mod tests {
         for (header, want) in cases {
             assert_eq!(refuses(header), want, "{header:?}");
         }
-        let asset = |level: &str| Metadata::from([(REQUIRED_KEY.to_owned(), level.to_owned())]);
+        let asset = |level: &str| Metadata::from([(REQUIRED_KEY, level)]);
         assert!(is_supported(&asset("4")));
         assert!(is_supported(&asset("")));
         assert!(!is_supported(&asset("5")));

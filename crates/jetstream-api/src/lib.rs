@@ -25,6 +25,7 @@ pub mod fast_batch;
 pub mod json;
 pub mod level;
 pub mod message_ttl;
+pub mod metadata;
 pub mod metric;
 pub mod pub_ack;
 pub mod pull;

@@ -4,8 +4,6 @@
 //! Not here: what is allowed and what is assumed (`validate::stream`).
 //! Reference: `StreamConfig`.
 
-use std::collections::BTreeMap;
-
 use stdx::go_text::quote;
 use stdx::time::Timestamp;
 
@@ -13,6 +11,7 @@ use crate::json::{
     Bool, Codec, DecodeError, Decoder, Document, Duration, Embed, Int, Int32, Int64, Key, Kind,
     List, Map, Some_, Struct, Text, Time, Uint64, Writer, document, text_enum,
 };
+use crate::metadata::Metadata;
 use crate::time::Nanos;
 
 /// How a stream decides what to keep, what it takes and what it does with it.
@@ -93,7 +92,7 @@ pub struct StreamConfig {
     /// Fast batches are taken.
     pub allow_batched: bool,
     /// For people and tools; `_nats.` keys are the server's.
-    pub metadata: BTreeMap<String, String>,
+    pub metadata: Metadata,
 }
 
 document!(StreamConfig as "StreamConfig" {

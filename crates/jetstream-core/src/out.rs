@@ -51,6 +51,12 @@ pub trait Out {
     fn give_back(&mut self, _buffer: Vec<u8>) {}
     /// Sends inside the stream's account. `false` if nobody got it.
     fn send(&mut self, message: Outgoing<'_>) -> bool;
+    /// Whether somebody subscribes to `subject` in the system account now.
+    fn has_system_interest(&mut self, _subject: &[u8]) -> bool {
+        false
+    }
+    /// Sends inside the system account.
+    fn send_to_system(&mut self, _subject: &[u8], _payload: &[u8]) {}
     /// Whether somebody subscribes to `subject` (literal) now.
     fn has_interest(&mut self, subject: &[u8]) -> bool;
     /// Whether somebody subscribes to `subject` itself, in queue group `group` if one is named: only

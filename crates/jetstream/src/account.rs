@@ -59,14 +59,27 @@ impl validate::Streams for Known<'_> {
     }
 }
 
+/// What an account may do with the API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// It has JetStream.
+    Member,
+    /// It has none, and is told so.
+    Stranger,
+    /// It is the system account.
+    System,
+}
+
 /// An account's JetStream.
 pub struct JsAccount {
     /// The account.
     pub account: Arc<Account>,
+    /// What it may do with the API.
+    pub(crate) standing: Standing,
     /// What its machines have to know.
     pub(crate) facts: Arc<Facts>,
     /// What it may use.
-    pub(crate) limits: Mutex<JetStreamAccountLimits>,
+    pub(crate) limits: Mutex<AccountLimits>,
     streams: Mutex<Streams>,
     memory: AtomicI64,
     file: AtomicI64,
@@ -77,13 +90,10 @@ pub struct JsAccount {
 
 impl JsAccount {
     /// An account without streams.
-    pub(crate) fn new(
-        account: Arc<Account>,
-        facts: Arc<Facts>,
-        limits: JetStreamAccountLimits,
-    ) -> Self {
+    pub(crate) fn new(account: Arc<Account>, facts: Arc<Facts>, limits: AccountLimits) -> Self {
         Self {
             account,
+            standing: Standing::Member,
             facts,
             limits: Mutex::new(limits),
             streams: Mutex::default(),
@@ -93,6 +103,13 @@ impl JsAccount {
             api_errors: AtomicU64::new(0),
             api_inflight: AtomicU64::new(0),
         }
+    }
+
+    /// An account that has no JetStream.
+    pub(crate) fn without(account: Arc<Account>, facts: Arc<Facts>) -> Self {
+        let standing = if account.is_system() { Standing::System } else { Standing::Stranger };
+        let limits = AccountLimits::untiered(JetStreamAccountLimits::default());
+        Self { standing, ..Self::new(account, facts, limits) }
     }
 
     /// Its streams, locked.
@@ -124,17 +141,20 @@ impl JsAccount {
 
     /// What it may use, as the rules of configurations look at it.
     pub(crate) fn api_limits(&self) -> AccountLimits {
-        AccountLimits::untiered(*self.limits.lock())
+        self.limits.lock().clone()
     }
 
     /// Bytes its streams may still use; `None` if they are not limited.
     pub(crate) fn left(&self, storage: StorageType) -> Option<u64> {
-        let limits = self.limits.lock();
-        let max = match storage {
-            StorageType::Memory => limits.max_memory,
-            StorageType::File => limits.max_storage,
+        let max = {
+            let limits = self.limits.lock();
+            // Streams without replicas are all there are; a tier that does not exist has no room.
+            match (limits.select(1), storage) {
+                (None, _) => 0,
+                (Some((limits, _)), StorageType::Memory) => limits.max_memory,
+                (Some((limits, _)), StorageType::File) => limits.max_storage,
+            }
         };
-        drop(limits);
         Some(u64::try_from(max).ok()?.saturating_sub(self.used(storage)))
     }
 

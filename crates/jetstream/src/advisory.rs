@@ -3,6 +3,9 @@
 //! Law: nothing is written, and no identifier made, unless somebody listens.
 //! Parity: ADV-001, API-041.
 
+use std::sync::Arc;
+
+use broker::account::Account;
 use jetstream_api::advisory::{Action, Advisory, ApiAudit, Fact, StreamAction};
 use jetstream_api::client_info::ClientInfo;
 use jetstream_api::json;
@@ -21,15 +24,24 @@ impl Shard {
         event: &Event<'_>,
         fact: impl FnOnce() -> F,
     ) {
+        self.advise_in(&account.account, event, fact);
+    }
+
+    /// The same in an account that need not have JetStream.
+    pub(crate) fn advise_in<F: Fact>(
+        &mut self,
+        account: &Arc<Account>,
+        event: &Event<'_>,
+        fact: impl FnOnce() -> F,
+    ) {
         let subject = event.subject();
-        if !account.account.is_wanted(subject.as_bytes()) {
+        if !account.is_wanted(subject.as_bytes()) {
             return;
         }
         let now = self.now;
         let advisory = Advisory { id: self.random.nuid(now), timestamp: now.wall, fact: fact() };
         let body = json::to_json(&advisory);
-        let account = account.account.clone();
-        self.out(u32::MAX, &account).send(Outgoing::new(subject.as_bytes(), b"", &body));
+        self.out(u32::MAX, account).send(Outgoing::new(subject.as_bytes(), b"", &body));
     }
 
     /// Tells what became of a stream.

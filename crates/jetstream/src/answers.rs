@@ -53,6 +53,23 @@ impl Answers {
         self.list.is_empty()
     }
 
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Moves the answers from `from` on behind those of `to`.
+    pub(crate) fn move_tail(&mut self, from: usize, to: &mut Self) {
+        for answer in self.list.drain(from.min(self.list.len())..) {
+            let reply = self.bytes.get(answer.reply).unwrap_or_default();
+            let body = self.bytes.get(answer.body).unwrap_or_default();
+            to.push(answer.stream, reply, body);
+            if let Some(last) = to.list.last_mut() {
+                last.header_len = answer.header_len;
+            }
+        }
+    }
+
     /// Takes out the answers that depend on `stream`.
     pub(crate) fn split_off(&mut self, stream: u32) -> Self {
         let mut out = Self::default();

@@ -216,6 +216,16 @@ impl Shard {
         self.rests.push_back((due, at, generation));
     }
 
+    /// The store was read, and may have kept something of it.
+    pub(crate) fn note_read(&mut self, at: u32) {
+        let now = self.now.mono;
+        let Some(place) = self.place(at) else { return };
+        place.used = now;
+        if !place.resting {
+            self.rest_later(at);
+        }
+    }
+
     /// Lets stores rest that nothing happened to.
     pub(crate) fn rest_idle(&mut self) {
         let now = self.now.mono;

@@ -12,26 +12,24 @@ use std::time::Instant;
 
 use broker::Broker;
 use broker::account::Account;
-use broker::sub::{Internal, InternalMessage};
 use broker::worker::Entropy;
 use hashbrown::HashMap;
 use jetstream_api::JetStreamAccountLimits;
-use jetstream_core::Facts;
+use jetstream_api::validate::AccountLimits;
 use jetstream_core::stream::OpenBatches;
 use parking_lot::{Mutex, RwLock};
 use stdx::time::Now;
+use store::ReadBudget;
 
 use crate::account::JsAccount;
-use crate::api;
 use crate::driver::{self, Clock};
-use crate::event::{ApiRequest, Event};
-use crate::ingress::Listening;
+use crate::event::Event;
+use crate::gate::Waiting;
 use crate::io::IoPool;
-use crate::place::Place;
 use crate::progress::{ALL, Opening, Progress, TELL_EVERY};
-use crate::queue::{Queue, owned};
+use crate::queue::Queue;
 use crate::recover::open_found;
-use crate::shared::{Config, Room, Shared};
+use crate::shared::{self, Config, Room, Shared};
 
 /// Threads that wait for the disk: while one syncs, others can.
 const IO_THREADS: usize = 8;
@@ -75,41 +73,6 @@ pub struct Member {
 pub struct Engine {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
-    open_batches: Arc<OpenBatches>,
-    listening: Vec<Listening>,
-}
-
-/// Requests on the API of one account.
-struct Api {
-    shared: Arc<Shared>,
-    account: Arc<JsAccount>,
-    prefix: usize,
-}
-
-impl Internal for Api {
-    fn deliver(&self, m: &InternalMessage<'_>) -> bool {
-        let rest = m.subject.get(self.prefix..).unwrap_or_default();
-        // Streams and consumers listen to these themselves, or nobody does (DGET-010).
-        if rest.starts_with(b"DIRECT.GET.") || rest.starts_with(b"CONSUMER.MSG.NEXT.") {
-            return false;
-        }
-        let shard = api::stream_of(rest)
-            .map_or(0, |stream| self.shared.shard_of(&self.account.account.name, stream));
-        let Some(queue) = self.shared.queues.get(shard) else { return true };
-        let client =
-            m.origin.map(|conn| broker::account::client_info(conn, &self.shared.broker.info()));
-        self.account.inflight().fetch_add(1, Ordering::Relaxed);
-        queue.push_event(Event::Api(Box::new(ApiRequest {
-            account: self.account.clone(),
-            subject: owned(m.subject),
-            prefix: self.prefix,
-            reply: m.reply.map(owned),
-            header: owned(m.header),
-            payload: owned(m.payload),
-            client,
-        })));
-        true
-    }
 }
 
 impl Engine {
@@ -125,7 +88,11 @@ impl Engine {
         let open_batches = Arc::new(OpenBatches::default());
         let accounts: HashMap<String, Arc<JsAccount>> = members
             .into_iter()
-            .map(|m| (m.account.name.clone(), account(&config, &open_batches, m)))
+            .map(|m| {
+                let facts = shared::facts(&config, &open_batches, &m.account);
+                let limits = AccountLimits::untiered(m.limits);
+                (m.account.name.clone(), Arc::new(JsAccount::new(m.account, facts, limits)))
+            })
             .collect();
         let room = RwLock::new(Room { memory: config.max_memory, store: config.max_store });
         let shards = host.shards.max(1);
@@ -135,6 +102,7 @@ impl Engine {
             accounts: RwLock::new(accounts),
             queues: (0..shards).map(|_| Arc::<Queue>::default()).collect(),
             io,
+            read_budget: ReadBudget::default(),
             started: host.now.wall,
             broken: Mutex::default(),
             room,
@@ -142,24 +110,30 @@ impl Engine {
             promised_file: AtomicI64::new(0),
             api_total: AtomicU64::new(0),
             api_errors: AtomicU64::new(0),
+            waiting: Waiting::default(),
+            open_batches,
+            admissions: Mutex::default(),
+            asleep: Mutex::default(),
+            listening: Mutex::default(),
         });
         let mut threads = Vec::new();
         for index in 0..shards {
             threads.push(driver::spawn(index, &shared, host).map_err(StartError::Threads)?);
         }
-        let mut engine = Self { shared, threads, open_batches, listening: Vec::new() };
-        let accounts = engine.shared.accounts();
-        engine.recover(&accounts);
-        engine.listen(&accounts);
-        engine.begin_drawing(accounts);
+        let engine = Self { shared, threads };
+        engine.recover();
+        engine.listen();
+        engine.begin_drawing();
         Ok(engine)
     }
 
     /// Opens every stream of every account, each on the shard that will own it.
-    fn recover(&self, accounts: &[Arc<JsAccount>]) {
+    fn recover(&self) {
         let (done, finished) = mpsc::channel();
         let mut streams = Vec::new();
-        for account in accounts {
+        for account in self.shared.accounts() {
+            // What was coming in when the server ended.
+            let _ = std::fs::remove_dir_all(self.shared.snapshots_dir(&account.account.name));
             let dir = self.shared.account_dir(&account.account.name).join("streams");
             for name in directories(&dir) {
                 let shard = self.shared.shard_of(&account.account.name, &name);
@@ -201,69 +175,26 @@ impl Engine {
         }
     }
 
-    /// Takes requests.
-    fn listen(&mut self, accounts: &[Arc<JsAccount>]) {
-        let domain = self.shared.config.domain.clone();
-        for account in accounts {
-            let mut prefixes = vec!["$JS.API.".to_owned()];
-            prefixes.extend(domain.as_ref().map(|d| format!("$JS.{d}.API.")));
-            for prefix in prefixes {
-                let api = Api {
-                    shared: self.shared.clone(),
-                    account: account.clone(),
-                    prefix: prefix.len(),
-                };
-                let subject = format!("{prefix}>");
-                let listening =
-                    Listening::custom(&account.account, subject.as_bytes(), Arc::new(api));
-                self.listening.push(listening);
-            }
+    /// Takes requests, also of accounts that have no JetStream.
+    fn listen(&self) {
+        let shared = &self.shared;
+        for account in shared.broker.accounts() {
+            let member = shared.account(&account.name);
+            let facts = shared.facts(&account);
+            let account = member.unwrap_or_else(|| Arc::new(JsAccount::without(account, facts)));
+            shared.answer_as(&account);
         }
     }
 
     /// Now that requests are answered, streams may ask those that they draw from.
-    fn begin_drawing(&self, accounts: Vec<Arc<JsAccount>>) {
-        let accounts = Arc::new(accounts);
+    fn begin_drawing(&self) {
         for queue in &self.shared.queues {
-            let accounts = accounts.clone();
-            queue.push_event(Event::Run(Box::new(move |shard| {
+            queue.push_event(Event::Run(Box::new(|shard| {
                 for at in 0..shard.places.len() as u32 {
-                    let mine =
-                        |place: &Place| accounts.iter().any(|a| Arc::ptr_eq(a, &place.account));
-                    if shard.place(at).is_some_and(|place| mine(place)) {
-                        shard.begin_drawing(at);
-                    }
+                    shard.begin_drawing(at);
                 }
             })));
         }
-    }
-
-    /// Follows other limits, and other accounts beside those there are: their streams are recovered
-    /// before this returns. `false`, and nothing is changed, if an account of now is not among
-    /// `members` any more: JetStream has to be started anew without it.
-    pub fn revise(&mut self, room: Room, members: Vec<Member>) -> bool {
-        let stays = |known: &Arc<JsAccount>| {
-            members.iter().any(|member| Arc::ptr_eq(&member.account, &known.account))
-        };
-        if !self.shared.accounts().iter().all(stays) {
-            return false;
-        }
-        *self.shared.room.write() = room;
-        let mut new = Vec::new();
-        for member in members {
-            match self.shared.account(&member.account.name) {
-                Some(known) => *known.limits.lock() = member.limits,
-                None => new.push(account(&self.shared.config, &self.open_batches, member)),
-            }
-        }
-        for account in &new {
-            let name = account.account.name.clone();
-            self.shared.accounts.write().insert(name, account.clone());
-        }
-        self.recover(&new);
-        self.listen(&new);
-        self.begin_drawing(new);
-        true
     }
 
     /// What its shards share.
@@ -273,7 +204,7 @@ impl Engine {
 
     /// Writes everything out and ends the threads.
     pub fn stop(&mut self) {
-        self.listening.clear();
+        self.shared.listening.lock().clear();
         for queue in &self.shared.queues {
             queue.push_event(Event::Stop);
         }
@@ -288,22 +219,6 @@ impl Drop for Engine {
     fn drop(&mut self) {
         self.stop();
     }
-}
-
-/// An account that may use JetStream, without streams yet.
-fn account(config: &Config, batches: &Arc<OpenBatches>, member: Member) -> Arc<JsAccount> {
-    let facts = Arc::new(Facts {
-        account: member.account.name.clone(),
-        account_hash: String::new(),
-        domain: config.domain.clone(),
-        server_name: config.server_name.clone(),
-        server_id: config.server_id.clone(),
-        ack_v2: false,
-        max_payload: Some(config.max_payload),
-        batches: config.batches,
-        open_batches: batches.clone(),
-    });
-    Arc::new(JsAccount::new(member.account, facts, member.limits))
 }
 
 pub(crate) fn directories(dir: &Path) -> Vec<String> {

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use broker::tracing::StreamTrace;
 use bytes::Bytes;
 use store::JobResult;
 
 use crate::account::JsAccount;
+use crate::gate::Line;
 use crate::shard::Shard;
 
 /// A request on the API, out of its message.
@@ -20,6 +22,21 @@ pub(crate) struct ApiRequest {
     pub(crate) payload: Bytes,
     /// Who asks, as JSON.
     pub(crate) client: Option<String>,
+    /// How it waits to be handled.
+    pub(crate) line: Line,
+}
+
+/// A message for a stream that is traced on its way.
+pub(crate) struct TracedPublish {
+    /// The stream's place.
+    pub(crate) stream: u32,
+    /// Which stream at that place.
+    pub(crate) generation: u32,
+    pub(crate) subject: Bytes,
+    pub(crate) reply: Option<Bytes>,
+    pub(crate) header: Bytes,
+    pub(crate) payload: Bytes,
+    pub(crate) trace: StreamTrace,
 }
 
 /// Work on a shard's own thread.
@@ -53,7 +70,11 @@ pub(crate) enum Event {
         stream: u32,
         /// The consumer.
         consumer: u32,
+        /// Whether it is on the disk.
+        done: bool,
     },
+    /// A message that is traced.
+    Traced(Box<TracedPublish>),
     /// Something that another shard or the control thread needs from this one.
     Run(Task),
 }
@@ -69,6 +90,7 @@ impl ApiRequest {
             header: self.header.clone(),
             payload: self.payload.clone(),
             client: self.client.clone(),
+            line: Line::None,
         }
     }
 }

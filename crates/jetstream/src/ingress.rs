@@ -10,7 +10,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use broker::account::Account;
 use broker::sub::{Internal, InternalMessage, Sub, Target};
+use broker::tracing::Trace;
 
+use crate::event::{Event, TracedPublish};
 use crate::queue::{Kind, Queue, Tag};
 
 /// How much may wait for one stream.
@@ -41,25 +43,52 @@ pub(crate) fn weight(subject: &[u8], reply: Option<&[u8]>, header: &[u8], payloa
 }
 
 /// Messages published to a stream's subjects.
-struct Publishes {
-    queue: Arc<Queue>,
-    tag: Tag,
-    backlog: Arc<Backlog>,
-    bounds: Bounds,
+pub(crate) struct Publishes {
+    /// The stream's name.
+    pub(crate) name: Box<str>,
+    pub(crate) queue: Arc<Queue>,
+    pub(crate) tag: Tag,
+    pub(crate) backlog: Arc<Backlog>,
+    pub(crate) bounds: Bounds,
+}
+
+impl Publishes {
+    /// Counts a message of this weight; `false` if there is no room for it.
+    fn count(&self, bytes: u64) -> bool {
+        let msgs = self.backlog.msgs.fetch_add(1, Ordering::Relaxed);
+        let held = self.backlog.bytes.fetch_add(bytes, Ordering::Relaxed);
+        let fits = msgs < self.bounds.msgs && held + bytes <= self.bounds.bytes;
+        if !fits {
+            self.backlog.took(bytes);
+        }
+        fits
+    }
+
+    #[cold]
+    fn refuse(&self, m: &InternalMessage<'_>) {
+        let tag = Tag { kind: Kind::Refuse, ..self.tag };
+        self.queue.push(tag, &InternalMessage { header: b"", payload: b"", ..*m });
+    }
 }
 
 impl Internal for Publishes {
     fn deliver(&self, m: &InternalMessage<'_>) -> bool {
-        let bytes = weight(m.subject, m.reply, m.header, m.payload);
-        let msgs = self.backlog.msgs.fetch_add(1, Ordering::Relaxed);
-        let held = self.backlog.bytes.fetch_add(bytes, Ordering::Relaxed);
-        if msgs >= self.bounds.msgs || held + bytes > self.bounds.bytes {
-            self.backlog.took(bytes);
-            let tag = Tag { kind: Kind::Refuse, ..self.tag };
-            let told = InternalMessage { header: b"", payload: b"", ..*m };
-            self.queue.push(tag, &told);
-        } else {
+        if self.count(weight(m.subject, m.reply, m.header, m.payload)) {
             self.queue.push(self.tag, m);
+        } else {
+            self.refuse(m);
+        }
+        true
+    }
+
+    #[cold]
+    fn deliver_traced(&self, m: &InternalMessage<'_>, trace: &Arc<Trace>) -> bool {
+        let publish = TracedPublish::new(self.tag, m, trace.enter_stream(&self.name));
+        if self.count(publish.weight()) {
+            self.queue.push_event(Event::Traced(Box::new(publish)));
+        } else {
+            // Nobody ends the trace then: it is lost, as in the reference.
+            self.refuse(m);
         }
         true
     }
@@ -96,16 +125,9 @@ impl Listening {
         Self { account: account.clone(), sub }
     }
 
-    /// Takes what is published to `subject` into the queue of the stream in `tag`.
-    pub(crate) fn publishes(
-        account: &Arc<Account>,
-        subject: &[u8],
-        queue: Arc<Queue>,
-        tag: Tag,
-        backlog: Arc<Backlog>,
-        bounds: Bounds,
-    ) -> Self {
-        Self::start(account, subject, None, Arc::new(Publishes { queue, tag, backlog, bounds }))
+    /// Takes what is published to `subject` into the queue of a stream.
+    pub(crate) fn publishes(account: &Arc<Account>, subject: &[u8], inlet: Publishes) -> Self {
+        Self::start(account, subject, None, Arc::new(inlet))
     }
 
     /// Takes anything else.

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod account;
+mod admission;
 mod advisory;
 mod answers;
 mod api;
@@ -14,6 +15,7 @@ mod driver;
 mod engine;
 mod event;
 mod fire;
+mod gate;
 mod ingress;
 mod io;
 mod member;
@@ -29,6 +31,8 @@ mod shard;
 mod shared;
 pub mod snapshot;
 mod sourcing;
+mod traced;
+mod transfer;
 mod upkeep;
 
 /// The version of the Go server that answers name.

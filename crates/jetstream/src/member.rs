@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use stdx::time::Mono;
 use store::ConsumerFile;
 
+use crate::answers::Answers;
 use crate::event::Event;
 use crate::ingress::Listening;
 use crate::place::Disk;
@@ -26,6 +27,12 @@ pub(crate) struct Member {
     pub(crate) deadline: Option<Mono>,
     /// Its state is being written, or will be.
     pub(crate) writing: bool,
+    /// A state is on its way to the disk.
+    pub(crate) under_way: bool,
+    /// Confirmations that wait for the state to be on the disk: of the state that is on its way,
+    /// and of the next one.
+    pub(crate) confirming: Answers,
+    pub(crate) unconfirmed: Answers,
 }
 
 /// The interest of a push consumer's subscriber.
@@ -64,6 +71,9 @@ impl Member {
             ready: false,
             deadline: None,
             writing: false,
+            under_way: false,
+            confirming: Answers::default(),
+            unconfirmed: Answers::default(),
         }
     }
 

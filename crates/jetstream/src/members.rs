@@ -129,8 +129,11 @@ impl Shard {
             };
             member.ready = false;
             let more = self.with(at, id, |consumer, cx| consumer.deliver(BUDGET, cx));
+            self.note_read(at);
             if more == Some(true) {
                 self.make_ready(at, id);
+                // Its client can work on these while the next are gathered.
+                self.worker.flush_touched();
             }
         }
         !self.ready.is_empty()
@@ -233,7 +236,11 @@ impl Shard {
         let of = AckOf::from(&ack);
         let (at, id) = (frame.tag.stream, frame.tag.part);
         let reply = frame.reply.unwrap_or_default();
+        let answers = self.answers.len();
         let more = self.with(at, id, |c, cx| c.handle_ack(of, frame.payload, reply, cx));
+        if self.shared.config.sync_always && self.answers.len() > answers {
+            self.confirm_later(at, id, answers);
+        }
         if more == Some(true) {
             self.make_ready(at, id);
         }
@@ -296,6 +303,9 @@ impl Shard {
 
     /// Writes the states that are due.
     pub(crate) fn write_states(&mut self) {
+        for (at, id) in std::mem::take(&mut self.urgent) {
+            self.write_state(at, id);
+        }
         while self.writes.front().is_some_and(|(due, ..)| *due <= self.now.mono) {
             if let Some((_, at, id)) = self.writes.pop_front() {
                 self.write_state(at, id);
@@ -303,28 +313,56 @@ impl Shard {
         }
     }
 
+    /// With `sync_interval: always` an acknowledgement is confirmed once it is on the disk.
+    fn confirm_later(&mut self, at: u32, id: u32, from: usize) {
+        let place = self.places.get_mut(at as usize).and_then(Option::as_deref_mut);
+        let Some(member) = place.and_then(|p| p.members.get_mut(&id)) else { return };
+        // What changed nothing waits as well: what it repeats may be on its way.
+        if member.file.is_none() || !member.writing {
+            return;
+        }
+        if member.unconfirmed.is_empty() {
+            self.urgent.push((at, id));
+        }
+        self.answers.move_tail(from, &mut member.unconfirmed);
+    }
+
     fn write_state(&mut self, at: u32, id: u32) {
         let (now, queue) = (self.now.wall, self.queue.clone());
         let Some(member) = self.place(at).and_then(|p| p.members.get_mut(&id)) else { return };
         let Some(file) = member.file.clone() else { return };
+        // One at a time: an older state must not come after a newer one.
+        if std::mem::replace(&mut member.under_way, true) {
+            return;
+        }
+        member.confirming = std::mem::take(&mut member.unconfirmed);
         member.consumer.take_dirty();
         let state = member.consumer.state();
         let name = member.consumer.name().to_owned();
         let log = self.worker.broker.log.clone();
         self.shared.io.run(move || {
-            if let Err(error) = file.lock().write_state(&state, now) {
+            let written = file.lock().write_state(&state, now);
+            if let Err(error) = &written {
                 stdx::error!(log, "JetStream cannot write the state of consumer '{name}': {error}");
             }
-            queue.push_event(Event::Written { stream: at, consumer: id });
+            queue.push_event(Event::Written { stream: at, consumer: id, done: written.is_ok() });
         });
     }
 
     /// A consumer's state was written; it may have changed meanwhile.
-    pub(crate) fn handle_written(&mut self, at: u32, id: u32) {
+    pub(crate) fn handle_written(&mut self, at: u32, id: u32, done: bool) {
         let due = self.now.mono + WRITE_EVERY;
-        let Some(member) = self.place(at).and_then(|p| p.members.get_mut(&id)) else { return };
-        member.writing = member.consumer.take_dirty();
-        if member.writing {
+        let place = self.places.get_mut(at as usize).and_then(Option::as_deref_mut);
+        let Some(member) = place.and_then(|p| p.members.get_mut(&id)) else { return };
+        member.under_way = false;
+        let mut confirming = std::mem::take(&mut member.confirming);
+        if done {
+            confirming.move_tail(0, &mut self.answers);
+        }
+        member.writing = member.consumer.take_dirty() || !member.unconfirmed.is_empty();
+        if !member.unconfirmed.is_empty() {
+            self.urgent.push((at, id));
+        } else if member.writing {
             self.writes.push_back((due, at, id));
         }
     }

@@ -69,6 +69,19 @@ impl Out for ShardOut<'_> {
         self.account.is_wanted(subject)
     }
 
+    fn has_system_interest(&mut self, subject: &[u8]) -> bool {
+        let system = self.worker.broker.system_account();
+        // The system account's own streams tell there anyway.
+        system
+            .is_some_and(|system| !Arc::ptr_eq(&system, self.account) && system.is_wanted(subject))
+    }
+
+    fn send_to_system(&mut self, subject: &[u8], payload: &[u8]) {
+        if let Some(system) = self.worker.broker.system_account() {
+            self.worker.publish(&system, subject, None, b"", payload);
+        }
+    }
+
     fn has_subscriber(&mut self, subject: &[u8], group: &[u8]) -> bool {
         self.account.is_subscribed(subject, group)
     }

@@ -13,7 +13,7 @@ use store::{Job, MessageStore, Ticket};
 
 use crate::account::JsAccount;
 use crate::answers::Answers;
-use crate::ingress::{Backlog, Listening};
+use crate::ingress::{Backlog, Listening, Publishes};
 use crate::member::Member;
 use crate::queue::{Kind, Queue, Tag};
 use crate::shared::Shared;
@@ -46,7 +46,7 @@ pub(crate) struct Place {
     directs: Vec<Listening>,
     /// Answers that wait for a change to be durable.
     pub(crate) held: VecDeque<(Ticket, Answers)>,
-    /// It was purged before anything was stored: its first sequence is known.
+    /// Its first sequence is known before there is a message: it was made or purged so.
     pub(crate) begun: bool,
     /// Something was stored since the last flush.
     pub(crate) touched: bool,
@@ -68,6 +68,7 @@ pub(crate) struct Place {
 
 impl Place {
     pub(crate) fn new(stream: Stream<Disk>, account: Arc<JsAccount>, generation: u32) -> Self {
+        let begun = stream.config().first_seq > 0;
         let mut this = Self {
             stream,
             account,
@@ -82,7 +83,7 @@ impl Place {
             publishes: Vec::new(),
             directs: Vec::new(),
             held: VecDeque::new(),
-            begun: false,
+            begun,
             touched: false,
             sync: None,
             used: Mono::default(),
@@ -98,11 +99,6 @@ impl Place {
 
     pub(crate) fn config(&self) -> &Arc<StreamConfig> {
         self.stream.config()
-    }
-
-    /// Whether its first sequence was said before there was a message.
-    pub(crate) fn is_begun(&self) -> bool {
-        self.begun || self.config().first_seq > 0
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -193,10 +189,13 @@ impl Place {
             self.publishes.push(Listening::publishes(
                 account,
                 subject.as_bytes(),
-                queue.clone(),
-                tag(Kind::Publish),
-                self.backlog.clone(),
-                shared.bounds(),
+                Publishes {
+                    name: config.name.as_str().into(),
+                    queue: queue.clone(),
+                    tag: tag(Kind::Publish),
+                    backlog: self.backlog.clone(),
+                    bounds: shared.bounds(),
+                },
             ));
         }
         if !config.allow_direct {

@@ -43,6 +43,7 @@ pub(crate) fn open_storage(
             Compression::S2 => store::Compression::S2,
         },
         encryption: shared.encryption(account),
+        read_budget: shared.read_budget.clone(),
         bytes_read,
         log: shared.broker.log.clone(),
         ..Options::default()
@@ -171,6 +172,8 @@ impl Shard {
             consumers: Arc::default(),
         });
         entry.place = Some(at);
+        // The one that decided about the name was another copy.
+        entry.config = config.clone();
         let consumers = entry.consumers.clone();
         drop(streams);
         if let Some(place) = self.place(at) {

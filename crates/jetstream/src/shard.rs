@@ -27,11 +27,14 @@ use crate::place::Place;
 use crate::queue::{Batch, Frame, Kind, Queue};
 use crate::random::Random;
 use crate::shared::Shared;
+use crate::transfer::Transfers;
 
 /// Expired messages are looked for at most this often.
 const EXPIRE_EVERY: Duration = Duration::from_millis(50);
 /// Messages taken between two flushes at most.
 const SETTLE_EVERY: usize = 1024;
+/// As many messages a direct get counts for: its client can go on while the rest is answered.
+const GET_COSTS: usize = 32;
 
 /// Streams that share a thread.
 pub(crate) struct Shard {
@@ -53,9 +56,13 @@ pub(crate) struct Shard {
     pub(crate) rests: VecDeque<(Mono, u32, u32)>,
     /// Consumers whose state waits to be written.
     pub(crate) writes: VecDeque<(Mono, u32, u32)>,
+    /// Consumers whose state somebody waits for.
+    pub(crate) urgent: Vec<(u32, u32)>,
     /// Consumers that have something to deliver, or may have.
     pub(crate) ready: VecDeque<(u32, u32)>,
     pub(crate) timers: Timers,
+    /// Streams on their way out and in.
+    pub(crate) transfers: Transfers,
     /// Scratch: what a consumer is done with, and who was woken.
     pub(crate) done: Vec<u64>,
     pub(crate) woken: Vec<u32>,
@@ -84,8 +91,10 @@ impl Shard {
             syncs: VecDeque::new(),
             rests: VecDeque::new(),
             writes: VecDeque::new(),
+            urgent: Vec::new(),
             ready: VecDeque::new(),
             timers: Timers::default(),
+            transfers: Transfers::default(),
             done: Vec::new(),
             woken: Vec::new(),
             last_member: 0,
@@ -112,7 +121,7 @@ impl Shard {
                 continue;
             }
             self.handle_frame(&frame);
-            since += 1;
+            since += if frame.tag.kind == Kind::Direct { GET_COSTS } else { 1 };
             if since >= SETTLE_EVERY {
                 since = 0;
                 self.settle();
@@ -198,7 +207,10 @@ impl Shard {
                 self.handle_job(stream, generation, result);
             }
             Event::Interest { stream, consumer } => self.handle_interest(stream, consumer),
-            Event::Written { stream, consumer } => self.handle_written(stream, consumer),
+            Event::Written { stream, consumer, done } => {
+                self.handle_written(stream, consumer, done);
+            }
+            Event::Traced(publish) => self.handle_traced(*publish),
             Event::Run(task) => task(self),
         }
     }
@@ -289,6 +301,7 @@ impl Shard {
             }
         }
         self.write_states();
+        self.tick_transfers();
         self.settle();
         let more = self.deliver();
         self.settle();
@@ -296,7 +309,8 @@ impl Shard {
             return Some(now.mono);
         }
         let sync = self.next_sync();
-        sync.into_iter().chain(self.timers.next()).chain(self.next_write()).min()
+        let others = self.next_write().into_iter().chain(self.transfers.next());
+        sync.into_iter().chain(self.timers.next()).chain(others).min()
     }
 
     /// A number for a new consumer.

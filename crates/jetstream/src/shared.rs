@@ -9,16 +9,20 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use broker::Broker;
+use broker::account::Account;
 use hashbrown::HashMap;
 use jetstream_api::validate::{ServerLimits, Used};
 use jetstream_api::{Nanos, StorageType};
-use jetstream_core::stream::BatchLimits;
+use jetstream_core::Facts;
+use jetstream_core::stream::{BatchLimits, OpenBatches};
 use parking_lot::{Mutex, RwLock};
 use stdx::time::Timestamp;
-use store::Encryption;
+use store::{Encryption, ReadBudget};
 
 use crate::account::JsAccount;
+use crate::gate::Waiting;
 use crate::ingress::Bounds;
+use crate::ingress::Listening;
 use crate::io::IoPool;
 use crate::queue::Queue;
 
@@ -51,6 +55,10 @@ pub struct Config {
     pub max_ack_pending: Option<i64>,
     /// Most messages of one pull request; `None` for no limit.
     pub max_request_batch: Option<i64>,
+    /// Requests that may wait to be handled.
+    pub request_queue_limit: usize,
+    /// The same for those that only ask for a stream's or consumer's state.
+    pub info_queue_limit: usize,
     /// What batches may use.
     pub batches: BatchLimits,
     /// The server's name.
@@ -98,6 +106,8 @@ pub struct Shared {
     pub(crate) accounts: RwLock<HashMap<String, Arc<JsAccount>>>,
     pub(crate) queues: Vec<Arc<Queue>>,
     pub(crate) io: IoPool,
+    /// What the stores may keep of what they read, all together.
+    pub(crate) read_budget: ReadBudget,
     /// When JetStream started.
     pub started: Timestamp,
     /// Streams that could not be opened: account, name, reason.
@@ -108,9 +118,41 @@ pub struct Shared {
     pub(crate) promised_file: AtomicI64,
     pub(crate) api_total: AtomicU64,
     pub(crate) api_errors: AtomicU64,
+    pub(crate) waiting: Waiting,
+    /// One account at a time gets or loses JetStream.
+    pub(crate) admissions: Mutex<()>,
+    /// Accounts that lost JetStream; their streams wait for them.
+    pub(crate) asleep: Mutex<HashMap<String, Arc<JsAccount>>>,
+    /// What listens for requests, by account.
+    pub(crate) listening: Mutex<HashMap<String, Vec<Listening>>>,
+    pub(crate) open_batches: Arc<OpenBatches>,
+}
+
+/// What machines of an account have to know.
+pub(crate) fn facts(
+    config: &Config,
+    open_batches: &Arc<OpenBatches>,
+    account: &Account,
+) -> Arc<Facts> {
+    Arc::new(Facts {
+        account: account.name.clone(),
+        account_hash: String::new(),
+        domain: config.domain.clone(),
+        server_name: config.server_name.clone(),
+        server_id: config.server_id.clone(),
+        ack_v2: false,
+        max_payload: Some(config.max_payload),
+        batches: config.batches,
+        open_batches: open_batches.clone(),
+    })
 }
 
 impl Shared {
+    /// What machines of an account have to know.
+    pub(crate) fn facts(&self, account: &Account) -> Arc<Facts> {
+        facts(&self.config, &self.open_batches, account)
+    }
+
     /// How much may wait for one stream.
     pub(crate) fn bounds(&self) -> Bounds {
         Bounds { msgs: self.config.max_buffered_msgs, bytes: self.config.max_buffered_size }
@@ -124,6 +166,16 @@ impl Shared {
     /// The directory of a stream.
     pub(crate) fn stream_dir(&self, account: &str, stream: &str) -> PathBuf {
         self.account_dir(account).join("streams").join(stream)
+    }
+
+    /// Where an account's streams are put together that come in as archives.
+    pub(crate) fn snapshots_dir(&self, account: &str) -> PathBuf {
+        self.account_dir(account).join("__snapshots__")
+    }
+
+    /// Where what lies in a stream's place is put aside.
+    pub(crate) fn aside_dir(&self, account: &str, stream: &str, now: Timestamp) -> PathBuf {
+        self.account_dir(account).join("set-aside").join(format!("{stream}-{}", now.0))
     }
 
     /// How files of an account are encrypted.
@@ -150,6 +202,11 @@ impl Shared {
     /// An account's JetStream.
     pub fn account(&self, name: &str) -> Option<Arc<JsAccount>> {
         self.accounts.read().get(name).cloned()
+    }
+
+    /// Changes how many bytes streams may use.
+    pub fn set_room(&self, room: Room) {
+        *self.room.write() = room;
     }
 
     /// Bytes that streams may use.

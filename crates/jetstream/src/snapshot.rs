@@ -9,7 +9,8 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use jetstream_api::json::to_json;
-use jetstream_api::{StorageType, StreamState};
+use jetstream_api::validate::AccountLimits;
+use jetstream_api::{JetStreamAccountLimits, StorageType, StreamState};
 use stdx::time::Timestamp;
 
 use crate::account::JsAccount;
@@ -45,6 +46,8 @@ pub struct AccountSnapshot {
     pub reserved_memory: u64,
     /// Bytes on disk promised to its streams.
     pub reserved_storage: u64,
+    /// Bytes in memory and on disk it may use; negative for any number.
+    pub granted: [i64; 2],
     /// Requests answered.
     pub requests: u64,
     /// Of them, with an error.
@@ -117,6 +120,10 @@ impl Shared {
                 name: account.account.name.clone(),
                 memory: account.used(StorageType::Memory),
                 storage: account.used(StorageType::File),
+                granted: {
+                    let limits = account.limits.lock();
+                    [total(&limits, |l| l.max_memory), total(&limits, |l| l.max_storage)]
+                },
                 reserved_memory: reserved(StorageType::Memory),
                 reserved_storage: reserved(StorageType::File),
                 requests,
@@ -131,6 +138,15 @@ impl Shared {
     pub fn api_counts(&self) -> (u64, u64) {
         (self.api_total.load(Ordering::Relaxed), self.api_errors.load(Ordering::Relaxed))
     }
+}
+
+/// What all tiers grant together; -1 if one of them grants without limit.
+fn total(limits: &AccountLimits, of: fn(&JetStreamAccountLimits) -> i64) -> i64 {
+    let add = |sum: i64, limits| match of(limits) {
+        limit if limit < 0 || sum < 0 => -1,
+        limit => sum.saturating_add(limit),
+    };
+    limits.tiers.values().fold(0, add)
 }
 
 impl Shard {

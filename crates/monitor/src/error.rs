@@ -55,6 +55,15 @@ pub enum Error {
     /// No such account on this server.
     #[error("Account {0} does not exist")]
     UnknownAccount(String),
+    /// JetStream was asked about, and is off.
+    #[error("jetstream not enabled")]
+    JetStreamDisabled,
+    /// JetStream was asked about for an account that is not there.
+    #[error("account {0} not found")]
+    AccountNotFound(String),
+    /// JetStream was asked about for an account that does not use it.
+    #[error("account {0} not jetstream enabled")]
+    AccountWithoutJetStream(String),
     /// This server does not lead the JetStream meta group, and only the leader was asked.
     #[error("filtered response: not leader")]
     NotLeader,

@@ -50,9 +50,9 @@ pub use documents::varz::{
 pub use error::Error;
 pub use profiling::respond_profiling;
 pub use request::{RequestError, request};
-pub use respond::{Response, respond};
+pub use respond::{Asked, Response, respond, respond_to};
 pub use source::Source;
-pub use system::{ServerIdentity, answer};
+pub use system::{Answer, Question, ServerIdentity, answer, envelope, is_meant};
 
 #[cfg(test)]
 mod tests;

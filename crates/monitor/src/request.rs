@@ -10,16 +10,16 @@ use stdx::time::Now;
 use thiserror::Error;
 
 use crate::counts::Endpoint;
-use crate::documents::account::{account_statz, accountz};
-use crate::documents::connz::connz;
+use crate::documents::account::{account_info, account_statz, accountz};
+use crate::documents::connz::{ConnzOptions, connz};
 use crate::documents::expvar::expvarz;
 use crate::documents::gatewayz::gatewayz;
 use crate::documents::healthz::healthz;
-use crate::documents::jsz::jsz;
-use crate::documents::leafz::leafz;
+use crate::documents::jsz::{JszOptions, jsz, jsz_account};
+use crate::documents::leafz::{LeafzOptions, leafz};
 use crate::documents::queuez::queuez;
 use crate::documents::routez::routez;
-use crate::documents::subsz::subsz;
+use crate::documents::subsz::{SubszOptions, subsz};
 use crate::documents::varz::varz;
 use crate::json;
 use crate::source::Source;
@@ -36,6 +36,9 @@ pub enum RequestError {
     /// This endpoint has no `$SYS` form here; the requester gets no answer.
     #[error("no such request")]
     NoSuchRequest,
+    /// There is nothing to say of the accounts that were asked about; the requester gets no answer.
+    #[error("nothing to say")]
+    Nothing,
     /// Only the meta leader was asked and this server is not it; the requester gets no answer.
     #[error("not the leader")]
     NotLeader,
@@ -47,7 +50,7 @@ impl RequestError {
         match self {
             Self::Body(_) => Some(400),
             Self::Refused(_) => Some(500),
-            Self::NoSuchRequest | Self::NotLeader => None,
+            Self::NoSuchRequest | Self::Nothing | Self::NotLeader => None,
         }
     }
 }
@@ -107,6 +110,44 @@ pub fn request(
             Ok(b"{}".to_vec())
         }
         Endpoint::Root | Endpoint::Stacksz => Err(RequestError::NoSuchRequest),
+    }
+}
+
+/// Answers the request for `service` of one account, `$SYS.REQ.ACCOUNT.<account>.<service>`.
+pub(crate) fn request_of(
+    account: &str,
+    service: &str,
+    body: &[u8],
+    source: &dyn Source,
+    now: Now,
+) -> Result<Vec<u8>, RequestError> {
+    let name = account.to_owned();
+    match service {
+        "SUBSZ" => {
+            let asked: SubszOptions = options(body)?;
+            ok(&subsz(&SubszOptions { subscriptions: true, account: name, ..asked }, source, now)?)
+        }
+        "CONNZ" => {
+            let asked: ConnzOptions = options(body)?;
+            ok(&connz(&ConnzOptions { acc: name, ..asked }, source, now)?)
+        }
+        "LEAFZ" => ok(&leafz(&options::<LeafzOptions>(body)?.of(account), source, now)),
+        "JSZ" => {
+            let asked: JszOptions = options(body)?;
+            ok(&jsz_account(&JszOptions { account: name, ..asked }, source)?)
+        }
+        "INFO" => ok(&account_info(account, source)?),
+        // Compat(SYS-014): `PING` is no account, it stands for all.
+        "STATZ" => {
+            let asked: StatzOptions = options(body)?;
+            let names = if account == "PING" { asked.accounts } else { vec![name] };
+            let document = account_statz(&names, asked.include_unused, source, now);
+            if document.is_empty() && !asked.include_unused {
+                return Err(RequestError::Nothing);
+            }
+            ok(&document)
+        }
+        _ => Err(RequestError::NoSuchRequest),
     }
 }
 

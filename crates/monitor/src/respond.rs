@@ -78,6 +78,26 @@ impl From<Error> for Response {
     }
 }
 
+/// What is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// Undecoded, without the query.
+    pub path: &'a str,
+    /// Without `?`.
+    pub query: &'a str,
+    /// The `Accept` header; empty without one.
+    pub accept: &'a str,
+}
+
+/// As [`respond`], for one who says what it understands: that matters to `/metrics` only.
+pub fn respond_to(asked: Asked<'_>, source: &dyn Source, base_path: &str, now: Now) -> Response {
+    let mut response = respond(asked.path, asked.query, source, base_path, now);
+    if response.content_type == metrics::CONTENT_TYPE && metrics::wants_plain(asked.accept) {
+        response = Response::plain(200, metrics::PLAIN_TYPE, metrics::plain(source));
+    }
+    response
+}
+
 /// Answers a request for `path` (undecoded, without the query) with `query` (without `?`).
 /// `base_path` is `http_base_path` as configured.
 pub fn respond(

@@ -1,4 +1,5 @@
-//! Requests to `$SYS.REQ.SERVER.PING.<service>` and `$SYS.REQ.SERVER.<id>.<service>`.
+//! Requests to `$SYS.REQ.SERVER.PING.<service>`, `$SYS.REQ.SERVER.<id>.<service>` and
+//! `$SYS.REQ.ACCOUNT.<account>.<service>`.
 //!
 //! Not here: subscribing to those subjects, compression of answers, the services `STATSZ` and
 //! `IDZ`, which are events and not documents.
@@ -13,7 +14,7 @@ use stdx::time::Now;
 
 use crate::counts::Endpoint;
 use crate::json;
-use crate::request::{RequestError, request};
+use crate::request::{RequestError, request, request_of};
 use crate::source::Source;
 
 /// The longest CPU profile that could be asked for, in nanoseconds.
@@ -66,48 +67,80 @@ struct ApiError {
     description: String,
 }
 
-/// Answers a request for `service` (`VARZ`, `CONNZ`, …) with options `body`. `server` is the JSON
-/// object of the answering server, which leads the answer; it is asked for only if there is one.
-/// `None`: stay silent.
+/// What is asked for: options in the reference's own names and types (anything else is passed
+/// over or refused as serde does).
+#[derive(Clone, Copy, Debug)]
+pub struct Question<'a> {
+    /// `VARZ`, `CONNZ`, …
+    pub service: &'a str,
+    /// The account whose documents are asked for; `None` for the server's.
+    pub account: Option<&'a str>,
+    /// The options; empty for none.
+    pub body: &'a [u8],
+}
+
+/// Whether a request with options `body` means the server `identity`.
+pub fn is_meant(body: &[u8], identity: &ServerIdentity<'_>) -> bool {
+    let filter: Filter = serde_json::from_slice(body).unwrap_or_default();
+    filter.means(identity)
+}
+
+/// An answer, and whether it is a refusal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// What was asked for.
+    Document(Vec<u8>),
+    /// Why it cannot be had.
+    Refusal(Vec<u8>),
+}
+
+/// Answers `question`. `server` makes the JSON object of the answering server, which leads the
+/// answer; it is asked for only if there is one. `None`: stay silent.
 pub fn answer(
-    service: &str,
-    body: &[u8],
+    question: &Question<'_>,
     server: &mut dyn FnMut() -> String,
     identity: &ServerIdentity<'_>,
     source: &dyn Source,
     now: Now,
-) -> Option<Vec<u8>> {
+) -> Option<Answer> {
+    let Question { service, account, body } = *question;
     // Asked before any work is done: one request reaches every server of a super-cluster.
-    let filter: Filter = serde_json::from_slice(body).unwrap_or_default();
-    if !filter.means(identity) {
+    if !is_meant(body, identity) {
         return None;
     }
-    let data = match service {
-        "PROFILEZ" => options(body).map(|asked| profile(&asked, source)),
-        _ => request(endpoint(service)?, body, source, now),
+    let data = match (account, service) {
+        (Some(account), service) => request_of(account, service, body, source, now),
+        (None, "PROFILEZ") => options(body).map(|asked| profile(&asked, source)),
+        (None, service) => request(endpoint(service)?, body, source, now),
     };
-    let code = match &data {
-        Ok(_) => 200,
-        Err(refusal) => refusal.code()?,
-    };
-    let mut out = format!("{{\"server\":{}", server()).into_bytes();
     match data {
-        Ok(document) => {
-            out.extend_from_slice(b",\"data\":");
-            out.extend_from_slice(&document);
-        }
+        Ok(document) => Some(Answer::Document(envelope(&server(), Some(&document), None))),
         Err(refusal) => {
+            let code = refusal.code()?;
             // Wire: a refusal has an empty document beside it, a bad body has none.
-            if !matches!(refusal, RequestError::Body(_)) {
-                out.extend_from_slice(b",\"data\":null");
-            }
-            out.extend_from_slice(b",\"error\":");
-            let error = ApiError { code, description: refusal.to_string() };
-            out.extend_from_slice(&json::compact(&error));
+            let nothing: Option<&[u8]> =
+                (!matches!(refusal, RequestError::Body(_))).then_some(b"null");
+            let text = refusal.to_string();
+            Some(Answer::Refusal(envelope(&server(), nothing, Some((code, &text)))))
         }
     }
+}
+
+/// `{"server":…,"data":…,"error":…}`, with what there is of the last two. `server` and `data` are
+/// JSON.
+pub fn envelope(server: &str, data: Option<&[u8]>, error: Option<(u16, &str)>) -> Vec<u8> {
+    let mut out = format!("{{\"server\":{server}").into_bytes();
+    if let Some(data) = data {
+        out.extend_from_slice(b",\"data\":");
+        out.extend_from_slice(data);
+    }
+    if let Some((code, description)) = error {
+        out.extend_from_slice(b",\"error\":");
+        let error = ApiError { code, description: description.to_owned() };
+        out.extend_from_slice(&json::compact(&error));
+    }
     out.push(b'}');
-    Some(out)
+    out
 }
 
 fn endpoint(service: &str) -> Option<Endpoint> {

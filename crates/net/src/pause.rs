@@ -4,14 +4,15 @@
 //! thread's connections is paced, the thread spends a moment outside the poller before it sleeps
 //! there: what comes meanwhile wakes nobody, and is read together.
 //!
-//! Not here: which connections are paced (`conn::pace`).
+//! Not here: which connections are paced, and how much is read of them (`conn::pace`).
 //! Laws: no pause while there is work to do, nor after a paced peer fell silent, nor while a peer
 //!       of this thread may be waiting for what it hears. A pause delays a message by [`PAUSE`]
 //!       and the timer's slack (about 50 us) at most.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::marker::PhantomData;
 use std::rc::Rc;
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
 /// How long a thread pauses.
@@ -28,6 +29,8 @@ thread_local! {
     static SPOKE: Cell<Option<Instant>> = const { Cell::new(None) };
     /// When a peer that hears something last spoke.
     static CONVERSED: Cell<Option<Instant>> = const { Cell::new(None) };
+    /// Tasks whose ration is used up until the next pause is over.
+    static RATIONED: RefCell<Vec<Waker>> = const { RefCell::new(Vec::new()) };
 }
 
 /// One paced connection of this thread, for as long as it is kept.
@@ -59,9 +62,14 @@ pub(crate) fn conversed() {
     }
 }
 
+/// Wakes the task after the thread's next pause. A thread that is busy makes none.
+pub(crate) fn wake_after(waker: &Waker) {
+    RATIONED.with_borrow_mut(|list| list.push(waker.clone()));
+}
+
 /// Called when the thread has nothing to do, before it sleeps in the poller.
 pub(crate) fn before_sleep() {
-    if PACED.get() == 0 {
+    if PACED.get() == 0 && RATIONED.with_borrow(Vec::is_empty) {
         return;
     }
     let now = Instant::now();
@@ -69,4 +77,12 @@ pub(crate) fn before_sleep() {
     if within(SPOKE.get(), SILENT) && !within(CONVERSED.get(), CONVERSATION) {
         std::thread::sleep(PAUSE);
     }
+    // Waking must find the list free: a task may come back at once.
+    let mut rationed = RATIONED.take();
+    rationed.drain(..).for_each(Waker::wake);
+    RATIONED.with_borrow_mut(|list| {
+        if list.is_empty() {
+            *list = rationed;
+        }
+    });
 }

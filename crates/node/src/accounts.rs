@@ -9,6 +9,7 @@ use broker::account::definition::{
 };
 use broker::account::snapshot::{ExportSnapshot, ImportSnapshot};
 use broker::account::{Account, GLOBAL};
+use broker::tracing::TraceTarget;
 use config::Options;
 use config::options as from;
 use monitor::{ExportFacts, ImportFacts, LatencyFacts, MappingTarget};
@@ -22,7 +23,50 @@ pub fn definitions(options: &Options) -> Vec<AccountDefinition> {
     if !all.iter().any(|account| account.name == GLOBAL) {
         all.push(AccountDefinition { name: GLOBAL.into(), ..AccountDefinition::default() });
     }
+    let system = options.system_account();
+    for account in all.iter_mut().filter(|account| Some(account.name.as_str()) != system) {
+        map_domains(account, options);
+    }
+    if let Some(system) = system {
+        crate::system::offer(&mut all, system);
+    }
     all
+}
+
+/// What JetStream and the views on it are asked by, without and with `$JS.<domain>.API.` before it.
+const API: &[(&str, &str)] = &[
+    ("INFO", "$JS.API.INFO"),
+    ("STREAM.>", "$JS.API.STREAM.>"),
+    ("CONSUMER.>", "$JS.API.CONSUMER.>"),
+    ("DIRECT.>", "$JS.API.DIRECT.>"),
+    ("META.>", "$JS.API.META.>"),
+    ("SERVER.>", "$JS.API.SERVER.>"),
+    ("ACCOUNT.>", "$JS.API.ACCOUNT.>"),
+    ("$KV.>", "$KV.>"),
+    ("$OBJ.>", "$OBJ.>"),
+];
+
+/// A server reached by its own domain answers as if the domain had not been named (API-048); an
+/// account without JetStream may have another domain as its default.
+fn map_domains(account: &mut AccountDefinition, options: &Options) {
+    let own = options.jetstream.domain.as_ref().filter(|d| !d.is_empty());
+    let has_jetstream = options.jetstream.enabled
+        && options.accounts.iter().any(|a| a.name == account.name && a.jetstream.is_some());
+    let default = options.jetstream.default_domains.get(&account.name);
+    let default = default.filter(|d| !d.is_empty() && !has_jetstream);
+    let own = own.filter(|_| options.jetstream.enabled).into_iter().flat_map(|domain| {
+        API.iter().map(move |(end, plain)| (format!("$JS.{domain}.API.{end}"), (*plain).to_owned()))
+    });
+    let default = default.into_iter().flat_map(|domain| {
+        API.iter().map(move |(end, plain)| ((*plain).to_owned(), format!("$JS.{domain}.API.{end}")))
+    });
+    for (source, to) in own.chain(default) {
+        // What the configuration maps itself stays.
+        if !account.mappings.iter().any(|m| m.source == source) {
+            let destinations = vec![Destination::new(to)];
+            account.mappings.push(MappingDefinition { source, destinations });
+        }
+    }
 }
 
 fn definition(account: &from::Account) -> AccountDefinition {
@@ -53,6 +97,7 @@ fn definition(account: &from::Account) -> AccountDefinition {
         name: account.name.clone(),
         exports: streams.chain(account.service_exports.iter().map(service)).collect(),
         imports: imported_streams.chain(imported_services).collect(),
+        automatic: Vec::new(),
         mappings: account.mappings.iter().map(mapping).collect(),
         limits: LimitsDefinition {
             connections: limit(account.limits.max_connections),
@@ -60,6 +105,10 @@ fn definition(account: &from::Account) -> AccountDefinition {
             payload: limit(account.limits.max_payload),
             leafnodes: limit(account.limits.max_leafnodes),
         },
+        trace: account.message_trace.as_ref().map(|trace| TraceTarget {
+            subject: trace.destination.clone(),
+            sampling: trace.sampling,
+        }),
     }
 }
 

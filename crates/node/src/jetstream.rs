@@ -7,11 +7,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use broker::account::GLOBAL;
+use broker::account::{Account, GLOBAL};
 use config::Options;
 use config::options::{AccountJetStream, JetStreamBatchLimits, StoreCipher};
-use jetstream::{BatchLimits, Clock, Config, Engine, Host, Keys, Member, Room, StartError};
+use jetstream::{BatchLimits, Clock, Config, Engine, Host, Keys, Member, Room, Shared, StartError};
 use jetstream_api::JetStreamAccountLimits;
+use jetstream_api::validate::AccountLimits;
 use stdx::time::Now;
 
 use crate::Node;
@@ -21,6 +22,8 @@ const SYNC_WITHIN: Duration = Duration::from_millis(100);
 /// What may wait for one stream: messages, and bytes.
 const BUFFERED_MSGS: u64 = 100_000;
 const BUFFERED_SIZE: u64 = 128 << 20;
+/// Requests on the API that may wait.
+const REQUESTS: usize = 10_000;
 
 /// What the host knows and JetStream needs.
 pub struct Facts {
@@ -53,6 +56,10 @@ fn some(n: Option<i64>) -> Option<u64> {
 
 fn positive(n: Option<i64>) -> Option<i64> {
     n.filter(|n| *n > 0)
+}
+
+fn queue_limit(n: Option<i64>) -> Option<usize> {
+    some(positive(n)).and_then(|n| usize::try_from(n).ok())
 }
 
 /// Three quarters of what there is, as the reference takes where nothing is configured.
@@ -94,6 +101,10 @@ fn config(options: &Options, facts: &Facts, name: &str, id: &str) -> Config {
         max_duplicate_window: js.limits.duplicate_window.map(config::lang::unit::Nanos::to_std),
         max_ack_pending: positive(js.limits.max_ack_pending),
         max_request_batch: positive(js.limits.max_request_batch),
+        request_queue_limit: queue_limit(js.request_queue_limit).unwrap_or(REQUESTS),
+        info_queue_limit: queue_limit(js.info_queue_limit)
+            .or(queue_limit(js.request_queue_limit))
+            .unwrap_or(REQUESTS),
         batches: batches(&js.limits.batch),
         server_name: name.to_owned(),
         server_id: id.to_owned(),
@@ -159,17 +170,32 @@ impl Node {
         self.jetstream.store(None);
     }
 
-    /// Has JetStream follow the limits and accounts of the options in force. `false` if it has to be
-    /// started anew for that.
-    pub fn revise_jetstream(&self, engine: &mut Engine) -> bool {
+    /// Has JetStream follow the limits and accounts of the options in force. Waits for streams that
+    /// are recovered. `false`, and nothing is changed, if it has to be started anew: an account that
+    /// has it is gone.
+    pub fn revise_jetstream(&self, shared: &Arc<Shared>) -> bool {
         let options = self.options();
+        let accounts = self.broker.accounts();
+        let is_there = |of: &Arc<Account>| accounts.iter().any(|account| Arc::ptr_eq(account, of));
+        if !shared.accounts().iter().all(|member| is_there(&member.account)) {
+            return false;
+        }
         // What was found out at the start stays.
-        let (wanted, now) = (&options.jetstream, engine.shared().room());
-        let room = Room {
+        let (wanted, now) = (&options.jetstream, shared.room());
+        shared.set_room(Room {
             memory: some(wanted.max_memory).or(now.memory),
             store: some(wanted.max_store).or(now.store),
-        };
-        engine.revise(room, self.jetstream_members(&options))
+        });
+        // Where operators are trusted, tokens say who has it.
+        if self.claims().is_none() {
+            let members = self.jetstream_members(&options);
+            for account in accounts {
+                let member = members.iter().find(|m| Arc::ptr_eq(&m.account, &account));
+                let limits = member.map(|member| AccountLimits::untiered(member.limits));
+                shared.admit(&account, limits);
+            }
+        }
+        true
     }
 
     /// Who may use it.
@@ -185,7 +211,10 @@ impl Node {
             })
             .collect();
         let system = options.system_account();
-        if !options.accounts.iter().any(|a| a.name != GLOBAL && Some(a.name.as_str()) != system) {
+        let configured = self.claims().is_none();
+        if configured
+            && !options.accounts.iter().any(|a| a.name != GLOBAL && Some(a.name.as_str()) != system)
+        {
             members.push(Member {
                 account: self.broker.global().clone(),
                 limits: limits(&AccountJetStream::default()),

@@ -6,7 +6,9 @@
 #![forbid(unsafe_code)]
 
 pub mod accounts;
+pub mod callout;
 pub mod claims;
+mod herald;
 pub mod jetstream;
 pub mod reload;
 pub mod resolver;
@@ -47,6 +49,8 @@ pub struct Host {
     pub tls_not_after: Option<Timestamp>,
     /// What it takes to trust operators, if the options want that.
     pub operators: Option<claims::Surroundings>,
+    /// What it takes to have logins decided outside.
+    pub callout: callout::CalloutHost,
 }
 
 /// Facts about the process, read by the host.
@@ -88,6 +92,8 @@ pub struct Node {
     /// The system account's machinery, and the number of its thread.
     system: Arc<system::System>,
     system_worker: usize,
+    /// How logins are decided outside.
+    inquiry: Arc<callout::Inquiry>,
     /// Whether clients can connect.
     pub accepting: std::sync::atomic::AtomicBool,
 }

@@ -39,7 +39,7 @@ impl Node {
     /// The options do not make a server.
     pub fn prepare(&self, options: Options, plan: &Plan) -> Result<Prepared, StartError> {
         let users = (plan.needs(Step::Auth) || plan.needs(Step::Accounts))
-            .then(|| authenticator(&options, &self.stand_in, self.claims()))
+            .then(|| authenticator(&options, &self.stand_in, self.claims(), &self.inquiry))
             .transpose()?;
         // Where operators are trusted, tokens define accounts.
         let configured = plan.needs(Step::Accounts) && self.claims().is_none();
@@ -86,6 +86,7 @@ impl Node {
         if let Some(users) = users {
             self.broker.set_authenticator(users);
         }
+        self.reload_claims();
         self.broker.revise(PATIENCE);
         self.loaded.store(now.0, Ordering::Relaxed);
     }

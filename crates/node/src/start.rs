@@ -1,7 +1,9 @@
 //! Building a server from its options.
 
 use crate::accounts;
+use crate::callout::Inquiry;
 use crate::claims::Registry;
+use crate::herald::Reports;
 use crate::system::System;
 use crate::translate;
 use crate::{Host, Node};
@@ -43,7 +45,8 @@ impl Node {
             .clone()
             .filter(|_| options.operator.is_trusting())
             .map(|surroundings| Registry::new(&options, surroundings));
-        let authenticator = authenticator(&options, &host.stand_in, claims.as_ref())?;
+        let inquiry = Inquiry::new(host.callout.clone());
+        let authenticator = authenticator(&options, &host.stand_in, claims.as_ref(), &inquiry)?;
         if translate::auth(&options, &host.stand_in).has_plaintext_passwords() {
             stdx::warning!(log, "Plaintext passwords detected, use nkeys or bcrypt");
         }
@@ -58,10 +61,15 @@ impl Node {
         if options.system_account() == Some(broker::account::SYSTEM) {
             stdx::debug!(log, "Created system account: \"{}\"", broker::account::SYSTEM);
         }
+        let system = System::new(&broker);
+        broker.set_herald(Arc::new(Reports::new(system.clone())));
+        let broker = Arc::new(broker);
+        inquiry.attach(&system, &broker);
+        warn_of_callout(&options, &broker, &log);
         Ok(Self {
-            system: System::new(&broker),
+            system,
             system_worker,
-            broker: Arc::new(broker),
+            broker,
             options: ArcSwap::from_pointee(options),
             workers: host.workers,
             started: host.now,
@@ -74,8 +82,25 @@ impl Node {
             tls_not_after: host.tls_not_after.map_or(0, |at| at.0).into(),
             jetstream: arc_swap::ArcSwapOption::empty(),
             claims,
+            inquiry,
             accepting: std::sync::atomic::AtomicBool::new(false),
         })
+    }
+}
+
+/// What of `auth_callout` names nobody.
+fn warn_of_callout(options: &Options, broker: &Broker, log: &Log) {
+    let block = options.authorization.as_ref();
+    let Some(callout) = block.and_then(|block| block.callout.as_ref()) else { return };
+    let quote = |text: &str| stdx::go_text::quote(text.as_bytes());
+    if broker.account(&callout.account).is_none() {
+        stdx::error!(log, "Authorization callout account {} not valid", quote(&callout.account));
+    }
+    for user in &callout.auth_users {
+        let named = options.users.iter().any(|known| known.username == *user);
+        if !named && !options.nkeys.iter().any(|known| known.nkey == *user) {
+            stdx::error!(log, "Authorization callout user {} not valid", quote(user));
+        }
     }
 }
 
@@ -84,10 +109,12 @@ pub(crate) fn authenticator(
     options: &Options,
     stand_in: &str,
     claims: Option<&Arc<Registry>>,
+    inquiry: &Arc<Inquiry>,
 ) -> Result<Authenticator, StartError> {
-    let authenticator = Authenticator::new(translate::auth(options, stand_in))?;
+    let users = Authenticator::new(translate::auth(options, stand_in))?;
+    let users = users.with_callouts(inquiry.callouts(options));
     Ok(match claims {
-        Some(claims) => authenticator.with_operators(translate::operators(options, claims)),
-        None => authenticator,
+        None => users,
+        Some(claims) => users.with_operators(translate::operators(options, claims)),
     })
 }

@@ -5,6 +5,7 @@
 use crate::claims::{Lookup, Registry};
 use crate::{Host, VERSION};
 use auth::authenticate::jwt::Operators;
+use auth::authenticate::proxy::ProxyConfig;
 use auth::{AuthConfig, ConnectionTypes};
 use broker::settings::Settings;
 use config::Options;
@@ -126,6 +127,7 @@ pub fn auth(options: &Options, stand_in: &str) -> AuthConfig {
         no_auth_user: text(options.no_auth_user.as_ref()),
         hides_no_auth_user: false,
         tls_map: options.tls.as_ref().is_some_and(|tls| tls.map),
+        proxies: proxies(options),
     };
     if only_system_account(options) {
         config.users.push(auth::User { name: stand_in.to_owned(), ..auth::User::default() });
@@ -133,6 +135,19 @@ pub fn auth(options: &Options, stand_in: &str) -> AuthConfig {
         config.hides_no_auth_user = true;
     }
     config
+}
+
+fn proxies(options: &Options) -> ProxyConfig {
+    let users = options.users.iter().filter(|user| user.proxy_required);
+    let nkeys = options.nkeys.iter().filter(|user| user.proxy_required);
+    ProxyConfig {
+        trusted: options.trusted_proxies.clone().unwrap_or_default(),
+        required: options.authorization.as_ref().is_some_and(|block| block.proxy_required),
+        users: users
+            .map(|user| user.username.clone())
+            .chain(nkeys.map(|user| user.nkey.clone()))
+            .collect(),
+    }
 }
 
 /// How users with tokens log in.

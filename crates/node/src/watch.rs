@@ -13,8 +13,8 @@ use broker::stats::Traffic;
 use broker::sub::Sub;
 use monitor::{
     AccountFacts, AccountStat, ClosedConnFacts, ConnCounts, ConnFacts, ConnKind, ConnType,
-    ExpvarFacts, KindCounts, ListenerFault, MsgBytes, PeerCert, ProcessFacts, QueueFacts,
-    RequestCounts, Source, SubFacts, SublistFacts, TlsFacts, Varz,
+    ExpvarFacts, KindCounts, ListenerFault, MsgBytes, PeerCert, ProcessFacts, ProxiesVarz,
+    ProxyKey, QueueFacts, RequestCounts, Source, SubFacts, SublistFacts, TlsFacts, Varz,
 };
 use std::ops::Range;
 use std::sync::Arc;
@@ -126,6 +126,9 @@ impl Source for Node {
             slow_consumer_stats: only_clients(slow),
             stale_connection_stats: only_clients(stale),
             tls_cert_not_after: self.tls_not_after(),
+            proxies: options.trusted_proxies.as_ref().map(|trusted| ProxiesVarz {
+                trusted: trusted.iter().map(|key| ProxyKey { key: key.clone() }).collect(),
+            }),
             jetstream: self
                 .jetstream_facts(&monitor::JszOptions::default())
                 .map(|facts| facts.varz())
@@ -255,10 +258,16 @@ impl Source for Node {
             sublist: sublist_facts(&account),
             responses: accounts::responses(&account),
         };
-        Some(match self.claims().and_then(|claims| claims.token(name)) {
-            None => facts,
-            Some(token) => claims::account_facts(token, facts),
-        })
+        Some(
+            match self
+                .claims()
+                .and_then(|claims| claims.token(name))
+                .filter(|t| !t.token.is_empty())
+            {
+                None => facts,
+                Some(token) => claims::account_facts(token, facts),
+            },
+        )
     }
 
     fn account_stat(&self, name: &str) -> Option<AccountStat> {
@@ -301,7 +310,8 @@ impl Source for Node {
     }
 
     fn queues(&self) -> Vec<QueueFacts> {
-        Vec::new()
+        let (pending, in_progress) = self.system().waiting();
+        vec![QueueFacts { name: "System recvQ".into(), pending, in_progress }]
     }
 }
 
@@ -381,6 +391,7 @@ fn conn_facts(conn: &Conn) -> ConnFacts {
         authorized_user: facts.who.raw().into(),
         account: facts.account.clone(),
         name_tag: facts.account.clone(),
+        proxy_key: facts.proxy.as_deref().unwrap_or_default().to_owned(),
         // Compat(AUTH-034): who sees a bearer's token could use it.
         jwt: token.filter(|token| !token.bearer).map(|t| t.jwt.clone()).unwrap_or_default(),
         issuer_key: token

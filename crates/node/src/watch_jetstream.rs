@@ -32,6 +32,7 @@ fn config(shared: &Shared) -> JetStreamConfig {
         sync_interval: i64::try_from(config.sync_within.as_nanos()).unwrap_or(i64::MAX),
         sync_always: config.sync_always,
         domain: config.domain.clone().unwrap_or_default(),
+        compress_ok: true,
         strict: config.strict,
     }
 }
@@ -70,8 +71,7 @@ fn account(of: AccountSnapshot) -> JetStreamAccount {
         name: of.name,
         memory: of.memory,
         storage: of.storage,
-        reserved_memory: of.reserved_memory,
-        reserved_storage: of.reserved_storage,
+        granted: of.granted,
         requests: (of.requests, of.errors),
         streams: of.streams.into_iter().map(stream).collect(),
     }

@@ -75,19 +75,44 @@ impl Timestamp {
 
     /// RFC 3339 in UTC with trailing zeros of the fraction trimmed, as Go's `RFC3339Nano` prints it.
     pub fn rfc3339(self) -> String {
-        let c = self.civil();
-        let mut text = format!(
-            "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}",
-            c.year, c.month, c.day, c.hour, c.minute, c.second
-        );
-        if c.nanos != 0 {
-            let fraction = format!("{:09}", c.nanos);
-            text.push('.');
-            text.push_str(fraction.trim_end_matches('0'));
-        }
-        text.push('Z');
-        text
+        let mut text = Vec::with_capacity(30);
+        self.put_rfc3339(&mut text);
+        // Digits and punctuation only.
+        String::from_utf8(text).unwrap_or_default()
     }
+
+    /// Appends what [`Self::rfc3339`] gives.
+    pub fn put_rfc3339(self, out: &mut Vec<u8>) {
+        let c = self.civil();
+        // 64 bits of nanoseconds reach from 1677 to 2262.
+        put_digits(out, c.year as u32, 4);
+        for (before, number) in [(b'-', c.month), (b'-', c.day), (b'T', c.hour)] {
+            out.push(before);
+            put_digits(out, number, 2);
+        }
+        for number in [c.minute, c.second] {
+            out.push(b':');
+            put_digits(out, number, 2);
+        }
+        if c.nanos != 0 {
+            out.push(b'.');
+            put_digits(out, c.nanos, 9);
+            while out.last() == Some(&b'0') {
+                out.pop();
+            }
+        }
+        out.push(b'Z');
+    }
+}
+
+/// Appends `number` with leading zeros to `width` digits (at most 9).
+fn put_digits(out: &mut Vec<u8>, mut number: u32, width: usize) {
+    let mut digits = [b'0'; 9];
+    for place in digits.iter_mut().rev() {
+        *place = b'0' + (number % 10) as u8;
+        number /= 10;
+    }
+    out.extend_from_slice(digits.get(digits.len() - width..).unwrap_or_default());
 }
 
 impl std::ops::Add<Duration> for Timestamp {

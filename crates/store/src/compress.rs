@@ -23,7 +23,8 @@ const S2_ID: u8 = 1;
 const MAX_PLAIN: u64 = 64 << 20;
 const CHUNK: usize = 1 << 20;
 const MAX_CHUNK: u64 = 4 << 20;
-const STREAM_HEAD: [u8; 10] = [0xff, 6, 0, 0, b'S', b'2', b's', b'T', b'w', b'O'];
+/// What a stream of frames begins with.
+pub(crate) const STREAM_HEAD: [u8; 10] = [0xff, 6, 0, 0, b'S', b'2', b's', b'T', b'w', b'O'];
 
 /// Whether block bytes carry the compression header.
 pub(crate) fn is_compressed(bytes: &[u8]) -> bool {
@@ -91,6 +92,11 @@ pub(crate) fn stream_encode(plain: &[u8], out: &mut Vec<u8>) {
         return;
     }
     out.extend_from_slice(&STREAM_HEAD);
+    frames_encode(plain, out);
+}
+
+/// Appends `plain` as frames of a stream that has begun.
+pub(crate) fn frames_encode(plain: &[u8], out: &mut Vec<u8>) {
     for chunk in plain.chunks(CHUNK) {
         let packed = minlz::encode(chunk);
         let (kind, body) = if packed.len() < chunk.len() { (0u8, &packed[..]) } else { (1, chunk) };
@@ -109,26 +115,64 @@ pub(crate) fn stream_decode(stream: &[u8], limit: usize, out: &mut Vec<u8>) -> b
         let (Some(kind), Some(len)) = (r.u8(), r.array::<3>()) else { return false };
         let len = u32::from_le_bytes([len[0], len[1], len[2], 0]) as usize;
         let Some(body) = r.take(len) else { return false };
-        match kind {
-            0 | 1 => {
-                let Some(data) = body.get(4..) else { return false };
-                let plain = if kind == 1 { Some(data.to_vec()) } else { decode_chunk(data) };
-                let Some(plain) = plain else { return false };
-                if masked_crc(&plain) != u32_at(body, 0) || out.len() + plain.len() > limit {
-                    return false;
-                }
-                out.extend_from_slice(&plain);
-            }
-            0xff => {
-                if body != b"S2sTwO" && body != b"sNaPpY" {
-                    return false;
-                }
-            }
-            0x80..=0xfe => {}
+        match frame(kind, body) {
+            Ok(Some(plain)) if out.len() + plain.len() <= limit => out.extend_from_slice(&plain),
+            Ok(None) => {}
             _ => return false,
         }
     }
     true
+}
+
+/// What one frame holds, if it holds anything.
+fn frame(kind: u8, body: &[u8]) -> Result<Option<Vec<u8>>, &'static str> {
+    const DAMAGED: &str = "compressed stream is damaged";
+    match kind {
+        0 | 1 => {
+            let data = body.get(4..).ok_or(DAMAGED)?;
+            let plain = if kind == 1 { Some(data.to_vec()) } else { decode_chunk(data) };
+            let plain = plain.filter(|p| masked_crc(p) == u32_at(body, 0)).ok_or(DAMAGED)?;
+            Ok(Some(plain))
+        }
+        0xff if body == b"S2sTwO" || body == b"sNaPpY" => Ok(None),
+        0x80..=0xfe => Ok(None),
+        _ => Err(DAMAGED),
+    }
+}
+
+/// A framed stream that comes in pieces; no more than one frame waits.
+#[derive(Debug, Default)]
+pub(crate) struct Frames {
+    held: Vec<u8>,
+    at: usize,
+}
+
+impl Frames {
+    /// Takes the next bytes; [`Self::next`] has to be asked until it has nothing more.
+    pub(crate) fn push(&mut self, bytes: &[u8]) {
+        self.held.drain(..std::mem::take(&mut self.at));
+        self.held.extend_from_slice(bytes);
+    }
+
+    /// What the next whole frame holds.
+    pub(crate) fn next(&mut self) -> Result<Option<Vec<u8>>, &'static str> {
+        loop {
+            let rest = self.held.get(self.at..).unwrap_or_default();
+            let Some(&[kind, a, b, c]) = rest.first_chunk::<4>() else { return Ok(None) };
+            let len = u32::from_le_bytes([a, b, c, 0]) as usize;
+            let Some(body) = rest.get(4..4 + len) else { return Ok(None) };
+            let plain = frame(kind, body)?;
+            self.at += 4 + len;
+            if plain.is_some() {
+                return Ok(plain);
+            }
+        }
+    }
+
+    /// Whether nothing of a frame waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.at == self.held.len()
+    }
 }
 
 fn decode_chunk(data: &[u8]) -> Option<Vec<u8>> {

@@ -5,6 +5,8 @@
 //! key file. The key-encryption key is HMAC-SHA256(configured key, info ++ context).
 //! Reference: filestore.go genEncryptionKeys, genBlockEncryptionKey.   Parity: FSTORE-021, -022.
 
+use std::sync::Arc;
+
 use aes_gcm::aes::Aes256;
 use aes_gcm::{AesGcm, aead::Aead, aead::KeyInit};
 use chacha20::XChaCha20;
@@ -101,9 +103,13 @@ impl std::fmt::Debug for Encryption {
 }
 
 /// The secret of one asset or block: it seals metadata and streams blocks.
+///
+/// Shared, for every block has one, and most stores have none at all.
 #[derive(Clone)]
-pub(crate) struct Secret {
-    pub(crate) cipher: Cipher,
+pub(crate) struct Secret(Arc<Parts>);
+
+struct Parts {
+    cipher: Cipher,
     seed: [u8; 32],
     nonce: Vec<u8>,
 }
@@ -132,7 +138,7 @@ impl Encryption {
             .ok_or_else(|| Error::corrupt("key", "sealing failed"))?;
         let mut file = nonce.clone();
         file.extend_from_slice(&sealed);
-        Ok((Secret { cipher: self.cipher, seed, nonce }, file))
+        Ok((Secret::new(self.cipher, seed, nonce), file))
     }
 
     /// Opens a key file with the current or the previous key, under either cipher.
@@ -149,7 +155,7 @@ impl Encryption {
                 let Ok(seed) = <[u8; 32]>::try_from(&seed[..]) else { continue };
                 let nonce = file.get(..cipher.nonce_len()).unwrap_or_default().to_vec();
                 let outdated = old || cipher != self.cipher;
-                return Ok(OpenedKey { secret: Secret { cipher, seed, nonce }, outdated });
+                return Ok(OpenedKey { secret: Secret::new(cipher, seed, nonce), outdated });
             }
         }
         if file.len() > MAX_KEY_FILE {
@@ -170,17 +176,22 @@ impl Encryption {
 }
 
 impl Secret {
+    fn new(cipher: Cipher, seed: [u8; 32], nonce: Vec<u8>) -> Self {
+        Self(Arc::new(Parts { cipher, seed, nonce }))
+    }
+
     /// Applies the block key stream to bytes that lie at `offset` of the file.
     pub(crate) fn apply(&self, offset: u64, bytes: &mut [u8]) {
-        match self.cipher {
+        match self.0.cipher {
             Cipher::ChaCha => {
-                if let Ok(mut c) = XChaCha20::new_from_slices(&self.seed, &self.nonce) {
+                if let Ok(mut c) = XChaCha20::new_from_slices(&self.0.seed, &self.0.nonce) {
                     c.seek(offset);
                     c.apply_keystream(bytes);
                 }
             }
             Cipher::Aes => {
-                if let Ok(mut c) = Ctr128BE::<Aes256>::new_from_slices(&self.seed, &self.nonce) {
+                if let Ok(mut c) = Ctr128BE::<Aes256>::new_from_slices(&self.0.seed, &self.0.nonce)
+                {
                     c.seek(offset);
                     c.apply_keystream(bytes);
                 }
@@ -194,11 +205,12 @@ impl Secret {
         plain: &[u8],
         random: &dyn Fn(&mut [u8]) -> std::io::Result<()>,
     ) -> Result<Vec<u8>> {
-        let mut out = vec![0u8; self.cipher.nonce_len()];
+        let mut out = vec![0u8; self.0.cipher.nonce_len()];
         random(&mut out).map_err(|e| Error::io("random", "nonce", e))?;
         let sealed = self
+            .0
             .cipher
-            .seal(&self.seed, &out, plain)
+            .seal(&self.0.seed, &out, plain)
             .ok_or_else(|| Error::corrupt("metadata", "sealing failed"))?;
         out.extend_from_slice(&sealed);
         Ok(out)
@@ -206,12 +218,12 @@ impl Secret {
 
     /// The text of sealed metadata; `None` if it was not sealed with this secret.
     pub(crate) fn unseal(&self, sealed: &[u8]) -> Option<Vec<u8>> {
-        self.cipher.open(&self.seed, sealed)
+        self.0.cipher.open(&self.0.seed, sealed)
     }
 
     /// The text of metadata that was sealed with the nonce of the key file and does not repeat it.
     pub(crate) fn unseal_with_own_nonce(&self, sealed: &[u8]) -> Option<Vec<u8>> {
-        self.cipher.open_with(&self.seed, &self.nonce, sealed)
+        self.0.cipher.open_with(&self.0.seed, &self.0.nonce, sealed)
     }
 }
 
@@ -239,7 +251,7 @@ mod tests {
                 info: "$G".into(),
             };
             let opened = new.open("S:1", &file, "1.key").unwrap();
-            assert!(opened.outdated && opened.secret.seed == secret.seed);
+            assert!(opened.outdated && opened.secret.0.seed == secret.0.seed);
             let wrong = Encryption { previous: None, ..new.clone() };
             assert!(matches!(wrong.open("S:1", &file, "1.key"), Err(Error::WrongKey(_))));
             assert!(matches!(new.open("S:1", &file[..60], "1.key"), Err(Error::BadKeyFile(_))));

@@ -106,6 +106,12 @@ pub enum Error {
         /// Blocks that wait for their final form.
         unsealed: usize,
     },
+    /// An archive holds more than there is room for.
+    #[error("the snapshot holds more than the {limit} bytes there is room for")]
+    SnapshotTooLarge {
+        /// Bytes there is room for.
+        limit: u64,
+    },
     /// This needs every job that was handed out to be completed first.
     #[error("jobs are under way: complete them first")]
     UnderWay,

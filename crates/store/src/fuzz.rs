@@ -10,7 +10,7 @@ use crate::block::scan::scan;
 use crate::block::shape::doubts;
 use crate::file::index_db::Index;
 use crate::file::legacy;
-use crate::file::snapshot::unpack;
+use crate::file::restore::unpack;
 use crate::hash::{HashKey, hex};
 use crate::schedule::Schedules;
 use crate::seqset::SeqSet;
@@ -106,9 +106,12 @@ pub fn meta(bytes: &[u8]) -> usize {
     found
 }
 
-/// A snapshot archive: at most a mebibyte is unpacked.
+/// A snapshot archive: at most a mebibyte is unpacked, the same however it is cut.
 pub fn archive(bytes: &[u8]) -> usize {
-    let Ok(files) = unpack(bytes, 1 << 20) else { return 0 };
+    let files = unpack(bytes, usize::MAX, 1 << 20);
+    let cut = unpack(bytes, 1 + bytes.len() % 700, 1 << 20);
+    assert_eq!(files.as_ref().ok(), cut.as_ref().ok(), "cuts do not matter");
+    let Ok(files) = files else { return 0 };
     for file in &files {
         assert!(!file.path.starts_with('/') && !file.path.contains(".."), "{}", file.path);
     }

@@ -49,8 +49,9 @@ pub use crypt::{Cipher, Encryption};
 pub use error::{Error, Result};
 pub use file::append::NewMessage;
 pub use file::{
-    Appended, ColdRead, Expired, Fetched, FileStore, Job, JobKind, JobResult, Loaded, Recovery,
-    Removed, SnapshotFile, SyncJob, Synced, Ticket, restore_files,
+    Appended, ColdRead, Expired, Fetched, FileStore, Job, JobKind, JobResult, Loaded, Packer,
+    ReadBudget, Recovery, Removed, SnapshotFile, SnapshotPlan, SyncJob, Synced, Ticket, Unpacker,
+    damaged_places, restore_files,
 };
 pub use filter::Filter;
 pub use mem::MemStore;

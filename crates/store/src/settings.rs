@@ -10,6 +10,7 @@ use stdx::log::Log;
 
 use crate::compress::Compression;
 use crate::crypt::Encryption;
+use crate::file::ReadBudget;
 
 /// How messages leave a stream other than by limits; it only decides block sizes here.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -65,6 +66,8 @@ pub struct Options {
     pub column_budget: usize,
     /// Bytes that may wait for the disk before appends are told that it is behind.
     pub max_waiting: usize,
+    /// Memory for parts of blocks that are read again and again; stores may share one.
+    pub read_budget: ReadBudget,
     /// Counts the bytes of blocks that opening read, for whoever waits for it.
     pub bytes_read: Option<Arc<AtomicU64>>,
     /// Where damage and recovery are reported.
@@ -79,6 +82,7 @@ impl Default for Options {
             encryption: None,
             column_budget: 64 << 20,
             max_waiting: 64 << 20,
+            read_budget: ReadBudget::default(),
             bytes_read: None,
             log: Log::discard(),
         }

@@ -9,21 +9,7 @@ pub const PONG: &[u8] = b"PONG\r\n";
 /// `+OK`.
 pub const OK: &[u8] = b"+OK\r\n";
 
-/// Appends a decimal number.
-#[inline]
-pub fn decimal(out: &mut Vec<u8>, mut n: u64) {
-    let mut digits = [0u8; 20];
-    let mut at = digits.len();
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (n % 10) as u8;
-        n /= 10;
-        if n == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(&digits[at..]);
-}
+pub use stdx::decimal::put as decimal;
 
 /// Writes `MSG <subject> <sid> ` or `HMSG <subject> <sid> ` over `out`'s previous content.
 #[inline]

@@ -178,3 +178,46 @@ pub(super) const HEADERS: Target = Target {
         Shape::count(fields).and(Shape::count(usize::from(had)))
     },
 };
+
+/// Header blocks that may ask for tracing.
+pub(super) const TRACE: Target = Target {
+    name: "trace",
+    words: &[
+        "NATS/1.0\r\n",
+        "Nats-Trace-Dest",
+        "Nats-Trace-Only",
+        "traceparent",
+        "TraceParent: 00-a-b-01",
+        "trace disabled",
+        ": ",
+        "\r\n",
+        "\r\n\r\n",
+        "\t",
+        "-",
+        "7f",
+        "on",
+    ],
+    run: |bytes| {
+        use broker::tracing::header::{Asked, DEST, DISABLED, exchange, may_ask, replace};
+        let asked = Asked::of(bytes);
+        assert!(asked.is_none() || may_ask(bytes), "what asks may ask");
+        // What is sent on with tracing off asks for nothing, here and behind: at least if each
+        // line is a field.
+        let lines = bytes.strip_prefix(b"NATS/1.0\r\n").and_then(|b| b.strip_suffix(b"\r\n\r\n"));
+        let text = lines.map(|lines| String::from_utf8_lossy(lines).into_owned());
+        let proper = text.is_some_and(|text| {
+            text.split("\r\n").all(|line| line.contains(':') && !line.contains(['\n', '\r']))
+        });
+        if proper && asked.is_some() {
+            assert_eq!(Asked::of(&exchange(bytes, DEST, DISABLED)), None);
+        }
+        let replaced = replace(bytes, DEST, DISABLED);
+        assert!(replaced.len() <= bytes.len() + DEST.len() + DISABLED.len() + 24);
+        match asked {
+            None => Shape::count(usize::from(may_ask(bytes))),
+            Some(asked) => Shape::count(asked.fields.len())
+                .and(Shape::count(usize::from(asked.external)))
+                .and(Shape::count(usize::from(asked.is_only()))),
+        }
+    },
+};

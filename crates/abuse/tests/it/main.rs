@@ -2,11 +2,16 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod advisories;
+mod callout;
+mod callout_operator;
 mod churn;
 mod crash;
 mod crowd;
 mod flood;
 mod hostile;
+mod proxy;
 mod slow;
 mod slow_write;
+mod token;
 mod upkeep;

@@ -9,6 +9,7 @@
 //! Reference: auth.go processClientOrLeafAuthentication (JWT part).
 //! Contract: AUTH-012..016, AUTH-023.
 
+use super::proxy::Proxied;
 use super::{AuthError, AuthRequest};
 use crate::connection_type::ConnectionTypes;
 use crate::identity::{Identity, TokenFacts, Who};
@@ -157,8 +158,15 @@ impl Operators {
     }
 
     /// Decides.
-    pub(super) fn authenticate(&self, request: &AuthRequest<'_>) -> Result<Identity, AuthError> {
+    pub(super) fn authenticate(
+        &self,
+        request: &AuthRequest<'_>,
+        proxied: &Proxied,
+    ) -> Result<Identity, AuthError> {
         let (token, claims) = self.token(request)?;
+        if claims.nats.limits.proxy_required && *proxied == Proxied::No {
+            return Err(AuthError::ProxyRequired);
+        }
         let key = claims.account();
         if self.is_pinned_out(key) {
             self.pinned_fails.fetch_add(1, Ordering::Relaxed);
@@ -167,6 +175,9 @@ impl Operators {
         let account =
             self.directory.known(key).ok_or_else(|| AuthError::AccountMissing(key.to_owned()))?;
         let limits = limits(&claims, &account)?;
+        if limits.proxy_required && *proxied == Proxied::No {
+            return Err(AuthError::ProxyRequired);
+        }
         if limits.bearer_token && account.claims.nats.limits.disallow_bearer {
             return Err(AuthError::BearerRefused);
         }
@@ -182,24 +193,31 @@ impl Operators {
             let address = request.address.map_or_else(String::new, |address| address.to_string());
             return Err(AuthError::Source(address));
         }
-        let window = self.window(&limits, request.now)?;
+        let zone = |zone: &str, now| self.directory.second_of_day(zone, now);
+        let window = stay(&limits, request.now, zone)?;
         Ok(identity(token, claims, limits, &account, window, request.now))
-    }
-
-    /// How long the user may stay, for the time of the day.
-    fn window(&self, limits: &UserLimits, now: i64) -> Result<Option<Duration>, AuthError> {
-        if limits.times.is_empty() {
-            return Ok(None);
-        }
-        let second = self.directory.second_of_day(&limits.locale, now);
-        let second = second.ok_or(AuthError::OutsideTimes)?;
-        let rest = window::remaining(&limits.times, second).ok_or(AuthError::OutsideTimes)?;
-        Ok(rest.map(|seconds| Duration::from_secs(seconds.into())))
     }
 }
 
+/// How long the user may stay, for the time of the day.
+pub(super) fn stay(
+    limits: &UserLimits,
+    now: i64,
+    second_of_day: impl Fn(&str, i64) -> Option<u32>,
+) -> Result<Option<Duration>, AuthError> {
+    if limits.times.is_empty() {
+        return Ok(None);
+    }
+    let second = second_of_day(&limits.locale, now).ok_or(AuthError::OutsideTimes)?;
+    let rest = window::remaining(&limits.times, second).ok_or(AuthError::OutsideTimes)?;
+    Ok(rest.map(|seconds| Duration::from_secs(seconds.into())))
+}
+
 /// What the user may do: what its token says, or the template of the key that signed it.
-fn limits(claims: &UserClaims, account: &TrustedAccount) -> Result<UserLimits, AuthError> {
+pub(super) fn limits(
+    claims: &UserClaims,
+    account: &TrustedAccount,
+) -> Result<UserLimits, AuthError> {
     if !account.knows_signer(&claims.issuer) {
         return Err(AuthError::SignerUnknown);
     }
@@ -221,7 +239,10 @@ fn limits(claims: &UserClaims, account: &TrustedAccount) -> Result<UserLimits, A
     template::fill(&scope.template, values).map_err(|_| AuthError::Template)
 }
 
-fn check_connection_type(limits: &UserLimits, request: &AuthRequest<'_>) -> Result<(), AuthError> {
+pub(super) fn check_connection_type(
+    limits: &UserLimits,
+    request: &AuthRequest<'_>,
+) -> Result<(), AuthError> {
     let (types, unknown) = ConnectionTypes::from_names(&limits.allowed_connection_types);
     // Only ways that this server does not know: not every way.
     let none_known = unknown.is_some() && types == ConnectionTypes::default();
@@ -264,5 +285,6 @@ fn identity(
         permissions: own.or_else(|| account.default_permissions.clone()),
         overridden_user: None,
         token: Some(Arc::new(facts)),
+        proxy: None,
     }
 }

@@ -8,13 +8,16 @@
 //!       client which part was wrong.
 //! Reference: auth.go processClientOrLeafAuthentication.
 
+pub mod callout;
 pub mod jwt;
+pub mod proxy;
 mod review;
 #[cfg(test)]
 mod tests;
 
 pub use review::Review;
 
+use self::proxy::{Proxied, Proxies};
 use crate::GLOBAL_ACCOUNT;
 use crate::certificate::{CertificateFacts, find_user};
 use crate::connection_type::{ConnectionType, ConnectionTypes};
@@ -28,6 +31,7 @@ use crate::user::{AuthConfig, AuthConfigError, NkeyUser, User};
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
+use stdx::go_text::quote;
 
 /// What a client presents.
 #[derive(Clone, Copy, Debug)]
@@ -44,6 +48,8 @@ pub struct AuthRequest<'a> {
     pub jwt: &'a str,
     /// `sig` of CONNECT.
     pub signature: &'a str,
+    /// `proxy_sig` of CONNECT.
+    pub proxy_signature: &'a str,
     /// The nonce of the INFO that the client got.
     pub nonce: &'a [u8],
     /// How it came in.
@@ -125,6 +131,18 @@ pub enum AuthError {
     /// It may not come at this time of the day.
     #[error("Outside connect times")]
     OutsideTimes,
+    /// What it came through is no trusted proxy.
+    #[error("proxy is not trusted")]
+    ProxyNotTrusted,
+    /// It has to come through a trusted proxy.
+    #[error("proxy connection required")]
+    ProxyRequired,
+    /// Whoever decides did not let it in.
+    #[error("{0}")]
+    Callout(String),
+    /// Whoever decides did not answer in time.
+    #[error("Authorization callout response not received in time on account {}", quote(.0.as_bytes()))]
+    CalloutTimeout(String),
 }
 
 impl AuthError {
@@ -158,6 +176,8 @@ pub struct Authenticator {
     required: bool,
     global: Arc<str>,
     operators: Option<jwt::Operators>,
+    callouts: Option<callout::Callouts>,
+    proxies: Proxies,
 }
 
 #[derive(Debug)]
@@ -232,6 +252,8 @@ impl Authenticator {
             required,
             global: interned.account(""),
             operators: None,
+            callouts: None,
+            proxies: Proxies::new(config.proxies),
         })
     }
 
@@ -264,7 +286,7 @@ impl Authenticator {
 
     /// Whether nkeys may log in, so that INFO needs a nonce.
     pub fn needs_nonce(&self) -> bool {
-        self.operators.is_some() || !self.nkeys.is_empty()
+        self.operators.is_some() || !self.nkeys.is_empty() || !self.proxies.is_empty()
     }
 
     /// Whether `authenticate` would compute a bcrypt hash or verify a chain of tokens for this
@@ -272,6 +294,9 @@ impl Authenticator {
     pub fn is_slow(&self, request: &AuthRequest<'_>) -> bool {
         if self.operators.is_some() {
             return !(request.jwt.is_empty() && self.has_no_sentinel());
+        }
+        if self.calls_out() {
+            return true;
         }
         match self.choose(request) {
             Ok(Credential::Password(user) | Credential::Certificate(user)) => {
@@ -309,15 +334,37 @@ impl Authenticator {
 
     /// Decides.
     pub fn authenticate(&self, request: &AuthRequest<'_>) -> Result<Identity, AuthError> {
+        let proxied = self.proxies.check(request.nonce, request.proxy_signature);
+        if proxied == Proxied::Falsely {
+            return Err(AuthError::ProxyNotTrusted);
+        }
+        let identity = self.identify(request, &proxied)?;
+        Ok(Identity { proxy: proxied.by(), ..identity })
+    }
+
+    /// Whether the client came through a trusted proxy.
+    fn is_proxied(&self, request: &AuthRequest<'_>) -> Option<Arc<str>> {
+        self.proxies.check(request.nonce, request.proxy_signature).by()
+    }
+
+    fn identify(
+        &self,
+        request: &AuthRequest<'_>,
+        proxied: &Proxied,
+    ) -> Result<Identity, AuthError> {
         if let Some(operators) = &self.operators {
-            return operators.authenticate(request);
+            return operators.authenticate(request, proxied);
+        }
+        let chosen = self.choose(request)?;
+        if *proxied == Proxied::No && self.needs_proxy(&chosen) {
+            return Err(AuthError::ProxyRequired);
         }
         let secret = |secret: &Secret, text: &str| match secret.matches(text) {
             true => Ok(()),
             false => Err(AuthError::WrongSecret),
         };
         // The identity is named by the credential that was verified, whatever else was presented.
-        Ok(match self.choose(request)? {
+        Ok(match chosen {
             Credential::Open => self.global_identity(request.who()),
             Credential::NoAuthUser(user) => {
                 // Compat(AUTH-007): the reference fills in the configured password, so that a
@@ -358,6 +405,18 @@ impl Authenticator {
                 self.global_identity(Who::User(self.username.as_str().into()))
             }
         })
+    }
+
+    fn needs_proxy(&self, chosen: &Credential<'_>) -> bool {
+        let named = |name: &str| self.proxies.users.contains(name);
+        match chosen {
+            Credential::Open => false,
+            Credential::NoAuthUser(user)
+            | Credential::Password(user)
+            | Credential::Certificate(user) => named(&user.name),
+            Credential::NoAuthNkey(user) | Credential::Nkey(user) => named(user.key.as_str()),
+            Credential::SingleToken | Credential::SingleUser => self.proxies.required,
+        }
     }
 
     /// Finds the credential that decides, without verifying it.
@@ -427,6 +486,7 @@ impl Authenticator {
             permissions: None,
             overridden_user: None,
             token: None,
+            proxy: None,
         }
     }
 }
@@ -451,6 +511,7 @@ impl Grant {
             permissions: self.permissions.clone(),
             overridden_user: None,
             token: None,
+            proxy: None,
         }
     }
 }

@@ -5,6 +5,7 @@
 //! Reference: reload.go clientHasMovedToDifferentAccount, reloadAuthorization.
 //! Contract: RELOAD-006.
 
+use super::proxy::Proxied;
 use super::{AuthError, AuthRequest, Authenticator, Credential};
 use crate::identity::{Identity, Who};
 
@@ -32,6 +33,15 @@ impl Authenticator {
                 Review::Refused(AuthError::NoToken)
             };
         }
+        let proxied = self.proxies.check(request.nonce, request.proxy_signature);
+        // Who came through a proxy that is trusted no more has to go.
+        let lost = proxied == Proxied::No && old.is_proxied(request).is_some();
+        if lost || proxied == Proxied::Falsely {
+            return Review::Refused(AuthError::ProxyNotTrusted);
+        }
+        if self.calls_out() {
+            return Review::Slow;
+        }
         let before = old.choose(request).ok();
         let was = before.and_then(|credential| old.name(credential));
         let now = match self.choose(request) {
@@ -43,6 +53,9 @@ impl Authenticator {
         if was.is_some_and(|was| self.name(now) != Some(was)) {
             return Review::Gone;
         }
+        if proxied == Proxied::No && self.needs_proxy(&now) {
+            return Review::Refused(AuthError::ProxyRequired);
+        }
         let proven = before.is_some_and(|before| self.asks_the_same(now, old, before));
         let identity = match proven.then(|| self.proven(now)).flatten() {
             Some(identity) => identity,
@@ -52,7 +65,11 @@ impl Authenticator {
                 Err(error) => return Review::Refused(error),
             },
         };
-        if *identity.account == *account { Review::Stays(identity) } else { Review::Gone }
+        if *identity.account != *account {
+            return Review::Gone;
+        }
+        let proxy = proxied.by();
+        Review::Stays(Identity { proxy, ..identity })
     }
 
     /// Whose credential it is, if it is somebody's in particular.
@@ -129,6 +146,7 @@ mod tests {
             token: "",
             nkey: "",
             signature: "",
+            proxy_signature: "",
             nonce: b"",
             connection_type: ConnectionType::Standard,
             certificate: None,

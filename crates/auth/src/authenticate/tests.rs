@@ -21,6 +21,7 @@ fn request<'a>(username: &'a str, password: &'a str) -> AuthRequest<'a> {
         nkey: "",
         jwt: "",
         signature: "",
+        proxy_signature: "",
         nonce: NONCE,
         connection_type: ConnectionType::Standard,
         certificate: None,

@@ -10,6 +10,7 @@
 
 pub mod account;
 pub mod activation;
+pub mod authorization;
 pub mod error;
 pub mod generic;
 pub mod limits;

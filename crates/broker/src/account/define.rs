@@ -35,9 +35,11 @@ impl Broker {
                 self.forget_account(&account);
             }
         }
-        if let Some(name) = name {
-            self.account_or_new(name).set_flag(flag::SYSTEM, true);
+        let system = name.map(|name| self.account_or_new(name));
+        if let Some(system) = &system {
+            system.set_flag(flag::SYSTEM, true);
         }
+        self.system.store(system);
     }
 
     /// Checks `definitions` without putting them in force.
@@ -52,7 +54,7 @@ impl Broker {
         &self,
         definitions: &[AccountDefinition],
     ) -> Result<Drafts, Vec<AccountError>> {
-        let system = self.accounts().into_iter().find(|account| account.is_system());
+        let system = self.system_account();
         let known = [Some(GLOBAL), system.as_ref().map(|account| account.name.as_str())];
         let known: Vec<&str> = known.into_iter().flatten().collect();
         draft(definitions, &known)
@@ -71,6 +73,7 @@ impl Broker {
             let account = self.account_or_new(&draft.name);
             account.limits.set(draft.limits);
             self.close_excess(&account);
+            account.trace.store(draft.trace.clone().map(Arc::new));
             account.exports.store(Arc::new(draft.exports.clone()));
             account.set_mappings(draft.mappings.clone(), &cluster);
             accounts.push(account);

@@ -4,6 +4,7 @@
 //! Reference: opts.go parseAccounts, parseAccountExports, parseAccountImports.
 //! Contract: ACC-003..008, ACC-015.
 
+use crate::tracing::TraceTarget;
 use std::time::Duration;
 use subject::mapping::Destination;
 
@@ -16,10 +17,15 @@ pub struct AccountDefinition {
     pub exports: Vec<ExportDefinition>,
     /// What it uses of others.
     pub imports: Vec<ImportDefinition>,
+    /// What it uses without being asked, and whether or not the exporter lists it: those that do not
+    /// fit beside its own imports are left out.
+    pub automatic: Vec<ImportDefinition>,
     /// Its subject mappings, in the order in which they are tried.
     pub mappings: Vec<MappingDefinition>,
     /// Its limits.
     pub limits: LimitsDefinition,
+    /// Where messages with a `traceparent` are traced to.
+    pub trace: Option<TraceTarget>,
 }
 
 /// Limits of an account; `None`: no limit of its own.

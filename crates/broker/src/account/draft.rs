@@ -12,6 +12,7 @@ use super::definition::{
 use super::error::{AccountError, Entry, EntryError};
 use super::export::Exports;
 use super::import::{ServiceTerms, StreamTerms, without_placeholders};
+use crate::tracing::TraceTarget;
 use hashbrown::HashMap;
 use subject::{Mapping, Mappings};
 
@@ -24,6 +25,7 @@ pub(super) struct Draft {
     pub services: Vec<ServiceTerms>,
     pub mappings: Mappings,
     pub limits: LimitsDefinition,
+    pub trace: Option<TraceTarget>,
 }
 
 /// All accounts, in the order of their definitions.
@@ -88,6 +90,9 @@ pub(super) fn draft_all(
             }
         }
     }
+    for definition in definitions {
+        compile_automatic(&mut drafts, definition);
+    }
     (drafts, errors)
 }
 
@@ -123,6 +128,7 @@ fn compile_exports(
     }
     if let Some(draft) = drafts.get_mut(account) {
         draft.limits = definition.limits;
+        draft.trace.clone_from(&definition.trace);
     }
 }
 
@@ -162,13 +168,23 @@ fn compile_import(
         }
         ImportKind::Service { to, share } => {
             let from = to.as_deref().filter(|to| !to.is_empty()).unwrap_or(&import.subject);
-            import_service(drafts, account, import, from, *share)
+            import_service(drafts, account, import, from, *share, false)
         }
     };
     done.map_err(|cause| {
         let (account, subject) = (account.to_owned(), import.subject.clone());
         AccountError::Entry { account, subject, entry, cause: cause.into() }
     })
+}
+
+/// Service imports nobody wrote: an account's own go before them, and none of them is a fault.
+fn compile_automatic(drafts: &mut Drafts, definition: &AccountDefinition) {
+    for import in &definition.automatic {
+        if let ImportKind::Service { to: Some(from), share } = &import.kind {
+            // What does not fit is left out.
+            let _ = import_service(drafts, &definition.name, import, from, *share, true);
+        }
+    }
 }
 
 fn import_stream(
@@ -210,13 +226,14 @@ fn import_service(
     import: &ImportDefinition,
     from: &str,
     share: bool,
+    granted: bool,
 ) -> Result<(), EntryError> {
     let (exporter, to) = (&import.account, &import.subject);
     if !subject::is_valid(from.as_bytes()) || !subject::is_valid(to.as_bytes()) {
         return Err(EntryError::InvalidSubject);
     }
     let exports = drafts.get(exporter).map(|draft| &draft.exports);
-    if !exports.is_some_and(|exports| exports.offers_service(to, account)) {
+    if !granted && !exports.is_some_and(|exports| exports.offers_service(to, account)) {
         return Err(EntryError::ServiceNotAuthorized);
     }
     let export = exports.and_then(|exports| exports.service(to)).cloned();

@@ -35,9 +35,11 @@ pub use limits::Limits;
 pub use request_info::client_info;
 pub use watch::Watcher;
 
+use crate::conn::Kind;
 use crate::stats::Counters;
 use crate::sub::{Handle, Sub};
-use arc_swap::ArcSwap;
+use crate::tracing::TraceTarget;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use export::Exports;
 use latency::Samples;
 use mapping::AccountMappings;
@@ -102,6 +104,8 @@ pub struct Account {
     /// `_R_.xxxxxx.`, the start of the reply subjects its responders are given.
     pub(crate) reply_prefix: OnceLock<Box<[u8]>>,
     pub(crate) samples: Arc<Samples>,
+    /// Where messages with a `traceparent` are traced to.
+    pub(crate) trace: ArcSwapOption<TraceTarget>,
     /// Messages and bytes of its clients.
     pub counters: Counters,
     /// Clients connected now.
@@ -139,6 +143,7 @@ impl Account {
             expected: Expected::default(),
             reply_prefix: OnceLock::new(),
             samples,
+            trace: ArcSwapOption::default(),
             counters: Counters::new(workers),
             clients: AtomicU64::new(0),
             total_clients: AtomicU64::new(0),
@@ -265,6 +270,28 @@ impl Account {
     /// Number of subscriptions.
     pub fn subscriptions(&self) -> usize {
         self.interest.read().len()
+    }
+
+    /// How many subscriptions of clients a message on `subject` would reach or, where that is a
+    /// filter, lie inside it; those of queue group `group` only, if one is given.
+    pub fn count_clients(&self, subject: &[u8], group: Option<&[u8]>) -> u64 {
+        let fits = |sub: &Sub| {
+            sub.conn().is_some_and(|conn| conn.kind == Kind::Client)
+                && group.is_none_or(|group| group == sub.queue().unwrap_or_default())
+        };
+        let mut count = 0;
+        if !subject::has_wildcard(subject) {
+            let mut matched = Matched::default();
+            self.matches(subject, &mut matched);
+            // Compat(SYS-016): a group that is given but empty is no reason to count what is in none.
+            let in_groups = |handle: &Handle| group.is_none() || handle.queue().is_some();
+            count += matched.all().filter(|h| in_groups(h) && fits(&h.0)).count() as u64;
+        } else {
+            self.for_each_sub(|sub| {
+                count += u64::from(subject::is_subset(sub.filter(), subject) && fits(sub));
+            });
+        }
+        count
     }
 
     /// How many subscriptions want `subject` (or are there at all), and those of them that stand on

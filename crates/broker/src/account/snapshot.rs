@@ -103,6 +103,11 @@ impl Account {
         all
     }
 
+    /// Whether it imports a service under a subject of which that holds.
+    pub fn imports_service(&self, holds: impl Fn(&[u8]) -> bool) -> bool {
+        self.services.lock().iter().any(|(import, _)| holds(import.terms.from.as_bytes()))
+    }
+
     /// The answers its services owe, by the subject they will come on.
     pub fn response_snapshot(&self) -> Vec<ImportSnapshot> {
         let mut all = Vec::new();

@@ -4,6 +4,7 @@
 //!       respected message by message where they are set, and cost nothing where they are not.
 //! Hot path.
 
+use super::traced::{Exit, one};
 use super::{Run, RunMsg};
 use crate::account::Account;
 use crate::broker::Broker;
@@ -29,7 +30,10 @@ impl Worker {
     ) -> Traffic {
         match &sub.target {
             Target::Conn(conn) => match sub.shadow() {
-                None => self.deliver_to_conn(sub, conn, account, run, select),
+                None if run.trace.is_none() => {
+                    self.deliver_to_conn(sub, conn, account, run, select)
+                }
+                None => self.deliver_traced(sub, conn, account, run),
                 Some(shadow) => self.deliver_shadow(sub, shadow, conn, run, &select),
             },
             Target::Service(import) => self.ask_service(import, account, run, &select),
@@ -43,17 +47,21 @@ impl Worker {
                         None => return Traffic::default(),
                     },
                 };
+                let trace = match self.leave_with(sub, run, subject) {
+                    Exit::Told(trace) => trace,
+                    Exit::Stop => return one(run),
+                };
                 let mut got = Traffic::default();
                 for (_, msg) in run.msgs.iter().enumerate().filter(|(at, _)| select(*at)) {
                     let (header, payload) =
                         msg.body(run.data).split_at(msg.header_len().unwrap_or(0));
-                    let taken = internal.deliver(&InternalMessage {
-                        subject,
-                        reply: run.reply(msg),
-                        header,
-                        payload,
-                        origin: run.origin,
-                    });
+                    let reply = run.reply(msg);
+                    let origin = run.origin;
+                    let message = InternalMessage { subject, reply, header, payload, origin };
+                    let taken = match trace {
+                        None => internal.deliver(&message),
+                        Some(trace) => internal.deliver_traced(&message, trace),
+                    };
                     if taken {
                         got.add(1, msg.len() as u64);
                     }
@@ -84,8 +92,17 @@ impl Worker {
         shadow.import.terms.rewrite.apply(run.subject, &mut subject);
         let wanted = !shadow.narrower || subject::matches(&subject, shadow.parent.filter());
         let got = if wanted {
-            let run = Run { subject: &subject, ..*run };
-            self.deliver_to_conn(sub, conn, &importer, &run, select)
+            match self.leave_with(sub, run, &subject) {
+                Exit::Stop => one(run),
+                Exit::Told(Some(_)) => {
+                    let run = Run { subject: &subject, ..*run };
+                    self.deliver_traced(sub, conn, &importer, &run)
+                }
+                Exit::Told(None) => {
+                    let run = Run { subject: &subject, trace: None, ..*run };
+                    self.deliver_to_conn(sub, conn, &importer, &run, select)
+                }
+            }
         } else {
             Traffic::default()
         };
@@ -93,7 +110,7 @@ impl Worker {
         got
     }
 
-    fn deliver_to_conn(
+    pub(super) fn deliver_to_conn(
         &mut self,
         sub: &Arc<Sub>,
         conn: &Arc<Conn>,
@@ -107,15 +124,7 @@ impl Worker {
         if sub.is_closed() || counted.is_closed() || (own && flags & flag::NO_ECHO != 0) {
             return Traffic::default();
         }
-        if flags & flag::REVISED != 0 {
-            let denies = conn.denies.lock();
-            if denies.as_ref().is_some_and(|all| all.denies_delivery(run.subject, sub.queue())) {
-                return Traffic::default();
-            }
-        } else if let Some(extra) = &sub.extra
-            && let Some(deny) = &extra.deny
-            && deny.denies_delivery(run.subject, sub.queue())
-        {
+        if conn.is_denied(sub, run.subject) {
             return Traffic::default();
         }
         let max = counted.max();

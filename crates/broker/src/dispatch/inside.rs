@@ -44,6 +44,7 @@ impl Worker {
             origin: None,
             via: None,
             inside: Some(&shown),
+            trace: None,
         };
         let got = self.dispatch(account, &run);
         let sent = self.counted(got);

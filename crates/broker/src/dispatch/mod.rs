@@ -14,6 +14,7 @@ mod deliver;
 mod inside;
 mod queue;
 mod service;
+mod traced;
 
 pub use self::inside::Inside;
 pub(crate) use self::service::Hop;
@@ -23,6 +24,7 @@ use crate::account::Account;
 use crate::conn::Conn;
 use crate::stats::Traffic;
 use crate::sub::Handle;
+use crate::tracing::Trace;
 use crate::worker::Worker;
 use bytes::Bytes;
 use std::ops::Range;
@@ -55,6 +57,8 @@ pub(crate) struct Run<'a> {
     pub via: Option<&'a Hop<'a>>,
     /// Of messages made inside the server: what differs from what `data` says.
     pub inside: Option<&'a Shown<'a>>,
+    /// What becomes of it is told; then it is a single message.
+    pub trace: Option<&'a Arc<Trace>>,
 }
 
 /// What receivers of a message made inside the server see.

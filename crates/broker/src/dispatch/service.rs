@@ -145,12 +145,13 @@ impl Worker {
         let (header, payload) = msg.body(run.data).split_at(msg.header_len().unwrap_or(0));
         let picked = self.picked(terms.export.as_ref(), header, run);
         let reply = run.reply(msg);
+        let only = run.trace.is_some_and(|trace| trace.is_only());
         let mut awaited = None;
         match reply {
             // An acknowledgement's subject says where it goes; it is not rewritten.
             Some(reply) if reply.starts_with(b"$JS.ACK.") => {}
             Some(reply) => {
-                let tracking = self.tracking(run, picked);
+                let tracking = self.tracking(run, picked).filter(|_| !only);
                 let response = self.response(importer, reply, terms.export.clone(), tracking);
                 let response = Response { share: terms.share, ..response };
                 awaited = Some(self.await_answer(importer, exporter, response));
@@ -185,10 +186,26 @@ impl Worker {
         let header = self.request_header(header, &hop, importer, run);
         let subject = self.crossed_subject(exporter, run.subject, Some(import));
         let reply = awaited.as_deref().or(reply);
-        let parcel = Parcel::new(&subject, reply, header.as_deref().unwrap_or_default(), payload);
-        let delivered = self.enter_account(exporter, &parcel, run, &hop);
+        let header = header.as_deref().unwrap_or_default();
+        let delivered = match run.trace {
+            None => {
+                let parcel = Parcel::new(&subject, reply, header, payload);
+                self.enter_account(exporter, &parcel, run, &hop)
+            }
+            Some(_) => {
+                let allowed = terms.export.as_ref().is_some_and(|export| export.allow_trace);
+                let crossing = self.cross(exporter, &subject, header, allowed, run);
+                crossing.is_some_and(|(header, trace)| {
+                    let parcel = Parcel::new(&subject, reply, &header, payload);
+                    self.enter_account(exporter, &parcel, &Run { trace, ..*run }, &hop)
+                })
+            }
+        };
         self.mapped[1] = subject;
-        if !delivered && let Some(awaited) = awaited {
+        // Nobody has a request that is only traced, so nobody answers it.
+        if (!delivered || only)
+            && let Some(awaited) = awaited
+        {
             exporter.drop_response(&awaited, Outcome::NoResponder, self.now);
         }
         delivered
@@ -255,7 +272,7 @@ impl Worker {
         let subject = self.crossed_subject(&requester, &answer.to, None);
         let delivered = match run.reply(msg) {
             // The common answer: the same bytes, under another subject.
-            None => {
+            None if run.trace.is_none() => {
                 let run = Run {
                     subject: &subject,
                     msgs: std::slice::from_ref(msg),
@@ -264,16 +281,28 @@ impl Worker {
                 };
                 self.dispatch_across(&requester, &run)
             }
-            Some(reply) => {
+            reply => {
                 let (header, payload) = msg.body(run.data).split_at(msg.header_len().unwrap_or(0));
                 let mut awaited = None;
-                if !reply.starts_with(b"$JS.ACK.") {
+                if let Some(reply) = reply.filter(|reply| !reply.starts_with(b"$JS.ACK.")) {
                     let response = self.response(exporter, reply, answer.export.clone(), None);
                     awaited = Some(self.await_answer(exporter, &requester, response));
                 }
-                let reply = awaited.as_deref().unwrap_or(reply);
-                let parcel = Parcel::new(&subject, Some(reply), header, payload);
-                let delivered = self.enter_account(&requester, &parcel, run, &hop);
+                let reply = awaited.as_deref().or(reply);
+                let delivered = match run.trace {
+                    None => {
+                        let parcel = Parcel::new(&subject, reply, header, payload);
+                        self.enter_account(&requester, &parcel, run, &hop)
+                    }
+                    // Compat(TRACE-007): what becomes of an answer is never told.
+                    Some(_) => {
+                        let crossing = self.cross(&requester, &subject, header, false, run);
+                        crossing.is_some_and(|(header, trace)| {
+                            let parcel = Parcel::new(&subject, reply, &header, payload);
+                            self.enter_account(&requester, &parcel, &Run { trace, ..*run }, &hop)
+                        })
+                    }
+                };
                 if !delivered && let Some(awaited) = awaited {
                     requester.drop_response(&awaited, Outcome::NoResponder, self.now);
                 }
@@ -330,6 +359,7 @@ impl Worker {
             origin: run.origin,
             via: Some(hop),
             inside: shown.as_ref(),
+            trace: run.trace,
         };
         self.dispatch_across(account, &run)
     }
@@ -426,6 +456,13 @@ impl Worker {
         })
     }
 
+    /// A reply subject of the account that nobody else has, and that is not awaited.
+    pub(super) fn new_reply(&mut self, account: &Arc<Account>) -> Vec<u8> {
+        let mut name = self.reply_prefix(account).to_vec();
+        self.base62(6, &mut name);
+        name
+    }
+
     /// Appends `len` random characters.
     fn base62(&mut self, len: usize, out: &mut Vec<u8>) {
         for _ in 0..len {
@@ -510,6 +547,7 @@ impl Worker {
             origin: None,
             via: None,
             inside: None,
+            trace: None,
         };
         self.dispatch_across(account, &run)
     }

@@ -6,9 +6,11 @@
 //! Reference: client.go processConnect.   Contract: CORE-013..024, AUTH-*.
 
 use super::{Phase, Session};
-use crate::conn::{Transport, flag};
+use crate::conn::{Conn, Transport, flag};
 use crate::worker::Worker;
+use auth::authenticate::callout::{Asked, Delegation};
 use auth::authenticate::jwt::Waiting;
+use auth::jwt::authorization as callout;
 use auth::{AuthError, AuthRequest, Authenticator, CertificateFacts, ConnectionType, Identity};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -23,6 +25,9 @@ pub struct SlowLogin {
     attempt: Attempt,
     /// What it lacked was asked for once.
     waited: bool,
+    /// Somebody outside decides.
+    delegation: Option<Delegation>,
+    conn: Arc<Conn>,
 }
 
 /// What a client presented.
@@ -55,11 +60,48 @@ impl Attempt {
             nkey: &self.connect.nkey,
             jwt: &self.connect.jwt,
             signature: &self.connect.sig,
+            proxy_signature: &self.connect.proxy_sig,
             nonce: self.nonce.as_bytes(),
             connection_type: self.way,
             certificate: self.certificate.as_deref(),
             address: self.address,
             now: self.now,
+        }
+    }
+}
+
+impl Attempt {
+    /// What who decides about it is told.
+    fn asked(&self, conn: &Conn) -> Asked {
+        let connect = &self.connect;
+        let signed = !connect.sig.is_empty();
+        let facts = conn.facts.lock();
+        Asked {
+            client: callout::Client {
+                host: self.address.map_or_else(String::new, |address| address.to_string()),
+                id: conn.id,
+                user: self.request().who().raw().to_owned(),
+                name: connect.name.clone(),
+                kind: "Client".to_owned(),
+                client_type: "nats".to_owned(),
+                nonce: if signed { self.nonce.clone() } else { String::new() },
+                ..callout::Client::default()
+            },
+            options: callout::ConnectOptions {
+                jwt: connect.jwt.clone(),
+                nkey: connect.nkey.clone(),
+                sig: connect.sig.clone(),
+                auth_token: connect.auth_token.clone(),
+                user: connect.user.clone(),
+                pass: connect.pass.clone(),
+                name: connect.name.clone(),
+                lang: connect.lang.clone(),
+                version: connect.version.clone(),
+                protocol: connect.protocol,
+            },
+            tls: facts.tls.as_ref().map(|tls| {
+                callout::ClientTls::verified(&tls.version, &tls.cipher_suite, &tls.chain)
+            }),
         }
     }
 }
@@ -82,7 +124,11 @@ pub enum Verified {
 impl SlowLogin {
     /// Verifies; takes milliseconds of CPU.
     pub fn run(mut self: Box<Self>) -> Verified {
-        let outcome = self.authenticator.authenticate(&self.attempt.request());
+        let request = self.attempt.request();
+        let outcome = match &self.delegation {
+            None => self.authenticator.authenticate(&request),
+            Some(delegation) => self.authenticator.settle(delegation, &request),
+        };
         if let Err(AuthError::AccountMissing(account)) = &outcome
             && !self.waited
             && let Some(operators) = self.authenticator.operators()
@@ -91,8 +137,32 @@ impl SlowLogin {
             self.waited = true;
             return Verified::Wait(self, waiting);
         }
-        let Self { attempt, authenticator, .. } = *self;
+        if self.delegation.is_none() {
+            match self.authenticator.delegate(&request, &outcome) {
+                Ok(None) => {}
+                Ok(Some(delegation)) => return self.call_out(delegation),
+                Err(error) => return self.done(Err(error)),
+            }
+        }
+        self.done(outcome)
+    }
+
+    fn done(self, outcome: Result<Identity, AuthError>) -> Verified {
+        let Self { attempt, authenticator, .. } = self;
         Verified::Done(LoginResult { attempt, outcome, authenticator })
+    }
+
+    /// Asks who decides.
+    fn call_out(mut self: Box<Self>, delegation: Delegation) -> Verified {
+        let asked = self.attempt.asked(&self.conn);
+        match self.authenticator.ask(&delegation, asked, self.attempt.now) {
+            Ok(waiting) => {
+                self.delegation = Some(delegation);
+                self.waited = false;
+                Verified::Wait(self, waiting)
+            }
+            Err(error) => self.done(Err(error)),
+        }
     }
 }
 
@@ -189,7 +259,9 @@ impl Session {
     /// Has a login verified off the network thread.
     pub(super) fn verify_apart(&mut self, authenticator: Arc<Authenticator>, attempt: Attempt) {
         self.phase = Phase::Verifying;
-        self.slow_login = Some(Box::new(SlowLogin { authenticator, attempt, waited: false }));
+        let (waited, delegation, conn) = (false, None, self.conn.clone());
+        let login = SlowLogin { authenticator, attempt, waited, delegation, conn };
+        self.slow_login = Some(Box::new(login));
     }
 
     /// A login waiting to be verified off the network thread, if there is one.
@@ -220,15 +292,12 @@ impl Session {
             Ok(identity) => identity,
             Err(error) => {
                 let who = worker.broker.authenticator().who(&attempt.request());
-                if error.is_notable() {
-                    stdx::error!(worker.broker.log, "{} - {error}", self.conn.label());
-                } else {
-                    stdx::debug!(worker.broker.log, "{} - {error}", self.conn.label());
-                }
-                self.auth_violation(&who, worker);
+                self.tell_refusal(&error, worker);
+                self.refuse_login(&who, reason_of(&error), worker);
                 return;
             }
         };
+        let identity = worker.broker.authenticator().protect_callout(identity);
         if attempt.again {
             self.phase = Phase::Ready;
             if *identity.account != *self.account.name {
@@ -271,6 +340,17 @@ impl Session {
         }
     }
 
+    /// Writes down why a login failed; the client is not told.
+    fn tell_refusal(&self, error: &AuthError, worker: &Worker) {
+        let log = &worker.broker.log;
+        match error {
+            AuthError::Callout(text) => stdx::warning!(log, "{text}"),
+            AuthError::CalloutTimeout(_) => stdx::debug!(log, "{error}"),
+            _ if error.is_notable() => stdx::error!(log, "{} - {error}", self.conn.label()),
+            _ => stdx::debug!(log, "{} - {error}", self.conn.label()),
+        }
+    }
+
     /// Joins the identity's account; `false` if that has no room.
     fn enter_account(&mut self, identity: &Identity, worker: &mut Worker) -> bool {
         let account = worker.broker.account_or_new(&identity.account);
@@ -292,6 +372,7 @@ impl Session {
         facts.who = identity.who.clone();
         facts.permissions.clone_from(&identity.permissions);
         facts.token.clone_from(&identity.token);
+        facts.proxy.clone_from(&identity.proxy);
         drop(facts);
         if let Some(witness) = worker.broker.witness() {
             witness.counted(&self.account, self.account.clients.load(Ordering::Relaxed));
@@ -369,6 +450,15 @@ impl Session {
     }
 
     pub(super) fn auth_violation(&mut self, who: &auth::Who, worker: &mut Worker) {
+        self.refuse_login(who, CloseReason::AuthenticationViolation, worker);
+    }
+
+    pub(super) fn refuse_login(
+        &mut self,
+        who: &auth::Who,
+        reason: CloseReason,
+        worker: &mut Worker,
+    ) {
         let label = self.conn.label();
         if who.raw().is_empty() {
             stdx::error!(worker.broker.log, "{label} - authentication error");
@@ -377,7 +467,6 @@ impl Session {
         }
         self.conn.facts.lock().who = who.clone();
         self.send_error(text::AUTHORIZATION, worker);
-        let reason = CloseReason::AuthenticationViolation;
         self.close(reason);
         if let Some(witness) = worker.broker.witness() {
             witness.refused(&self.conn, &self.account, reason, self.connect_received);
@@ -418,5 +507,14 @@ impl Session {
                 facts.label.push_str(&stdx::go_text::quote(part.as_bytes()));
             }
         }
+    }
+}
+
+/// How a connection ends whose login failed.
+pub(super) fn reason_of(error: &AuthError) -> CloseReason {
+    match error {
+        AuthError::ProxyNotTrusted => CloseReason::ProxyNotTrusted,
+        AuthError::ProxyRequired => CloseReason::ProxyRequired,
+        _ => CloseReason::AuthenticationViolation,
     }
 }

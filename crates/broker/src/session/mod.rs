@@ -11,6 +11,7 @@ mod publish;
 mod review;
 mod subscribe;
 pub(crate) mod trace;
+mod traced;
 
 pub use connect::{LoginResult, SlowLogin, Verified};
 pub(crate) use publish::Waiting;
@@ -306,6 +307,7 @@ impl Session {
                 (Some(text::MAX_CONTROL_LINE), CloseReason::MaxControlLineExceeded)
             }
             Violation::MaxPayload { .. } => {
+                self.trace_too_large(rest, worker);
                 // Compat(CORE-009): the log comes before what it is about.
                 stdx::error!(log, "{label} - {violation}");
                 (Some(text::MAX_PAYLOAD), CloseReason::MaxPayloadExceeded)

@@ -58,7 +58,7 @@ impl Session {
             let mut info = self.info(worker, false);
             info.connect_info = true;
             info.remote_account.clone_from(&self.account.name);
-            info.acc_is_sys = self.account.name == crate::account::SYSTEM;
+            info.acc_is_sys = self.account.is_system();
             worker.send(&self.conn, &info.line());
         }
         self.conn.set(flag::FIRST_PONG, true);

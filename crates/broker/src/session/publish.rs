@@ -70,6 +70,9 @@ impl Session {
         run: &mut Open,
         worker: &mut Worker,
     ) {
+        if p.header_len.is_some() && self.take_traced(data, p, run, worker) {
+            return;
+        }
         if self.account.has_mappings() || self.phase == Phase::New {
             self.publish_mapped(data, p, run, worker);
             return;
@@ -121,7 +124,7 @@ impl Session {
 
     /// Whether the user's permissions allow publishing to `subject`, at any time.
     #[inline]
-    fn allows(&mut self, subject: &[u8]) -> bool {
+    pub(super) fn allows(&mut self, subject: &[u8]) -> bool {
         let Some(permissions) = &self.permissions else { return true };
         if self.allowed.has(subject) {
             return true;
@@ -185,6 +188,19 @@ impl Session {
     /// Checks that need the single message; what they refuse is not dispatched. `subject` is what
     /// the message's own subject is mapped to.
     fn may_publish(&mut self, p: &Publish<'_>, subject: &[u8], worker: &mut Worker) -> Permit {
+        match self.judge(p, subject, worker) {
+            Ok(permit) => permit,
+            Err(_) => Permit::No,
+        }
+    }
+
+    /// The same; says why not, where the publisher was told.
+    pub(super) fn judge(
+        &mut self,
+        p: &Publish<'_>,
+        subject: &[u8],
+        worker: &mut Worker,
+    ) -> Result<Permit, String> {
         if worker.trace {
             self.trace_publish(p, subject, worker);
         }
@@ -197,31 +213,29 @@ impl Session {
                 Violation::HeadersNotSupported
             );
             self.close(CloseReason::ProtocolViolation);
-            return Permit::No;
+            return Err(String::new());
         }
         if self.pedantic && !valid_literal(p.subject) {
             self.send_error(text::INVALID_PUBLISH_SUBJECT, worker);
         }
         let permit = self.permit(subject, worker);
-        if permit == Permit::No {
-            self.refuse_message(&publish_to(subject), p, worker);
-            return Permit::No;
-        }
-        if is_servers_own(subject) {
-            self.refuse_message(&publish_to(subject), p, worker);
-            return Permit::No;
+        if permit == Permit::No || is_servers_own(subject) {
+            return Err(self.refuse_message(&publish_to(subject), p, worker));
         }
         if let Some(reply) = p.reply
             && is_reserved_reply(reply)
         {
             let reply = String::from_utf8_lossy(reply);
-            self.refuse_message(&format!("Publish with Reply of \"{reply}\""), p, worker);
-            return Permit::No;
+            return Err(self.refuse_message(
+                &format!("Publish with Reply of \"{reply}\""),
+                p,
+                worker,
+            ));
         }
         if self.verbose {
             self.send_ok(worker);
         }
-        permit
+        Ok(permit)
     }
 
     /// Whether the user may publish to `subject`, now.
@@ -242,19 +256,26 @@ impl Session {
     }
 
     #[cold]
-    fn refuse_message(&self, what: &str, p: &Publish<'_>, worker: &mut Worker) {
+    fn refuse_message(&self, what: &str, p: &Publish<'_>, worker: &mut Worker) -> String {
         // What is refused was received all the same.
         let received = Traffic { msgs: 1, bytes: p.body.len() as u64 };
         self.count_in(received);
         self.account.counters.add(worker.id, received, Traffic::default());
         worker.broker.counters.add(worker.id, received, Traffic::default());
-        self.send_error(&format!("Permissions Violation for {what}"), worker);
+        self.violates(what, worker)
+    }
+
+    /// Tells the publisher and the log what it may not do.
+    pub(super) fn violates(&self, what: &str, worker: &mut Worker) -> String {
+        let error = format!("Permissions Violation for {what}");
+        self.send_error(&error, worker);
         let line = match what.split_once('"') {
             Some((what, subject)) if what.contains("Reply") => format!("Reply \"{subject}"),
             Some((_, subject)) => format!("Subject \"{subject}"),
             None => what.to_owned(),
         };
         stdx::error!(worker.broker.log, "{} - Publish Violation - {line}", self.conn.label());
+        error
     }
 
     /// Finishes the open run; it is dispatched with the next few, or with the end of the read.
@@ -305,7 +326,10 @@ impl Session {
         for (run, hash) in waiting.drain(..).zip(hashes) {
             let msgs = msgs.get(from..run.until).unwrap_or_default();
             from = run.until;
-            let got = self.dispatch_run(data, subject_of(&run), msgs, hash, worker);
+            let subject = subject_of(&run);
+            let origin = Some(&self.conn);
+            let run = Run { data, subject, msgs, origin, via: None, inside: None, trace: None };
+            let got = self.dispatch_run(&run, hash, worker);
             sent.add(got.msgs, got.bytes);
         }
         let sent = worker.counted(sent);
@@ -318,28 +342,20 @@ impl Session {
     }
 
     #[inline]
-    fn dispatch_run(
-        &self,
-        data: &Bytes,
-        subject: &[u8],
-        msgs: &[RunMsg],
-        hash: u64,
-        worker: &mut Worker,
-    ) -> Traffic {
-        let run = Run { data, subject, msgs, origin: Some(&self.conn), via: None, inside: None };
-        let sent = worker.dispatch_hashed(&self.account, &run, hash);
+    pub(super) fn dispatch_run(&self, run: &Run<'_>, hash: u64, worker: &mut Worker) -> Traffic {
+        let sent = worker.dispatch_hashed(&self.account, run, hash);
         if sent.msgs == 0
             && self.no_responders
-            && let [msg] = msgs
-            && let Some(reply) = msg.reply(data)
+            && let [msg] = run.msgs
+            && let Some(reply) = run.reply(msg)
         {
-            self.no_responders(subject, reply, worker);
+            self.no_responders(run.subject, reply, worker);
         }
         sent
     }
 
     #[inline]
-    fn count_in(&self, received: Traffic) {
+    pub(super) fn count_in(&self, received: Traffic) {
         let (msgs, bytes) = (&self.conn.in_msgs, &self.conn.in_bytes);
         msgs.store(msgs.load(Ordering::Relaxed) + received.msgs, Ordering::Relaxed);
         bytes.store(bytes.load(Ordering::Relaxed) + received.bytes, Ordering::Relaxed);
@@ -349,10 +365,10 @@ impl Session {
     fn no_responders(&self, subject: &[u8], reply: &[u8], worker: &mut Worker) {
         let sid = {
             let subs = self.conn.subs.lock();
-            let mut listening = subs.iter().filter(|sub| sub.queue().is_none());
-            let Some(sub) = listening.find(|sub| subject::matches(reply, sub.filter())) else {
-                return;
-            };
+            let mut listening = subs
+                .iter()
+                .filter(|sub| sub.queue().is_none() && subject::matches(reply, sub.filter()));
+            let Some(sub) = listening.find(|sub| !self.conn.is_denied(sub, reply)) else { return };
             sub.sid().to_vec()
         };
         let len = (32 + subject.len()).to_string();
@@ -375,7 +391,7 @@ impl Session {
 
 /// Whether a message may be published.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Permit {
+pub(super) enum Permit {
     No,
     /// This one, because a request asked for it.
     Once,
@@ -414,12 +430,12 @@ impl Allowed {
     }
 }
 
-fn publish_to(subject: &[u8]) -> String {
+pub(super) fn publish_to(subject: &[u8]) -> String {
     format!("Publish to \"{}\"", String::from_utf8_lossy(subject))
 }
 
 /// Subjects that only servers publish to.
-fn is_servers_own(subject: &[u8]) -> bool {
+pub(super) fn is_servers_own(subject: &[u8]) -> bool {
     subject.starts_with(b"_GR_.") || subject.starts_with(b"$NRG.")
 }
 

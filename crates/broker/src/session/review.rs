@@ -6,23 +6,31 @@
 //! Reference: reload.go reloadAuthorization; client.go processSubsOnConfigReload.
 //! Contract: RELOAD-002, RELOAD-006.
 
+use super::connect::reason_of;
 use super::{Phase, Session};
 use crate::conn::{Replies, flag};
 use crate::worker::Worker;
 use auth::{Identity, Permissions, Review, SubscribeDecision};
 use std::sync::Arc;
-use wire::error::CloseReason;
+use wire::error::{CloseReason, text};
 
 impl Session {
     /// Whether the configuration changed since the session last looked at it.
     #[inline]
     pub fn is_behind(&self, worker: &Worker) -> bool {
-        self.revision != worker.broker.revision()
+        self.revision != worker.broker.revision() || self.conn.has(flag::ACCOUNT_CHANGED)
     }
 
     /// Takes over what changed.
     pub fn catch_up(&mut self, worker: &mut Worker) {
+        if self.conn.has(flag::ACCOUNT_CHANGED) {
+            self.conn.set(flag::ACCOUNT_CHANGED, false);
+            self.follow_account(worker);
+        }
         let revision = worker.broker.revision();
+        if revision == self.revision {
+            return;
+        }
         self.revision = revision;
         self.take_settings(worker);
         match self.phase {
@@ -74,8 +82,30 @@ impl Session {
             Review::Refused(error) => {
                 stdx::debug!(worker.broker.log, "{} - {error}", self.conn.label());
                 let who = now.who(&attempt.request());
-                self.auth_violation(&who, worker);
+                self.refuse_login(&who, reason_of(&error), worker);
             }
+        }
+    }
+
+    /// Takes over what the account's token says now. Who may not stay at all is closed by whoever
+    /// changed the account.
+    fn follow_account(&mut self, worker: &mut Worker) {
+        if self.phase != Phase::Ready {
+            return;
+        }
+        self.limits.max_payload = self.max_payload();
+        let token = self.conn.facts.lock().token.clone();
+        let authenticator = worker.broker.authenticator();
+        let (Some(token), Some(operators)) = (token, authenticator.operators()) else { return };
+        let Some(account) = operators.directory.known(&self.account.name) else { return };
+        if token.default_permissions {
+            self.change_permissions(account.default_permissions.clone(), worker);
+        }
+        let most = self.max_subscriptions();
+        let subscriptions = self.conn.subs.lock().len() as u64;
+        if most.is_some_and(|most| subscriptions > most) {
+            let reason = CloseReason::MaxSubscriptionsExceeded;
+            self.refuse(text::MAX_SUBSCRIPTIONS, reason, worker);
         }
     }
 
@@ -84,10 +114,14 @@ impl Session {
         self.take_limits(identity, worker);
         {
             let mut facts = self.conn.facts.lock();
-            facts.permissions.clone_from(&identity.permissions);
             facts.token.clone_from(&identity.token);
         }
-        let same = match (&self.permissions, &identity.permissions) {
+        self.change_permissions(identity.permissions.clone(), worker);
+    }
+
+    fn change_permissions(&mut self, permissions: Option<Arc<Permissions>>, worker: &mut Worker) {
+        self.conn.facts.lock().permissions.clone_from(&permissions);
+        let same = match (&self.permissions, &permissions) {
             (None, None) => true,
             (Some(old), Some(new)) => old.config() == new.config(),
             _ => false,
@@ -95,7 +129,7 @@ impl Session {
         if same {
             return;
         }
-        self.take_permissions(identity.permissions.clone());
+        self.take_permissions(permissions);
         *self.conn.denies.lock() = self.permissions.clone();
         self.conn.set(flag::REVISED, true);
         self.review_subscriptions(worker);
@@ -124,12 +158,12 @@ impl Session {
         let user = self.conn.facts.lock().who.describe();
         for sub in subs {
             self.remove(&sub);
-            let text = |bytes: &[u8]| stdx::go_text::quote(bytes);
-            let mut what = text(sub.filter());
+            let quoted = |bytes: &[u8]| stdx::go_text::quote(bytes);
+            let mut what = quoted(sub.filter());
             if let Some(queue) = sub.queue() {
-                what.push_str(&format!(" using queue {}", text(queue)));
+                what.push_str(&format!(" using queue {}", quoted(queue)));
             }
-            what.push_str(&format!(" (sid {})", text(sub.sid())));
+            what.push_str(&format!(" (sid {})", quoted(sub.sid())));
             self.send_error(&format!("Permissions Violation for Subscription to {what}"), worker);
             stdx::notice!(worker.broker.log, "Removed sub {what} for {user} - not authorized");
         }

@@ -3,6 +3,7 @@
 mod harness;
 mod limits;
 mod mapping;
+mod oracle;
 mod order;
 mod reload;
 mod revise;

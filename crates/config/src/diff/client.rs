@@ -33,6 +33,9 @@ pub(super) const FIRST: &[Rule] = &[
     live("LogtimeUTC", &["logtime_utc"], Step::Log, "Reloaded: logtime_utc = {}", |o| {
         switch(o.logging.logtime_utc.unwrap_or(false))
     }),
+    live("LogFormat", &["log_format"], Step::Log, "Reloaded: log_format = {}", |o| {
+        if o.logging.json.unwrap_or(false) { "json".into() } else { "text".into() }
+    }),
     judged("MaxConn", &["max_connections", "max_conn"], max_connections),
     refused("MaxSubs", &["max_subscriptions", "max_subs"], |o| o.max_subscriptions().to_string()),
     refused("MaxSubTokens", &["max_sub_tokens", "max_subscription_tokens"], |o| {

@@ -1,3 +1,5 @@
+//! Every option has a rule, and every rule says what it should.
+
 use super::{Plan, Running, diff, rules};
 use crate::options::TOP_LEVEL_KEYS;
 use crate::tests::options;

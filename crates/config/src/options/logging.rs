@@ -1,6 +1,6 @@
 //! Log lines and where they go.
 
-use super::reader::Reader;
+use super::reader::{Reader, quote};
 use crate::lang::Token;
 
 /// What the configuration says about logging.
@@ -24,6 +24,9 @@ pub struct LoggingOptions {
     pub size_limit: Option<i64>,
     /// `log_max_num`: rotated files kept, 0 for all.
     pub max_files: Option<i64>,
+    /// `log_format`: `json` for one object a line, `text` for the reference's lines. The
+    /// reference has no such key.
+    pub json: Option<bool>,
     /// `syslog`.
     pub syslog: Option<bool>,
     /// `remote_syslog`.
@@ -48,6 +51,7 @@ impl LoggingOptions {
         "log_size_limit",
         "logfile_max_num",
         "log_max_num",
+        "log_format",
         "syslog",
         "remote_syslog",
         "max_traced_msg_len",
@@ -70,6 +74,16 @@ impl LoggingOptions {
             "logfile" | "log_file" => r.put(token, &mut self.file),
             "logfile_size_limit" | "log_size_limit" => r.put(token, &mut self.size_limit),
             "logfile_max_num" | "log_max_num" => r.put(token, &mut self.max_files),
+            "log_format" => match r.string(token).as_deref() {
+                Some("json") => self.json = Some(true),
+                Some("text") => self.json = Some(false),
+                Some(other) => {
+                    let text =
+                        format!("log_format {} is neither \"text\" nor \"json\"", quote(other));
+                    r.error(token, text);
+                }
+                None => {}
+            },
             "syslog" => r.put(token, &mut self.syslog),
             "remote_syslog" => r.put(token, &mut self.remote_syslog),
             "max_traced_msg_len" => r.put(token, &mut self.max_traced_msg_len),

@@ -27,7 +27,7 @@ fn every_top_level_key_is_known() {
         "",
         "listen port host net client_advertise server_name server_tags server_metadata \
          feature_flags debug trace trace_verbose trace_headers logtime logtime_utc logfile log_file \
-         logfile_size_limit log_size_limit logfile_max_num log_max_num syslog remote_syslog pidfile \
+         logfile_size_limit log_size_limit logfile_max_num log_max_num log_format syslog remote_syslog pidfile \
          pid_file ports_file_dir prof_port prof_block_rate http https http_port monitor_port \
          https_port http_base_path http_metrics max_control_line max_payload max_pending max_connections \
          max_conn max_subscriptions max_subs max_sub_tokens max_subscription_tokens \

@@ -6,6 +6,7 @@ mod flags;
 mod interop;
 mod keys;
 mod language;
+mod operator;
 mod options;
 mod property;
 mod rules;

@@ -46,7 +46,7 @@ pub(super) fn message(m: &Msg) -> String {
 }
 
 /// Hides the time in an ack's subject; inboxes are numbered alike on both sides.
-fn subject(subject: &str) -> String {
+pub(super) fn subject(subject: &str) -> String {
     let mut tokens: Vec<&str> = subject.split('.').collect();
     if tokens.len() == 9 && subject.starts_with("$JS.ACK.") {
         tokens[7] = "*";

@@ -19,7 +19,7 @@ const QUIET: Duration = Duration::from_millis(400);
 const ACKS: usize = 64;
 
 pub(super) struct Side {
-    _server: Server,
+    server: Server,
     client: Client,
     sid: u64,
     acks: Vec<String>,
@@ -36,12 +36,21 @@ impl Side {
             client.send(format!("SUB {push} {sid}\r\n"));
         }
         client.flush();
-        Self { _server: server, client, sid: FIRST, acks: Vec::new(), aside: Vec::new() }
+        Self { server, client, sid: FIRST, acks: Vec::new(), aside: Vec::new() }
     }
 
     /// How many deliveries there are to acknowledge.
     pub(super) fn acks(&self) -> usize {
         self.acks.len()
+    }
+
+    /// The step as this side has to take it: deliveries that nobody asked for come when they come,
+    /// so the one that an acknowledgement means stands elsewhere here. `None` if it is not here yet.
+    pub(super) fn own(&self, step: &Step, other: &Self) -> Option<Step> {
+        let Step::Ack { which, body } = step else { return Some(step.clone()) };
+        let wanted = plain::subject(other.acks.get(*which)?);
+        let which = self.acks.iter().position(|reply| plain::subject(reply) == wanted)?;
+        Some(Step::Ack { which, body: body.clone() })
     }
 
     pub(super) fn send(&mut self, step: &Step) {
@@ -60,16 +69,21 @@ impl Side {
                     bytes.push_str(&format!("HPUB {subject} {inbox} {h} {all}\r\n{block}"));
                 }
                 bytes.push_str(&format!("{payload}\r\n"));
-                self.client.send(bytes);
+                self.write(bytes);
             }
             Step::Ack { which, body } => {
                 let Some(reply) = self.acks.get(*which) else { return };
                 let n = body.len();
                 let bytes =
                     format!("SUB inbox.{sid} {sid}\r\nPUB {reply} inbox.{sid} {n}\r\n{body}\r\n");
-                self.client.send(bytes);
+                self.write(bytes);
             }
         }
+    }
+
+    fn write(&mut self, bytes: impl AsRef<[u8]>) {
+        let sent = self.client.try_send(bytes);
+        assert!(sent.is_ok(), "a server is gone; its log:\n{}", self.server.log());
     }
 
     pub(super) fn answer(&mut self, step: &Step) -> String {
@@ -86,7 +100,7 @@ impl Side {
             End::Nothing | End::Fetch(_) | End::Batch => QUIET,
         };
         let got = self.gather(&end, patience);
-        self.client.send(format!("UNSUB {}\r\n", self.sid));
+        self.write(format!("UNSUB {}\r\n", self.sid));
         let mut texts: Vec<String> = Vec::new();
         for m in got {
             texts.push(plain::message(&m));

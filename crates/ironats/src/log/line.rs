@@ -24,11 +24,16 @@ pub(super) struct LineFormat {
     pub(super) time: bool,
     pub(super) zone: TimeZone,
     pub(super) colors: bool,
+    /// JSON objects instead of text.
+    pub(super) json: bool,
 }
 
 impl LineFormat {
     /// Appends a line with its line end, LF.
     pub(super) fn append(&self, out: &mut Vec<u8>, line: &Line) {
+        if self.json {
+            return super::json::append(out, self.pid, self.time, line);
+        }
         let start = format_args!("[{}] ", self.pid).to_string();
         out.extend_from_slice(start.as_bytes());
         if self.time {

@@ -8,6 +8,7 @@
 //! Reference: server/log.go ConfigureLogger, ReOpenLogFile; logger/log.go; logger/syslog.go.
 
 mod file;
+mod json;
 mod line;
 mod queue;
 mod syslog;
@@ -87,13 +88,21 @@ pub struct LogConfig {
     pub time: bool,
     /// Whether that time is UTC rather than local.
     pub utc: bool,
+    /// Whether they are JSON objects (not in syslog, which has its own form).
+    pub json: bool,
     /// The name of the program in syslog lines.
     pub tag: String,
 }
 
 impl Default for LogConfig {
     fn default() -> Self {
-        Self { target: Target::Stderr, time: true, utc: false, tag: "nats-server".into() }
+        Self {
+            target: Target::Stderr,
+            time: true,
+            utc: false,
+            json: false,
+            tag: "nats-server".into(),
+        }
     }
 }
 

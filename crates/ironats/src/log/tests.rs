@@ -25,7 +25,7 @@ fn line(level: Level, text: &str) -> Line {
 }
 
 fn plain() -> LineFormat {
-    LineFormat { pid: 7, time: true, zone: TimeZone::UTC, colors: false }
+    LineFormat { pid: 7, time: true, zone: TimeZone::UTC, colors: false, json: false }
 }
 
 fn shown(format: &LineFormat, level: Level) -> String {

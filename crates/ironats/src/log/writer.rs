@@ -32,6 +32,7 @@ impl Output {
             time: config.time,
             zone: if config.utc { TimeZone::UTC } else { TimeZone::system() },
             colors: false,
+            json: config.json,
         };
         match &config.target {
             Target::Stderr => {

@@ -11,6 +11,7 @@ mod sync;
 mod url;
 
 use crate::control::Control;
+use auth::authenticate::jwt::Waiting;
 use config::Options;
 use config::options::Resolver as Asked;
 use directory::{Directory, DirectoryResolver};
@@ -48,7 +49,17 @@ pub(crate) fn surroundings(
     };
     let spawner = control.spawner();
     let spawn = Arc::new(move |task| spawner.spawn(task));
-    Ok(Some(Surroundings { resolver, now, second_of_day, spawn }))
+    let apart: Arc<dyn Fn(Box<dyn FnOnce() + Send>) -> Waiting + Send + Sync> = {
+        let spawner = control.spawner();
+        Arc::new(move |work| {
+            let working = spawner.spawn_blocking(work);
+            Box::pin(async move {
+                // Work that panicked has ended, too.
+                let _ = working.await;
+            })
+        })
+    };
+    Ok(Some(Surroundings { resolver, now, second_of_day, spawn, apart }))
 }
 
 /// A web server that has account tokens, if somebody is there.
@@ -77,7 +88,7 @@ fn reach(url: &str, options: &Options, control: &Control) -> Result<UrlResolver,
 pub struct ResolverError(String);
 
 /// The second of the day at `now` (Unix seconds) in a time zone; empty: that of this machine.
-fn second_of_day(zone: &str, now: i64) -> Option<u32> {
+pub(crate) fn second_of_day(zone: &str, now: i64) -> Option<u32> {
     let zone = match zone {
         "" | "Local" => jiff::tz::TimeZone::system(),
         name => jiff::tz::TimeZone::get(name).ok()?,

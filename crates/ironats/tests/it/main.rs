@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod backup;
+mod gate;
 mod jetstream;
 mod jetstream_batch;
 mod operator;

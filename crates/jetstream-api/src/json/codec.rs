@@ -8,6 +8,7 @@ use stdx::time::Timestamp;
 
 use super::decoder::Kind;
 use super::{DecodeError, Decoder, Document, Key, Writer, write_object};
+use crate::metadata::Metadata;
 use crate::time::{self, Nanos};
 
 /// One Go type's JSON, for values that live in a `T`.
@@ -271,6 +272,35 @@ impl<T: Default, C: Codec<T>> Codec<BTreeMap<String, T>> for Map<C> {
         from.object(&Self::go(), |from, key| {
             let mut element = T::default();
             C::read(&mut element, from)?;
+            into.insert(key.into_owned(), element);
+            Ok(())
+        })?;
+        Ok(())
+    }
+}
+
+impl Codec<Metadata> for Map<Text> {
+    fn go() -> String {
+        format!("map[string]{}", <Text as Codec<String>>::go())
+    }
+    fn is_empty(value: &Metadata) -> bool {
+        value.is_empty()
+    }
+    fn write(value: &Metadata, out: &mut Writer) {
+        out.open(b'{');
+        for (key, element) in value.iter() {
+            out.key(key);
+            out.string(element);
+        }
+        out.close(b'}');
+    }
+    fn read(into: &mut Metadata, from: &mut Decoder<'_>) -> Result<(), DecodeError> {
+        if from.kind() == Kind::Null {
+            into.clear();
+        }
+        from.object(&<Self as Codec<Metadata>>::go(), |from, key| {
+            let mut element = String::new();
+            Text::read(&mut element, from)?;
             into.insert(key.into_owned(), element);
             Ok(())
         })?;

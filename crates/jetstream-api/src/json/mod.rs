@@ -119,6 +119,14 @@ pub(crate) fn unmarshal_value<T, C: Codec<T>>(
     body: &[u8],
     into: &mut T,
 ) -> Result<(), DecodeError> {
+    unmarshal_as::<T, C>(only_value(body)?, into)
+}
+
+/// The one JSON value that `body` is, whatever it holds; without the space around it.
+///
+/// # Errors
+/// What is wrong with its syntax, in the reference's words.
+pub fn only_value(body: &[u8]) -> Result<&[u8], DecodeError> {
     let end = || DecodeError::new("unexpected end of JSON input");
     let range = match scan::value(body, 0) {
         Ok(Some(range)) => range,
@@ -132,7 +140,7 @@ pub(crate) fn unmarshal_value<T, C: Codec<T>>(
     {
         return Err(DecodeError::new(text));
     }
-    unmarshal_as::<T, C>(body.get(range).unwrap_or_default(), into)
+    Ok(body.get(range).unwrap_or_default())
 }
 
 fn decode_one<T: Document>(value: &[u8], strict: bool, into: &mut T) -> Result<(), DecodeError> {

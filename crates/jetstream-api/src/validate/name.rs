@@ -1,10 +1,10 @@
 //! Names of streams and consumers, and the names by which a stream tells its sources apart.
 
-use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use sha2::{Digest, Sha256};
 
+use crate::metadata::Metadata;
 use crate::stream_config::StreamSource;
 
 /// Bytes of a name.
@@ -22,7 +22,7 @@ pub fn is_asset_name(name: &str) -> bool {
 }
 
 /// Bytes of all keys and values.
-pub(crate) fn metadata_len(metadata: &BTreeMap<String, String>) -> usize {
+pub(crate) fn metadata_len(metadata: &Metadata) -> usize {
     metadata.iter().map(|(key, value)| key.len() + value.len()).sum()
 }
 

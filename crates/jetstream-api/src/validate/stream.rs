@@ -97,6 +97,51 @@ pub fn create(
     Ok(Created::New(Box::new(config)))
 }
 
+/// Decides about `STREAM.RESTORE.<name>`.
+///
+/// # Errors
+/// What the answer carries.
+pub fn restore(
+    name: &str,
+    config: &StreamConfig,
+    context: &Context<'_>,
+) -> Result<StreamConfig, ApiError> {
+    if name != config.name {
+        return Err(ApiError::stream_mismatch());
+    }
+    if name.contains(['\\', '/']) {
+        return Err(ApiError::stream_name_contains_path_separators());
+    }
+    let config = check(config, context, false)?;
+    if !context.clustered {
+        check_count(&config, context)?;
+        check_reservation(&config, context)?;
+    }
+    if context.streams.stream(name).is_some() {
+        return Err(ApiError::stream_name_exist_restore_failed());
+    }
+    Ok(config)
+}
+
+/// Decides about a stream that [`restore`] let begin, once all of it is there.
+///
+/// # Errors
+/// What the answer carries.
+pub fn restored(config: &StreamConfig, context: &Context<'_>) -> Result<(), ApiError> {
+    if context.streams.stream(&config.name).is_some() {
+        return Err(ApiError::stream_name_exist_restore_failed());
+    }
+    if !context.clustered && config.num_replicas > 1 {
+        return Err(ApiError::stream_replicas_not_supported());
+    }
+    check_reservation(config, context)?;
+    stream_source::check_filters(config).map_err(ApiError::stream_create)?;
+    if context.streams.overlaps(&config.subjects, &config.name) {
+        return Err(ApiError::stream_subject_overlap());
+    }
+    Ok(())
+}
+
 /// How many streams an account may have.
 fn check_count(config: &StreamConfig, context: &Context<'_>) -> Result<(), ApiError> {
     let (limits, tier) =

@@ -6,7 +6,7 @@
 //! resetStartingSeqLocked, stopWithFlags; stream.go purgeLocked.
 
 use jetstream_api::advisory::Terminated;
-use jetstream_api::{AckPolicy, ConsumerConfig, DeliverPolicy};
+use jetstream_api::{AckPolicy, ConsumerConfig, DeliverPolicy, level};
 use stdx::time::Timestamp;
 use store::{Filter, MessageStore, SequencePair};
 
@@ -249,6 +249,7 @@ impl Consumer {
     ) -> bool {
         if self.config.pause_until != until {
             self.config.pause_until = until;
+            level::stamp_consumer(&mut self.config);
             self.set_pause(cx.now);
             self.advise_pause(cx);
         }

@@ -185,7 +185,9 @@ impl<D: Disk> Stream<D> {
     ) {
         let stream = self.config.name.as_str();
         let subject = Event::BatchAbandoned { stream }.subject();
-        if !out.has_interest(subject.as_bytes()) {
+        let subject = subject.as_bytes();
+        let (here, system) = (out.has_interest(subject), out.has_system_interest(subject));
+        if !here && !system {
             return;
         }
         let fact = BatchAbandoned {
@@ -195,8 +197,15 @@ impl<D: Disk> Stream<D> {
             batch: String::from_utf8_lossy(id).into_owned(),
             reason,
         };
-        let body = json::to_json(&Advisory { id: nuid(out), timestamp: now.wall, fact });
-        out.send(Outgoing::new(subject.as_bytes(), b"", &body));
+        let mut advisory = Advisory { id: nuid(out), timestamp: now.wall, fact };
+        if here {
+            out.send(Outgoing::new(subject, b"", &json::to_json(&advisory)));
+        }
+        if system {
+            // Operators are told whose stream it is.
+            advisory.fact.account.clone_from(&self.facts.account);
+            out.send_to_system(subject, &json::to_json(&advisory));
+        }
     }
 
     /// The answer to the end of a batch.

@@ -195,20 +195,22 @@ impl<D: Disk> Stream<D> {
             Some(own) => header.extend_from_slice(own),
             None => header.extend_from_slice(wire::header::LINE),
         }
-        let mut field = |name: &[u8], value: &[u8]| {
+        let number = |header: &mut Vec<u8>, name: &[u8], n: u64| {
             header.extend_from_slice(name);
-            header.extend_from_slice(b": ");
-            header.extend_from_slice(value);
+            wire::encode::decimal(header, n);
             header.extend_from_slice(b"\r\n");
         };
-        let number = |n: u64| n.to_string().into_bytes();
-        field(b"Nats-Stream", self.config.name.as_bytes());
-        field(b"Nats-Subject", &message.subject);
-        field(b"Nats-Sequence", &number(message.seq));
-        field(b"Nats-Time-Stamp", message.ts.rfc3339().as_bytes());
+        header.extend_from_slice(b"Nats-Stream: ");
+        header.extend_from_slice(self.config.name.as_bytes());
+        header.extend_from_slice(b"\r\nNats-Subject: ");
+        header.extend_from_slice(&message.subject);
+        number(header, b"\r\nNats-Sequence: ", message.seq);
+        header.extend_from_slice(b"Nats-Time-Stamp: ");
+        message.ts.put_rfc3339(header);
+        header.extend_from_slice(b"\r\n");
         if let Some(step) = step {
-            field(b"Nats-Num-Pending", &number(step.pending));
-            field(b"Nats-Last-Sequence", &number(step.last));
+            number(header, b"Nats-Num-Pending: ", step.pending);
+            number(header, b"Nats-Last-Sequence: ", step.last);
         }
         header.extend_from_slice(b"\r\n");
     }

@@ -125,7 +125,7 @@ impl<'a> Admitted<'a> {
 }
 
 /// What the publisher of a stored message is told.
-struct Taken {
+pub(super) struct Taken {
     seq: u64,
     /// The counter's sum.
     sum: Option<Box<str>>,
@@ -192,7 +192,12 @@ impl<D: Disk> Stream<D> {
         if moved { room } else { subject }
     }
 
-    fn answer<O: Out>(&self, m: &Incoming<'_>, outcome: &Result<Taken, Refusal>, out: &mut O) {
+    pub(super) fn answer<O: Out>(
+        &self,
+        m: &Incoming<'_>,
+        outcome: &Result<Taken, Refusal>,
+        out: &mut O,
+    ) {
         let Some(reply) = m.reply.filter(|r| !r.is_empty() && !self.config.no_ack) else { return };
         let (seq, sum, end): (_, _, &[u8]) = match outcome {
             Ok(taken) => (taken.seq, taken.sum.as_deref(), b"}"),
@@ -224,7 +229,17 @@ impl<D: Disk> Stream<D> {
         now: Now,
         out: &mut O,
     ) -> Result<Taken, Refusal> {
-        let mut admitted = self.admit(m, fields, Via::Client, limits, now)?;
+        let admitted = self.admit(m, fields, Via::Client, limits, now)?;
+        self.take_admitted(m, admitted, now, out)
+    }
+
+    pub(super) fn take_admitted<O: Out>(
+        &mut self,
+        m: &Incoming<'_>,
+        mut admitted: Admitted<'_>,
+        now: Now,
+        out: &mut O,
+    ) -> Result<Taken, Refusal> {
         let seq = self.apply(m, Via::Client, &admitted, now, out)?;
         let sum = admitted.extra.take().and_then(|extra| extra.sum);
         Ok(Taken { seq, sum: sum.map(|(sum, _)| sum.into()) })
@@ -267,7 +282,7 @@ impl<D: Disk> Stream<D> {
     }
 
     /// Decides whether the message may be stored. Nothing changes.
-    fn admit<'a>(
+    pub(super) fn admit<'a>(
         &mut self,
         m: &Incoming<'a>,
         fields: Option<&Fields<'a>>,

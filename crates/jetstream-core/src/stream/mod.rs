@@ -30,6 +30,7 @@ mod source;
 mod storage;
 #[cfg(test)]
 mod tests;
+mod traced;
 
 use std::sync::Arc;
 
@@ -47,6 +48,7 @@ pub use pub_ack::refusal;
 pub use settings::settings;
 pub use source::Scratch;
 pub use storage::Storage;
+pub use traced::Verdict;
 
 use crate::out::Facts;
 use batch::Batches;

@@ -2,9 +2,7 @@
 //!
 //! Law: bytes are the reference's.
 
-use std::collections::BTreeMap;
-
-use jetstream_api::level::REQUIRED_HEADER;
+use jetstream_api::level::{Metadata, REQUIRED_HEADER};
 use jetstream_api::{
     AckPolicy, ConsumerConfig, CreateConsumerRequest, DeliverPolicy, Nanos, StreamSource, json,
 };
@@ -150,7 +148,7 @@ fn deliver_subject(role: Role, source: &StreamSource, random: u64) -> String {
     format!("{prefix}.{kind}.{}", suffix(random)).replace("..", ".")
 }
 
-fn metadata(role: Role, named: &Named<'_>) -> BTreeMap<String, String> {
+fn metadata(role: Role, named: &Named<'_>) -> Metadata {
     let kind = match role {
         Role::Mirror => "mirror",
         Role::Source => "src",

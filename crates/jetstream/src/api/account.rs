@@ -15,6 +15,7 @@ impl JsAccount {
     pub fn info(&self) -> AccountInfo {
         let streams = self.streams();
         let consumers: usize = streams.values().map(|e| e.consumers.load(Ordering::Relaxed)).sum();
+        let limits = self.api_limits();
         let total = JetStreamTier {
             memory: self.used(StorageType::Memory),
             storage: self.used(StorageType::File),
@@ -22,8 +23,14 @@ impl JsAccount {
             reserved_storage: Self::reserved(&streams, StorageType::File),
             streams: streams.len() as i64,
             consumers: consumers as i64,
-            limits: *self.limits.lock(),
+            limits: limits.tiers.get("").copied().unwrap_or_default(),
         };
+        // Streams without replicas are all there are.
+        let tiers = limits.tiers.iter().filter(|(name, _)| !name.is_empty()).map(|(name, tier)| {
+            let used = if name == "R1" { total } else { JetStreamTier::default() };
+            (name.clone(), JetStreamTier { limits: *tier, ..used })
+        });
+        let tiers = tiers.collect();
         drop(streams);
         let (requests, errors) = self.requests();
         AccountInfo {
@@ -35,7 +42,7 @@ impl JsAccount {
                 errors,
                 inflight: self.inflight().load(Ordering::Relaxed),
             },
-            ..AccountInfo::default()
+            tiers,
         }
     }
 }

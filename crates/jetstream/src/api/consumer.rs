@@ -20,6 +20,7 @@ use jetstream_api::response::{
     ConsumerReset, ConsumerUnpin, LIST_LIMIT, NAMES_LIMIT,
 };
 use jetstream_api::subject::Request;
+use jetstream_api::validate::AccountLimits;
 use jetstream_api::validate::consumer::is_group_name;
 use jetstream_api::validate::consumer::{self as validate, Created};
 use jetstream_api::{
@@ -152,6 +153,44 @@ impl Shard {
             || names.pop().unwrap_or_default(),
         )?;
         Ok((at, created))
+    }
+
+    /// Whether a consumer that came in with its stream may be there; what it will be.
+    pub(crate) fn judge_restored(
+        &mut self,
+        at: u32,
+        name: &str,
+        config: ConsumerConfig,
+        limits: &AccountLimits,
+    ) -> Outcome<ConsumerConfig> {
+        let server = self.shared.server_limits();
+        let place = self.place(at).ok_or_else(ApiError::stream_not_found)?;
+        let stream = place.config().clone();
+        let ephemeral = !config.is_durable();
+        let mut config = config;
+        if ephemeral {
+            // Compat(SNAP-005): judged as if it had been meant to last.
+            name.clone_into(&mut config.durable_name);
+        }
+        let asked = CreateConsumerRequest {
+            stream_name: stream.name.clone(),
+            config,
+            ..CreateConsumerRequest::default()
+        };
+        let context = validate::Context {
+            server: &server,
+            account: limits,
+            stream: &stream,
+            consumers: &Known(place),
+            clustered: false,
+        };
+        let (Created::New(_, mut config) | Created::Changed(_, mut config)) =
+            validate::create(asked, &context, String::new)?;
+        if ephemeral {
+            config.durable_name.clear();
+            name.clone_into(&mut config.name);
+        }
+        Ok(*config)
     }
 
     fn created_consumer(&mut self, at: u32, id: u32) -> Outcome<ConsumerCreate> {

@@ -29,5 +29,6 @@ impl Shard {
             stream: at,
         };
         place.stream.direct_get(subject, frame.header, frame.payload, reply, max_bytes, &mut out);
+        self.note_read(at);
     }
 }

@@ -5,6 +5,7 @@
 //! Reference: jetstream_api.go.   Parity: API-*.
 
 mod account;
+mod account_purge;
 mod consumer;
 mod direct;
 mod list;
@@ -18,7 +19,8 @@ use jetstream_api::response::{
     AccountInfoBody, Body, ConsumerCreate, ConsumerDelete, ConsumerInfoBody,
     ConsumerLeaderStepDown, ConsumerList, ConsumerNames, ConsumerPause, ConsumerReset,
     ConsumerUnpin, MsgDelete, MsgGet, Response, StreamCreate, StreamDelete, StreamInfoBody,
-    StreamLeaderStepDown, StreamList, StreamNames, StreamPurge, StreamRemovePeer, StreamUpdate,
+    StreamLeaderStepDown, StreamList, StreamNames, StreamPurge, StreamRemovePeer, StreamRestore,
+    StreamSnapshot, StreamUpdate,
 };
 use jetstream_api::subject::Request;
 use jetstream_api::{ApiError, ClusterInfo, Document, Unknown, json, level};
@@ -76,14 +78,16 @@ impl Shard {
     pub(crate) fn handle_api(&mut self, request: &ApiRequest) {
         // Everything published before it counts.
         self.settle();
-        request.account.inflight().fetch_sub(1, Ordering::Relaxed);
+        if !self.admit(request) {
+            return;
+        }
         let subject = request.subject.clone();
         let rest = subject.get(request.prefix..).unwrap_or_default();
         // Compat(API-034): nobody answers what nobody knows.
         let Some(asked) = Request::parse(rest) else { return };
         let level = wire::header::get(&request.header, level::REQUIRED_HEADER.as_bytes());
         if level::refuses(level) {
-            return self.refuse_level(request, &asked);
+            return self.refuse_as(request, ApiError::required_api_level());
         }
         match asked {
             Request::AccountInfo => self.account_info(request),
@@ -116,16 +120,9 @@ impl Shard {
             Request::ConsumerReset { stream, consumer } => {
                 self.consumer_reset(request, stream, consumer);
             }
-            Request::StreamLeaderStepDown { .. } => {
-                self.refuse::<StreamLeaderStepDown>(request, ApiError::cluster_required());
-            }
-            Request::StreamRemovePeer { .. } => {
-                self.refuse::<StreamRemovePeer>(request, ApiError::cluster_required());
-            }
-            Request::ConsumerLeaderStepDown { .. } => {
-                self.refuse::<ConsumerLeaderStepDown>(request, ApiError::cluster_required());
-            }
-            _ => {}
+            Request::StreamSnapshot { stream } => self.stream_snapshot(request, stream),
+            Request::StreamRestore { stream } => self.stream_restore(request, stream),
+            _ => self.refuse_alone(request, &asked),
         }
     }
 
@@ -134,9 +131,10 @@ impl Shard {
         ClusterInfo { leader: self.shared.config.server_name.clone(), ..ClusterInfo::default() }
     }
 
-    /// The request needs a newer server (API-037).
-    fn refuse_level(&mut self, request: &ApiRequest, asked: &Request<'_>) {
-        let error = ApiError::required_api_level();
+    /// Refuses a request with the document that would answer it.
+    pub(crate) fn refuse_as(&mut self, request: &ApiRequest, error: ApiError) {
+        let rest = request.subject.get(request.prefix..).unwrap_or_default();
+        let Some(asked) = Request::parse(rest) else { return };
         match asked {
             Request::AccountInfo => self.refuse::<AccountInfoBody>(request, error),
             Request::StreamCreate { .. } => self.refuse::<StreamCreate>(request, error),
@@ -146,6 +144,8 @@ impl Shard {
             Request::StreamInfo { .. } => self.refuse::<StreamInfoBody>(request, error),
             Request::StreamDelete { .. } => self.refuse::<StreamDelete>(request, error),
             Request::StreamPurge { .. } => self.refuse::<StreamPurge>(request, error),
+            Request::StreamSnapshot { .. } => self.refuse::<StreamSnapshot>(request, error),
+            Request::StreamRestore { .. } => self.refuse::<StreamRestore>(request, error),
             Request::MsgGet { .. } => self.refuse::<MsgGet>(request, error),
             Request::MsgDelete { .. } => self.refuse::<MsgDelete>(request, error),
             Request::ConsumerCreateEphemeral { .. }
@@ -160,16 +160,32 @@ impl Shard {
             Request::ConsumerPause { .. } => self.refuse::<ConsumerPause>(request, error),
             Request::ConsumerUnpin { .. } => self.refuse::<ConsumerUnpin>(request, error),
             Request::ConsumerReset { .. } => self.refuse::<ConsumerReset>(request, error),
+            _ => self.refuse_alone(request, &asked),
+        }
+    }
+
+    /// What needs a cluster, whoever asks.
+    fn refuse_alone(&mut self, request: &ApiRequest, asked: &Request<'_>) {
+        let error = ApiError::cluster_required();
+        match asked {
+            Request::StreamLeaderStepDown { .. } => {
+                self.refuse::<StreamLeaderStepDown>(request, error);
+            }
+            Request::StreamRemovePeer { .. } => self.refuse::<StreamRemovePeer>(request, error),
+            Request::ConsumerLeaderStepDown { .. } => {
+                self.refuse::<ConsumerLeaderStepDown>(request, error);
+            }
+            // Silence: only leaders of a cluster answer these.
             _ => {}
         }
     }
 
-    fn refuse<B: Body>(&mut self, request: &ApiRequest, error: ApiError) {
+    pub(crate) fn refuse<B: Body>(&mut self, request: &ApiRequest, error: ApiError) {
         self.respond::<B>(request, Err(error));
     }
 
     /// Answers, and counts the request.
-    fn respond<B: Body>(&mut self, request: &ApiRequest, outcome: Outcome<B>) {
+    pub(crate) fn respond<B: Body>(&mut self, request: &ApiRequest, outcome: Outcome<B>) {
         // What the request changed is written before it is answered.
         self.catch_up();
         let failed = outcome.is_err();
@@ -192,7 +208,7 @@ impl Shard {
     }
 
     /// Decodes a body as strictly as the configuration wants it.
-    fn decode<T: Document>(&self, body: &Bytes) -> Outcome<T> {
+    pub(crate) fn decode<T: Document>(&self, body: &Bytes) -> Outcome<T> {
         let unknown = if self.shared.config.strict { Unknown::Refused } else { Unknown::Ignored };
         json::request(body, unknown).map_err(ApiError::invalid_json)
     }
@@ -204,7 +220,7 @@ impl Shard {
     }
 
     /// Where a stream is on this shard.
-    fn find(&self, request: &ApiRequest, name: &str) -> Outcome<u32> {
+    pub(crate) fn find(&self, request: &ApiRequest, name: &str) -> Outcome<u32> {
         let entry = request.account.find(name).filter(|e| e.shard == self.index);
         entry.and_then(|e| e.place).ok_or_else(ApiError::stream_not_found)
     }

@@ -18,7 +18,7 @@ use stdx::time::{Now, Timestamp};
 use store::{Filter, MessageStore};
 
 use super::Outcome;
-use crate::account::{Entry, Known};
+use crate::account::{Entry, JsAccount, Known};
 use crate::event::{ApiRequest, Event};
 use crate::place::{Disk, Place};
 use crate::recover::open_storage;
@@ -59,7 +59,7 @@ fn state(place: &mut Place, details: bool) -> StreamState {
         messages: s.msgs,
         bytes: s.bytes,
         // Compat: a stream that never held anything begins at 0, unless it was told where.
-        first_seq: if s.last_seq == 0 && !place.is_begun() { 0 } else { s.first_seq },
+        first_seq: if s.last_seq == 0 && !place.begun { 0 } else { s.first_seq },
         first_ts: s.first_ts,
         last_seq: s.last_seq,
         last_ts: s.last_ts,
@@ -264,6 +264,14 @@ impl Shard {
             return Err(ApiError::not_empty_request());
         }
         let at = self.find(request, name)?;
+        let account = request.account.clone();
+        self.drop_stream(&account, at, name)?;
+        self.advise_stream(&account, name, Action::Delete);
+        Ok(StreamDelete { success: true })
+    }
+
+    /// Removes a stream with everything of it.
+    pub(crate) fn drop_stream(&mut self, account: &JsAccount, at: u32, name: &str) -> Outcome<()> {
         self.end_consumers(at);
         self.end_links(at);
         let mut place = self.remove(at).ok_or_else(ApiError::stream_not_found)?;
@@ -273,12 +281,46 @@ impl Shard {
         if matches!(place.stream.store_ref(), Storage::File(_)) {
             place.end_jobs();
             drop(place);
-            let dir = self.shared.stream_dir(&request.account.account.name, name);
+            let dir = self.shared.stream_dir(&account.account.name, name);
             std::fs::remove_dir_all(&dir).map_err(ApiError::stream_delete)?;
         }
-        request.account.streams().remove(name);
-        self.advise_stream(&request.account, name, Action::Delete);
-        Ok(StreamDelete { success: true })
+        account.streams().remove(name);
+        Ok(())
+    }
+
+    /// Whether a stream may come in as an archive; what it will be.
+    pub(crate) fn judge_restore(
+        &self,
+        request: &ApiRequest,
+        name: &str,
+        config: &StreamConfig,
+    ) -> Outcome<StreamConfig> {
+        let streams = request.account.streams();
+        let known = Known(&streams);
+        let (server, account) = (self.shared.server_limits(), request.account.api_limits());
+        validate::restore(name, config, &self.context(&server, &account, &known))
+    }
+
+    /// A stream that came in takes its name, unless somebody else has it now.
+    pub(crate) fn take_name(
+        &self,
+        request: &ApiRequest,
+        config: &Arc<StreamConfig>,
+    ) -> Outcome<()> {
+        let mut streams = request.account.streams();
+        {
+            let known = Known(&streams);
+            let (server, account) = (self.shared.server_limits(), request.account.api_limits());
+            validate::restored(config, &self.context(&server, &account, &known))?;
+        }
+        let entry = Entry {
+            shard: self.index,
+            place: None,
+            config: config.clone(),
+            consumers: Arc::default(),
+        };
+        streams.insert(config.name.clone(), entry);
+        Ok(())
     }
 
     pub(super) fn stream_purge(&mut self, request: &ApiRequest, name: &str) {

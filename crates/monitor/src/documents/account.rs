@@ -316,6 +316,12 @@ fn sorted(mut names: Vec<String>) -> Vec<String> {
     names
 }
 
+/// One account as it is told to who asks for it alone.
+pub(crate) fn account_info(name: &str, source: &dyn Source) -> Result<impl Serialize, Error> {
+    let facts = source.account(name).ok_or_else(|| Error::UnknownAccount(name.to_owned()))?;
+    Ok(detail(name, source.system_account().as_deref() == Some(name), facts))
+}
+
 fn detail(name: &str, is_system: bool, facts: AccountFacts) -> AccountDetail {
     AccountDetail {
         account_name: name.to_owned(),
@@ -397,6 +403,13 @@ pub(crate) struct AccountStatz {
     #[serde(serialize_with = "json::time")]
     now: Timestamp,
     account_statz: Vec<StatLine>,
+}
+
+impl AccountStatz {
+    /// Whether there is no account in it.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.account_statz.is_empty()
+    }
 }
 
 /// Makes the `/accstatz` document for `names`, or for every account if there are none.

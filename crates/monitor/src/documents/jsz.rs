@@ -96,6 +96,9 @@ pub struct JetStreamConfig {
     /// The domain.
     #[serde(skip_serializing_if = "is_empty")]
     pub domain: String,
+    /// Streams may be compressed.
+    #[serde(skip_serializing_if = "is_empty")]
+    pub compress_ok: bool,
     /// Unknown fields of requests are refused.
     #[serde(skip_serializing_if = "is_empty")]
     pub strict: bool,
@@ -110,10 +113,8 @@ pub struct JetStreamAccount {
     pub memory: u64,
     /// Bytes on disk.
     pub storage: u64,
-    /// Bytes promised to its streams in memory.
-    pub reserved_memory: u64,
-    /// Bytes promised to its streams on disk.
-    pub reserved_storage: u64,
+    /// Bytes in memory and on disk it may use; negative for any number.
+    pub granted: [i64; 2],
     /// Requests answered, and how many of them with an error.
     pub requests: (u64, u64),
     /// Its streams, by name.
@@ -231,8 +232,8 @@ impl JetStreamFacts {
     }
 
     /// The part of `/varz`.
-    pub fn varz(&self) -> BTreeMap<String, serde_json::Value> {
-        let mut all = BTreeMap::new();
+    pub fn varz(&self) -> serde_json::Map<String, serde_json::Value> {
+        let mut all = serde_json::Map::new();
         all.insert("config".to_owned(), value(&self.config));
         all.insert("stats".to_owned(), value(&self.stats()));
         all.insert("limits".to_owned(), value(&self.limits));
@@ -285,6 +286,24 @@ pub(crate) fn jsz(options: &JszOptions, source: &dyn Source, now: Now) -> Result
     })
 }
 
+/// One account alone.
+pub(crate) fn jsz_account(
+    options: &JszOptions,
+    source: &dyn Source,
+) -> Result<impl Serialize, Error> {
+    let facts = source.jetstream(options).ok_or(Error::JetStreamDisabled)?;
+    let name = &options.account;
+    match facts.accounts.iter().find(|account| account.name == *name) {
+        Some(account) => Ok(detail(account, options, &source.server_name())),
+        None if source.account(name).is_none() => Err(Error::AccountNotFound(quoted(name))),
+        None => Err(Error::AccountWithoutJetStream(quoted(name))),
+    }
+}
+
+fn quoted(name: &str) -> String {
+    stdx::go_text::quote(name.as_bytes())
+}
+
 fn detail(account: &JetStreamAccount, options: &JszOptions, leader: &str) -> AccountDetail {
     let described = options.streams || options.consumer || options.config;
     let streams = account.streams.iter().filter(|_| described).map(|s| StreamDetail {
@@ -301,8 +320,9 @@ fn detail(account: &JetStreamAccount, options: &JszOptions, leader: &str) -> Acc
         stats: Stats {
             memory: account.memory,
             storage: account.storage,
-            reserved_memory: account.reserved_memory,
-            reserved_storage: account.reserved_storage,
+            // Compat(MON-025): what it may use, and no limit as the largest number there is.
+            reserved_memory: account.granted[0] as u64,
+            reserved_storage: account.granted[1] as u64,
             accounts: 0,
             ha_assets: 0,
             api: Api { level: 0, total: account.requests.0, errors: account.requests.1 },

@@ -57,6 +57,11 @@ pub(crate) struct LeafzOptions {
 }
 
 impl LeafzOptions {
+    /// The same of one account.
+    pub(crate) fn of(self, account: &str) -> Self {
+        Self { account: account.to_owned(), ..self }
+    }
+
     pub(crate) fn from_query(query: &Query) -> Result<Self, Error> {
         Ok(Self { subscriptions: query.bool("subs")?, account: query.text("acc") })
     }

@@ -12,6 +12,15 @@ use std::fmt::{Display, Write};
 /// The text's content type.
 pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
+/// The content type of the older text, for those who do not know OpenMetrics.
+pub(crate) const PLAIN_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Whether a reader who accepts `accept` wants the older text.
+pub(crate) fn wants_plain(accept: &str) -> bool {
+    let accept = accept.to_ascii_lowercase();
+    accept.contains("text/plain") && !accept.contains("application/openmetrics-text")
+}
+
 /// What a family's samples are.
 #[derive(Clone, Copy)]
 enum Kind {
@@ -20,8 +29,8 @@ enum Kind {
     Info,
 }
 
-/// The text being written.
-struct Page(String);
+/// The text being written, and whether it is the older one.
+struct Page(String, bool);
 
 impl Page {
     /// A family: its name without suffix, what it is, its unit (or ""), and its samples as labels
@@ -39,12 +48,16 @@ impl Page {
             Kind::Gauge => ("gauge", ""),
             Kind::Info => ("info", "_info"),
         };
+        // The older text knows no units and no kind for facts, and declares a sample's whole name.
+        let plain = self.1;
+        let declared = if plain { format!("{name}{suffix}") } else { name.to_owned() };
+        let word = if plain && word == "info" { "gauge" } else { word };
         // Writing to a String does not fail.
-        let _ = writeln!(self.0, "# TYPE {name} {word}");
-        if !unit.is_empty() {
+        let _ = writeln!(self.0, "# TYPE {declared} {word}");
+        if !unit.is_empty() && !plain {
             let _ = writeln!(self.0, "# UNIT {name} {unit}");
         }
-        let _ = writeln!(self.0, "# HELP {name} {help}");
+        let _ = writeln!(self.0, "# HELP {declared} {help}");
         for (labels, value) in samples {
             let _ = if labels.is_empty() {
                 writeln!(self.0, "{name}{suffix} {value}")
@@ -71,9 +84,20 @@ fn label(name: &str, value: &str) -> String {
 
 /// The page.
 pub(crate) fn page(source: &dyn Source) -> String {
+    let mut page = families(source, false);
+    page.push_str("# EOF\n");
+    page
+}
+
+/// The page in the older text.
+pub(crate) fn plain(source: &dyn Source) -> String {
+    families(source, true)
+}
+
+fn families(source: &dyn Source, plain: bool) -> String {
     let varz = source.varz();
     let process = source.process();
-    let mut page = Page(String::with_capacity(8 * 1024));
+    let mut page = Page(String::with_capacity(8 * 1024), plain);
     let mut who = vec![
         label("server_id", &varz.server_id),
         label("server_name", &varz.server_name),
@@ -110,7 +134,6 @@ pub(crate) fn page(source: &dyn Source) -> String {
         .collect();
     let help = "Requests to the monitoring endpoints.";
     page.family("nats_server_http_requests", Kind::Counter, "", help, &requests);
-    page.0.push_str("# EOF\n");
     page.0
 }
 

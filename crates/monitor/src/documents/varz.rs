@@ -91,7 +91,7 @@ pub struct Varz {
     /// WebSocket.
     pub websocket: WebsocketVarz,
     /// JetStream: `{}` when off.
-    pub jetstream: BTreeMap<String, serde_json::Value>,
+    pub jetstream: serde_json::Map<String, serde_json::Value>,
     /// Seconds a TLS handshake may take.
     pub tls_timeout: f64,
     /// How long a write to a client may block.

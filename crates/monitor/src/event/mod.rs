@@ -17,7 +17,7 @@ pub use client::{ClientFacts, Disconnected, connected, disconnected};
 pub use ocsp::{CertificateFacts, ocsp_link_invalid, ocsp_peer_rejected};
 pub use server::{ServerInfo, id_json, server_json};
 pub use statsz::{StatszFacts, statsz};
-pub use user::{UserFacts, UserPermissions, user_info};
+pub use user::{UserFacts, UserPermissions, UserResponses, UserSubjects, user_info};
 
 use serde::Serialize;
 use stdx::time::Timestamp;

@@ -246,6 +246,35 @@ fn the_index_links_below_its_base_path() {
 }
 
 #[test]
+fn metrics_come_as_their_reader_can_take_them() {
+    let source = server();
+    let asked = |accept| {
+        let asked = crate::Asked { path: "/metrics", query: "", accept };
+        let response = crate::respond_to(asked, &source, "", now());
+        (response.content_type, String::from_utf8(response.body).unwrap())
+    };
+    // A scraper of today, one of 2017, a browser, and one that says nothing.
+    let today = "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3";
+    for (accept, open) in [
+        (today, true),
+        ("text/plain;version=0.0.4;q=1,*/*;q=0.1", false),
+        ("Text/Plain", false),
+        ("*/*", true),
+        ("", true),
+    ] {
+        let (kind, text) = asked(accept);
+        assert_eq!(kind.starts_with("application/openmetrics-text"), open, "{accept}");
+        assert_eq!(text.ends_with("# EOF\n"), open, "{accept}");
+        assert_eq!(text.contains("# UNIT"), open, "{accept}");
+        assert_eq!(text.contains("# TYPE nats_server_messages_total counter"), !open, "{accept}");
+        assert!(text.contains("\nnats_server_messages_total{direction=\"in\"} "), "{accept}");
+    }
+    assert!(asked("text/plain").1.contains("# TYPE nats_server_info gauge\n"));
+    let other = crate::Asked { path: "/varz", query: "", accept: "text/plain" };
+    assert_eq!(crate::respond_to(other, &source, "", now()).content_type, "application/json");
+}
+
+#[test]
 fn metrics_are_openmetrics_text() {
     let source = server();
     get(&source, "/varz", "");

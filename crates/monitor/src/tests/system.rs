@@ -8,8 +8,10 @@ fn ask(service: &str, body: &str) -> Option<String> {
     let identity =
         ServerIdentity { name: "n1-east", host: "10.0.0.1", cluster: "C", tags: &tags, domain: "" };
     let mut name = || "{\"name\":\"n1\"}".to_owned();
-    let reply = answer(service, body.as_bytes(), &mut name, &identity, &server(), now());
-    reply.map(|bytes| String::from_utf8(bytes).unwrap())
+    let question = Question { service, account: None, body: body.as_bytes() };
+    let reply = answer(&question, &mut name, &identity, &server(), now())?;
+    let (Answer::Document(bytes) | Answer::Refusal(bytes)) = reply;
+    Some(String::from_utf8(bytes).unwrap())
 }
 
 // Contract: MON-021

@@ -27,6 +27,8 @@ use wire::error::CloseReason;
 
 /// Reads per turn before other connections of the thread get theirs.
 const READS_PER_TURN: usize = 4;
+/// When a peer whose ration is used up is read again although the thread made no pause.
+const RATION_WAIT: Duration = Duration::from_millis(2);
 /// A frame of at least this size gets a buffer of its own.
 const OWN_BUFFER_FROM: usize = READ_SIZE / 2;
 
@@ -48,6 +50,8 @@ pub(super) struct Driver {
     pace: Pace,
     /// Kept while reads are paced.
     paced: Option<Paced>,
+    /// Its ration is used up: when it goes on if the thread makes no pause before.
+    rationed_until: Option<Mono>,
 }
 
 impl Driver {
@@ -69,11 +73,13 @@ impl Driver {
             finishing: false,
             pace: Pace::default(),
             paced: None,
+            rationed_until: None,
         }
     }
 
     /// Reads and lets the session act. `Ready` at the end of the stream.
     fn read(&mut self, cx: &mut TaskContext<'_>) -> Poll<CloseReason> {
+        self.rationed_until = None;
         for _ in 0..READS_PER_TURN {
             let own = self.need >= OWN_BUFFER_FROM;
             let context = self.peer.context.clone();
@@ -91,7 +97,9 @@ impl Driver {
                 }
                 &mut context.buf
             };
-            let read = match self.peer.transport.poll_read(cx, buf) {
+            let ration = self.paced.as_ref().map(|_| self.pace.ration(context.clock.now().mono));
+            let most = ration.filter(|_| !own).map_or(usize::MAX, |r| r as usize);
+            let read = match self.peer.transport.poll_read(cx, buf, most) {
                 Poll::Ready(Ok(0)) => return Poll::Ready(CloseReason::ClientClosed),
                 Poll::Ready(Ok(n)) => n,
                 // A peer may end without the layer's own farewell.
@@ -119,7 +127,13 @@ impl Driver {
                 self.peer.owner.wake();
                 return Poll::Pending;
             }
-            self.keep_pace(context.worker.now.mono, read, heard);
+            let now = context.worker.now.mono;
+            self.keep_pace(now, read, ration, heard);
+            if self.paced.is_some() && read == most {
+                self.rationed_until = Some(now + RATION_WAIT);
+                pause::wake_after(cx.waker());
+                return Poll::Pending;
+            }
             if self.stalled_until.is_some() || self.login.is_some() {
                 return Poll::Pending;
             }
@@ -129,13 +143,13 @@ impl Driver {
         Poll::Pending
     }
 
-    /// Has the thread pause for this peer, or not, after a read of `bytes` from a peer that was
-    /// sent `heard` messages so far.
-    fn keep_pace(&mut self, now: Mono, bytes: usize, heard: u64) {
+    /// Has the thread pause for this peer, or not, after a read of `bytes`, of at most `ration`,
+    /// from a peer that was sent `heard` messages so far.
+    fn keep_pace(&mut self, now: Mono, bytes: usize, ration: Option<u64>, heard: u64) {
         if self.pace.heard() != heard {
             pause::conversed();
         }
-        match self.pace.after_read(now, bytes, heard) {
+        match self.pace.after_read(now, bytes, ration, heard) {
             Change::None => {}
             Change::Begin => self.paced = Some(Paced::begin()),
             Change::End => self.paced = None,
@@ -215,8 +229,10 @@ impl Driver {
                 context.worker.flush_touched();
                 context.worker.now.mono
             };
-            if self.stalled_until.is_some_and(|until| now >= until) {
-                self.stalled_until = None;
+            for until in [&mut self.stalled_until, &mut self.rationed_until] {
+                if until.is_some_and(|until| now >= until) {
+                    *until = None;
+                }
             }
             if self.writing.failed(&mut self.peer, now, cx) {
                 return true;
@@ -230,7 +246,9 @@ impl Driver {
 
     fn next_deadline(&self) -> Option<Mono> {
         let writing = self.writing.next_deadline(&self.peer);
-        [self.peer.session.next_deadline(), writing, self.stalled_until].into_iter().flatten().min()
+        let waits = [self.stalled_until, self.rationed_until];
+        let own = [self.peer.session.next_deadline(), writing];
+        waits.into_iter().chain(own).flatten().min()
     }
 
     /// Brings the timer forward if something is due before it.

@@ -259,6 +259,7 @@ async fn handshake(
         version: facts.version,
         cipher_suite: facts.cipher_suite,
         first: first && tls.opening.handshake_first != HandshakeFirst::Off,
+        chain: facts.chain,
         peer_certs: certs.into_iter().map(|c| (c.subject, c.spki_sha256, c.cert_sha256)).collect(),
     }));
     if let Some(certificate) = facts.certificate {

@@ -6,7 +6,7 @@
 
 use broker::outbox::{Chunk, Flushed, Signal, Sink};
 use broker::{Conn, Worker};
-use bytes::BytesMut;
+use bytes::{BufMut, BytesMut};
 use std::collections::VecDeque;
 use std::io;
 use std::pin::Pin;
@@ -146,15 +146,18 @@ impl Transport {
         }
     }
 
+    /// Appends at most `most` bytes to `buf`.
     pub(super) fn poll_read(
         &mut self,
         cx: &mut TaskContext<'_>,
         buf: &mut BytesMut,
+        most: usize,
     ) -> Poll<io::Result<usize>> {
+        let mut buf = buf.limit(most);
         match self {
-            Self::Tcp { read, .. } => tokio_util::io::poll_read_buf(Pin::new(read), cx, buf),
+            Self::Tcp { read, .. } => tokio_util::io::poll_read_buf(Pin::new(read), cx, &mut buf),
             Self::Layered(layered) => {
-                tokio_util::io::poll_read_buf(Pin::new(&mut layered.stream), cx, buf)
+                tokio_util::io::poll_read_buf(Pin::new(&mut layered.stream), cx, &mut buf)
             }
         }
     }

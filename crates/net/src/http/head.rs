@@ -22,6 +22,8 @@ pub struct Request {
     pub path: String,
     /// The text after `?`; empty without one.
     pub query: String,
+    /// The first `Accept` header; empty without one.
+    pub accept: String,
 }
 
 /// A head that was understood.
@@ -113,7 +115,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Head, Refusal> {
         _ => return Err(Refusal::BadRequest),
     }
     Ok(Head {
-        request: request(method, target)?,
+        request: Request { accept: accept(headers), ..request(method, target)? },
         is_1_0,
         keep_alive: keep_alive(headers, is_1_0),
         expects_continue: headers.iter().any(|header| is(header, "expect")),
@@ -151,7 +153,13 @@ fn request(method: &str, target: &str) -> Result<Request, Refusal> {
     if !path.starts_with('/') && !is_server_wide && !asks_a_proxy {
         return Err(Refusal::BadRequest);
     }
-    Ok(Request { method: method.to_owned(), path: path.to_owned(), query: query.to_owned() })
+    let (method, path, query) = (method.to_owned(), path.to_owned(), query.to_owned());
+    Ok(Request { method, path, query, accept: String::new() })
+}
+
+fn accept(headers: &[Header<'_>]) -> String {
+    let first = headers.iter().find(|header| is(header, "accept"));
+    first.map_or_else(String::new, |header| String::from_utf8_lossy(header.value).into_owned())
 }
 
 fn keep_alive(headers: &[Header<'_>], is_1_0: bool) -> bool {

@@ -19,7 +19,7 @@ use super::reply::{self, Next};
 use super::*;
 
 fn echo(request: Request) -> Response {
-    let Request { method, path, query } = request;
+    let Request { method, path, query, .. } = request;
     Response {
         status: 200,
         content_type: "application/json",

@@ -24,6 +24,8 @@ pub struct HandshakeFacts {
     pub certificate: Option<CertificateFacts>,
     /// All certificates the peer sent, for monitoring.
     pub peer_certificates: Vec<PeerCertificate>,
+    /// The same, DER.
+    pub chain: Vec<Box<[u8]>>,
 }
 
 /// One certificate as monitoring prints it.
@@ -47,6 +49,7 @@ impl HandshakeFacts {
         Self {
             version: connection.protocol_version().map(version::name).unwrap_or_default(),
             cipher_suite: suite.map(|s| cipher::name(s.suite())).unwrap_or_default(),
+            chain: chain.iter().map(|der| der.as_ref().into()).collect(),
             peer_certificates: facts.iter().map(PeerCertificate::from).collect(),
             // The first of the chain, not the first that parses.
             certificate: chain.first().and_then(|der| certificate(der)),

@@ -48,7 +48,9 @@ impl Registry {
     /// Defines the accounts `keys` anew, and those that share something with them.
     fn redefine(&self, node: &Node, mut accounts: HashMap<String, Entry>, keys: &[&str]) {
         let now = self.now();
-        let affected = neighbours(&accounts, keys);
+        let mut affected = neighbours(&accounts, keys);
+        // What it offers, everybody imports.
+        affected.extend(node.system().account().map(|account| account.name.clone()));
         let mut definitions = Vec::new();
         for key in &affected {
             let Some(entry) = accounts.get(key).filter(|e| e.standing != Standing::Removed) else {
@@ -79,6 +81,9 @@ impl Registry {
                 (entry.incomplete, entry.until) = (!missing.is_empty(), until);
             }
         }
+        if let Some(system) = node.system().account() {
+            crate::system::offer(&mut definitions, &system.name);
+        }
         for error in node.broker.redefine_accounts(&definitions) {
             stdx::debug!(node.log(), "Account [{}]: {error}", error.account());
             if let Some(entry) = accounts.get_mut(error.account()) {
@@ -88,6 +93,21 @@ impl Registry {
         let next = accounts.values().filter_map(Entry::next_end).min().unwrap_or(NEVER);
         *self.accounts.write() = accounts;
         self.next_end.store(next, Ordering::Relaxed);
+    }
+
+    /// Asks for the tokens of all known accounts again, as after a reload.
+    pub(crate) fn refresh_all(self: &Arc<Self>) {
+        let keys: Vec<String> = self.accounts.read().keys().cloned().collect();
+        let claims = self.clone();
+        (self.surroundings.spawn)(Box::pin(async move {
+            for key in keys {
+                if let Err(error) = claims.refresh(&key, None).await
+                    && let Some(node) = claims.node()
+                {
+                    stdx::debug!(node.log(), "Account [{key}] stays as it is: {error}");
+                }
+            }
+        }));
     }
 
     /// Looks at the clients of an account again. `altered`: signing keys that are gone or have
@@ -100,7 +120,10 @@ impl Registry {
             let gone = match account.recheck(&token) {
                 Err(gone) => gone,
                 Ok(()) if token.signing_key && altered.contains(&token.issuer) => Gone::Signer,
-                Ok(()) => continue,
+                Ok(()) => {
+                    node.broker.tell_account_changed(&conn);
+                    continue;
+                }
             };
             turn_away(node, &conn, gone);
         }
@@ -145,9 +168,10 @@ impl Registry {
             node.broker.disable_account(&account);
         }
         expire_clients(&node, key);
+        self.admit(&node, key);
     }
 
-    /// Whether a client that just came in may stay, though its account changed meanwhile.
+    /// What is known of an account.
     pub fn account(&self, key: &str) -> Option<Arc<TrustedAccount>> {
         self.accounts.read().get(key).map(|entry| entry.account.clone())
     }

@@ -7,6 +7,7 @@
 //! Contract: ACC-018, ACC-019, ACC-021.
 
 use auth::authenticate::jwt::TrustedAccount;
+use auth::jwt::account::MessageTrace;
 use auth::jwt::share::{self, is_revoked};
 use auth::jwt::{Account, ActivationClaims, Issues};
 use broker::account::definition::{
@@ -14,6 +15,7 @@ use broker::account::definition::{
     LatencyDefinition, LimitsDefinition, MappingDefinition, Rename, ResponseType, Sampling,
     ServiceDefinition,
 };
+use broker::tracing::TraceTarget;
 use std::time::Duration;
 use subject::mapping::Destination;
 
@@ -55,6 +57,7 @@ pub(super) fn define<'a>(
             exports: body.exports.iter().filter_map(export).collect(),
             mappings: mappings(body),
             limits: limits(body),
+            trace: body.trace.as_ref().map(trace),
             ..AccountDefinition::default()
         },
         ..Defined::default()
@@ -76,6 +79,12 @@ pub(super) fn define<'a>(
         }
     }
     defined
+}
+
+/// Nothing said is everything traced.
+fn trace(trace: &MessageTrace) -> TraceTarget {
+    let sampling = u8::try_from(trace.sampling).ok().filter(|n| (1..=100).contains(n));
+    TraceTarget { subject: trace.destination.clone(), sampling: sampling.unwrap_or(100) }
 }
 
 /// A limit below zero is none.

@@ -12,6 +12,7 @@ mod apply;
 mod define;
 mod facts;
 mod fetch;
+mod jetstream;
 pub mod update;
 
 pub use facts::AccountToken;
@@ -40,6 +41,8 @@ pub struct Surroundings {
     pub second_of_day: fn(&str, i64) -> Option<u32>,
     /// Runs something beside the network threads.
     pub spawn: Arc<dyn Fn(Waiting) + Send + Sync>,
+    /// Runs something that waits for the disk.
+    pub apart: Arc<dyn Fn(Box<dyn FnOnce() + Send>) -> Waiting + Send + Sync>,
 }
 
 /// Why an account's token does not count.
@@ -257,6 +260,7 @@ impl Node {
             Err(error) if resolver.is_fixed() => Err(CannotStart::SystemAccount(error)),
             Err(_) => {
                 stdx::notice!(self.log(), "Using bootstrapping system account");
+                claims.stand_in(system);
                 claims.bootstrapping.store(true, Ordering::Relaxed);
                 Ok(())
             }
@@ -308,7 +312,7 @@ impl Node {
 impl Registry {
     /// Asks for a system account once more that was not to be had at the start; whether there is
     /// still one to ask for.
-    pub async fn bootstrap(&self) -> bool {
+    pub async fn bootstrap(self: &Arc<Self>) -> bool {
         if !self.bootstrapping.load(Ordering::Relaxed) {
             return false;
         }
@@ -324,5 +328,22 @@ impl Registry {
         stdx::notice!(node.log(), "System account fetched and updated");
         self.bootstrapping.store(false, Ordering::Relaxed);
         false
+    }
+}
+
+impl Node {
+    /// Keeps what the configuration lists now, and looks at every known account again.
+    pub(crate) fn reload_claims(&self) {
+        let Some(claims) = &self.claims else { return };
+        let options = self.options();
+        *claims.trust.lock() = Arc::new(Trust::new(&options));
+        if let Some(resolver) = &claims.surroundings.resolver {
+            for (key, token) in &options.operator.resolver_preload {
+                if let Err(error) = resolver.keep(key, token) {
+                    stdx::warning!(self.log(), "Preloaded account [{key}] is not kept: {error}");
+                }
+            }
+        }
+        claims.refresh_all();
     }
 }

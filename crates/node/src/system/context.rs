@@ -111,8 +111,14 @@ impl Context<'_> {
 
     /// Answers a request with `payload` as it is; nothing if no answer is wanted.
     pub fn answer(&mut self, request: &OwnedRequest, payload: &[u8]) {
-        if let Some(reply) = request.reply.as_deref().filter(|reply| !reply.is_empty()) {
-            self.publish(reply, payload);
+        self.answer_with(request, b"", payload);
+    }
+
+    /// Answers a request, with a header block.
+    pub fn answer_with(&mut self, request: &OwnedRequest, header: &[u8], payload: &[u8]) {
+        let reply = request.reply.as_deref().filter(|reply| !reply.is_empty());
+        if let (Some(reply), Some(account)) = (reply, self.system().account()) {
+            self.publish_in(&account, reply, None, header, payload);
         }
     }
 

@@ -7,6 +7,7 @@ use crate::Node;
 use broker::Worker;
 use broker::worker::Entropy;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use stdx::time::{Mono, Now};
 
@@ -75,6 +76,7 @@ fn take_some(
     for done in 0..AT_ONCE {
         let Some(item) = node.system().queue.take() else { return (done > 0, true) };
         state.worker.now = clock();
+        node.system().busy.store(1, Ordering::Relaxed);
         let mut context = Context { node, state };
         match item {
             Item::Request(handler, request) => handler(&mut context, &request),
@@ -85,6 +87,7 @@ fn take_some(
                 return (true, false);
             }
         }
+        node.system().busy.store(0, Ordering::Relaxed);
     }
     (true, true)
 }

@@ -1,10 +1,10 @@
 //! What network threads report of clients.
 //!
-//! Law: only counts references; what is said of it is put together where it is sent.
+//! Law: little more than references is copied; what is said of it is put together where it is sent.
 
 use super::queue::{Item, Queue};
 use broker::Conn;
-use broker::account::Account;
+use broker::account::{Account, GLOBAL};
 use broker::witness::Witness;
 use std::sync::Arc;
 use stdx::time::Timestamp;
@@ -14,8 +14,8 @@ use wire::error::CloseReason;
 pub(super) enum Event {
     /// An account has this many clients now.
     Counted(Arc<Account>, u64),
-    /// A client logged in.
-    Joined(Arc<Conn>, Arc<Account>),
+    /// A client logged in; as whom, since it may log in again at once.
+    Joined(Arc<Conn>, Arc<Account>, auth::Who),
     /// A client was turned away; whether it had shown credentials.
     Refused(Arc<Conn>, Arc<Account>, CloseReason, bool),
     /// A client left.
@@ -36,11 +36,16 @@ impl Reporter {
 
 impl Witness for Reporter {
     fn counted(&self, account: &Arc<Account>, clients: u64) {
+        // Compat(SYS-004): nothing is told of the global account.
+        if account.name == GLOBAL {
+            return;
+        }
         self.report(Event::Counted(account.clone(), clients));
     }
 
     fn joined(&self, conn: &Arc<Conn>, account: &Arc<Account>) {
-        self.report(Event::Joined(conn.clone(), account.clone()));
+        let who = conn.facts.lock().who.clone();
+        self.report(Event::Joined(conn.clone(), account.clone(), who));
     }
 
     fn refused(

@@ -10,7 +10,7 @@ use super::context::Context;
 use super::event::Event;
 use super::remote::Remotes;
 use broker::Conn;
-use broker::account::{Account, GLOBAL};
+use broker::account::Account;
 use monitor::event::{self, ClientFacts, Disconnected, Head};
 use monitor::{MsgBytes, Source};
 use std::collections::BTreeMap;
@@ -22,6 +22,8 @@ use wire::error::CloseReason;
 
 /// An account with clients is heard of this often.
 const ACCOUNTS_EVERY: Duration = Duration::from_secs(30);
+/// Accounts are looked through no more often than this.
+const ACCOUNTS_GAP: Duration = Duration::from_secs(1);
 /// The first statistics come this soon, the next after twice the time, up to `STATSZ_EVERY`.
 const STATSZ_FIRST: Duration = Duration::from_millis(250);
 const STATSZ_EVERY: Duration = Duration::from_secs(10);
@@ -102,7 +104,9 @@ impl Housekeeping {
                     }
                 }
             }
-            self.next_account = self.accounts.values().copied().min().unwrap_or(Mono(u64::MAX));
+            let next = self.accounts.values().copied().min().unwrap_or(Mono(u64::MAX));
+            // All are looked at each time: with many accounts that must not be all the time.
+            self.next_account = next.max(now + ACCOUNTS_GAP);
         }
         let remotes = Remotes::sweep(context);
         self.statsz.due.min(self.next_account).min(remotes)
@@ -117,7 +121,7 @@ impl Housekeeping {
     pub(super) fn event(&mut self, event: Event, context: &mut Context<'_>) {
         match event {
             Event::Counted(account, clients) => self.counted(&account, clients, context),
-            Event::Joined(conn, account) => joined(&conn, &account, context),
+            Event::Joined(conn, account, who) => joined(&conn, &account, &who, context),
             Event::Refused(conn, account, reason, presented) => {
                 refused(&conn, &account, reason, presented, context);
             }
@@ -129,11 +133,7 @@ impl Housekeeping {
         }
     }
 
-    /// Compat(SYS-004): nothing of the global account.
     fn counted(&mut self, account: &Arc<Account>, clients: u64, context: &mut Context<'_>) {
-        if account.name == GLOBAL {
-            return;
-        }
         if clients == 0 {
             self.accounts.remove(&account.name);
         } else {
@@ -142,14 +142,11 @@ impl Housekeeping {
             self.next_account = self.next_account.min(due);
         }
         let name = &account.name;
-        for subject in [
+        let subjects = [
             format!("$SYS.SERVER.ACCOUNT.{name}.CONNS"),
             format!("$SYS.ACCOUNT.{name}.SERVER.CONNS"),
-        ] {
-            if context.is_wanted(subject.as_bytes()) {
-                send_account(account, clients, subject.as_bytes(), context);
-            }
-        }
+        ];
+        send_account(account, clients, &subjects, context);
     }
 
     /// The server ends.
@@ -159,18 +156,25 @@ impl Housekeeping {
     }
 }
 
-/// Sends what is to be said of an account's clients to `subject`.
-pub(super) fn send_account(
+/// Sends what is to be said of an account's clients, as one event, to those of `subjects` that
+/// somebody listens on.
+pub(super) fn send_account<S: AsRef<[u8]>>(
     account: &Account,
     clients: u64,
-    subject: &[u8],
+    subjects: &[S],
     context: &mut Context<'_>,
 ) {
+    let mut wanted = subjects.iter().map(AsRef::as_ref).filter(|s| context.is_wanted(s));
+    let Some(first) = wanted.next() else { return };
+    let wanted: Vec<&[u8]> = std::iter::once(first).chain(wanted).collect();
     let Some(mut stat) = context.node().account_stat(&account.name) else { return };
     stat.clients = clients;
-    let (head, server) = (head(context, None), context.server_json());
-    let message = event::account_connections(&head, &server, stat);
-    context.publish(subject, &message);
+    let head = head(context, None);
+    for subject in wanted {
+        let server = context.server_json();
+        let message = event::account_connections(&head, &server, stat.clone());
+        context.publish(subject, &message);
+    }
 }
 
 /// Sends the server's statistics to all who listen.
@@ -204,13 +208,14 @@ fn head(context: &mut Context<'_>, at: Option<Timestamp>) -> Head {
     Head { id: context.event_id(), at: at.unwrap_or(context.now().wall) }
 }
 
-fn joined(conn: &Conn, account: &Account, context: &mut Context<'_>) {
+fn joined(conn: &Conn, account: &Account, who: &auth::Who, context: &mut Context<'_>) {
     let subject = format!("$SYS.ACCOUNT.{}.CONNECT", account.name);
     if !context.is_wanted(subject.as_bytes()) {
         return;
     }
     let (head, server) = (head(context, None), context.server_json());
-    let message = event::connected(&head, &server, &client(conn, account));
+    let client = ClientFacts { user: who.raw().into(), ..client(conn, account) };
+    let message = event::connected(&head, &server, &client);
     context.publish(subject.as_bytes(), &message);
 }
 

@@ -9,18 +9,25 @@
 //!       order in which their causes were handed over.
 //! Reference: server/events.go.   Contract: SYS-*.
 
+mod clients;
 mod context;
 mod driver;
+pub(crate) mod encoding;
 mod event;
 mod events;
+mod offer;
+mod options;
 mod queue;
 mod remote;
 mod requests;
 mod service;
+mod subscribers;
 
 pub use context::Context;
 pub use driver::Clock;
+pub use offer::offer;
 pub use queue::Task;
+pub use requests::check_body;
 pub use service::{Handler, OwnedRequest};
 
 use crate::Node;
@@ -46,6 +53,8 @@ pub struct System {
     next_service: AtomicU64,
     remotes: Mutex<Remotes>,
     announcing: AtomicBool,
+    /// How many items the thread is at: one or none.
+    busy: AtomicU64,
     reload: OnceLock<Reload>,
     thread: Mutex<Option<std::thread::JoinHandle<()>>>,
 }
@@ -78,7 +87,7 @@ impl System {
     /// The machinery of a server that has not started; events wait from now on.
     pub(crate) fn new(broker: &Broker) -> Arc<Self> {
         let queue = Arc::new(Queue::default());
-        let account = broker.accounts().into_iter().find(|account| account.is_system());
+        let account = broker.system_account();
         if account.is_some() {
             broker.set_witness(Arc::new(Reporter(queue.clone())));
         }
@@ -89,6 +98,7 @@ impl System {
             next_service: AtomicU64::new(0),
             remotes: Mutex::default(),
             announcing: AtomicBool::new(false),
+            busy: AtomicU64::new(0),
             reload: OnceLock::new(),
             thread: Mutex::default(),
         })
@@ -105,7 +115,7 @@ impl System {
         filter: &str,
         handler: impl Fn(&mut Context<'_>, &OwnedRequest) + Send + Sync + 'static,
     ) -> Registration {
-        self.register(Service::new(filter.as_bytes(), None, Arc::new(handler)))
+        self.register(filter, None, Arc::new(handler))
     }
 
     /// Serves `filter` in another account.
@@ -115,23 +125,28 @@ impl System {
         filter: &str,
         handler: impl Fn(&mut Context<'_>, &OwnedRequest) + Send + Sync + 'static,
     ) -> Registration {
-        self.register(Service::new(filter.as_bytes(), Some(account), Arc::new(handler)))
+        self.register(filter, Some(account), Arc::new(handler))
     }
 
-    fn register(self: &Arc<Self>, service: Service) -> Registration {
-        let id = self.next_service.fetch_add(1, Ordering::Relaxed);
-        let service = Arc::new(service);
+    fn register(
+        self: &Arc<Self>,
+        filter: &str,
+        account: Option<&Arc<Account>>,
+        handler: Arc<Handler>,
+    ) -> Registration {
+        let id = self.next_service.fetch_add(1, Ordering::Relaxed) + 1;
+        let service = Arc::new(Service::new(id, filter.as_bytes(), account, handler));
         self.services.lock().insert(id, service.clone());
         service.listen(self.account().as_ref(), &self.queue);
         Registration { system: Some(self.clone()), id }
     }
 
     /// Makes `account` the one that is served; the registrations move there.
-    pub fn attach(&self, account: Option<Arc<Account>>) {
-        *self.account.lock() = account.clone();
+    pub fn attach(&self, account: Option<&Arc<Account>>) {
+        *self.account.lock() = account.cloned();
         let services: Vec<_> = self.services.lock().values().cloned().collect();
         for service in services {
-            service.listen(account.as_ref(), &self.queue);
+            service.listen(account, &self.queue);
         }
     }
 
@@ -154,14 +169,18 @@ impl System {
         let _ = self.reload.set(reload);
     }
 
+    fn reload(&self) -> Option<Reload> {
+        self.reload.get().cloned()
+    }
+
     /// Tells that the server is a lame duck.
     pub fn lame_duck(&self) {
         self.queue.push(Item::Event(Event::LameDuck));
     }
 
-    /// How many requests and events wait.
-    pub fn waiting(&self) -> usize {
-        self.queue.len()
+    /// How many requests and events wait, and how many are being handled now.
+    pub fn waiting(&self) -> (u64, u64) {
+        (self.queue.len() as u64, self.busy.load(Ordering::Relaxed))
     }
 
     /// Tells of the end, and ends: nothing is answered any more when this returns.

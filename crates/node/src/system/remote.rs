@@ -7,6 +7,8 @@
 //! Contract: SYS-007, SYS-026.
 
 use super::context::Context;
+use super::options::object;
+use super::requests::complain;
 use super::service::OwnedRequest;
 use monitor::Source;
 use serde::Deserialize;
@@ -59,6 +61,8 @@ struct Named {
 #[serde(default)]
 struct Message {
     server: Named,
+    /// The account it is about, if it is about one.
+    acc: String,
 }
 
 impl Remotes {
@@ -120,29 +124,53 @@ pub(super) fn updated(context: &mut Context<'_>, request: &OwnedRequest) {
         stdx::debug!(log, "Received empty server info for remote server update");
         return;
     }
-    let Ok(message) = serde_json::from_slice::<Message>(&request.payload) else {
+    let Some(message) = object::<Message>(&request.payload) else {
         stdx::debug!(log, "Received bad server info for remote server update");
         return;
     };
-    let Named { id, seq } = message.server;
-    if id == context.node().server_id() {
-        return;
+    if message.server.id != context.node().server_id() {
+        note(context, &message.server);
     }
+}
+
+/// Takes note of a message of another server.
+fn note(context: &Context<'_>, Named { id, seq }: &Named) {
     let now = context.now().mono;
-    let update = context.system().remotes.lock().heard(&id, seq, now);
+    let update = context.system().remotes.lock().heard(id, *seq, now);
     match update {
         Update::OutOfOrder => {
             let id = stdx::go_text::quote(id.as_bytes());
-            stdx::error!(log, "Received out of order remote server update from: {id}");
+            stdx::error!(
+                context.node().log(),
+                "Received out of order remote server update from: {id}"
+            );
         }
         Update::New => context.system().announce(),
         Update::Known | Update::Ignored => {}
     }
 }
 
+/// How many clients an account has on another server.
+// What accounts may have is enforced by each server alone as long as there are no clusters.
+pub(super) fn connections(context: &mut Context<'_>, request: &OwnedRequest) {
+    if request.payload.is_empty() {
+        return complain(context, "no message body provided");
+    }
+    let Some(message) = object::<Message>(&request.payload) else {
+        return complain(context, "unmarshalling account connection event message");
+    };
+    if context.node().broker.account(&message.acc).is_none() {
+        return;
+    }
+    if message.server.id == context.node().server_id() {
+        return complain(context, "processing our own account connection event message: ignored");
+    }
+    note(context, &message.server);
+}
+
 /// Another server ends, or is about to.
 pub(super) fn ended(context: &mut Context<'_>, request: &OwnedRequest) {
-    if serde_json::from_slice::<Named>(&request.payload).is_err() {
+    if object::<Named>(&request.payload).is_none() {
         stdx::debug!(context.node().log(), "Received bad server info for remote server shutdown");
         return;
     }

@@ -46,6 +46,16 @@ impl OwnedRequest {
         self.subject.len() + reply + self.header.len() + self.payload.len()
     }
 
+    /// Whether somebody waits for an answer.
+    pub fn wants_answer(&self) -> bool {
+        self.reply.as_deref().is_some_and(|reply| !reply.is_empty())
+    }
+
+    /// What the server said of the requester where the request crossed accounts, as JSON.
+    pub fn requester_json(&self) -> Option<&[u8]> {
+        wire::header::get(&self.header, b"Nats-Request-Info")
+    }
+
     /// A token of the subject; empty if it has none there or that is no text.
     pub fn token(&self, index: usize) -> &str {
         let token = self.subject.split(|b| *b == b'.').nth(index).unwrap_or_default();
@@ -71,6 +81,8 @@ impl Internal for Inlet {
 
 /// One registered service.
 pub(super) struct Service {
+    /// Its number among all, which monitoring shows.
+    sid: String,
     filter: Box<[u8]>,
     /// The account it serves; `None` for the system account, whichever that is.
     account: Option<Weak<Account>>,
@@ -80,12 +92,13 @@ pub(super) struct Service {
 
 impl Service {
     pub(super) fn new(
+        sid: u64,
         filter: &[u8],
         account: Option<&Arc<Account>>,
         handler: Arc<Handler>,
     ) -> Self {
-        let account = account.map(Arc::downgrade);
-        Self { filter: filter.into(), account, handler, entry: Mutex::default() }
+        let (sid, account) = (sid.to_string(), account.map(Arc::downgrade));
+        Self { sid, filter: filter.into(), account, handler, entry: Mutex::default() }
     }
 
     /// Listens in its account, or in `system` if it has none of its own.
@@ -105,7 +118,7 @@ impl Service {
         let Some(account) = account else { return };
         let target = Inlet { queue: queue.clone(), handler: self.handler.clone() };
         let target = Target::Internal(Arc::new(target));
-        let sub = Arc::new(Sub::new(target, b"", &self.filter, None, None));
+        let sub = Arc::new(Sub::new(target, self.sid.as_bytes(), &self.filter, None, None));
         account.subscribe(&sub);
         *entry = Some((Arc::downgrade(&account), sub));
     }

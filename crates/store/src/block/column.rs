@@ -107,6 +107,8 @@ pub(crate) struct Marks {
 }
 
 const STRIDE: u32 = 4096;
+/// Marks from one part to the next.
+const PART: usize = 16;
 
 impl Marks {
     /// Notes that the record of `seq` lies at `offset`; called in ascending order.
@@ -121,6 +123,15 @@ impl Marks {
         let after = self.marks.partition_point(|&(s, _)| s <= seq);
         let (_, start) = *self.marks.get(after.checked_sub(1)?)?;
         Some((start, self.marks.get(after).map(|&(_, at)| at)))
+    }
+
+    /// The part of the block that holds the record of `seq`: where it begins, and where it ends
+    /// unless it is the last one.
+    pub(crate) fn part(&self, seq: u64) -> Option<(u32, Option<u32>)> {
+        let mark = self.marks.partition_point(|&(s, _)| s <= seq).checked_sub(1)?;
+        let first = mark / PART * PART;
+        let (_, start) = *self.marks.get(first)?;
+        Some((start, self.marks.get(first + PART).map(|&(_, at)| at)))
     }
 
     pub(crate) fn memory(&self) -> usize {

@@ -32,9 +32,12 @@ pub struct Expired {
     pub marker: bool,
 }
 
-/// Proposals under way, so that the same one is not made every tick.
+/// Proposals under way, so that the same one is not made every tick. Most stores make none.
 #[derive(Debug, Default)]
-pub(crate) struct Pending {
+pub(crate) struct Pending(Option<Box<Proposals>>);
+
+#[derive(Debug, Default)]
+struct Proposals {
     by_seq: HashMap<u64, i64>,
     by_subject: HashMap<Bytes, u64>,
 }
@@ -46,12 +49,13 @@ pub(crate) const BATCH: usize = 4096;
 impl Pending {
     /// What to tell the owner about a message that expired; `total` messages have its subject.
     pub(crate) fn propose(&mut self, m: &Message, total: u64, now: Timestamp) -> Option<Expired> {
-        let again = self.by_seq.get(&m.seq).copied();
+        let this = self.0.get_or_insert_default();
+        let again = this.by_seq.get(&m.seq).copied();
         if again.is_some_and(|at| now.0 - at < PROPOSE_AGAIN) {
             return None;
         }
-        self.by_seq.insert(m.seq, now.0);
-        let pending = self.by_subject.entry(m.subject.clone()).or_default();
+        this.by_seq.insert(m.seq, now.0);
+        let pending = this.by_subject.entry(m.subject.clone()).or_default();
         if again.is_none() {
             *pending += 1;
         }
@@ -63,12 +67,13 @@ impl Pending {
 
     /// Forgets a proposal that was carried out.
     pub(crate) fn done(&mut self, seq: u64, subject: &[u8]) {
-        if self.by_seq.remove(&seq).is_some()
-            && let Some(pending) = self.by_subject.get_mut(subject)
+        let Some(this) = &mut self.0 else { return };
+        if this.by_seq.remove(&seq).is_some()
+            && let Some(pending) = this.by_subject.get_mut(subject)
         {
             *pending -= 1;
             if *pending == 0 {
-                self.by_subject.remove(subject);
+                this.by_subject.remove(subject);
             }
         }
     }
@@ -258,7 +263,7 @@ impl<D: Disk> FileStore<D> {
                 let known = self.read_schedules();
                 let (mut schedules, high) = known.unwrap_or_default();
                 self.drop_outdated(&mut schedules, high)?;
-                self.schedules = Some(schedules);
+                self.schedules = Some(Box::new(schedules));
                 self.schedules_valid_to = high;
             }
         } else {
@@ -407,6 +412,6 @@ impl<D: Disk> FileStore<D> {
 
     /// When the next schedule fires.
     pub fn next_schedule(&self) -> Option<Timestamp> {
-        self.schedules.as_ref().and_then(Schedules::next).map(Timestamp)
+        self.schedules.as_ref().and_then(|s| s.next()).map(Timestamp)
     }
 }

@@ -23,6 +23,7 @@ mod job;
 mod keys;
 pub(crate) mod legacy;
 mod limits;
+mod part;
 mod pending;
 mod purge;
 mod query;
@@ -30,6 +31,7 @@ mod read;
 mod recover;
 mod remove;
 mod reseal;
+pub(crate) mod restore;
 mod resume;
 mod rewrite;
 pub(crate) mod snapshot;
@@ -44,8 +46,10 @@ use stdx::time::Timestamp;
 pub use commit::{SyncJob, Synced, Ticket};
 pub use expire::Expired;
 pub use job::{Job, JobKind, JobResult};
+pub use part::ReadBudget;
 pub use read::{ColdRead, Fetched, Loaded};
-pub use snapshot::{SnapshotFile, restore_files};
+pub use restore::{Unpacker, restore_files};
+pub use snapshot::{Packer, SnapshotFile, SnapshotPlan, damaged_places};
 
 use crate::block::Block;
 use crate::crypt::Secret;
@@ -96,6 +100,22 @@ struct Cursor {
     block: u32,
     seq: u64,
     offset: u64,
+    /// The message it read last, and where its record lies.
+    last: (u64, u64),
+}
+
+impl Cursor {
+    fn follows(&self, block: u32, seq: u64) -> bool {
+        self.block == block && self.seq == seq
+    }
+
+    /// Where the record of `seq` begins, if that is known.
+    fn offset_of(&self, block: u32, seq: u64) -> Option<u64> {
+        if self.follows(block, seq) {
+            return Some(self.offset);
+        }
+        (self.block == block && self.last.0 == seq).then_some(self.last.1)
+    }
 }
 
 /// A stream's messages in block files.
@@ -119,13 +139,13 @@ pub struct FileStore<D: Disk> {
     tail: Tail<QueuedFile<D>>,
     files: VecDeque<(u32, Arc<QueuedFile<D>>)>,
     window: Option<(u32, u64, Bytes)>,
+    parts: Option<Box<part::Parts>>,
     cursor: Cursor,
     plain: Option<(u32, Bytes)>,
     /// Counts how often something that was read became outdated.
     generation: u64,
-    recent: Option<crate::message::Message>,
     ttls: Option<Wheel>,
-    schedules: Option<Schedules>,
+    schedules: Option<Box<Schedules>>,
     commit: commit::Commit<D::File>,
     /// An index.db lies on the disk.
     index_on_disk: bool,
@@ -218,10 +238,10 @@ impl<D: Disk> FileStore<D> {
             tail: Tail { file: None, buf: Vec::new(), start: 0, flushed: 0 },
             files: VecDeque::new(),
             window: None,
+            parts: None,
             cursor: Cursor::default(),
             plain: None,
             generation: 0,
-            recent: None,
             ttls: None,
             schedules: None,
             commit: commit::Commit::default(),
@@ -297,12 +317,13 @@ impl<D: Disk> FileStore<D> {
         self.subjects.memory()
             + self.blocks.iter().map(Block::memory).sum::<usize>()
             + self.tail.buf.capacity()
+            + self.parts.as_ref().map_or(0, |p| p.memory())
     }
 
     /// Gives back what only a busy store needs: buffers, caches, open files. It takes them again
     /// by itself; a store with changes that are not durable yet keeps what they need.
     pub fn rest(&mut self) {
-        (self.window, self.plain, self.recent) = (None, None, None);
+        (self.window, self.plain, self.parts) = (None, None, None);
         self.cursor = Cursor::default();
         self.files = VecDeque::new();
         self.disk.rest();

@@ -20,6 +20,7 @@ use crate::crypt::Secret;
 use crate::disk::queue::QueuedFile;
 use crate::disk::{Disk, DiskFile, Open};
 use crate::error::{Error, Result};
+use crate::file::part::{Part, Parts};
 use crate::file::{FileStore, block_path};
 use crate::message::Message;
 use crate::record::{EMPTY, Kind, Record};
@@ -98,11 +99,6 @@ impl<D: Disk> ColdRead<D> {
 impl<D: Disk> FileStore<D> {
     /// The message with this sequence.
     pub fn load(&mut self, seq: u64) -> Result<Message> {
-        if let Some(m) = &self.recent
-            && m.seq == seq
-        {
-            return Ok(m.clone());
-        }
         let mut damage = None;
         for _ in 0..3 {
             let at = match (self.locate(seq), damage.take()) {
@@ -111,10 +107,7 @@ impl<D: Disk> FileStore<D> {
                 (Err(e), _) => return Err(e),
             };
             match self.try_load(at, seq) {
-                Ok(Some(m)) => {
-                    self.recent = Some(m.clone());
-                    return Ok(m);
-                }
+                Ok(Some(m)) => return Ok(m),
                 Ok(None) => damage = Some(self.heal_read(at, seq)?),
                 Err(Error::Rescanned) => {
                     let (file, offset) =
@@ -128,15 +121,44 @@ impl<D: Disk> FileStore<D> {
     }
 
     fn try_load(&mut self, at: usize, seq: u64) -> Result<Option<Message>> {
-        let (span, offset) = self.span_of(at, seq)?;
-        if let Some(m) = self.pick(at, seq, &span, offset) {
+        if let Some(m) = self.pick_from_window(at, seq) {
             return Ok(Some(m));
         }
-        // A window may end inside the record it was asked for: look once more, from a mark.
+        if let Some(m) = self.pick_from_parts(at, seq) {
+            return Ok(Some(m));
+        }
+        if self.keep_part(at, seq).is_some()
+            && let Some(m) = self.pick_from_parts(at, seq)
+        {
+            return Ok(Some(m));
+        }
+        let (span, offset) = self.span_of(at, seq)?;
+        if let Some(m) = self.pick(at, seq, &span, 0, offset) {
+            return Ok(Some(m));
+        }
+        // The cursor may have led elsewhere: look once more, from a mark.
         self.cursor = super::Cursor::default();
         self.window = None;
+        if let Some(parts) = &mut self.parts {
+            parts.forget(self.blocks[at].index);
+        }
         let (span, offset) = self.span_of(at, seq)?;
-        Ok(self.pick(at, seq, &span, offset))
+        Ok(self.pick(at, seq, &span, 0, offset))
+    }
+
+    /// The message if it is the one after the last that was read, or that one itself, and all of
+    /// it is in memory.
+    fn pick_from_window(&mut self, at: usize, seq: u64) -> Option<Message> {
+        let index = self.blocks.get(at)?.index;
+        let offset = self.cursor.offset_of(index, seq)?;
+        // Taken out while the store is lent; counting a reference would cost more than the rest.
+        let (block, start, bytes) = self.window.take()?;
+        let found = match offset.checked_sub(start) {
+            Some(skip) if block == index => self.pick(at, seq, &bytes, skip as usize, start),
+            _ => None,
+        };
+        self.window = Some((block, start, bytes));
+        found
     }
 
     /// Like [`Self::load`], but hands out the disk read instead of doing it.
@@ -186,7 +208,7 @@ impl<D: Disk> FileStore<D> {
         }
         let span = Bytes::from(bytes?);
         self.window = Some((block, offset, span.clone()));
-        match self.pick(at, seq, &span, offset) {
+        match self.pick(at, seq, &span, 0, offset) {
             Some(m) => Ok(m),
             None => self.load(seq),
         }
@@ -205,18 +227,17 @@ impl<D: Disk> FileStore<D> {
     }
 
     fn in_memory(&self, block: &Block, seq: u64) -> bool {
-        self.cursor.block == block.index
-            && self.cursor.seq == seq
-            && self.window.as_ref().is_some_and(|(index, start, bytes)| {
-                *index == block.index
-                    && self.cursor.offset + (EMPTY as u64) < start + bytes.len() as u64
-            })
+        let Some(offset) = self.cursor.offset_of(block.index, seq) else { return false };
+        self.window.as_ref().is_some_and(|(index, start, bytes)| {
+            *index == block.index
+                && *start <= offset
+                && offset + (EMPTY as u64) < start + bytes.len() as u64
+        })
     }
 
     /// Offset and length to read for `seq`, which has marks.
     fn bounds(&self, block: &Block, seq: u64) -> (u64, u64) {
-        let follows = self.cursor.block == block.index && self.cursor.seq == seq;
-        if follows {
+        if self.cursor.follows(block.index, seq) {
             return (self.cursor.offset, AHEAD.min(block.len.saturating_sub(self.cursor.offset)));
         }
         let span = block.marks.as_ref().and_then(|m| m.span(seq));
@@ -227,36 +248,85 @@ impl<D: Disk> FileStore<D> {
 
     /// Bytes that contain the record of `seq`, and the offset of their first record.
     fn span_of(&mut self, at: usize, seq: u64) -> Result<(Bytes, u64)> {
-        let block = &self.blocks[at];
-        if self.in_memory(block, seq)
-            && let Some((_, start, bytes)) = &self.window
-        {
-            let skip = (self.cursor.offset - start) as usize;
-            return Ok((bytes.slice(skip..), self.cursor.offset));
-        }
-        if block.marks.is_none() {
+        if self.blocks[at].marks.is_none() {
             self.rebuild_block_index(at)?;
         }
-        let block = &self.blocks[at];
-        let (offset, len) = self.bounds(block, seq);
-        let index = block.index;
+        let (offset, len) = self.bounds(&self.blocks[at], seq);
         let bytes = self.read_plain(at, offset, len)?;
+        let index = self.blocks[at].index;
         self.window = Some((index, offset, bytes.clone()));
         Ok((bytes, offset))
     }
 
-    /// Walks a span to the record of `seq`, proving the one it returns.
-    fn pick(&mut self, at: usize, seq: u64, span: &Bytes, offset: u64) -> Option<Message> {
-        let index = self.blocks[at].index;
+    /// The message, if its part of the block is kept.
+    fn pick_from_parts(&self, at: usize, seq: u64) -> Option<Message> {
+        let (bytes, offset) = self.parts.as_ref()?.find(self.blocks.get(at)?.index, seq)?;
+        let record = Record::parse(bytes.get(offset..)?)?;
+        (record.seq == seq).then(|| Message::from_record(&record, bytes))
+    }
+
+    /// Keeps the part of the block around `seq`, if it was asked for before.
+    fn keep_part(&mut self, at: usize, seq: u64) -> Option<()> {
+        let block = self.blocks.get(at)?;
+        let index = block.index;
+        if block.form != Form::Plain || self.cursor.follows(index, seq) {
+            return None;
+        }
+        let (start, end) = block.marks.as_ref()?.part(seq)?;
+        let end = match end {
+            Some(end) => end,
+            // The tail's last part still grows.
+            None if Some(index) == self.tail_index() => return None,
+            None => u32::try_from(block.len).ok()?,
+        };
+        let len = end.checked_sub(start)?;
+        let budget = &self.options.read_budget;
+        let parts = self.parts.get_or_insert_with(|| Box::new(Parts::new(budget.clone())));
+        if !parts.is_wanted(index, start, len as usize) {
+            return None;
+        }
+        let bytes = self.read_plain(at, u64::from(start), u64::from(len)).ok()?;
+        let mut messages = Vec::new();
         let mut here = 0;
+        while let Some(record) = bytes.get(here..).and_then(Record::parse) {
+            // What cannot be proven is left out: whoever wants it reads it, and damage is told.
+            if record.kind == Kind::Message
+                && messages.last().is_none_or(|&(last, _)| last < record.seq)
+                && record.is_intact(&self.blocks.get(at)?.hash)
+                && self.subject_agrees(at, &record)
+            {
+                messages.push((record.seq, here as u32));
+            }
+            here += record.len();
+        }
+        let part = Part::new(index, bytes, &messages)?;
+        self.parts.as_mut()?.keep(part);
+        Some(())
+    }
+
+    /// Walks `span`, whose first byte lies at `start`, from `here` to the record of `seq`, proving
+    /// the one it returns.
+    fn pick(
+        &mut self,
+        at: usize,
+        seq: u64,
+        span: &Bytes,
+        mut here: usize,
+        start: u64,
+    ) -> Option<Message> {
         while let Some(record) = span.get(here..).and_then(Record::parse) {
             let next = here + record.len();
             if record.kind == Kind::Message && record.seq == seq {
-                if !record.is_intact(&self.blocks[at].hash) || !self.subject_agrees(at, &record) {
+                let block = self.blocks.get(at)?;
+                if !record.is_intact(&block.hash) || !self.subject_agrees(at, &record) {
                     return None;
                 }
-                self.cursor =
-                    super::Cursor { block: index, seq: seq + 1, offset: offset + next as u64 };
+                self.cursor = super::Cursor {
+                    block: block.index,
+                    seq: seq + 1,
+                    offset: start + next as u64,
+                    last: (seq, start + here as u64),
+                };
                 return Some(Message::from_record(&record, span));
             }
             here = next;
@@ -533,7 +603,9 @@ impl<D: Disk> FileStore<D> {
         if self.window.as_ref().is_some_and(|(i, ..)| *i == index) {
             self.window = None;
         }
-        self.recent = None;
+        if let Some(parts) = &mut self.parts {
+            parts.forget(index);
+        }
         if self.cursor.block == index {
             self.cursor = super::Cursor::default();
         }

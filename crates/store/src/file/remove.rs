@@ -151,9 +151,6 @@ impl<D: Disk> FileStore<D> {
         if let Some(removals) = &mut self.removals {
             removals.push(Removed { seq: m.seq, subject: m.subject.clone(), bytes: len });
         }
-        if self.recent.as_ref().is_some_and(|r| r.seq == m.seq) {
-            self.recent = None;
-        }
     }
 
     /// Drops a whole block with its messages (limits, compaction of the stream).
@@ -179,7 +176,6 @@ impl<D: Disk> FileStore<D> {
         (block.msgs, block.bytes, block.first, block.first_ts) = (0, 0, last + 1, 0);
         block.deleted.clear();
         block.column = Some(crate::block::column::Column::default());
-        self.recent = None;
         if at + 1 == self.blocks.len() {
             self.unmarked.insert_range(first, last);
             return self.write_tombstone(self.last_seq, self.last_ts);

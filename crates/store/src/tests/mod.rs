@@ -7,5 +7,6 @@ mod crash;
 mod jobs;
 mod model;
 mod oracle;
+mod parts;
 mod pool;
 mod refused;

@@ -13,15 +13,97 @@ pub(super) struct Trie<E> {
 }
 
 struct Node<E> {
-    literal: HashMap<Box<[u8]>, Self, foldhash::fast::RandomState>,
+    literal: Children<E>,
     any: Option<Box<Self>>,
     rest: Option<Box<Group<E>>>,
     here: Option<Box<Group<E>>>,
 }
 
+/// What follows a node by literal tokens. Most nodes have one child: the filters of one consumer,
+/// of one request's inbox.
+enum Children<E> {
+    None,
+    One(Box<(Box<[u8]>, Node<E>)>),
+    Many(Box<Table<E>>),
+}
+
+type Table<E> = HashMap<Box<[u8]>, Node<E>, foldhash::fast::RandomState>;
+
+/// A table that shrank to this many children gives way.
+const FEW: usize = 1;
+
+impl<E> Children<E> {
+    #[inline]
+    fn get(&self, token: &[u8]) -> Option<&Node<E>> {
+        match self {
+            Self::None => None,
+            Self::One(child) => (*child.0 == *token).then_some(&child.1),
+            Self::Many(table) => table.get(token),
+        }
+    }
+
+    fn get_mut(&mut self, token: &[u8]) -> Option<&mut Node<E>> {
+        match self {
+            Self::None => None,
+            Self::One(child) => (*child.0 == *token).then_some(&mut child.1),
+            Self::Many(table) => table.get_mut(token),
+        }
+    }
+
+    /// The child, made if it was not there.
+    fn enter(&mut self, token: &[u8]) -> Option<&mut Node<E>> {
+        if self.get(token).is_none() {
+            let fresh = (Box::from(token), Node::default());
+            match std::mem::replace(self, Self::None) {
+                Self::None => *self = Self::One(Box::new(fresh)),
+                Self::One(child) => {
+                    *self = Self::Many(Box::new([*child, fresh].into_iter().collect()));
+                }
+                Self::Many(mut table) => {
+                    table.insert(fresh.0, fresh.1);
+                    *self = Self::Many(table);
+                }
+            }
+        }
+        self.get_mut(token)
+    }
+
+    fn remove(&mut self, token: &[u8]) {
+        match self {
+            Self::None => {}
+            Self::One(child) => {
+                if *child.0 == *token {
+                    *self = Self::None;
+                }
+            }
+            Self::Many(table) => {
+                table.remove(token);
+                if table.len() <= FEW {
+                    let last = table.drain().next();
+                    *self = last.map_or(Self::None, |child| Self::One(Box::new(child)));
+                } else if table.capacity() > 1024 && table.len() < table.capacity() / 8 {
+                    table.shrink_to(table.len() * 2);
+                }
+            }
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        matches!(self, Self::None)
+    }
+
+    fn for_each(&self, mut each: impl FnMut(&Node<E>)) {
+        match self {
+            Self::None => {}
+            Self::One(child) => each(&child.1),
+            Self::Many(table) => table.values().for_each(each),
+        }
+    }
+}
+
 impl<E> Default for Node<E> {
     fn default() -> Self {
-        Self { literal: HashMap::default(), any: None, rest: None, here: None }
+        Self { literal: Children::None, any: None, rest: None, here: None }
     }
 }
 
@@ -47,12 +129,10 @@ impl<E: Entry> Trie<E> {
                     return;
                 }
                 b"*" => node = node.any.get_or_insert_default(),
-                // Looked up before inserting: the key is boxed only when it is new.
-                _ if node.literal.contains_key(token) => match node.literal.get_mut(token) {
+                _ => match node.literal.enter(token) {
                     Some(next) => node = next,
                     None => return,
                 },
-                _ => node = node.literal.entry(token.into()).or_default(),
             }
         }
         node.here.get_or_insert_default().push(entry);
@@ -121,9 +201,6 @@ impl<E: Entry> Node<E> {
         let removed = descend(child);
         if child.is_empty() {
             self.literal.remove(token);
-            if self.literal.capacity() > 1024 && self.literal.len() < self.literal.capacity() / 8 {
-                self.literal.shrink_to(self.literal.len() * 2);
-            }
         }
         removed
     }
@@ -132,7 +209,8 @@ impl<E: Entry> Node<E> {
         for group in [&self.rest, &self.here].into_iter().flatten() {
             group.for_each(each);
         }
-        for child in self.literal.values().chain(self.any.as_deref()) {
+        self.literal.for_each(|child| child.for_each(each));
+        if let Some(child) = self.any.as_deref() {
             child.for_each(each);
         }
     }

@@ -35,7 +35,7 @@ impl<'a, const N: usize> Args<'a, N> {
 
 /// A decimal size of at most nine digits, as the reference accepts it.
 #[inline]
-pub(super) fn size(digits: &[u8]) -> Option<u32> {
+pub fn size(digits: &[u8]) -> Option<u32> {
     if digits.is_empty() || digits.len() > 9 {
         return None;
     }

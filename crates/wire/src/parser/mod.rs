@@ -12,6 +12,7 @@ mod args;
 mod blame;
 mod publish;
 
+pub use args::size;
 pub use blame::{blame, written};
 
 use args::Args;
@@ -269,9 +270,7 @@ fn unsubscribe(line: &[u8]) -> Result<Frame<'_>, Violation> {
     let args = Args::<2>::split(line, is_space);
     match args.as_slice() {
         [sid] => Ok(Frame::Unsubscribe { sid, max: None }),
-        [sid, max] => {
-            Ok(Frame::Unsubscribe { sid, max: Some(args::size(max).map_or(-1, i64::from)) })
-        }
+        [sid, max] => Ok(Frame::Unsubscribe { sid, max: Some(size(max).map_or(-1, i64::from)) }),
         _ => Err(Violation::Arguments("processUnsub Parse Error")),
     }
 }

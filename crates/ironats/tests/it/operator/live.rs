@@ -18,12 +18,17 @@ struct Directory {
 
 impl Directory {
     async fn open(kind: &str) -> Self {
-        let mut house = House::new();
-        let dir = tempfile::tempdir().unwrap();
+        Self::open_in(House::new(), tempfile::tempdir().unwrap(), kind).await
+    }
+
+    /// The server of `house` over `dir`, which may have been used before.
+    async fn open_in(mut house: House, dir: TempDir, kind: &str) -> Self {
         let path = dir.path().join("jwt");
+        let store = dir.path().join("js");
         let (id, token) = (house.system.id(), house.sign(&house.system));
         house.start(&format!(
-            "{}\nresolver {{ dir: {path:?}, {kind} }}\nresolver_preload {{ {id}: {token} }}",
+            "{}\nresolver {{ dir: {path:?}, {kind} }}\nresolver_preload {{ {id}: {token} }}\n\
+             jetstream {{ store_dir: {store:?} }}",
             house.operator_conf()
         ));
         let system = house.client(&Login::plain(&house.system)).await;
@@ -44,6 +49,12 @@ impl Directory {
 
     async fn enter(&self, login: &Login) -> Peer {
         Peer::enter(self.house.server(), login).await
+    }
+
+    /// The same after a restart.
+    async fn again(mut self, kind: &str) -> Self {
+        self.house.server.take().unwrap().shutdown();
+        Self::open_in(self.house, self.dir, kind).await
     }
 
     fn file(&self, account: &Account) -> std::path::PathBuf {
@@ -293,4 +304,113 @@ async fn a_cache_asks_others_for_what_it_lacks() {
     assert!(d.file(&account).exists());
     let answer = d.ask("$SYS.REQ.CLAIMS.UPDATE", d.house.sign(&account)).await;
     assert_eq!(answer["data"]["message"], "jwt updated cache");
+}
+
+// Contract: ACC-019
+#[tokio::test]
+async fn limits_and_default_permissions_reach_who_is_connected() {
+    let d = Directory::open("type: full").await;
+    let mut account = Account::new("A");
+    d.push(&account).await;
+    let unsaid = Login::of(&account, &account.key, |_| {});
+    let said = Login::of(&account, &account.key, |claims| {
+        claims.nats.limits.publish.allow = vec!["a".into(), "b".into()];
+    });
+    let (mut first, mut second) = (d.enter(&unsaid).await, d.enter(&said).await);
+    first.send("SUB a 1\r\nSUB b 2\r\n").await;
+    assert!(first.is_served().await && second.is_served().await);
+    account.claims.nats.default_permissions.publish.deny = vec!["a".into()];
+    account.claims.nats.default_permissions.subscribe.deny = vec!["b".into()];
+    account.claims.nats.limits.payload = 10;
+    d.push(&account).await;
+    let removed = "-ERR 'Permissions Violation for Subscription to \"b\" (sid \"2\")'";
+    assert_eq!(first.line().await, removed);
+    first.send("PUB a 1\r\nx\r\n").await;
+    assert_eq!(first.line().await, "-ERR 'Permissions Violation for Publish to \"a\"'");
+    second.send("PUB a 1\r\nx\r\n").await;
+    assert_eq!(first.line().await, "MSG a 1 1");
+    assert_eq!(first.line().await, "x");
+    second.send("PUB a 11\r\n").await;
+    assert_eq!(second.line().await, "-ERR 'Maximum Payload Violation'");
+}
+
+// Contract: ACC-019
+#[tokio::test]
+async fn jetstream_is_what_the_token_says() {
+    let d = Directory::open("type: full").await;
+    let (mut account, plain) = (Account::new("A"), Account::new("B"));
+    account.claims.nats.limits.jetstream.disk_storage = 1 << 20;
+    account.claims.nats.limits.jetstream.mem_storage = -1;
+    account.claims.nats.limits.jetstream.streams = 1;
+    account.claims.nats.limits.jetstream.consumer = -1;
+    d.push(&account).await;
+    d.push(&plain).await;
+    let login = Login::plain(&account);
+    let ask = async |client: &async_nats::Client, subject: &str, body: Value| -> Value {
+        let subject = format!("$JS.API.{subject}");
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        let answer = within(client.request(subject, body.into())).await.unwrap();
+        serde_json::from_slice(&answer.payload).unwrap()
+    };
+    let stream = |name: &str| json!({"name": name, "subjects": [name], "storage": "file"});
+    let client = d.house.client(&login).await;
+    let info = ask(&client, "INFO", Value::Null).await;
+    assert_eq!(
+        (&info["limits"]["max_storage"], &info["limits"]["max_streams"]),
+        (&json!(1 << 20), &json!(1))
+    );
+    let made = ask(&client, "STREAM.CREATE.s", stream("s")).await;
+    assert_eq!(made["config"]["name"], "s", "{made}");
+    let refused = ask(&client, "STREAM.CREATE.t", stream("t")).await;
+    assert_eq!(refused["error"]["err_code"], 10027, "{refused}");
+    account.claims.nats.limits.jetstream.streams = 2;
+    d.push(&account).await;
+    let made = ask(&client, "STREAM.CREATE.t", stream("t")).await;
+    assert_eq!(made["config"]["name"], "t", "{made}");
+    let stranger = d.house.client(&Login::plain(&plain)).await;
+    let none = ask(&stranger, "INFO", Value::Null).await;
+    assert_eq!(none["error"]["err_code"], 10039, "{none}");
+    within(client.request("s", "stored".into())).await.unwrap();
+    // After a restart the account's streams are there before anybody asks.
+    let d = d.again("type: full").await;
+    let jetstream = d.house.server().node().claims().unwrap();
+    assert!(jetstream.has(&account.id()));
+    let client = d.house.client(&login).await;
+    let info = ask(&client, "STREAM.INFO.s", Value::Null).await;
+    assert_eq!(info["state"]["messages"], 1, "{info}");
+    // Taken away and given back.
+    let given = std::mem::take(&mut account.claims.nats.limits.jetstream);
+    d.push(&account).await;
+    let none = ask(&client, "INFO", Value::Null).await;
+    assert_eq!(none["error"]["err_code"], 10039, "{none}");
+    account.claims.nats.limits.jetstream = given;
+    d.push(&account).await;
+    let put = within(client.request("s", "stored again".into())).await.unwrap();
+    let put: Value = serde_json::from_slice(&put.payload).unwrap();
+    assert_eq!(put["seq"], 2, "{put}");
+    // Tiers.
+    let tier = std::mem::take(&mut account.claims.nats.limits.jetstream);
+    account.claims.nats.limits.tiers.insert("R1".into(), tier);
+    d.push(&account).await;
+    let info = ask(&client, "INFO", Value::Null).await;
+    assert_eq!(info["tiers"]["R1"]["limits"]["max_streams"], 2, "{info}");
+    assert_eq!(info["tiers"]["R1"]["streams"], 2, "{info}");
+}
+
+// Contract: AUTH-022
+#[tokio::test]
+async fn a_system_account_can_be_pushed_to_a_server_without_one() {
+    let mut house = House::new();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("jwt");
+    house.start(&format!("{}\nresolver {{ dir: {path:?}, type: full }}", house.operator_conf()));
+    let login = Login::plain(&house.system);
+    let system = house.client(&login).await;
+    let token = house.sign(&house.system);
+    let pushed = system.request("$SYS.REQ.CLAIMS.UPDATE", token.clone().into());
+    let answer: Value = serde_json::from_slice(&within(pushed).await.unwrap().payload).unwrap();
+    assert_eq!(answer["data"]["message"], "jwt updated", "{answer}");
+    let claims = house.server().node().claims().unwrap();
+    let known = claims.token(&house.system.id()).unwrap();
+    assert_eq!(&*known.token, token.as_str());
 }

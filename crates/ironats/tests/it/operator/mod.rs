@@ -3,3 +3,5 @@
 mod house;
 mod live;
 mod login;
+mod shown;
+mod url;
