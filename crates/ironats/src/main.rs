@@ -6,8 +6,9 @@ use ironats::files::System;
 use ironats::load::{self, Unusable};
 use ironats::log::{self, LogConfig, LogControl, LogError, Target};
 use ironats::reload::Process;
-use ironats::signal::{self, Action, Signals};
+use ironats::signal::{self, Action, Received, Signals};
 use ironats::{Server, ports};
+use std::collections::VecDeque;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -179,7 +180,8 @@ async fn start_and_serve(
         let log = log.clone();
         tokio::task::spawn_blocking(move || Server::start(options, log))
     };
-    let Some((started, changed)) = unless_stopped(starting, &mut signals, log, control).await?
+    let mut early = VecDeque::new();
+    let Some(started) = unless_stopped(starting, &mut signals, &mut early, log, control).await?
     else {
         // A start is left as a crash would leave it: nothing on disk depends on its end.
         control.flush(Duration::from_secs(2));
@@ -198,62 +200,68 @@ async fn start_and_serve(
         stdx::error!(log, "Error writing ports file {error}");
     }
     server.reloader().set_process(files.clone());
-    if changed {
-        reload(&server, log);
-    }
-    until_stopped(&server, &mut signals, log, control).await;
+    until_stopped(&server, &mut signals, early, log, control).await;
     server.shutdown();
     files.remove_ports();
     Ok(ExitCode::SUCCESS)
 }
 
+/// How long a start that is to end may take to become a server that can be shut down.
+const NEARLY_THERE: Duration = Duration::from_secs(2);
+
 /// Waits for a start, which can be long where much is recovered; `None` once a signal ended it.
-/// Whether a signal asked for a reload comes along.
+/// Signals for a server that runs are kept in `early`: who sent them may have seen it run.
 async fn unless_stopped<T>(
     mut starting: tokio::task::JoinHandle<T>,
     signals: &mut Signals,
+    early: &mut VecDeque<Received>,
     log: &Log,
     control: &LogControl,
-) -> std::io::Result<Option<(T, bool)>> {
-    let mut reload = false;
+) -> std::io::Result<Option<T>> {
     loop {
         let received = tokio::select! {
-            started = &mut starting => {
-                return Ok(Some((started.map_err(std::io::Error::other)?, reload)));
-            }
+            started = &mut starting => return Ok(Some(started.map_err(std::io::Error::other)?)),
             received = signals.next(log) => received,
         };
         match received.action(false) {
-            // There is nobody to lead away yet.
-            Action::Shutdown | Action::LameDuck => return Ok(None),
+            Action::Shutdown => {
+                early.push_back(received);
+                let started = tokio::time::timeout(NEARLY_THERE, &mut starting).await;
+                return started.ok().transpose().map_err(std::io::Error::other);
+            }
+            Action::Reload | Action::LameDuck => early.push_back(received),
             Action::ReopenLog => control.reopen(),
             Action::Dump => dump(received, control),
-            // The configuration may have changed since it was read.
-            Action::Reload => reload = true,
             Action::Ignore => {}
         }
     }
 }
 
-fn reload(server: &Server, log: &Log) {
-    if let Err(error) = server.reloader().reload() {
-        stdx::error!(log, "Failed to reload server configuration: {error}");
-    }
-}
-
 /// Says where every thread stands, and ends the process as a Go program does.
-fn dump(received: signal::Received, control: &LogControl) -> ! {
+fn dump(received: Received, control: &LogControl) -> ! {
     control.flush(Duration::from_secs(2));
     eprintln!("{}\n\n{}", received.name(), ironats::process::threads());
     std::process::exit(2);
 }
 
-/// Handles signals until one of them ends the server.
-async fn until_stopped(server: &Server, signals: &mut Signals, log: &Log, control: &LogControl) {
+/// Handles signals, `early` ones first, until one of them ends the server.
+async fn until_stopped(
+    server: &Server,
+    signals: &mut Signals,
+    mut early: VecDeque<Received>,
+    log: &Log,
+    control: &LogControl,
+) {
     let mut lame_duck = None;
     loop {
+        let first = early.pop_front();
         let received = tokio::select! {
-            received = signals.next(log) => received,
+            received = async {
+                match first {
+                    Some(early) => early,
+                    None => signals.next(log).await,
+                }
+            } => received,
             () = async {
                 match lame_duck.as_mut() {
                     Some(leaving) => std::pin::Pin::new(leaving).await,
@@ -268,7 +276,12 @@ async fn until_stopped(server: &Server, signals: &mut Signals, log: &Log, contro
             Action::LameDuck if lame_duck.is_none() => {
                 lame_duck = Some(Box::pin(server.lame_duck()));
             }
-            Action::Reload => reload(server, log),
+            Action::Reload => {
+                if let Err(error) = server.reloader().reload() {
+                    let error = error.to_string();
+                    stdx::error!(log, "Failed to reload server configuration: {error}");
+                }
+            }
             Action::Dump => dump(received, control),
             Action::LameDuck | Action::Ignore => {}
         }

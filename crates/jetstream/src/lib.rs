@@ -21,6 +21,7 @@ mod io;
 mod member;
 mod members;
 mod meta;
+mod names;
 mod out;
 mod place;
 mod progress;

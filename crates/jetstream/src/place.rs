@@ -15,6 +15,7 @@ use crate::account::JsAccount;
 use crate::answers::Answers;
 use crate::ingress::{Backlog, Listening, Publishes};
 use crate::member::Member;
+use crate::names::Names;
 use crate::queue::{Kind, Queue, Tag};
 use crate::shared::Shared;
 use crate::sourcing::Links;
@@ -33,7 +34,7 @@ pub(crate) struct Place {
     pub(crate) backlog: Arc<Backlog>,
     /// Its consumers by number, and the numbers by name.
     pub(crate) members: BTreeMap<u32, Box<Member>>,
-    pub(crate) names: BTreeMap<String, u32>,
+    pub(crate) names: Names,
     /// The streams it draws from, if there are any.
     pub(crate) links: Option<Box<Links>>,
     /// Consumers whose files are on their way out.
@@ -51,7 +52,7 @@ pub(crate) struct Place {
     /// Something was stored since the last flush.
     pub(crate) touched: bool,
     /// Makes durable what was stored, once it is due.
-    pub(crate) sync: Option<Job>,
+    pub(crate) sync: Option<Box<Job>>,
     /// When something was last stored or removed.
     pub(crate) used: Mono,
     /// It waits in the line of those that may rest.
@@ -75,7 +76,7 @@ impl Place {
             generation,
             backlog: Arc::default(),
             members: BTreeMap::new(),
-            names: BTreeMap::new(),
+            names: Names::default(),
             links: None,
             removing: BTreeSet::new(),
             deadline: None,
@@ -180,7 +181,7 @@ impl Place {
         let config = self.stream.config().clone();
         let account = &self.account.account;
         let tag = |kind| Tag { kind, stream: place, part: self.generation };
-        let wanted: &[String] = if config.sealed { &[] } else { &config.subjects };
+        let wanted: &[String] = &config.subjects;
         self.publishes.retain(|l| wanted.iter().any(|s| s.as_bytes() == l.subject()));
         for subject in wanted {
             if self.publishes.iter().any(|l| l.subject() == subject.as_bytes()) {

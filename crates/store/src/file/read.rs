@@ -508,7 +508,7 @@ impl<D: Disk> FileStore<D> {
         column.shrink();
         marks.shrink();
         let block = &mut self.blocks[at];
-        block.column = Some(column);
+        block.column = Some(Box::new(column));
         block.marks = Some(marks);
         block.tombstones = Some(found.tombstones.len() as u32);
         if block.len == 0 {
@@ -538,7 +538,7 @@ impl<D: Disk> FileStore<D> {
     /// Drops the columns used least recently until they fit their budget.
     pub(super) fn trim_columns(&mut self) {
         let tail = self.tail_index();
-        let size = |b: &Block| b.column.as_ref().map_or(0, Column::memory);
+        let size = |b: &Block| b.column.as_ref().map_or(0, |c| c.memory());
         let mut held: Vec<(u64, u32, usize)> = Vec::new();
         let mut total = 0;
         for &index in &self.columns {

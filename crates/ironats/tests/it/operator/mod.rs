@@ -4,4 +4,5 @@ mod house;
 mod live;
 mod login;
 mod shown;
+mod system;
 mod url;
