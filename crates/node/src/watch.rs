@@ -241,7 +241,7 @@ impl Source for Node {
             updated: self.loaded(),
             expired: false,
             complete: true,
-            jetstream: self.jetstream.get().is_some_and(|js| js.account(name).is_some()),
+            jetstream: self.jetstream.load().as_ref().is_some_and(|js| js.account(name).is_some()),
             leafnodes: 0,
             clients: account.clients.load(Ordering::Relaxed),
             subscriptions: account.subscriptions() as u64,
