@@ -53,6 +53,13 @@ pub struct TokenFacts {
     pub ends_in: Option<Duration>,
 }
 
+impl TokenFacts {
+    /// Who signed the token, as operators see it: a signing key, or `account`.
+    pub fn signer<'a>(&'a self, account: &'a str) -> &'a str {
+        if self.signing_key { &self.issuer } else { account }
+    }
+}
+
 /// The token is a secret, or nearly one.
 impl std::fmt::Debug for TokenFacts {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

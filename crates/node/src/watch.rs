@@ -394,9 +394,7 @@ fn conn_facts(conn: &Conn) -> ConnFacts {
         proxy_key: facts.proxy.as_deref().unwrap_or_default().to_owned(),
         // Compat(AUTH-034): who sees a bearer's token could use it.
         jwt: token.filter(|token| !token.bearer).map(|t| t.jwt.clone()).unwrap_or_default(),
-        issuer_key: token
-            .map(|t| if t.signing_key { t.issuer.clone() } else { facts.account.clone() })
-            .unwrap_or_default(),
+        issuer_key: token.map(|token| token.signer(&facts.account).to_owned()).unwrap_or_default(),
         tags: token.map(|token| token.tags.clone()).unwrap_or_default(),
         ..ConnFacts::default()
     }

@@ -56,6 +56,14 @@ pub(crate) struct ClientInfo {
     server: String,
     #[serde(skip_serializing_if = "String::is_empty")]
     cluster: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    jwt: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    issuer_key: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    name_tag: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tags: Vec<String>,
     #[serde(skip_serializing_if = "str::is_empty")]
     kind: &'static str,
     #[serde(skip_serializing_if = "str::is_empty")]
@@ -92,6 +100,10 @@ impl ClientInfo {
             rtt: u64::try_from(rtt).unwrap_or(u64::MAX),
             server: String::new(),
             cluster: String::new(),
+            jwt: String::new(),
+            issuer_key: String::new(),
+            name_tag: String::new(),
+            tags: Vec::new(),
             kind: "",
             client_type: "",
         };
@@ -109,6 +121,15 @@ impl ClientInfo {
                 Kind::System => "System",
             };
             this.client_type = "nats";
+            if let Some(token) = &facts.token {
+                // Other accounts get to see this: whoever has a bearer's token could use it.
+                if !token.bearer {
+                    this.jwt.clone_from(&token.jwt);
+                }
+                token.signer(&facts.account).clone_into(&mut this.issuer_key);
+                this.name_tag.clone_from(&token.name);
+                this.tags.clone_from(&token.tags);
+            }
         }
         if identity.detailed || identity.server {
             this.server.clone_from(&info.server_name);

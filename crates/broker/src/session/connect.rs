@@ -386,6 +386,7 @@ impl Session {
         let token = identity.token.as_deref();
         self.token_limits = token.map_or((None, None), |t| (t.subscriptions, t.payload));
         self.expires = token.and_then(|t| t.ends_in).map(|rest| worker.now.mono + rest);
+        self.conn.facts.lock().expires = self.expires;
         self.limits.max_payload = self.max_payload();
     }
 

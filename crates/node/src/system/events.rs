@@ -9,6 +9,7 @@
 use super::context::Context;
 use super::event::Event;
 use super::remote::Remotes;
+use crate::Node;
 use broker::Conn;
 use broker::account::Account;
 use monitor::event::{self, ClientFacts, Disconnected, Head};
@@ -214,7 +215,7 @@ fn joined(conn: &Conn, account: &Account, who: &auth::Who, context: &mut Context
         return;
     }
     let (head, server) = (head(context, None), context.server_json());
-    let client = ClientFacts { user: who.raw().into(), ..client(conn, account) };
+    let client = ClientFacts { user: who.raw().into(), ..client(context.node(), conn, account) };
     let message = event::connected(&head, &server, &client);
     context.publish(subject.as_bytes(), &message);
 }
@@ -231,7 +232,8 @@ fn left(
         return;
     }
     let (head, server) = (head(context, Some(at)), context.server_json());
-    let message = event::disconnected(&head, &server, &gone(conn, account, reason, at));
+    let message =
+        event::disconnected(&head, &server, &gone(context.node(), conn, account, reason, at));
     context.publish(subject.as_bytes(), &message);
 }
 
@@ -248,19 +250,22 @@ fn refused(
     let to_account = b"$SYS.ACCOUNT.CLIENT.AUTH.ERR";
     if presented && account.is_wanted(to_account) {
         let (head, server) = (head(context, Some(at)), context.server_json());
-        let message = event::disconnected(&head, &server, &gone(conn, account, reason, at));
+        let message =
+            event::disconnected(&head, &server, &gone(context.node(), conn, account, reason, at));
         context.publish_in(account, to_account, None, b"", &message);
     }
     let subject = format!("$SYS.SERVER.{}.CLIENT.AUTH.ERR", context.node().server_id());
     if context.is_wanted(subject.as_bytes()) {
         let (head, server) = (head(context, Some(at)), context.server_json());
-        let message = event::disconnected(&head, &server, &gone(conn, account, reason, at));
+        let message =
+            event::disconnected(&head, &server, &gone(context.node(), conn, account, reason, at));
         context.publish(subject.as_bytes(), &message);
     }
 }
 
-fn client(conn: &Conn, account: &Account) -> ClientFacts {
+fn client(node: &Node, conn: &Conn, account: &Account) -> ClientFacts {
     let facts = conn.facts.lock();
+    let token = facts.token.as_deref();
     ClientFacts {
         start: conn.start,
         host: conn.peer().map_or_else(String::new, |peer| peer.ip().to_string()),
@@ -270,14 +275,23 @@ fn client(conn: &Conn, account: &Account) -> ClientFacts {
         name: facts.name.clone(),
         lang: facts.lang.clone(),
         ver: facts.version.clone(),
-        name_tag: account.name.clone(),
+        jwt: token.map(|token| token.jwt.clone()).unwrap_or_default(),
+        issuer_key: token.map(|t| t.signer(&account.name).to_owned()).unwrap_or_default(),
+        name_tag: node.account_tag(&account.name),
+        tags: token.map(|token| token.tags.clone()).unwrap_or_default(),
         kind: "Client".into(),
         client_type: "nats".into(),
         ..ClientFacts::default()
     }
 }
 
-fn gone(conn: &Conn, account: &Account, reason: CloseReason, at: Timestamp) -> Disconnected {
+fn gone(
+    node: &Node,
+    conn: &Conn,
+    account: &Account,
+    reason: CloseReason,
+    at: Timestamp,
+) -> Disconnected {
     let (msgs, bytes) = {
         let out = conn.outbox.lock();
         (out.msgs, out.bytes)
@@ -287,7 +301,7 @@ fn gone(conn: &Conn, account: &Account, reason: CloseReason, at: Timestamp) -> D
         client: ClientFacts {
             rtt: u64::try_from(rtt.as_nanos()).unwrap_or(u64::MAX),
             stop: Some(at),
-            ..client(conn, account)
+            ..client(node, conn, account)
         },
         sent: MsgBytes {
             msgs: conn.in_msgs.load(Ordering::Relaxed),

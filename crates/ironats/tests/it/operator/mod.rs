@@ -3,5 +3,6 @@
 mod house;
 mod live;
 mod login;
+mod made;
 mod shown;
 mod url;
