@@ -54,7 +54,12 @@ pub struct TokenFacts {
 }
 
 impl TokenFacts {
-    /// Who signed the token, as operators see it: a signing key, or `account`.
+    /// The token as others may see it: who sees a bearer's could use it.
+    pub fn shown_jwt(&self) -> &str {
+        if self.bearer { "" } else { &self.jwt }
+    }
+
+    /// The key that signed it: the account's own, or one of its signing keys.
     pub fn signer<'a>(&'a self, account: &'a str) -> &'a str {
         if self.signing_key { &self.issuer } else { account }
     }

@@ -50,7 +50,7 @@ pub struct StreamConfig {
     /// Where replicas may be.
     pub placement: Option<Placement>,
     /// The stream that this one copies.
-    pub mirror: Option<StreamSource>,
+    pub mirror: Option<Box<StreamSource>>,
     /// The streams that this one draws from.
     pub sources: Vec<StreamSource>,
     /// Of blocks on disk.

@@ -15,6 +15,7 @@ use crate::account::JsAccount;
 use crate::answers::Answers;
 use crate::ingress::{Backlog, Listening, Publishes};
 use crate::member::Member;
+use crate::names::Names;
 use crate::queue::{Kind, Queue, Tag};
 use crate::shared::Shared;
 use crate::sourcing::Links;
@@ -33,7 +34,7 @@ pub(crate) struct Place {
     pub(crate) backlog: Arc<Backlog>,
     /// Its consumers by number, and the numbers by name.
     pub(crate) members: BTreeMap<u32, Box<Member>>,
-    pub(crate) names: BTreeMap<String, u32>,
+    pub(crate) names: Names,
     /// The streams it draws from, if there are any.
     pub(crate) links: Option<Box<Links>>,
     /// Consumers whose files are on their way out.
@@ -51,7 +52,7 @@ pub(crate) struct Place {
     /// Something was stored since the last flush.
     pub(crate) touched: bool,
     /// Makes durable what was stored, once it is due.
-    pub(crate) sync: Option<Job>,
+    pub(crate) sync: Option<Box<Job>>,
     /// When something was last stored or removed.
     pub(crate) used: Mono,
     /// It waits in the line of those that may rest.
@@ -75,7 +76,7 @@ impl Place {
             generation,
             backlog: Arc::default(),
             members: BTreeMap::new(),
-            names: BTreeMap::new(),
+            names: Names::default(),
             links: None,
             removing: BTreeSet::new(),
             deadline: None,
@@ -142,7 +143,8 @@ impl Place {
     /// Gives back what only a busy stream needs.
     pub(crate) fn rest(&mut self) {
         self.gate = None;
-        self.stream.store().rest();
+        self.stream.rest();
+        self.members.values_mut().for_each(|m| m.consumer.shrink());
     }
 
     /// Gives the promise back.
@@ -160,10 +162,7 @@ impl Place {
     /// What account and server have room for.
     pub(crate) fn limits(&self, shared: &Shared) -> Limits {
         let storage = self.storage();
-        let max = match storage {
-            StorageType::Memory => shared.config.max_memory,
-            StorageType::File => shared.config.max_store,
-        };
+        let max = shared.max_bytes(storage);
         Limits {
             account_left: self.account.left(storage),
             server_full: max.is_some_and(|max| shared.used(storage) > max),
@@ -180,7 +179,7 @@ impl Place {
         let config = self.stream.config().clone();
         let account = &self.account.account;
         let tag = |kind| Tag { kind, stream: place, part: self.generation };
-        let wanted: &[String] = if config.sealed { &[] } else { &config.subjects };
+        let wanted: &[String] = &config.subjects;
         self.publishes.retain(|l| wanted.iter().any(|s| s.as_bytes() == l.subject()));
         for subject in wanted {
             if self.publishes.iter().any(|l| l.subject() == subject.as_bytes()) {

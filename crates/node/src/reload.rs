@@ -91,9 +91,19 @@ impl Node {
         self.loaded.store(now.0, Ordering::Relaxed);
     }
 
+    /// Has INFO say whether JetStream runs.
+    pub fn tell_jetstream(&self) {
+        let mut info = (*self.broker.info()).clone();
+        let runs = self.has_jetstream();
+        if info.jetstream != runs {
+            info.jetstream = runs;
+            self.broker.set_info(info);
+        }
+    }
+
     /// Whether JetStream runs.
     pub fn has_jetstream(&self) -> bool {
-        self.jetstream.get().is_some()
+        self.jetstream.load().is_some()
     }
 
     /// When the options in force were put there.

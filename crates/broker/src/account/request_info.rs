@@ -116,20 +116,17 @@ impl ClientInfo {
             this.name.clone_from(&facts.name);
             this.lang.clone_from(&facts.lang);
             this.ver.clone_from(&facts.version);
+            if let Some(token) = &facts.token {
+                token.shown_jwt().clone_into(&mut this.jwt);
+                token.signer(&facts.account).clone_into(&mut this.issuer_key);
+                this.name_tag.clone_from(&token.name);
+                this.tags.clone_from(&token.tags);
+            }
             this.kind = match conn.kind {
                 Kind::Client => "Client",
                 Kind::System => "System",
             };
             this.client_type = "nats";
-            if let Some(token) = &facts.token {
-                // Other accounts get to see this: whoever has a bearer's token could use it.
-                if !token.bearer {
-                    this.jwt.clone_from(&token.jwt);
-                }
-                token.signer(&facts.account).clone_into(&mut this.issuer_key);
-                this.name_tag.clone_from(&token.name);
-                this.tags.clone_from(&token.tags);
-            }
         }
         if identity.detailed || identity.server {
             this.server.clone_from(&info.server_name);

@@ -111,7 +111,8 @@ fn user(context: &mut Context<'_>, request: &OwnedRequest) {
         account: requester.acc,
         user_name: requester.name_tag,
         permissions: permissions.map(|permissions| described(permissions.config())),
-        expires: i64::try_from(rest.saturating_mul(1_000_000_000)).unwrap_or(i64::MAX),
+        // Told in nanoseconds, but only of whole seconds.
+        expires: i64::try_from(rest).unwrap_or(i64::MAX).saturating_mul(1_000_000_000),
     };
     let server = context.server_json();
     context.answer(request, &monitor::envelope(&server, Some(&user_info(&facts)), None));

@@ -215,7 +215,7 @@ fn joined(conn: &Conn, account: &Account, who: &auth::Who, context: &mut Context
         return;
     }
     let (head, server) = (head(context, None), context.server_json());
-    let client = ClientFacts { user: who.raw().into(), ..client(context.node(), conn, account) };
+    let client = ClientFacts { user: who.raw().into(), ..client(conn, account, context.node()) };
     let message = event::connected(&head, &server, &client);
     context.publish(subject.as_bytes(), &message);
 }
@@ -233,7 +233,7 @@ fn left(
     }
     let (head, server) = (head(context, Some(at)), context.server_json());
     let message =
-        event::disconnected(&head, &server, &gone(context.node(), conn, account, reason, at));
+        event::disconnected(&head, &server, &gone(conn, account, reason, at, context.node()));
     context.publish(subject.as_bytes(), &message);
 }
 
@@ -251,19 +251,19 @@ fn refused(
     if presented && account.is_wanted(to_account) {
         let (head, server) = (head(context, Some(at)), context.server_json());
         let message =
-            event::disconnected(&head, &server, &gone(context.node(), conn, account, reason, at));
+            event::disconnected(&head, &server, &gone(conn, account, reason, at, context.node()));
         context.publish_in(account, to_account, None, b"", &message);
     }
     let subject = format!("$SYS.SERVER.{}.CLIENT.AUTH.ERR", context.node().server_id());
     if context.is_wanted(subject.as_bytes()) {
         let (head, server) = (head(context, Some(at)), context.server_json());
         let message =
-            event::disconnected(&head, &server, &gone(context.node(), conn, account, reason, at));
+            event::disconnected(&head, &server, &gone(conn, account, reason, at, context.node()));
         context.publish(subject.as_bytes(), &message);
     }
 }
 
-fn client(node: &Node, conn: &Conn, account: &Account) -> ClientFacts {
+fn client(conn: &Conn, account: &Account, node: &Node) -> ClientFacts {
     let facts = conn.facts.lock();
     let token = facts.token.as_deref();
     ClientFacts {
@@ -275,10 +275,10 @@ fn client(node: &Node, conn: &Conn, account: &Account) -> ClientFacts {
         name: facts.name.clone(),
         lang: facts.lang.clone(),
         ver: facts.version.clone(),
-        jwt: token.map(|token| token.jwt.clone()).unwrap_or_default(),
+        jwt: token.map(|token| token.shown_jwt().to_owned()).unwrap_or_default(),
         issuer_key: token.map(|t| t.signer(&account.name).to_owned()).unwrap_or_default(),
-        name_tag: node.account_tag(&account.name),
         tags: token.map(|token| token.tags.clone()).unwrap_or_default(),
+        name_tag: node.account_tag(&account.name),
         kind: "Client".into(),
         client_type: "nats".into(),
         ..ClientFacts::default()
@@ -286,11 +286,11 @@ fn client(node: &Node, conn: &Conn, account: &Account) -> ClientFacts {
 }
 
 fn gone(
-    node: &Node,
     conn: &Conn,
     account: &Account,
     reason: CloseReason,
     at: Timestamp,
+    node: &Node,
 ) -> Disconnected {
     let (msgs, bytes) = {
         let out = conn.outbox.lock();
@@ -301,7 +301,7 @@ fn gone(
         client: ClientFacts {
             rtt: u64::try_from(rtt.as_nanos()).unwrap_or(u64::MAX),
             stop: Some(at),
-            ..client(node, conn, account)
+            ..client(conn, account, node)
         },
         sent: MsgBytes {
             msgs: conn.in_msgs.load(Ordering::Relaxed),

@@ -5,4 +5,5 @@ mod live;
 mod login;
 mod made;
 mod shown;
+mod system;
 mod url;
