@@ -29,7 +29,7 @@ use crate::io::IoPool;
 use crate::progress::{ALL, Opening, Progress, TELL_EVERY};
 use crate::queue::Queue;
 use crate::recover::open_found;
-use crate::shared::{self, Config, Room, Shared};
+use crate::shared::{self, Config, Shared};
 
 /// Threads that wait for the disk: while one syncs, others can.
 const IO_THREADS: usize = 8;
@@ -94,10 +94,11 @@ impl Engine {
                 (m.account.name.clone(), Arc::new(JsAccount::new(m.account, facts, limits)))
             })
             .collect();
-        let room = RwLock::new(Room { memory: config.max_memory, store: config.max_store });
         let shards = host.shards.max(1);
         let shared = Arc::new(Shared {
             broker: host.broker.clone(),
+            max_memory: AtomicU64::new(config.max_memory.unwrap_or(u64::MAX)),
+            max_store: AtomicU64::new(config.max_store.unwrap_or(u64::MAX)),
             config,
             accounts: RwLock::new(accounts),
             queues: (0..shards).map(|_| Arc::<Queue>::default()).collect(),
@@ -105,7 +106,6 @@ impl Engine {
             read_budget: ReadBudget::default(),
             started: host.now.wall,
             broken: Mutex::default(),
-            room,
             promised_memory: AtomicI64::new(0),
             promised_file: AtomicI64::new(0),
             api_total: AtomicU64::new(0),

@@ -143,7 +143,8 @@ impl Place {
     /// Gives back what only a busy stream needs.
     pub(crate) fn rest(&mut self) {
         self.gate = None;
-        self.stream.store().rest();
+        self.stream.rest();
+        self.members.values_mut().for_each(|m| m.consumer.shrink());
     }
 
     /// Gives the promise back.
@@ -161,10 +162,7 @@ impl Place {
     /// What account and server have room for.
     pub(crate) fn limits(&self, shared: &Shared) -> Limits {
         let storage = self.storage();
-        let max = match storage {
-            StorageType::Memory => shared.room().memory,
-            StorageType::File => shared.room().store,
-        };
+        let max = shared.max_bytes(storage);
         Limits {
             account_left: self.account.left(storage),
             server_full: max.is_some_and(|max| shared.used(storage) > max),

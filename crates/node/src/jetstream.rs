@@ -101,6 +101,7 @@ fn config(options: &Options, facts: &Facts, name: &str, id: &str) -> Config {
         max_duplicate_window: js.limits.duplicate_window.map(config::lang::unit::Nanos::to_std),
         max_ack_pending: positive(js.limits.max_ack_pending),
         max_request_batch: positive(js.limits.max_request_batch),
+        ack_v2: options.effective_feature_flags().get("js_ack_fc_v2").copied().unwrap_or(false),
         request_queue_limit: queue_limit(js.request_queue_limit).unwrap_or(REQUESTS),
         info_queue_limit: queue_limit(js.info_queue_limit)
             .or(queue_limit(js.request_queue_limit))

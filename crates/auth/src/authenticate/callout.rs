@@ -135,8 +135,8 @@ fn refused(text: impl Into<String>) -> AuthError {
 }
 
 /// As the reference shows its errors: the first letter large.
-fn title(text: String) -> AuthError {
-    let mut chars = text.chars();
+fn title(text: impl AsRef<str>) -> AuthError {
+    let mut chars = text.as_ref().chars();
     let first = chars.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
     refused(first + chars.as_str())
 }
@@ -408,7 +408,7 @@ fn settle_configured(
         return Err(title(no_account(&claims.audience, &on)));
     }
     let account = claims.audience.as_str().into();
-    Ok(admitted(delegation, account, claims, limits, None, stay, request.now))
+    Ok(admitted(delegation, account, claims, &limits, None, stay, request.now))
 }
 
 fn no_account(name: &str, on: &str) -> String {
@@ -448,7 +448,7 @@ fn settle_operated(
     let zone = |zone: &str, now| operators.directory.second_of_day(zone, now);
     let stay = timely(&limits, request, &on, zone)?;
     let name = account.claims.subject.as_str().into();
-    Ok(admitted(delegation, name, claims, limits, Some(&account), stay, request.now))
+    Ok(admitted(delegation, name, claims, &limits, Some(&account), stay, request.now))
 }
 
 /// Whether the client may come now and in this way, and how long it may stay.
@@ -471,7 +471,7 @@ fn admitted(
     delegation: &Delegation,
     account: Arc<str>,
     claims: UserClaims,
-    limits: UserLimits,
+    limits: &UserLimits,
     target: Option<&TrustedAccount>,
     stay: Option<Duration>,
     now: i64,

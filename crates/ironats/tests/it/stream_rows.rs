@@ -137,7 +137,7 @@ async fn direct_gets_transforms_and_republishing() {
         "republish":{"src":"to.*","dest":"again.{{wildcard(1)}}","headers_only":true}});
     create(&pair, config).await;
     let mut heard = Vec::new();
-    for (_, server, client) in &pair.sides {
+    for (_, _, client) in &pair.sides {
         let mut again = client.subscribe("again.>").await.unwrap();
         within(client.request("$JS.API.INFO", "".into())).await.unwrap();
         let mut headers = async_nats::HeaderMap::new();
@@ -163,7 +163,6 @@ async fn direct_gets_transforms_and_republishing() {
             header("Own"),
         ]);
         assert!(message.payload.is_empty() && header("Nats-Time-Stamp").is_some());
-        drop(server);
     }
     let some = |text: &str| Some(text.to_owned());
     let expected = [

@@ -197,6 +197,15 @@ impl<D: Disk> Stream<D> {
         self.stored = stored;
     }
 
+    /// Gives back what only a busy stream needs.
+    pub fn rest(&mut self) {
+        if self.stored.runs.is_empty() {
+            self.stored = Stored::default();
+        }
+        self.scratch = Vec::new();
+        self.store.rest();
+    }
+
     /// Its parts, for a consumer that handles an event.
     pub fn parts(&mut self) -> (&StreamConfig, &Facts, &mut Storage<D>) {
         (&self.config, &self.facts, &mut self.store)
