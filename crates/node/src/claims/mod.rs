@@ -13,6 +13,7 @@ mod define;
 mod facts;
 mod fetch;
 mod jetstream;
+mod reload;
 pub mod update;
 
 pub use facts::AccountToken;
