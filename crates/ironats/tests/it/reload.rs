@@ -108,7 +108,7 @@ fn a_reload_that_fails_changes_nothing() {
     let before = state(&server);
     for (text, why) in [
         ("server_name: x\nmax_payload: 800", "config reload not supported for ServerName"),
-        ("mqtt { port: -1 }\nmax_payload: 800", "does not have MQTT yet"),
+        ("websocket { port: -1, no_tls: true }\nmax_payload: 800", "does not have WebSocket yet"),
         ("no_auth_user: x\nmax_payload: 800", "no_auth_user"),
         ("client_advertise: \"a:b:c\"\nmax_payload: 800", "invalid ClientAdvertise value"),
     ] {
