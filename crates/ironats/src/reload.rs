@@ -93,9 +93,9 @@ impl Reloader {
         ocsp: Arc<Ocsp>,
         jetstream: Arc<JetStream>,
         zero: Instant,
+        files: Fingerprint,
     ) -> Self {
-        let files = Mutex::new(Fingerprint::of(node.options().tls.as_ref()));
-        let (client_port, process) = (OnceLock::new(), OnceLock::new());
+        let (client_port, process, files) = (OnceLock::new(), OnceLock::new(), Mutex::new(files));
         Self { node, workers, slot, ocsp, jetstream, zero, client_port, process, files }
     }
 

@@ -11,7 +11,7 @@ use crate::monitoring::{self, Documents};
 use crate::ocsp::Ocsp;
 use crate::ports::{self, Ports};
 use crate::reload::{self, Reloader};
-use crate::tls::{Made, Slot, TlsError};
+use crate::tls::{Fingerprint, Made, Slot, TlsError};
 use auth::authenticate::callout::ServerKeys;
 use config::Options;
 use config::options::HandshakeFirst as First;
@@ -129,6 +129,8 @@ impl Server {
         let control = Control::start()
             .map_err(|e| ServerError::System("cannot start the control thread", e))?;
         let ocsp = Ocsp::new(control.spawner(), log.clone());
+        // Before they are read: what changes from here on is noticed.
+        let files = Fingerprint::of(options.tls.as_ref());
         let make = |tls| crate::tls::client(tls, &options, &ocsp);
         let tls = options.tls.as_ref().map(make).transpose()?;
         let keys = ServerKeys { pair: nkeys::KeyPair::new_server(), curve: nkeys::XKey::new() };
@@ -168,6 +170,7 @@ impl Server {
                 ocsp.clone(),
                 jetstream.clone(),
                 zero,
+                files,
             )),
             jetstream,
             ocsp,

@@ -185,6 +185,9 @@ impl Place {
             if self.publishes.iter().any(|l| l.subject() == subject.as_bytes()) {
                 continue;
             }
+            if self.publishes.is_empty() {
+                self.publishes.reserve_exact(1);
+            }
             self.publishes.push(Listening::publishes(
                 account,
                 subject.as_bytes(),

@@ -74,7 +74,11 @@ impl Node {
         let Prepared { options, settings, info, users, accounts } = prepared;
         self.broker.set_settings(settings);
         self.broker.set_info(info);
-        self.options.store(Arc::new(options));
+        let options = Arc::new(options);
+        let before = self.options.swap(options.clone());
+        if let Some(claims) = self.claims() {
+            claims.follow(&before, &options);
+        }
         if let Some(accounts) = accounts
             && let Err(errors) = self.broker.define_accounts(&accounts)
         {
