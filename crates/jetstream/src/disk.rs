@@ -96,14 +96,14 @@ impl Shard {
     fn sync_later(&mut self, at: u32, job: Job) {
         let due = self.now.mono + self.shared.config.sync_within;
         let Some(place) = self.place(at) else { return };
-        place.sync = Some(job);
+        place.sync = Some(Box::new(job));
         let generation = place.generation;
         self.syncs.push_back((due, at, generation));
     }
 
     fn start_sync(&mut self, at: u32) {
         if let Some(job) = self.place(at).and_then(|p| p.sync.take()) {
-            self.send_off(at, job);
+            self.send_off(at, *job);
         }
     }
 

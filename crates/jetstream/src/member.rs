@@ -19,8 +19,8 @@ pub(crate) struct Member {
     pub(crate) consumer: Consumer,
     /// Its files, if it is to outlive the process.
     pub(crate) file: Option<Arc<Mutex<ConsumerFile<Disk>>>>,
-    listening: Vec<Listening>,
-    watch: Option<Watch>,
+    listening: Box<[Listening]>,
+    watch: Option<Box<Watch>>,
     /// It stands in the line of those that deliver.
     pub(crate) ready: bool,
     /// When it has to be looked at.
@@ -66,7 +66,7 @@ impl Member {
         Self {
             consumer,
             file,
-            listening: Vec::new(),
+            listening: Box::default(),
             watch: None,
             ready: false,
             deadline: None,
@@ -111,7 +111,7 @@ impl Member {
                 Arc::new(Interest { queue: queue.clone(), stream: place, id });
             let subject: Box<[u8]> = config.deliver_subject.as_bytes().into();
             account.watch(&subject, watcher.clone());
-            Watch { account: account.clone(), subject, watcher }
+            Box::new(Watch { account: account.clone(), subject, watcher })
         });
     }
 
@@ -126,7 +126,7 @@ impl Member {
 
     /// Ends every subscription.
     pub(crate) fn deafen(&mut self) {
-        self.listening.clear();
+        self.listening = Box::default();
         self.watch = None;
     }
 }

@@ -16,6 +16,7 @@ use crate::answers::Answers;
 use crate::ingress::{Backlog, Listening, Publishes};
 use crate::left_off::Noting;
 use crate::member::Member;
+use crate::names::Names;
 use crate::queue::{Kind, Queue, Tag};
 use crate::shared::Shared;
 use crate::sourcing::Links;
@@ -34,7 +35,7 @@ pub(crate) struct Place {
     pub(crate) backlog: Arc<Backlog>,
     /// Its consumers by number, and the numbers by name.
     pub(crate) members: BTreeMap<u32, Box<Member>>,
-    pub(crate) names: BTreeMap<String, u32>,
+    pub(crate) names: Names,
     /// The streams it draws from, if there are any.
     pub(crate) links: Option<Box<Links>>,
     /// Whether it is written where it left off with them.
@@ -54,7 +55,7 @@ pub(crate) struct Place {
     /// Something was stored since the last flush.
     pub(crate) touched: bool,
     /// Makes durable what was stored, once it is due.
-    pub(crate) sync: Option<Job>,
+    pub(crate) sync: Option<Box<Job>>,
     /// When something was last stored or removed.
     pub(crate) used: Mono,
     /// It waits in the line of those that may rest.
@@ -78,7 +79,7 @@ impl Place {
             generation,
             backlog: Arc::default(),
             members: BTreeMap::new(),
-            names: BTreeMap::new(),
+            names: Names::default(),
             links: None,
             noting: Noting::Done,
             removing: BTreeSet::new(),
@@ -146,7 +147,8 @@ impl Place {
     /// Gives back what only a busy stream needs.
     pub(crate) fn rest(&mut self) {
         self.gate = None;
-        self.stream.store().rest();
+        self.stream.rest();
+        self.members.values_mut().for_each(|m| m.consumer.shrink());
     }
 
     /// Gives the promise back.
@@ -186,6 +188,9 @@ impl Place {
         for subject in wanted {
             if self.publishes.iter().any(|l| l.subject() == subject.as_bytes()) {
                 continue;
+            }
+            if self.publishes.is_empty() {
+                self.publishes.reserve_exact(1);
             }
             self.publishes.push(Listening::publishes(
                 account,

@@ -90,6 +90,15 @@ impl std::fmt::Debug for Keys {
     }
 }
 
+/// Bytes that streams may use; `None`: no limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Room {
+    /// In memory.
+    pub memory: Option<u64>,
+    /// On the disk.
+    pub store: Option<u64>,
+}
+
 /// What all shards share.
 pub struct Shared {
     /// Accounts and connections.
@@ -156,12 +165,6 @@ impl Shared {
         Some(max.load(Ordering::Relaxed)).filter(|max| *max != u64::MAX)
     }
 
-    /// Changes what streams of all accounts may hold.
-    pub fn set_max_bytes(&self, memory: Option<u64>, store: Option<u64>) {
-        self.max_memory.store(memory.unwrap_or(u64::MAX), Ordering::Relaxed);
-        self.max_store.store(store.unwrap_or(u64::MAX), Ordering::Relaxed);
-    }
-
     /// How much may wait for one stream.
     pub(crate) fn bounds(&self) -> Bounds {
         Bounds { msgs: self.config.max_buffered_msgs, bytes: self.config.max_buffered_size }
@@ -211,6 +214,20 @@ impl Shared {
     /// An account's JetStream.
     pub fn account(&self, name: &str) -> Option<Arc<JsAccount>> {
         self.accounts.read().get(name).cloned()
+    }
+
+    /// Changes how many bytes streams may use.
+    pub fn set_room(&self, room: Room) {
+        self.max_memory.store(room.memory.unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.max_store.store(room.store.unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// Bytes that streams may use.
+    pub fn room(&self) -> Room {
+        Room {
+            memory: self.max_bytes(StorageType::Memory),
+            store: self.max_bytes(StorageType::File),
+        }
     }
 
     /// What the server's configuration allows.

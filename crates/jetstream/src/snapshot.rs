@@ -175,7 +175,7 @@ impl Shard {
                 failure: place.stream.failure().map(str::to_owned),
             };
             let ids: Vec<(String, u32)> =
-                place.names.iter().map(|(name, id)| (name.clone(), *id)).collect();
+                place.names.iter().map(|(name, id)| (name.to_owned(), *id)).collect();
             for (name, id) in ids {
                 let json = if ask.consumers {
                     self.consumer_document(at, id).unwrap_or_default()

@@ -7,12 +7,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use broker::account::GLOBAL;
+use broker::account::{Account, GLOBAL};
 use config::Options;
 use config::options::{AccountJetStream, JetStreamBatchLimits, StoreCipher};
-use jetstream::{BatchLimits, Clock, Config, Engine, Host, Keys, Member, StartError};
+use jetstream::{BatchLimits, Clock, Config, Engine, Host, Keys, Member, Room, Shared, StartError};
+use jetstream_api::JetStreamAccountLimits;
 use jetstream_api::validate::AccountLimits;
-use jetstream_api::{JetStreamAccountLimits, StorageType};
 use stdx::time::Now;
 
 use crate::Node;
@@ -67,13 +67,23 @@ fn share(of: Option<u64>) -> Option<u64> {
     of.map(|n| n / 4 * 3)
 }
 
+/// Bytes that streams may use.
+fn room(options: &Options, facts: &Facts) -> Room {
+    let js = &options.jetstream;
+    Room {
+        memory: some(js.max_memory).or_else(|| share(facts.memory)),
+        store: some(js.max_store).or_else(|| share(facts.disk)),
+    }
+}
+
 fn config(options: &Options, facts: &Facts, name: &str, id: &str) -> Config {
     let js = &options.jetstream;
     let key = js.key.as_ref().filter(|key| !key.is_empty());
+    let room = room(options, facts);
     Config {
         store_dir: store_dir(options),
-        max_memory: some(js.max_memory).or_else(|| share(facts.memory)),
-        max_store: some(js.max_store).or_else(|| share(facts.disk)),
+        max_memory: room.memory,
+        max_store: room.store,
         domain: js.domain.clone().filter(|d| !d.is_empty()),
         strict: js.strict.unwrap_or(true),
         sync_always: js.sync_always,
@@ -138,7 +148,7 @@ impl Node {
         if !options.jetstream.enabled {
             return Ok(None);
         }
-        let members = self.members(&options);
+        let members = self.jetstream_members(&options);
         let info = self.broker.info();
         let host = Host {
             broker: Arc::clone(&self.broker),
@@ -152,12 +162,45 @@ impl Node {
         stdx::notice!(self.log(), "Starting JetStream");
         stdx::notice!(self.log(), "  Store Directory: \"{}\"", config.store_dir.display());
         let engine = Engine::start(config, &host, members)?;
-        let _ = self.jetstream.set(engine.shared().clone());
+        self.jetstream.store(Some(engine.shared().clone()));
         Ok(Some(engine))
     }
 
-    /// The accounts that may use JetStream, as the configuration says.
-    fn members(&self, options: &Options) -> Vec<Member> {
+    /// Notes that JetStream does not run any more.
+    pub fn jetstream_stopped(&self) {
+        self.jetstream.store(None);
+    }
+
+    /// Has JetStream follow the limits and accounts of the options in force. Waits for streams that
+    /// are recovered. `false`, and nothing is changed, if it has to be started anew: an account that
+    /// has it is gone.
+    pub fn revise_jetstream(&self, shared: &Arc<Shared>) -> bool {
+        let options = self.options();
+        let accounts = self.broker.accounts();
+        let is_there = |of: &Arc<Account>| accounts.iter().any(|account| Arc::ptr_eq(account, of));
+        if !shared.accounts().iter().all(|member| is_there(&member.account)) {
+            return false;
+        }
+        // What was found out at the start stays.
+        let (wanted, now) = (&options.jetstream, shared.room());
+        shared.set_room(Room {
+            memory: some(wanted.max_memory).or(now.memory),
+            store: some(wanted.max_store).or(now.store),
+        });
+        // Where operators are trusted, tokens say who has it.
+        if self.claims().is_none() {
+            let members = self.jetstream_members(&options);
+            for account in accounts {
+                let member = members.iter().find(|m| Arc::ptr_eq(&m.account, &account));
+                let limits = member.map(|member| AccountLimits::untiered(member.limits));
+                shared.admit(&account, limits);
+            }
+        }
+        true
+    }
+
+    /// Who may use it.
+    fn jetstream_members(&self, options: &Options) -> Vec<Member> {
         let mut members: Vec<Member> = options
             .accounts
             .iter()
@@ -179,33 +222,5 @@ impl Node {
             });
         }
         members
-    }
-
-    /// Puts in force what a reload says of JetStream that runs (ADM-005). Waits for the disk.
-    pub(crate) fn reload_jetstream(&self, options: &Options) {
-        let Some(shared) = self.jetstream.get() else { return };
-        let js = &options.jetstream;
-        let memory = some(js.max_memory).or(shared.max_bytes(StorageType::Memory));
-        let store = some(js.max_store).or(shared.max_bytes(StorageType::File));
-        shared.set_max_bytes(memory, store);
-        if self.claims().is_some() {
-            // Tokens say what their accounts may use.
-            return;
-        }
-        let members = self.members(options);
-        let is_member = |name: &str| members.iter().any(|m| m.account.name == name);
-        let lost = shared.accounts().into_iter().filter(|a| !is_member(&a.account.name));
-        for account in lost {
-            shared.admit(&account.account, None);
-        }
-        for member in &members {
-            let limits = AccountLimits::untiered(member.limits);
-            shared.admit(&member.account, Some(limits));
-        }
-        for account in self.broker.accounts() {
-            if !is_member(&account.name) {
-                shared.admit(&account, None);
-            }
-        }
     }
 }

@@ -10,6 +10,7 @@ mod jetstream;
 mod jetstream_batch;
 mod operator;
 mod pair;
+mod reload;
 mod sourcing;
 mod stream_rows;
 

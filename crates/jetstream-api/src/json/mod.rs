@@ -48,6 +48,18 @@ pub trait Document: Default {
     fn read_member(&mut self, key: &Key<'_>, from: &mut Decoder<'_>) -> Result<bool, DecodeError>;
 }
 
+impl<T: Document> Document for Box<T> {
+    const GO: &'static str = T::GO;
+
+    fn write_members(&self, out: &mut Writer) {
+        (**self).write_members(out);
+    }
+
+    fn read_member(&mut self, key: &Key<'_>, from: &mut Decoder<'_>) -> Result<bool, DecodeError> {
+        (**self).read_member(key, from)
+    }
+}
+
 /// The document as the reference writes it.
 pub fn to_json<T: Document>(document: &T) -> Vec<u8> {
     let mut out = Writer::default();

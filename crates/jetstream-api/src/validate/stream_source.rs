@@ -273,7 +273,7 @@ pub(super) fn check_filters(config: &StreamConfig) -> Result<(), String> {
             && !source.filter_subject.is_empty()
             && !is_valid(source.filter_subject.as_bytes())
     };
-    if let Some(mirror) = config.mirror.as_ref().filter(bad) {
+    if let Some(mirror) = config.mirror.as_deref().filter(bad) {
         let filter = &mirror.filter_subject;
         return Err(format!("subject filter '{filter}' for the mirror invalid subject"));
     }

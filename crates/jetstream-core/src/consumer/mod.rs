@@ -185,6 +185,15 @@ impl Consumer {
         Ok(this)
     }
 
+    /// Gives back what only a busy consumer needs.
+    pub fn shrink(&mut self) {
+        self.progress.pending.rest();
+        self.redeliver.rest();
+        if let Mode::Pull(pull) = &mut self.mode {
+            pull.waiting.rest();
+        }
+    }
+
     /// A consumer as it was kept. What the stream lost since is taken back.
     ///
     /// # Errors

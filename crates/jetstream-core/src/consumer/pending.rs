@@ -148,6 +148,11 @@ impl Pending {
         *self = Self::default();
     }
 
+    /// Gives back room that nothing takes.
+    pub(super) fn rest(&mut self) {
+        self.entries.shrink_to_fit();
+    }
+
     fn find(&self, at: SequencePair) -> Option<usize> {
         let front = self.entries.front()?;
         let guess = at.consumer.wrapping_sub(front.consumer_seq) as usize;
@@ -230,5 +235,19 @@ mod tests {
                 prop_assert!(pending.entries.len() <= 2 * pending.len() + 2 * SPARE + 2);
             }
         }
+    }
+
+    #[test]
+    fn what_rests_keeps_what_waits_and_no_room() {
+        let mut pending = Pending::default();
+        for n in 1..=200 {
+            pending.note(at(n, n), Timestamp(n as i64));
+        }
+        for n in 1..200 {
+            assert!(pending.remove(at(n, n)).is_some());
+        }
+        pending.rest();
+        assert!(pending.entries.capacity() <= 4, "{}", pending.entries.capacity());
+        assert_eq!(pending.iter().map(|w| w.seq).collect::<Vec<_>>(), [200]);
     }
 }

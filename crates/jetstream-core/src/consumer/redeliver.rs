@@ -15,6 +15,11 @@ pub(super) struct Redeliver {
 }
 
 impl Redeliver {
+    /// Gives back room that nothing takes.
+    pub(super) fn rest(&mut self) {
+        self.queue.shrink_to_fit();
+    }
+
     /// Number of messages queued.
     pub(super) fn len(&self) -> usize {
         self.tickets.len()

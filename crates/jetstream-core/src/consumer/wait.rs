@@ -57,6 +57,11 @@ pub(super) struct WaitQueue {
 }
 
 impl WaitQueue {
+    /// Gives back room that nothing takes.
+    pub(super) fn rest(&mut self) {
+        self.requests.shrink_to_fit();
+    }
+
     pub(super) fn len(&self) -> usize {
         self.requests.len()
     }

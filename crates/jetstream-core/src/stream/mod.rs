@@ -129,7 +129,7 @@ impl<D: Disk> Stream<D> {
             .as_ref()
             .and_then(|t| Transform::for_mapping(&t.src, &t.dest).ok())
             .map(Box::new);
-        self.republish = config.republish.as_ref().and_then(Republish::new).map(Box::new);
+        self.republish = config.republish.as_deref().and_then(Republish::new).map(Box::new);
         self.config = config;
         self.drop_batches();
     }
@@ -195,6 +195,15 @@ impl<D: Disk> Stream<D> {
         stored.runs.clear();
         stored.subjects.clear();
         self.stored = stored;
+    }
+
+    /// Gives back what only a busy stream needs.
+    pub fn rest(&mut self) {
+        if self.stored.runs.is_empty() {
+            self.stored = Stored::default();
+        }
+        self.scratch = Vec::new();
+        self.store.rest();
     }
 
     /// Its parts, for a consumer that handles an event.

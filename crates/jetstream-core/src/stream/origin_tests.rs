@@ -78,7 +78,10 @@ fn base() -> StreamConfig {
 }
 
 fn mirror() -> StreamConfig {
-    StreamConfig { mirror: Some(StreamSource { name: "O".into(), ..base_source() }), ..base() }
+    StreamConfig {
+        mirror: Some(Box::new(StreamSource { name: "O".into(), ..base_source() })),
+        ..base()
+    }
 }
 
 fn base_source() -> StreamSource {
@@ -345,7 +348,7 @@ fn a_mirror_keeps_sequences_and_times() {
 #[test]
 fn only_a_new_mirror_begins_where_it_is_told_to() {
     let start = StreamSource { opt_start_seq: 7, ..base_source() };
-    let mut house = house(StreamConfig { mirror: Some(start), ..base() });
+    let mut house = house(StreamConfig { mirror: Some(start.into()), ..base() });
     let config = house.ask().2["config"].clone();
     assert_eq!(
         (&config["deliver_policy"], &config["opt_start_seq"]),
@@ -357,7 +360,7 @@ fn only_a_new_mirror_begins_where_it_is_told_to() {
     let (_, step) = house.due();
     assert_eq!(asked(step).2["config"]["opt_start_seq"], json!(8));
     let time = StreamSource { opt_start_time: Some(Timestamp(5)), ..base_source() };
-    let config = self::house(StreamConfig { mirror: Some(time), ..base() }).ask().2;
+    let config = self::house(StreamConfig { mirror: Some(time.into()), ..base() }).ask().2;
     assert_eq!(config["config"]["deliver_policy"], json!("by_start_time"));
 }
 
@@ -439,7 +442,7 @@ fn a_consumer_of_somebody_elses_is_reset_and_must_confirm_by_flow_control() {
     for (role, code) in [(Role::Mirror, 10214), (Role::Source, 10217)] {
         let source = StreamSource { consumer: Some(own.clone()), ..base_source() };
         let mut house = house(match role {
-            Role::Mirror => StreamConfig { mirror: Some(source), ..base() },
+            Role::Mirror => StreamConfig { mirror: Some(source.into()), ..base() },
             Role::Source => sourced(source),
         });
         let (subject, level, body) = house.ask();

@@ -70,7 +70,7 @@ impl jetstream_api::validate::Consumers for Known<'_> {
 }
 
 /// The consumers that lists show: not those that servers made for mirrors and sources.
-fn public(place: &Place) -> impl Iterator<Item = (&String, &u32)> {
+fn public(place: &Place) -> impl Iterator<Item = (&str, &u32)> {
     let is_public = |id: &u32| place.members.get(id).is_some_and(|m| !m.consumer.config().direct);
     place.names.iter().filter(move |(_, id)| is_public(id))
 }
@@ -286,7 +286,7 @@ impl Shard {
         let (account, stream) = (place.account.account.clone(), place.config().name.clone());
         member.listen(&account, &stream, &queue, at, id);
         place.members.insert(id, member);
-        place.names.insert(name.to_owned(), id);
+        place.names.insert(name, id);
         place.consumers.store(place.members.len(), Ordering::Relaxed);
         place.note_filters();
         self.with(at, id, |consumer, cx| {
@@ -347,7 +347,7 @@ impl Shard {
         let asked = self.consumers_request(request)?;
         let at = self.find(request, stream)?;
         let place = self.place(at).ok_or_else(ApiError::stream_not_found)?;
-        let names: Vec<String> = public(place).map(|(name, _)| name.clone()).collect();
+        let names: Vec<String> = public(place).map(|(name, _)| name.to_owned()).collect();
         let (page, range) = page(names.len(), asked.page.offset, NAMES_LIMIT);
         let consumers = names.get(range).unwrap_or_default().to_vec();
         Ok(ConsumerNames { page, consumers })

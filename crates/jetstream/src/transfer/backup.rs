@@ -164,9 +164,9 @@ impl Shard {
         let checks = backup.asked.jsck;
         self.transfers.backups.insert(id, backup);
         if checks {
-            self.check_next(id)
+            self.check_next(id);
         } else {
-            self.announce_backup(id)
+            self.announce_backup(id);
         }
         Ok(())
     }
@@ -365,11 +365,9 @@ impl Shard {
             }
             Step::Index => {
                 let index = store.snapshot_index(&backup.plan);
-                let kept = |name: &&String| {
-                    let member = place.names.get(*name).and_then(|id| place.members.get(id));
-                    member.is_some_and(|m| m.file.is_some())
-                };
-                let names = place.names.keys().filter(kept).cloned().collect();
+                let is_kept = |id| place.members.get(id).is_some_and(|m| m.file.is_some());
+                let kept = place.names.iter().filter(|(_, id)| is_kept(id));
+                let names = kept.map(|(name, _)| name.to_owned()).collect();
                 let none = VecDeque::new();
                 backup.step = Step::Consumers(if backup.asked.no_consumers { none } else { names });
                 Ok(index.map(|file| vec![file]))

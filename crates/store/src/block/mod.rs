@@ -47,7 +47,7 @@ pub(crate) struct Block {
     pub(crate) secret: Option<Secret>,
     pub(crate) hash: HashKey,
     pub(crate) marks: Option<Marks>,
-    pub(crate) column: Option<Column>,
+    pub(crate) column: Option<Box<Column>>,
     /// Tombstones in the block, if known.
     pub(crate) tombstones: Option<u32>,
     /// Set when compaction last found nothing to gain.
@@ -130,6 +130,6 @@ impl Block {
     pub(crate) fn memory(&self) -> usize {
         size_of::<Self>()
             + self.marks.as_ref().map_or(0, Marks::memory)
-            + self.column.as_ref().map_or(0, Column::memory)
+            + self.column.as_ref().map_or(0, |c| c.memory())
     }
 }

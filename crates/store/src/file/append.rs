@@ -266,7 +266,7 @@ impl<D: Disk> FileStore<D> {
         let mut block = Block::new(&self.settings.name, index, self.last_seq, self.last_ts);
         block.form = Form::Plain;
         block.marks = Some(crate::block::column::Marks::default());
-        block.column = Some(crate::block::column::Column::default());
+        block.column = Some(Box::default());
         block.tombstones = Some(0);
         if let Some(encryption) = &self.options.encryption {
             let context = format!("{}:{index}", self.settings.name);

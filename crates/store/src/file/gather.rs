@@ -295,7 +295,7 @@ fn finish(
             }
         }
         column.shrink();
-        block.column = Some(column);
+        block.column = Some(Box::new(column));
     }
     spare.batch = batch;
     let mut product = Product { block: Some(block), damage: None };

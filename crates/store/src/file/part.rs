@@ -5,9 +5,9 @@
 //! whole, and serves whoever asks next: direct gets, many consumers at different places.
 //!
 //! Not here: reading (`read.rs`).
-//! Laws: all parts of all stores that share a budget fit it; a part is whole records, each of them
-//!       proven when it was read, and is forgotten whenever its file changes; a store that rests
-//!       keeps none.
+//! Laws: all parts of all stores that share a budget fit it; a part is whole records, and is
+//!       forgotten whenever its file changes; a record is proven before it is first given out; a
+//!       store that rests keeps none.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -53,6 +53,8 @@ type Key = (u32, u32);
 /// Reads after which a part is kept: while there is room, and when another one has to go for it.
 const AGAIN: u8 = 2;
 const OFTEN: u8 = 8;
+/// Instead of a count: it cannot be kept.
+const NEVER: u8 = u8::MAX;
 /// Parts whose reads are counted.
 const COUNTED: usize = 4096;
 
@@ -62,17 +64,20 @@ pub(super) struct Part {
     bytes: Bytes,
     /// Sequence of the first message.
     base: u64,
-    /// By sequence from `base`; [`ABSENT`] where there is no message.
+    /// By sequence from `base`; [`ABSENT`] where there is no message, with [`PROVEN`] where the
+    /// record was.
     offsets: Box<[u32]>,
 }
 
-const ABSENT: u32 = u32::MAX;
+/// No block is that large.
+const PROVEN: u32 = 1 << 31;
+const ABSENT: u32 = PROVEN - 1;
 /// Sequences a part may span for each message it holds.
 const SPARSE: u64 = 8;
 
 impl Part {
-    /// `messages`: sequence and offset of each message that was proven, ascending. `None` if there
-    /// is none, or they are too sparse for a table.
+    /// `messages`: sequence and offset of each message, ascending. `None` if there is none, or they
+    /// are too sparse for a table.
     pub(super) fn new(block: u32, bytes: Bytes, messages: &[(u64, u32)]) -> Option<Self> {
         let (base, last) = (messages.first()?.0, messages.last()?.0);
         let span = last.checked_sub(base)? + 1;
@@ -115,11 +120,23 @@ impl Parts {
         }
     }
 
-    /// The records of a part of the block, and where in them that of `seq` lies, if it is kept.
-    pub(super) fn find(&self, block: u32, seq: u64) -> Option<(&Bytes, usize)> {
+    /// The records of a part of the block, where in them that of `seq` lies, and whether it was
+    /// proven; if it is kept.
+    pub(super) fn find(&self, block: u32, seq: u64) -> Option<(&Bytes, usize, bool)> {
         let (base, part) = self.kept.range(..=seq).next_back()?;
-        let offset = *part.offsets.get(usize::try_from(seq - base).ok()?)?;
-        (part.block == block && offset != ABSENT).then_some((&part.bytes, offset as usize))
+        let place = *part.offsets.get(usize::try_from(seq - base).ok()?)?;
+        let offset = place & !PROVEN;
+        let found = part.block == block && offset != ABSENT;
+        found.then_some((&part.bytes, offset as usize, place & PROVEN != 0))
+    }
+
+    /// The record of `seq` was proven.
+    pub(super) fn note_proven(&mut self, seq: u64) {
+        if let Some((base, part)) = self.kept.range_mut(..=seq).next_back()
+            && let Some(place) = part.offsets.get_mut((seq - base) as usize)
+        {
+            *place |= PROVEN;
+        }
     }
 
     /// Counts a read of a part of `len` bytes that is not kept; `true` if it is to be kept now.
@@ -128,8 +145,10 @@ impl Parts {
             self.reads.clear();
         }
         let reads = self.reads.entry((block, start)).or_insert(0);
-        *reads = reads.saturating_add(1);
-        if *reads < AGAIN {
+        if *reads < NEVER - 1 {
+            *reads += 1;
+        }
+        if *reads < AGAIN || *reads == NEVER {
             return false;
         }
         let wanted = *reads >= OFTEN || self.budget.has(len);
@@ -137,6 +156,11 @@ impl Parts {
             self.reads.remove(&(block, start));
         }
         wanted
+    }
+
+    /// The part cannot be kept: it is not asked about again soon.
+    pub(super) fn refuse(&mut self, block: u32, start: u32) {
+        self.reads.insert((block, start), NEVER);
     }
 
     /// Keeps a part if there is room, or room can be made.
@@ -237,15 +261,26 @@ mod tests {
     }
 
     #[test]
+    fn what_cannot_be_kept_is_not_wanted_again() {
+        let mut parts = Parts::new(ReadBudget::default());
+        assert!(!parts.is_wanted(1, 0, 100) && parts.is_wanted(1, 0, 100));
+        parts.refuse(1, 0);
+        assert!((0..1000).all(|_| !parts.is_wanted(1, 0, 100)));
+    }
+
+    #[test]
     fn messages_are_found_by_sequence() {
         let mut parts = Parts::new(ReadBudget::default());
         let bytes = Bytes::from(vec![0; 50]);
         parts.keep(Part::new(1, bytes.clone(), &[(10, 0), (11, 20), (14, 40)]).unwrap());
-        let found = |seq| parts.find(1, seq).map(|(_, offset)| offset);
+        let found = |seq| parts.find(1, seq).map(|(_, offset, _)| offset);
         assert_eq!(
             [9, 10, 11, 12, 14, 15].map(found),
             [None, Some(0), Some(20), None, Some(40), None]
         );
+        parts.note_proven(11);
+        let proven = |seq| parts.find(1, seq).map(|(_, offset, proven)| (offset, proven));
+        assert_eq!([10, 11].map(proven), [Some((0, false)), Some((20, true))]);
         assert!(Part::new(1, bytes.clone(), &[(1, 0), (1000, 20)]).is_none(), "too sparse");
         assert!(Part::new(1, bytes, &[]).is_none());
     }

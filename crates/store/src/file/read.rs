@@ -259,10 +259,17 @@ impl<D: Disk> FileStore<D> {
     }
 
     /// The message, if its part of the block is kept.
-    fn pick_from_parts(&self, at: usize, seq: u64) -> Option<Message> {
-        let (bytes, offset) = self.parts.as_ref()?.find(self.blocks.get(at)?.index, seq)?;
+    fn pick_from_parts(&mut self, at: usize, seq: u64) -> Option<Message> {
+        let block = self.blocks.get(at)?;
+        let (bytes, offset, proven) = self.parts.as_ref()?.find(block.index, seq)?;
         let record = Record::parse(bytes.get(offset..)?)?;
-        (record.seq == seq).then(|| Message::from_record(&record, bytes))
+        let good = record.seq == seq
+            && (proven || record.is_intact(&block.hash) && self.subject_agrees(at, &record));
+        let message = good.then(|| Message::from_record(&record, bytes))?;
+        if !proven {
+            self.parts.as_mut()?.note_proven(seq);
+        }
+        Some(message)
     }
 
     /// Keeps the part of the block around `seq`, if it was asked for before.
@@ -289,18 +296,17 @@ impl<D: Disk> FileStore<D> {
         let mut messages = Vec::new();
         let mut here = 0;
         while let Some(record) = bytes.get(here..).and_then(Record::parse) {
-            // What cannot be proven is left out: whoever wants it reads it, and damage is told.
-            if record.kind == Kind::Message
-                && messages.last().is_none_or(|&(last, _)| last < record.seq)
-                && record.is_intact(&self.blocks.get(at)?.hash)
-                && self.subject_agrees(at, &record)
-            {
+            let ascends = messages.last().is_none_or(|&(last, _)| last < record.seq);
+            if record.kind == Kind::Message && ascends {
                 messages.push((record.seq, here as u32));
             }
             here += record.len();
         }
-        let part = Part::new(index, bytes, &messages)?;
-        self.parts.as_mut()?.keep(part);
+        let parts = self.parts.as_mut()?;
+        match Part::new(index, bytes, &messages) {
+            Some(part) => parts.keep(part),
+            None => parts.refuse(index, start),
+        }
         Some(())
     }
 
@@ -508,7 +514,7 @@ impl<D: Disk> FileStore<D> {
         column.shrink();
         marks.shrink();
         let block = &mut self.blocks[at];
-        block.column = Some(column);
+        block.column = Some(Box::new(column));
         block.marks = Some(marks);
         block.tombstones = Some(found.tombstones.len() as u32);
         if block.len == 0 {
@@ -538,7 +544,7 @@ impl<D: Disk> FileStore<D> {
     /// Drops the columns used least recently until they fit their budget.
     pub(super) fn trim_columns(&mut self) {
         let tail = self.tail_index();
-        let size = |b: &Block| b.column.as_ref().map_or(0, Column::memory);
+        let size = |b: &Block| b.column.as_ref().map_or(0, |c| c.memory());
         let mut held: Vec<(u64, u32, usize)> = Vec::new();
         let mut total = 0;
         for &index in &self.columns {

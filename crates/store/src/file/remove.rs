@@ -175,7 +175,7 @@ impl<D: Disk> FileStore<D> {
         self.bytes = self.bytes.saturating_sub(block.bytes);
         (block.msgs, block.bytes, block.first, block.first_ts) = (0, 0, last + 1, 0);
         block.deleted.clear();
-        block.column = Some(crate::block::column::Column::default());
+        block.column = Some(Box::default());
         if at + 1 == self.blocks.len() {
             self.unmarked.insert_range(first, last);
             return self.write_tombstone(self.last_seq, self.last_ts);
