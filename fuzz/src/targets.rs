@@ -5,6 +5,7 @@ mod consensus;
 mod identity;
 mod protocol;
 mod requests;
+mod responder;
 mod store;
 mod subjects;
 mod tokens;
@@ -23,6 +24,8 @@ pub const ALL: &[Target] = &[
     configuration::CONFIG,
     configuration::FLAGS,
     configuration::NAMES,
+    configuration::RELOAD,
+    responder::OCSP,
     requests::OPTIONS,
     tokens::TOKENS,
     tokens::CLAIMS,

@@ -53,6 +53,18 @@ pub struct TokenFacts {
     pub ends_in: Option<Duration>,
 }
 
+impl TokenFacts {
+    /// The token as others may see it: who sees a bearer's could use it.
+    pub fn shown_jwt(&self) -> &str {
+        if self.bearer { "" } else { &self.jwt }
+    }
+
+    /// The key that signed it: the account's own, or one of its signing keys.
+    pub fn signer<'a>(&'a self, account: &'a str) -> &'a str {
+        if self.signing_key { &self.issuer } else { account }
+    }
+}
+
 /// The token is a secret, or nearly one.
 impl std::fmt::Debug for TokenFacts {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -71,6 +71,8 @@ pub struct Facts {
     pub permissions: Option<Arc<auth::Permissions>>,
     /// What the token says that it came in with.
     pub token: Option<Arc<auth::TokenFacts>>,
+    /// When that ends; it has to log in again then.
+    pub expires: Option<Mono>,
     /// The key of the trusted proxy it came through.
     pub proxy: Option<Arc<str>>,
     /// Round trip time, once measured.

@@ -15,6 +15,7 @@
 mod control;
 mod facts;
 pub mod files;
+mod jetstream;
 mod lame_duck;
 pub mod load;
 pub mod log;

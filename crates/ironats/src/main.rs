@@ -6,8 +6,9 @@ use ironats::files::System;
 use ironats::load::{self, Unusable};
 use ironats::log::{self, LogConfig, LogControl, LogError, Target};
 use ironats::reload::Process;
-use ironats::signal::{self, Action, Signals};
+use ironats::signal::{self, Action, Received, Signals};
 use ironats::{Server, ports};
+use std::collections::VecDeque;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -179,7 +180,9 @@ async fn start_and_serve(
         let log = log.clone();
         tokio::task::spawn_blocking(move || Server::start(options, log))
     };
-    let Some(started) = unless_stopped(starting, &mut signals, log, control).await? else {
+    let mut early = VecDeque::new();
+    let Some(started) = unless_stopped(starting, &mut signals, &mut early, log, control).await?
+    else {
         // A start is left as a crash would leave it: nothing on disk depends on its end.
         control.flush(Duration::from_secs(2));
         std::process::exit(0);
@@ -197,16 +200,21 @@ async fn start_and_serve(
         stdx::error!(log, "Error writing ports file {error}");
     }
     server.reloader().set_process(files.clone());
-    until_stopped(&server, &mut signals, log, control).await;
+    until_stopped(&server, &mut signals, early, log, control).await;
     server.shutdown();
     files.remove_ports();
     Ok(ExitCode::SUCCESS)
 }
 
+/// How long a start that is to end may take to become a server that can be shut down.
+const NEARLY_THERE: Duration = Duration::from_secs(2);
+
 /// Waits for a start, which can be long where much is recovered; `None` once a signal ended it.
+/// Signals for a server that runs are kept in `early`: who sent them may have seen it run.
 async fn unless_stopped<T>(
     mut starting: tokio::task::JoinHandle<T>,
     signals: &mut Signals,
+    early: &mut VecDeque<Received>,
     log: &Log,
     control: &LogControl,
 ) -> std::io::Result<Option<T>> {
@@ -216,29 +224,44 @@ async fn unless_stopped<T>(
             received = signals.next(log) => received,
         };
         match received.action(false) {
-            // There is nobody to lead away yet.
-            Action::Shutdown | Action::LameDuck => return Ok(None),
+            Action::Shutdown => {
+                early.push_back(received);
+                let started = tokio::time::timeout(NEARLY_THERE, &mut starting).await;
+                return started.ok().transpose().map_err(std::io::Error::other);
+            }
+            Action::Reload | Action::LameDuck => early.push_back(received),
             Action::ReopenLog => control.reopen(),
             Action::Dump => dump(received, control),
-            // The configuration was read a moment ago.
-            Action::Reload | Action::Ignore => {}
+            Action::Ignore => {}
         }
     }
 }
 
 /// Says where every thread stands, and ends the process as a Go program does.
-fn dump(received: signal::Received, control: &LogControl) -> ! {
+fn dump(received: Received, control: &LogControl) -> ! {
     control.flush(Duration::from_secs(2));
     eprintln!("{}\n\n{}", received.name(), ironats::process::threads());
     std::process::exit(2);
 }
 
-/// Handles signals until one of them ends the server.
-async fn until_stopped(server: &Server, signals: &mut Signals, log: &Log, control: &LogControl) {
+/// Handles signals, `early` ones first, until one of them ends the server.
+async fn until_stopped(
+    server: &Server,
+    signals: &mut Signals,
+    mut early: VecDeque<Received>,
+    log: &Log,
+    control: &LogControl,
+) {
     let mut lame_duck = None;
     loop {
+        let first = early.pop_front();
         let received = tokio::select! {
-            received = signals.next(log) => received,
+            received = async {
+                match first {
+                    Some(early) => early,
+                    None => signals.next(log).await,
+                }
+            } => received,
             () = async {
                 match lame_duck.as_mut() {
                     Some(leaving) => std::pin::Pin::new(leaving).await,

@@ -8,6 +8,7 @@
 //! Laws: a reload that fails has changed nothing; one reload at a time.
 //! Reference: reload.go.   Contract: RELOAD-001..008, TLS-003.
 
+use crate::jetstream::JetStream;
 use crate::load::{self, Unusable};
 use crate::log::LogError;
 use crate::ocsp::Ocsp;
@@ -66,6 +67,7 @@ pub struct Reloader {
     workers: Arc<Workers>,
     slot: Arc<Slot>,
     ocsp: Arc<Ocsp>,
+    jetstream: Arc<JetStream>,
     zero: Instant,
     /// The port that clients were given, if the system chose it.
     client_port: OnceLock<i64>,
@@ -89,11 +91,12 @@ impl Reloader {
         workers: Arc<Workers>,
         slot: Arc<Slot>,
         ocsp: Arc<Ocsp>,
+        jetstream: Arc<JetStream>,
         zero: Instant,
+        files: Fingerprint,
     ) -> Self {
-        let files = Mutex::new(Fingerprint::of(node.options().tls.as_ref()));
-        let (client_port, process) = (OnceLock::new(), OnceLock::new());
-        Self { node, workers, slot, ocsp, zero, client_port, process, files }
+        let (client_port, process, files) = (OnceLock::new(), OnceLock::new(), Mutex::new(files));
+        Self { node, workers, slot, ocsp, jetstream, zero, client_port, process, files }
     }
 
     /// Lets reloads reach the process's log and files. The first one stays.
@@ -197,6 +200,15 @@ impl Reloader {
             self.put_tls(tls);
         }
         self.node.put_in_force(prepared, Clock::new(self.zero).now().wall);
+        if plan.needs(Step::JetStream) || plan.needs(Step::Accounts) {
+            let was = self.node.has_jetstream();
+            if (was || options.jetstream.enabled)
+                && let Err(error) = self.jetstream.follow()
+            {
+                stdx::warning!(log, "Can't start JetStream: {error}");
+            }
+            self.node.tell_jetstream();
+        }
         if plan.needs(Step::MaxConnections) {
             let closed = self.node.broker.close_beyond_limit();
             if closed > 0 {

@@ -5,12 +5,13 @@
 
 use crate::control::Control;
 use crate::facts::ThisProcess;
+use crate::jetstream::JetStream;
 use crate::lame_duck;
 use crate::monitoring::{self, Documents};
 use crate::ocsp::Ocsp;
 use crate::ports::{self, Ports};
 use crate::reload::{self, Reloader};
-use crate::tls::{Made, Slot, TlsError};
+use crate::tls::{Fingerprint, Made, Slot, TlsError};
 use auth::authenticate::callout::ServerKeys;
 use config::Options;
 use config::options::HandshakeFirst as First;
@@ -99,7 +100,7 @@ pub struct Server {
     node: Arc<Node>,
     workers: Arc<Workers>,
     control: Option<Control>,
-    jetstream: Option<jetstream::Engine>,
+    jetstream: Arc<JetStream>,
     stop: watch::Sender<bool>,
     stop_accepting: watch::Sender<bool>,
     slot: Arc<Slot>,
@@ -122,11 +123,14 @@ impl Server {
         let zero = Instant::now();
         let clock = Clock::new(zero);
         let workers = std::thread::available_parallelism().map_or(1, usize::from);
-        let shards = if options.jetstream.enabled { workers } else { 0 };
+        // It may be turned on later.
+        let shards = workers;
         let process = Arc::new(ThisProcess::new(workers));
         let control = Control::start()
             .map_err(|e| ServerError::System("cannot start the control thread", e))?;
         let ocsp = Ocsp::new(control.spawner(), log.clone());
+        // Before they are read: what changes from here on is noticed.
+        let files = Fingerprint::of(options.tls.as_ref());
         let make = |tls| crate::tls::client(tls, &options, &ocsp);
         let tls = options.tls.as_ref().map(make).transpose()?;
         let keys = ServerKeys { pair: nkeys::KeyPair::new_server(), curve: nkeys::XKey::new() };
@@ -154,9 +158,9 @@ impl Server {
         let workers = Workers::start(&node.broker, workers, zero)
             .map_err(|e| ServerError::System("cannot start network threads", e))?;
         let (workers, slot) = (Arc::new(workers), Arc::new(Slot::default()));
+        let jetstream = Arc::new(JetStream::new(node.clone(), shards, zero, control.spawner()));
         let mut server = Self {
             control: Some(control),
-            jetstream: None,
             stop: watch::Sender::new(false),
             stop_accepting: watch::Sender::new(false),
             reloader: Arc::new(Reloader::new(
@@ -164,8 +168,11 @@ impl Server {
                 workers.clone(),
                 slot.clone(),
                 ocsp.clone(),
+                jetstream.clone(),
                 zero,
+                files,
             )),
+            jetstream,
             ocsp,
             slot,
             node,
@@ -187,7 +194,8 @@ impl Server {
         }));
         server.start_system(zero)?;
         server.start_claims()?;
-        server.start_jetstream(shards, zero)?;
+        server.jetstream.start()?;
+
         server.open_monitoring(zero)?;
         server.open_clients()?;
         server.node.accepting.store(true, Ordering::Release);
@@ -230,24 +238,6 @@ impl Server {
                 bootstrapping = bootstrapping && claims.bootstrap().await;
             }
         });
-        Ok(())
-    }
-
-    /// Starts JetStream, if it is wanted; when this returns its streams take messages.
-    fn start_jetstream(&mut self, shards: usize, zero: Instant) -> Result<(), ServerError> {
-        let facts = node::jetstream::Facts {
-            clock: clocks(zero),
-            entropy: net::workers::entropy,
-            shards,
-            workers: self.node.workers,
-            now: Clock::new(zero).now(),
-            memory: crate::facts::memory(),
-            disk: crate::facts::disk_free(&node::jetstream::store_dir(&self.node.options())),
-        };
-        self.jetstream = self.node.start_jetstream(&facts)?;
-        if let Some(control) = &self.control {
-            control.wait_for(self.node.clone().admit_claims());
-        }
         Ok(())
     }
 
@@ -461,17 +451,13 @@ impl Server {
         let broker = self.node.broker.clone();
         control.stop_after(async move { lame_duck::drained(&broker).await });
         self.workers.stop();
-        if let Some(mut jetstream) = self.jetstream.take() {
-            stdx::notice!(self.log(), "Initiating JetStream Shutdown...");
-            jetstream.stop();
-            stdx::notice!(self.log(), "JetStream Shutdown");
-        }
+        self.jetstream.stop();
         stdx::notice!(self.log(), "Server Exiting..");
     }
 }
 
 /// Makes clocks that all count from `zero`.
-fn clocks(zero: Instant) -> node::system::Clock {
+pub(crate) fn clocks(zero: Instant) -> node::system::Clock {
     Arc::new(move || {
         let clock = Clock::new(zero);
         Box::new(move || clock.now())

@@ -97,6 +97,8 @@ impl Engine {
         let shards = host.shards.max(1);
         let shared = Arc::new(Shared {
             broker: host.broker.clone(),
+            max_memory: AtomicU64::new(config.max_memory.unwrap_or(u64::MAX)),
+            max_store: AtomicU64::new(config.max_store.unwrap_or(u64::MAX)),
             config,
             accounts: RwLock::new(accounts),
             queues: (0..shards).map(|_| Arc::<Queue>::default()).collect(),

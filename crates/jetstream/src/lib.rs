@@ -43,4 +43,4 @@ pub use account::JsAccount;
 pub use driver::Clock;
 pub use engine::{Engine, Host, Member, StartError};
 pub use jetstream_core::stream::BatchLimits;
-pub use shared::{Config, Keys, Shared};
+pub use shared::{Config, Keys, Room, Shared};

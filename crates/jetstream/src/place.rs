@@ -162,10 +162,7 @@ impl Place {
     /// What account and server have room for.
     pub(crate) fn limits(&self, shared: &Shared) -> Limits {
         let storage = self.storage();
-        let max = match storage {
-            StorageType::Memory => shared.config.max_memory,
-            StorageType::File => shared.config.max_store,
-        };
+        let max = shared.max_bytes(storage);
         Limits {
             account_left: self.account.left(storage),
             server_full: max.is_some_and(|max| shared.used(storage) > max),
@@ -182,7 +179,7 @@ impl Place {
         let config = self.stream.config().clone();
         let account = &self.account.account;
         let tag = |kind| Tag { kind, stream: place, part: self.generation };
-        let wanted: &[String] = if config.sealed { &[] } else { &config.subjects };
+        let wanted: &[String] = &config.subjects;
         self.publishes.retain(|l| wanted.iter().any(|s| s.as_bytes() == l.subject()));
         for subject in wanted {
             if self.publishes.iter().any(|l| l.subject() == subject.as_bytes()) {

@@ -11,7 +11,7 @@ use std::time::Duration;
 use broker::Broker;
 use broker::account::Account;
 use hashbrown::HashMap;
-use jetstream_api::validate::{ServerLimits, Used};
+use jetstream_api::validate::{ServerLimits, Used, short_hash};
 use jetstream_api::{Nanos, StorageType};
 use jetstream_core::Facts;
 use jetstream_core::stream::{BatchLimits, OpenBatches};
@@ -31,9 +31,9 @@ use crate::queue::Queue;
 pub struct Config {
     /// The directory of all accounts.
     pub store_dir: PathBuf,
-    /// Bytes of memory storage; `None` for no limit.
+    /// Bytes of memory storage at the start; `None` for no limit.
     pub max_memory: Option<u64>,
-    /// Bytes of file storage; `None` for no limit.
+    /// Bytes of file storage at the start; `None` for no limit.
     pub max_store: Option<u64>,
     /// The domain, if any.
     pub domain: Option<String>,
@@ -55,6 +55,8 @@ pub struct Config {
     pub max_ack_pending: Option<i64>,
     /// Most messages of one pull request; `None` for no limit.
     pub max_request_batch: Option<i64>,
+    /// Acknowledgements name the domain and the account.
+    pub ack_v2: bool,
     /// Requests that may wait to be handled.
     pub request_queue_limit: usize,
     /// The same for those that only ask for a stream's or consumer's state.
@@ -88,6 +90,15 @@ impl std::fmt::Debug for Keys {
     }
 }
 
+/// Bytes that streams may use; `None`: no limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Room {
+    /// In memory.
+    pub memory: Option<u64>,
+    /// On the disk.
+    pub store: Option<u64>,
+}
+
 /// What all shards share.
 pub struct Shared {
     /// Accounts and connections.
@@ -103,6 +114,9 @@ pub struct Shared {
     pub started: Timestamp,
     /// Streams that could not be opened: account, name, reason.
     pub(crate) broken: Mutex<Vec<(String, String, String)>>,
+    /// Bytes that streams may hold: what the configuration says, until a reload says otherwise.
+    pub(crate) max_memory: AtomicU64,
+    pub(crate) max_store: AtomicU64,
     pub(crate) promised_memory: AtomicI64,
     pub(crate) promised_file: AtomicI64,
     pub(crate) api_total: AtomicU64,
@@ -125,11 +139,11 @@ pub(crate) fn facts(
 ) -> Arc<Facts> {
     Arc::new(Facts {
         account: account.name.clone(),
-        account_hash: String::new(),
+        account_hash: short_hash(&account.name),
         domain: config.domain.clone(),
         server_name: config.server_name.clone(),
         server_id: config.server_id.clone(),
-        ack_v2: false,
+        ack_v2: config.ack_v2,
         max_payload: Some(config.max_payload),
         batches: config.batches,
         open_batches: open_batches.clone(),
@@ -140,6 +154,15 @@ impl Shared {
     /// What machines of an account have to know.
     pub(crate) fn facts(&self, account: &Account) -> Arc<Facts> {
         facts(&self.config, &self.open_batches, account)
+    }
+
+    /// Bytes that streams of all accounts may hold; `None` for no limit.
+    pub fn max_bytes(&self, storage: StorageType) -> Option<u64> {
+        let max = match storage {
+            StorageType::Memory => &self.max_memory,
+            StorageType::File => &self.max_store,
+        };
+        Some(max.load(Ordering::Relaxed)).filter(|max| *max != u64::MAX)
     }
 
     /// How much may wait for one stream.
@@ -193,6 +216,20 @@ impl Shared {
         self.accounts.read().get(name).cloned()
     }
 
+    /// Changes how many bytes streams may use.
+    pub fn set_room(&self, room: Room) {
+        self.max_memory.store(room.memory.unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.max_store.store(room.store.unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// Bytes that streams may use.
+    pub fn room(&self) -> Room {
+        Room {
+            memory: self.max_bytes(StorageType::Memory),
+            store: self.max_bytes(StorageType::File),
+        }
+    }
+
     /// What the server's configuration allows.
     pub(crate) fn server_limits(&self) -> ServerLimits {
         let bytes = |n: Option<u64>| n.map_or(i64::MAX, |n| i64::try_from(n).unwrap_or(i64::MAX));
@@ -200,8 +237,8 @@ impl Shared {
             duplicate_window: self.config.max_duplicate_window.map_or(Nanos::ZERO, Nanos::from),
             max_ack_pending: self.config.max_ack_pending.unwrap_or(0),
             max_request_batch: self.config.max_request_batch.unwrap_or(0),
-            max_memory: bytes(self.config.max_memory),
-            max_storage: bytes(self.config.max_store),
+            max_memory: bytes(self.max_bytes(StorageType::Memory)),
+            max_storage: bytes(self.max_bytes(StorageType::File)),
         }
     }
 

@@ -7,11 +7,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use broker::account::GLOBAL;
+use broker::account::{Account, GLOBAL};
 use config::Options;
 use config::options::{AccountJetStream, JetStreamBatchLimits, StoreCipher};
-use jetstream::{BatchLimits, Clock, Config, Engine, Host, Keys, Member, StartError};
+use jetstream::{BatchLimits, Clock, Config, Engine, Host, Keys, Member, Room, Shared, StartError};
 use jetstream_api::JetStreamAccountLimits;
+use jetstream_api::validate::AccountLimits;
 use stdx::time::Now;
 
 use crate::Node;
@@ -66,13 +67,23 @@ fn share(of: Option<u64>) -> Option<u64> {
     of.map(|n| n / 4 * 3)
 }
 
+/// Bytes that streams may use.
+fn room(options: &Options, facts: &Facts) -> Room {
+    let js = &options.jetstream;
+    Room {
+        memory: some(js.max_memory).or_else(|| share(facts.memory)),
+        store: some(js.max_store).or_else(|| share(facts.disk)),
+    }
+}
+
 fn config(options: &Options, facts: &Facts, name: &str, id: &str) -> Config {
     let js = &options.jetstream;
     let key = js.key.as_ref().filter(|key| !key.is_empty());
+    let room = room(options, facts);
     Config {
         store_dir: store_dir(options),
-        max_memory: some(js.max_memory).or_else(|| share(facts.memory)),
-        max_store: some(js.max_store).or_else(|| share(facts.disk)),
+        max_memory: room.memory,
+        max_store: room.store,
         domain: js.domain.clone().filter(|d| !d.is_empty()),
         strict: js.strict.unwrap_or(true),
         sync_always: js.sync_always,
@@ -90,6 +101,7 @@ fn config(options: &Options, facts: &Facts, name: &str, id: &str) -> Config {
         max_duplicate_window: js.limits.duplicate_window.map(config::lang::unit::Nanos::to_std),
         max_ack_pending: positive(js.limits.max_ack_pending),
         max_request_batch: positive(js.limits.max_request_batch),
+        ack_v2: options.effective_feature_flags().get("js_ack_fc_v2").copied().unwrap_or(false),
         request_queue_limit: queue_limit(js.request_queue_limit).unwrap_or(REQUESTS),
         info_queue_limit: queue_limit(js.info_queue_limit)
             .or(queue_limit(js.request_queue_limit))
@@ -136,6 +148,59 @@ impl Node {
         if !options.jetstream.enabled {
             return Ok(None);
         }
+        let members = self.jetstream_members(&options);
+        let info = self.broker.info();
+        let host = Host {
+            broker: Arc::clone(&self.broker),
+            clock: facts.clock.clone(),
+            entropy: facts.entropy,
+            shards: facts.shards,
+            first_worker: facts.workers,
+            now: facts.now,
+        };
+        let config = config(&options, facts, &info.server_name, &info.server_id);
+        stdx::notice!(self.log(), "Starting JetStream");
+        stdx::notice!(self.log(), "  Store Directory: \"{}\"", config.store_dir.display());
+        let engine = Engine::start(config, &host, members)?;
+        self.jetstream.store(Some(engine.shared().clone()));
+        Ok(Some(engine))
+    }
+
+    /// Notes that JetStream does not run any more.
+    pub fn jetstream_stopped(&self) {
+        self.jetstream.store(None);
+    }
+
+    /// Has JetStream follow the limits and accounts of the options in force. Waits for streams that
+    /// are recovered. `false`, and nothing is changed, if it has to be started anew: an account that
+    /// has it is gone.
+    pub fn revise_jetstream(&self, shared: &Arc<Shared>) -> bool {
+        let options = self.options();
+        let accounts = self.broker.accounts();
+        let is_there = |of: &Arc<Account>| accounts.iter().any(|account| Arc::ptr_eq(account, of));
+        if !shared.accounts().iter().all(|member| is_there(&member.account)) {
+            return false;
+        }
+        // What was found out at the start stays.
+        let (wanted, now) = (&options.jetstream, shared.room());
+        shared.set_room(Room {
+            memory: some(wanted.max_memory).or(now.memory),
+            store: some(wanted.max_store).or(now.store),
+        });
+        // Where operators are trusted, tokens say who has it.
+        if self.claims().is_none() {
+            let members = self.jetstream_members(&options);
+            for account in accounts {
+                let member = members.iter().find(|m| Arc::ptr_eq(&m.account, &account));
+                let limits = member.map(|member| AccountLimits::untiered(member.limits));
+                shared.admit(&account, limits);
+            }
+        }
+        true
+    }
+
+    /// Who may use it.
+    fn jetstream_members(&self, options: &Options) -> Vec<Member> {
         let mut members: Vec<Member> = options
             .accounts
             .iter()
@@ -156,20 +221,6 @@ impl Node {
                 limits: limits(&AccountJetStream::default()),
             });
         }
-        let info = self.broker.info();
-        let host = Host {
-            broker: Arc::clone(&self.broker),
-            clock: facts.clock.clone(),
-            entropy: facts.entropy,
-            shards: facts.shards,
-            first_worker: facts.workers,
-            now: facts.now,
-        };
-        let config = config(&options, facts, &info.server_name, &info.server_id);
-        stdx::notice!(self.log(), "Starting JetStream");
-        stdx::notice!(self.log(), "  Store Directory: \"{}\"", config.store_dir.display());
-        let engine = Engine::start(config, &host, members)?;
-        let _ = self.jetstream.set(engine.shared().clone());
-        Ok(Some(engine))
+        members
     }
 }

@@ -85,8 +85,8 @@ pub struct Node {
     ocsp_facts: std::sync::OnceLock<Box<OcspFacts>>,
     /// When the main certificate ends, in Unix nanoseconds; 0: there is none.
     tls_not_after: std::sync::atomic::AtomicI64,
-    /// JetStream, once it started.
-    jetstream: std::sync::OnceLock<Arc<::jetstream::Shared>>,
+    /// JetStream, while it runs.
+    jetstream: arc_swap::ArcSwapOption<::jetstream::Shared>,
     /// Accounts that are defined by tokens, where operators are trusted.
     claims: Option<Arc<claims::Registry>>,
     /// The system account's machinery, and the number of its thread.

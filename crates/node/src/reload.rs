@@ -74,7 +74,11 @@ impl Node {
         let Prepared { options, settings, info, users, accounts } = prepared;
         self.broker.set_settings(settings);
         self.broker.set_info(info);
-        self.options.store(Arc::new(options));
+        let options = Arc::new(options);
+        let before = self.options.swap(options.clone());
+        if let Some(claims) = self.claims() {
+            claims.follow(&before, &options);
+        }
         if let Some(accounts) = accounts
             && let Err(errors) = self.broker.define_accounts(&accounts)
         {
@@ -91,9 +95,19 @@ impl Node {
         self.loaded.store(now.0, Ordering::Relaxed);
     }
 
+    /// Has INFO say whether JetStream runs.
+    pub fn tell_jetstream(&self) {
+        let mut info = (*self.broker.info()).clone();
+        let runs = self.has_jetstream();
+        if info.jetstream != runs {
+            info.jetstream = runs;
+            self.broker.set_info(info);
+        }
+    }
+
     /// Whether JetStream runs.
     pub fn has_jetstream(&self) -> bool {
-        self.jetstream.get().is_some()
+        self.jetstream.load().is_some()
     }
 
     /// When the options in force were put there.

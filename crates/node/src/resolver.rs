@@ -30,6 +30,11 @@ pub trait Resolver: Send + Sync {
     /// Why it cannot be kept.
     fn keep(&self, key: &str, token: &str) -> Result<(), FetchError>;
 
+    /// Forgets the token of an account, if the resolver keeps any.
+    fn forget(&self, key: &str) {
+        let _ = key;
+    }
+
     /// Begins to serve requests about claims, if the resolver does that itself: then `true`.
     ///
     /// # Errors
@@ -61,6 +66,10 @@ impl Resolver for Memory {
     fn keep(&self, key: &str, token: &str) -> Result<(), FetchError> {
         self.tokens.lock().insert(key.to_owned(), token.to_owned());
         Ok(())
+    }
+
+    fn forget(&self, key: &str) {
+        self.tokens.lock().remove(key);
     }
 
     fn is_fixed(&self) -> bool {

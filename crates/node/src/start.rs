@@ -80,7 +80,7 @@ impl Node {
             process: host.process,
             ocsp_facts: std::sync::OnceLock::new(),
             tls_not_after: host.tls_not_after.map_or(0, |at| at.0).into(),
-            jetstream: std::sync::OnceLock::new(),
+            jetstream: arc_swap::ArcSwapOption::empty(),
             claims,
             inquiry,
             accepting: std::sync::atomic::AtomicBool::new(false),

@@ -241,7 +241,7 @@ impl Source for Node {
             updated: self.loaded(),
             expired: false,
             complete: true,
-            jetstream: self.jetstream.get().is_some_and(|js| js.account(name).is_some()),
+            jetstream: self.jetstream.load().as_ref().is_some_and(|js| js.account(name).is_some()),
             leafnodes: 0,
             clients: account.clients.load(Ordering::Relaxed),
             subscriptions: account.subscriptions() as u64,
@@ -393,10 +393,8 @@ fn conn_facts(conn: &Conn) -> ConnFacts {
         name_tag: facts.account.clone(),
         proxy_key: facts.proxy.as_deref().unwrap_or_default().to_owned(),
         // Compat(AUTH-034): who sees a bearer's token could use it.
-        jwt: token.filter(|token| !token.bearer).map(|t| t.jwt.clone()).unwrap_or_default(),
-        issuer_key: token
-            .map(|t| if t.signing_key { t.issuer.clone() } else { facts.account.clone() })
-            .unwrap_or_default(),
+        jwt: token.map(|token| token.shown_jwt().to_owned()).unwrap_or_default(),
+        issuer_key: token.map(|t| t.signer(&facts.account).to_owned()).unwrap_or_default(),
         tags: token.map(|token| token.tags.clone()).unwrap_or_default(),
         ..ConnFacts::default()
     }

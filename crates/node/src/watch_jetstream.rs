@@ -24,10 +24,10 @@ fn bytes(limit: Option<u64>) -> i64 {
 }
 
 fn config(shared: &Shared) -> JetStreamConfig {
-    let config = &shared.config;
+    let (config, room) = (&shared.config, shared.room());
     JetStreamConfig {
-        max_memory: bytes(config.max_memory),
-        max_storage: bytes(config.max_store),
+        max_memory: bytes(room.memory),
+        max_storage: bytes(room.store),
         store_dir: config.store_dir.display().to_string(),
         sync_interval: i64::try_from(config.sync_within.as_nanos()).unwrap_or(i64::MAX),
         sync_always: config.sync_always,
@@ -79,7 +79,7 @@ fn account(of: AccountSnapshot) -> JetStreamAccount {
 
 impl Node {
     pub(crate) fn jetstream_facts(&self, options: &JszOptions) -> Option<JetStreamFacts> {
-        let shared = self.jetstream.get()?;
+        let shared = self.jetstream.load_full()?;
         let ask = Ask {
             account: None,
             streams: options.streams || options.consumer || options.config,
@@ -88,8 +88,8 @@ impl Node {
         let snapshot = shared.snapshot(&ask);
         let reserved = |of: fn(&AccountSnapshot) -> u64| snapshot.accounts.iter().map(of).sum();
         Some(JetStreamFacts {
-            config: config(shared),
-            limits: limits(shared),
+            config: config(&shared),
+            limits: limits(&shared),
             reserved_memory: reserved(|a| a.reserved_memory),
             reserved_storage: reserved(|a| a.reserved_storage),
             requests: shared.api_counts(),
@@ -98,7 +98,7 @@ impl Node {
     }
 
     pub(crate) fn check_jetstream(&self, options: &HealthzOptions) -> JetStreamHealth {
-        let Some(shared) = self.jetstream.get() else { return JetStreamHealth::Off };
+        let Some(shared) = self.jetstream.load_full() else { return JetStreamHealth::Off };
         if options.js_enabled || options.js_enabled_only || options.js_meta_only {
             return JetStreamHealth::Healthy;
         }

@@ -102,3 +102,72 @@ pub(super) const NAMES: Target = Target {
         }
     },
 };
+
+/// Reloads: two configurations with a line `---` between them, and what it takes to go from one to
+/// the other.
+pub(super) const RELOAD: Target = Target {
+    name: "reload",
+    words: &[
+        "\n---\n",
+        "listen: ",
+        "server_name: ",
+        "max_payload: 1MB\n",
+        "max_connections: ",
+        "authorization {",
+        "users: [",
+        "user: a, password: b",
+        "accounts {",
+        "no_auth_user: a\n",
+        "system_account: A\n",
+        "jetstream {",
+        "max_mem: 1GB",
+        "store_dir: ",
+        "mappings { a: b }\n",
+        "ping_interval: ",
+        "write_deadline: \"2s\"\n",
+        "server_tags: [a]\n",
+        "ocsp: true\n",
+        "proxies { trusted: [",
+        "debug: true\n",
+        "client_advertise: ",
+    ],
+    run: |bytes| {
+        let text = String::from_utf8_lossy(bytes);
+        let (before, after) = text.split_once("\n---\n").unwrap_or((&text, &text));
+        let load = |text: &str| {
+            config::load_text(text.as_bytes(), "fuzz.conf", &config::lang::Nothing).ok()
+        };
+        let (Some(before), Some(after)) = (load(before), load(after)) else {
+            return Shape::of("invalid");
+        };
+        let (old, new) = (&before.options, &after.options);
+        for jetstream in [false, true] {
+            let running =
+                config::diff::Running { client_port: 4222, jetstream, ..Default::default() };
+            // What is as it was is never refused, and nothing of it changes.
+            let same = config::diff::diff(old, old, running);
+            let turned_on = jetstream != old.jetstream.enabled;
+            match same {
+                Ok(plan) => {
+                    let real = plan.changes.iter().any(|change| change.real);
+                    assert!(turned_on || !real, "{plan:?}");
+                }
+                Err(why) => assert!(turned_on, "{why}"),
+            }
+        }
+        let running =
+            config::diff::Running { jetstream: old.jetstream.enabled, ..Default::default() };
+        match config::diff::diff(old, new, running) {
+            Ok(plan) => {
+                let fields: Vec<&str> = plan
+                    .changes
+                    .iter()
+                    .filter(|change| change.real)
+                    .map(|change| change.field)
+                    .collect();
+                Shape::of(&fields.join(" "))
+            }
+            Err(why) => Shape::of(why.0.split(": old=").next().unwrap_or_default()),
+        }
+    },
+};

@@ -5,7 +5,7 @@ use crate::token::{everywhere, now, signed};
 use nkeys::KeyPair;
 use serde_json::{Value, json};
 use std::time::Duration;
-use testkit::binary::peer_or_notice;
+use testkit::binary::peer_of_version;
 use testkit::client::NoFrame;
 use testkit::{Client, Frame, Server, ServerBuilder, Which};
 
@@ -427,7 +427,7 @@ fn tokens_that_are_none_harm_nobody() {
         assert_eq!(frames, [Frame::Err("User Authentication Expired".to_owned())]);
     };
     test(Which::Ours);
-    if peer_or_notice("secnote-2026-23").is_some() {
+    if peer_of_version("2.14", "secnote-2026-23").is_some() {
         test(Which::Peer);
     }
 }

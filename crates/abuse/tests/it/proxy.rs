@@ -4,7 +4,7 @@ use crate::token::now;
 use data_encoding::BASE64URL_NOPAD;
 use nkeys::KeyPair;
 use serde_json::{Value, json};
-use testkit::binary::peer_or_notice;
+use testkit::binary::peer_of_version;
 use testkit::{Client, Frame, ServerBuilder, Which, eventually};
 
 fn signature(key: &KeyPair, client: &Client) -> String {
@@ -75,7 +75,7 @@ fn a_proxy_is_who_signs(which: Which) {
 #[test]
 fn a_proxy_is_who_signs_the_nonce() {
     a_proxy_is_who_signs(Which::Ours);
-    if peer_or_notice("trusted proxies").is_some() {
+    if peer_of_version("2.14", "trusted proxies").is_some() {
         a_proxy_is_who_signs(Which::Peer);
     }
 }

@@ -5,12 +5,12 @@ use nkeys::KeyPair;
 use serde_json::{Value, json};
 use std::time::{SystemTime, UNIX_EPOCH};
 use testkit::Which;
-use testkit::binary::peer_or_notice;
+use testkit::binary::peer_of_version;
 
 /// Runs a test against our server, and against the reference where there is one.
 pub(crate) fn everywhere(what: &str, test: impl Fn(Which)) {
     test(Which::Ours);
-    if peer_or_notice(what).is_some() {
+    if peer_of_version("2.14", what).is_some() {
         test(Which::Peer);
     }
 }

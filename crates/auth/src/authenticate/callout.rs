@@ -135,8 +135,8 @@ fn refused(text: impl Into<String>) -> AuthError {
 }
 
 /// As the reference shows its errors: the first letter large.
-fn title(text: String) -> AuthError {
-    let mut chars = text.chars();
+fn title(text: impl AsRef<str>) -> AuthError {
+    let mut chars = text.as_ref().chars();
     let first = chars.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
     refused(first + chars.as_str())
 }
@@ -147,6 +147,15 @@ impl Authenticator {
     pub fn with_callouts(mut self, callouts: Callouts) -> Self {
         self.callouts = Some(callouts);
         self
+    }
+
+    /// The account whose service turned a login away, as far as `error` and the configuration say.
+    pub fn refusing_account<'a>(&'a self, error: &'a AuthError) -> Option<&'a str> {
+        match error {
+            AuthError::CalloutTimeout(account) => Some(account),
+            AuthError::Callout(_) => Some(&self.callouts.as_ref()?.config.as_ref()?.account),
+            _ => None,
+        }
     }
 
     /// Whether the configuration has logins decided outside.
@@ -408,7 +417,7 @@ fn settle_configured(
         return Err(title(no_account(&claims.audience, &on)));
     }
     let account = claims.audience.as_str().into();
-    Ok(admitted(delegation, account, claims, limits, None, stay, request.now))
+    Ok(admitted(delegation, account, claims, &limits, None, stay, request.now))
 }
 
 fn no_account(name: &str, on: &str) -> String {
@@ -448,7 +457,7 @@ fn settle_operated(
     let zone = |zone: &str, now| operators.directory.second_of_day(zone, now);
     let stay = timely(&limits, request, &on, zone)?;
     let name = account.claims.subject.as_str().into();
-    Ok(admitted(delegation, name, claims, limits, Some(&account), stay, request.now))
+    Ok(admitted(delegation, name, claims, &limits, Some(&account), stay, request.now))
 }
 
 /// Whether the client may come now and in this way, and how long it may stay.
@@ -471,7 +480,7 @@ fn admitted(
     delegation: &Delegation,
     account: Arc<str>,
     claims: UserClaims,
-    limits: UserLimits,
+    limits: &UserLimits,
     target: Option<&TrustedAccount>,
     stay: Option<Duration>,
     now: i64,

@@ -56,6 +56,14 @@ pub(crate) struct ClientInfo {
     server: String,
     #[serde(skip_serializing_if = "String::is_empty")]
     cluster: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    jwt: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    issuer_key: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    name_tag: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tags: Vec<String>,
     #[serde(skip_serializing_if = "str::is_empty")]
     kind: &'static str,
     #[serde(skip_serializing_if = "str::is_empty")]
@@ -92,6 +100,10 @@ impl ClientInfo {
             rtt: u64::try_from(rtt).unwrap_or(u64::MAX),
             server: String::new(),
             cluster: String::new(),
+            jwt: String::new(),
+            issuer_key: String::new(),
+            name_tag: String::new(),
+            tags: Vec::new(),
             kind: "",
             client_type: "",
         };
@@ -104,6 +116,12 @@ impl ClientInfo {
             this.name.clone_from(&facts.name);
             this.lang.clone_from(&facts.lang);
             this.ver.clone_from(&facts.version);
+            if let Some(token) = &facts.token {
+                token.shown_jwt().clone_into(&mut this.jwt);
+                token.signer(&facts.account).clone_into(&mut this.issuer_key);
+                this.name_tag.clone_from(&token.name);
+                this.tags.clone_from(&token.tags);
+            }
             this.kind = match conn.kind {
                 Kind::Client => "Client",
                 Kind::System => "System",

@@ -9,4 +9,5 @@ mod reload;
 mod revise;
 mod service;
 mod stream;
+mod tracing;
 mod validation;

@@ -34,7 +34,7 @@ pub(super) const FIRST: &[Rule] = &[
         switch(o.logging.logtime_utc.unwrap_or(false))
     }),
     live("LogFormat", &["log_format"], Step::Log, "Reloaded: log_format = {}", |o| {
-        if o.logging.json.unwrap_or(false) { "json".into() } else { "text".into() }
+        if o.logging.json.unwrap_or(false) { "json" } else { "text" }.to_owned()
     }),
     judged("MaxConn", &["max_connections", "max_conn"], max_connections),
     refused("MaxSubs", &["max_subscriptions", "max_subs"], |o| o.max_subscriptions().to_string()),

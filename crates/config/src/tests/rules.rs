@@ -102,6 +102,16 @@ fn sound_options_pass() {
 }
 
 #[test]
+fn logs_have_a_known_form() {
+    assert_eq!(options("log_format: json").logging.json, Some(true));
+    assert_eq!(options("log_format: text").logging.json, Some(false));
+    assert_eq!(options("port: 1").logging.json, None);
+    let refused = crate::load_text(b"log_format: xml", "t.conf", &crate::lang::Nothing);
+    let text = refused.map(|_| ()).unwrap_err().to_string();
+    assert!(text.contains("log_format \"xml\" is neither \"text\" nor \"json\""), "{text}");
+}
+
+#[test]
 fn a_key_whose_feature_is_missing_is_named_with_its_place() {
     let cases = [
         ("cluster { port: -1 }", "cluster"),

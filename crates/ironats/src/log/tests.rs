@@ -454,3 +454,22 @@ fn a_destination_that_stands_still_holds_nobody_up() {
     assert!(dropped > 0);
     assert_eq!(all.matches("[TRC]").count() + dropped, traces);
 }
+
+#[test]
+fn a_file_can_hold_json() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("log");
+    let (log, control) = open(&LogConfig { json: true, ..file_config(&path, 0, 0) }).unwrap();
+    notice!(log, "one");
+    error!(log, "127.0.0.1:5 - cid:6 - two\nlines");
+    control.reopen();
+    assert!(control.flush(LONG));
+    control.close();
+    let text = fs::read_to_string(&path).unwrap();
+    let lines: Vec<serde_json::Value> =
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let [one, two, reopened] = lines.as_slice() else { panic!("{text}") };
+    assert_eq!((&one["level"], &one["msg"]), (&"info".into(), &"one".into()));
+    assert_eq!((&two["cid"], &two["msg"]), (&6.into(), &"two\nlines".into()));
+    assert_eq!(reopened["msg"], "File log re-opened");
+}

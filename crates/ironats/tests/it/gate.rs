@@ -269,3 +269,61 @@ async fn a_flood_of_requests_is_refused_not_lost() {
     let names = ask(&client, "$JS.API.STREAM.NAMES", &Value::Null).await;
     assert_eq!(names["total"], json!(made));
 }
+
+// Contract: ADM-004
+#[tokio::test]
+async fn what_is_not_configured_comes_from_the_machine() {
+    let mut found = Vec::new();
+    for which in servers() {
+        let config = "jetstream { store_dir: \"{dir}/js\" }";
+        let server = ServerBuilder::new(which).monitoring().config(config).start();
+        let config = server.json("/varz")["jetstream"]["config"].clone();
+        let bytes = |key: &str| config[key].as_i64().unwrap();
+        found.push((bytes("max_memory"), bytes("max_storage")));
+    }
+    assert!(found.iter().all(|(memory, disk)| *memory > 1 << 20 && *disk > 1 << 20), "{found:?}");
+    if let [ours, theirs] = found.as_slice() {
+        assert_eq!(ours.0, theirs.0);
+        // Others write to the disk meanwhile.
+        assert!((ours.1 - theirs.1).abs() < theirs.1 / 10, "{found:?}");
+    }
+}
+
+// Contract: ADM-005
+#[tokio::test]
+async fn a_reload_changes_what_accounts_may_use() {
+    let config = |streams: u32, store: &str, c: &str| {
+        format!(
+            "jetstream {{ store_dir: \"{{dir}}/js\", max_mem: 1MB, max_file: {store} }}
+             accounts {{
+               A {{ users: [{{user: a, password: p}}], jetstream: {{max_streams: {streams}, max_file: 100MB}} }}
+               C {{ users: [{{user: c, password: p}}]{c} }}
+               SYS {{ users: [{{user: s, password: p}}] }}
+             }}
+             system_account: SYS"
+        )
+    };
+    for which in servers() {
+        let server = ServerBuilder::new(which).config(&config(1, "10MB", "")).start();
+        let (a, c) = (connect(&server, "a").await, connect(&server, "c").await);
+        let create = |client: &Client, name: &str, bytes: i64| {
+            let (client, name) = (client.clone(), name.to_owned());
+            let body = json!({"name": name, "max_bytes": bytes});
+            async move { ask(&client, &format!("$JS.API.STREAM.CREATE.{name}"), &body).await }
+        };
+        assert_eq!(create(&a, "S", 1_000).await["did_create"], json!(true));
+        assert_eq!(code(&create(&a, "T", 1_000).await), 10027);
+        assert_eq!(code(&create(&c, "X", 1_000).await), 10039);
+        let text =
+            format!("listen: \"{}\"\n{}", server.addr(), config(2, "30MB", ", jetstream: enabled"));
+        server.write_config(&text);
+        server.signal(testkit::server::Signal::HUP);
+        server.wait_log("Reloaded server configuration");
+        let made = create(&a, "T", 20_000_000).await;
+        assert_eq!(made["did_create"], json!(true), "{which:?}: {made}");
+        assert_eq!(code(&create(&a, "U", 1_000).await), 10027, "{which:?}");
+        let made = create(&c, "X", 1_000).await;
+        assert_eq!(made["did_create"], json!(true), "{which:?}: {made}");
+        assert_eq!(code(&create(&c, "Y", 20_000_000).await), 10047, "{which:?}");
+    }
+}

@@ -3,11 +3,16 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod backup;
+mod consumer_rows;
+mod durable_acks;
 mod gate;
 mod jetstream;
 mod jetstream_batch;
 mod operator;
+mod pair;
+mod reload;
 mod sourcing;
+mod stream_rows;
 
 use ironats::{Log, Options, Server};
 use std::time::Duration;

@@ -199,6 +199,7 @@ impl Shard {
         let at = self.find(request, name)?;
         let (now, shared, queue) = (self.now, self.shared.clone(), self.queue.clone());
         let place = self.place(at).ok_or_else(ApiError::stream_not_found)?;
+        let before = place.config().retention;
         let document = crate::meta::stream(&config, place.stream.created());
         let store = place.stream.store();
         store.write_meta(&document).map_err(ApiError::stream_update)?;
@@ -207,6 +208,10 @@ impl Shard {
         place.stream.recover_schedules(now);
         place.promise(&shared);
         place.listen(&shared, &queue, at);
+        if config.retention != before {
+            // Messages that every consumer is done with were kept until now.
+            place.free_unneeded();
+        }
         if let Some(entry) = request.account.streams().get_mut(name) {
             entry.config = config;
         }

@@ -164,9 +164,9 @@ impl Shard {
         let checks = backup.asked.jsck;
         self.transfers.backups.insert(id, backup);
         if checks {
-            self.check_next(id)
+            self.check_next(id);
         } else {
-            self.announce_backup(id)
+            self.announce_backup(id);
         }
         Ok(())
     }

@@ -177,7 +177,7 @@ impl Shard {
     fn room_for(&self, request: &ApiRequest) -> u64 {
         let account = request.account.left(StorageType::File);
         let used = self.shared.used(StorageType::File);
-        let server = self.shared.config.max_store.map(|max| max.saturating_sub(used));
+        let server = self.shared.max_bytes(StorageType::File).map(|max| max.saturating_sub(used));
         account.into_iter().chain(server).min().unwrap_or(u64::MAX)
     }
 

@@ -6,6 +6,7 @@
 //!       ends with `# EOF`.
 //! Source: the OpenMetrics 1.0 text format; Prometheus' rules for names and units.
 
+use super::jsz::{JetStreamAccount, JetStreamFacts, JszOptions};
 use crate::source::Source;
 use std::fmt::{Display, Write};
 
@@ -123,6 +124,9 @@ fn families(source: &dyn Source, plain: bool) -> String {
     page.gauge("nats_server_cores", "", "Cores of the machine.", process.cores);
     traffic(&mut page, &varz);
     connections(&mut page, &varz);
+    if let Some(facts) = source.jetstream(&JszOptions::default()) {
+        jetstream(&mut page, &facts);
+    }
     let accounts = source.account_names().len();
     page.gauge("nats_server_accounts", "", "Accounts that are known.", accounts);
     page.gauge("nats_server_subscriptions", "", "Open subscriptions.", varz.subscriptions);
@@ -148,6 +152,38 @@ fn traffic(page: &mut Page, varz: &super::varz::Varz) {
     page.family("nats_server_message_bytes", Kind::Counter, "bytes", help, &samples);
     let help = "Largest message allowed.";
     page.gauge("nats_server_max_payload_bytes", "bytes", help, varz.max_payload);
+}
+
+/// JetStream as a whole: accounts and streams are no labels, however many there are.
+fn jetstream(page: &mut Page, facts: &JetStreamFacts) {
+    let streams = || facts.accounts.iter().flat_map(|account| &account.streams);
+    let accounts = facts.accounts.len();
+    page.gauge("nats_server_jetstream_accounts", "", "Accounts with JetStream.", accounts);
+    page.gauge("nats_server_jetstream_streams", "", "Streams.", streams().count());
+    let consumers: u64 = streams().map(|s| s.consumer_count).sum();
+    page.gauge("nats_server_jetstream_consumers", "", "Consumers.", consumers);
+    let messages: u64 = streams().map(|s| s.messages).sum();
+    page.gauge("nats_server_jetstream_messages", "", "Messages that streams hold.", messages);
+    let stores =
+        |memory, file| [(label("store", "memory"), memory), (label("store", "file"), file)];
+    let used = |bytes: fn(&JetStreamAccount) -> u64| facts.accounts.iter().map(bytes).sum::<u64>();
+    let samples = stores(used(|a| a.memory), used(|a| a.storage));
+    let help = "Bytes that streams hold.";
+    page.family("nats_server_jetstream_bytes", Kind::Gauge, "bytes", help, &samples);
+    let samples = stores(facts.reserved_memory, facts.reserved_storage);
+    let help = "Bytes promised to streams.";
+    page.family("nats_server_jetstream_reserved_bytes", Kind::Gauge, "bytes", help, &samples);
+    let samples = [
+        (label("store", "memory"), facts.config.max_memory),
+        (label("store", "file"), facts.config.max_storage),
+    ];
+    let help = "Bytes that streams may hold.";
+    page.family("nats_server_jetstream_max_bytes", Kind::Gauge, "bytes", help, &samples);
+    let (total, errors) = facts.requests;
+    let help = "Requests of the JetStream API that were answered.";
+    page.counter("nats_server_jetstream_api_requests", help, total);
+    let help = "Requests of the JetStream API that were refused.";
+    page.counter("nats_server_jetstream_api_errors", help, errors);
 }
 
 fn connections(page: &mut Page, varz: &super::varz::Varz) {

@@ -43,7 +43,7 @@ fn limits(of: &OperatorLimits) -> Option<AccountLimits> {
 impl Registry {
     /// Gives an account the JetStream its token speaks of, or takes it away. Waits for the disk.
     pub(super) fn admit(&self, node: &Node, key: &str) {
-        let Some(jetstream) = node.jetstream.get() else { return };
+        let Some(jetstream) = node.jetstream.load_full() else { return };
         let Some(account) = node.broker.account(key) else { return };
         let limits = {
             let accounts = self.accounts.read();
@@ -58,7 +58,7 @@ impl Registry {
 
     /// As [`Registry::admit`], beside the threads that must not wait.
     pub(super) async fn admit_apart(self: &Arc<Self>, keys: Vec<String>) {
-        if self.node().is_none_or(|node| node.jetstream.get().is_none()) {
+        if self.node().is_none_or(|node| node.jetstream.load().is_none()) {
             return;
         }
         let claims = self.clone();
@@ -77,7 +77,7 @@ impl Node {
     /// they may use: after JetStream started.
     pub async fn admit_claims(self: Arc<Self>) {
         let Some(claims) = self.claims().cloned() else { return };
-        let Some(jetstream) = self.jetstream.get().cloned() else { return };
+        let Some(jetstream) = self.jetstream.load_full() else { return };
         let mut keys: Vec<String> = claims.accounts.read().keys().cloned().collect();
         for name in jetstream.stored_accounts() {
             if nkey::is_public_account(&name) && !keys.contains(&name) {

@@ -100,15 +100,19 @@ fn user(context: &mut Context<'_>, request: &OwnedRequest) {
             }
         },
     };
-    let permissions =
-        request.origin.as_ref().and_then(|conn| conn.facts.lock().permissions.clone());
+    let (permissions, expires) = request.origin.as_ref().map_or((None, None), |conn| {
+        let facts = conn.facts.lock();
+        (facts.permissions.clone(), facts.expires)
+    });
+    let rest = expires.map_or(0, |at| at.since(context.now().mono).as_secs());
     let facts = UserFacts {
         user: requester.user,
-        account_name: requester.acc.clone(),
+        account_name: context.node().account_tag(&requester.acc),
         account: requester.acc,
         user_name: requester.name_tag,
         permissions: permissions.map(|permissions| described(permissions.config())),
-        expires: 0,
+        // Told in nanoseconds, but only of whole seconds.
+        expires: i64::try_from(rest).unwrap_or(i64::MAX).saturating_mul(1_000_000_000),
     };
     let server = context.server_json();
     context.answer(request, &monitor::envelope(&server, Some(&user_info(&facts)), None));

@@ -9,6 +9,7 @@
 use super::context::Context;
 use super::event::Event;
 use super::remote::Remotes;
+use crate::Node;
 use broker::Conn;
 use broker::account::Account;
 use monitor::event::{self, ClientFacts, Disconnected, Head};
@@ -122,8 +123,8 @@ impl Housekeeping {
         match event {
             Event::Counted(account, clients) => self.counted(&account, clients, context),
             Event::Joined(conn, account, who) => joined(&conn, &account, &who, context),
-            Event::Refused(conn, account, reason, presented) => {
-                refused(&conn, &account, reason, presented, context);
+            Event::Refused(conn, account, told, reason) => {
+                refused(&conn, &account, told.as_ref(), reason, context);
             }
             Event::Left(conn, account, reason, at) => left(&conn, &account, reason, at, context),
             Event::LameDuck => {
@@ -214,7 +215,7 @@ fn joined(conn: &Conn, account: &Account, who: &auth::Who, context: &mut Context
         return;
     }
     let (head, server) = (head(context, None), context.server_json());
-    let client = ClientFacts { user: who.raw().into(), ..client(conn, account) };
+    let client = ClientFacts { user: who.raw().into(), ..client(conn, account, context.node()) };
     let message = event::connected(&head, &server, &client);
     context.publish(subject.as_bytes(), &message);
 }
@@ -231,36 +232,41 @@ fn left(
         return;
     }
     let (head, server) = (head(context, Some(at)), context.server_json());
-    let message = event::disconnected(&head, &server, &gone(conn, account, reason, at));
+    let message =
+        event::disconnected(&head, &server, &gone(conn, account, reason, at, context.node()));
     context.publish(subject.as_bytes(), &message);
 }
 
-/// A client that was turned away: for operators, and for the account it was meant for if it showed
-/// credentials.
+/// A client that was turned away: for operators, and for the account it was meant for, if one is
+/// to be `told`.
 fn refused(
     conn: &Conn,
     account: &Arc<Account>,
+    told: Option<&Arc<Account>>,
     reason: CloseReason,
-    presented: bool,
     context: &mut Context<'_>,
 ) {
     let at = context.now().wall;
     let to_account = b"$SYS.ACCOUNT.CLIENT.AUTH.ERR";
-    if presented && account.is_wanted(to_account) {
+    if let Some(told) = told.filter(|told| told.is_wanted(to_account)) {
         let (head, server) = (head(context, Some(at)), context.server_json());
-        let message = event::disconnected(&head, &server, &gone(conn, account, reason, at));
-        context.publish_in(account, to_account, None, b"", &message);
+        let mut gone = gone(conn, account, reason, at, context.node());
+        gone.client.acc.clone_from(&told.name);
+        let message = event::disconnected(&head, &server, &gone);
+        context.publish_in(told, to_account, None, b"", &message);
     }
     let subject = format!("$SYS.SERVER.{}.CLIENT.AUTH.ERR", context.node().server_id());
     if context.is_wanted(subject.as_bytes()) {
         let (head, server) = (head(context, Some(at)), context.server_json());
-        let message = event::disconnected(&head, &server, &gone(conn, account, reason, at));
+        let message =
+            event::disconnected(&head, &server, &gone(conn, account, reason, at, context.node()));
         context.publish(subject.as_bytes(), &message);
     }
 }
 
-fn client(conn: &Conn, account: &Account) -> ClientFacts {
+fn client(conn: &Conn, account: &Account, node: &Node) -> ClientFacts {
     let facts = conn.facts.lock();
+    let token = facts.token.as_deref();
     ClientFacts {
         start: conn.start,
         host: conn.peer().map_or_else(String::new, |peer| peer.ip().to_string()),
@@ -270,14 +276,23 @@ fn client(conn: &Conn, account: &Account) -> ClientFacts {
         name: facts.name.clone(),
         lang: facts.lang.clone(),
         ver: facts.version.clone(),
-        name_tag: account.name.clone(),
+        jwt: token.map(|token| token.shown_jwt().to_owned()).unwrap_or_default(),
+        issuer_key: token.map(|t| t.signer(&account.name).to_owned()).unwrap_or_default(),
+        tags: token.map(|token| token.tags.clone()).unwrap_or_default(),
+        name_tag: node.account_tag(&account.name),
         kind: "Client".into(),
         client_type: "nats".into(),
         ..ClientFacts::default()
     }
 }
 
-fn gone(conn: &Conn, account: &Account, reason: CloseReason, at: Timestamp) -> Disconnected {
+fn gone(
+    conn: &Conn,
+    account: &Account,
+    reason: CloseReason,
+    at: Timestamp,
+    node: &Node,
+) -> Disconnected {
     let (msgs, bytes) = {
         let out = conn.outbox.lock();
         (out.msgs, out.bytes)
@@ -287,7 +302,7 @@ fn gone(conn: &Conn, account: &Account, reason: CloseReason, at: Timestamp) -> D
         client: ClientFacts {
             rtt: u64::try_from(rtt.as_nanos()).unwrap_or(u64::MAX),
             stop: Some(at),
-            ..client(conn, account)
+            ..client(conn, account, node)
         },
         sent: MsgBytes {
             msgs: conn.in_msgs.load(Ordering::Relaxed),

@@ -334,7 +334,7 @@ async fn limits_and_default_permissions_reach_who_is_connected() {
     assert_eq!(second.line().await, "-ERR 'Maximum Payload Violation'");
 }
 
-// Contract: ACC-019
+// Contract: ACC-019, RET-016
 #[tokio::test]
 async fn jetstream_is_what_the_token_says() {
     let d = Directory::open("type: full").await;
@@ -395,6 +395,12 @@ async fn jetstream_is_what_the_token_says() {
     let info = ask(&client, "INFO", Value::Null).await;
     assert_eq!(info["tiers"]["R1"]["limits"]["max_streams"], 2, "{info}");
     assert_eq!(info["tiers"]["R1"]["streams"], 2, "{info}");
+    // Without a tier for its replicas a stream may have nothing.
+    let tier = account.claims.nats.limits.tiers.remove("R1").unwrap();
+    account.claims.nats.limits.tiers.insert("R3".into(), tier);
+    d.push(&account).await;
+    let none = ask(&client, "STREAM.CREATE.N", json!({"name": "N"})).await;
+    assert_eq!(none["error"]["err_code"], 10120, "{none}");
 }
 
 // Contract: AUTH-022

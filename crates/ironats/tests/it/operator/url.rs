@@ -2,10 +2,10 @@
 
 use super::house::{Account, House, Login, Peer};
 use std::collections::HashMap;
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
 
 /// What the web server answers, by path; nothing at all for other paths.
 type Pages = Arc<Mutex<HashMap<String, String>>>;
@@ -18,31 +18,16 @@ struct Web {
 }
 
 impl Web {
-    async fn open() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    fn open() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/accounts", listener.local_addr().unwrap());
         let (pages, asked) = (Pages::default(), Arc::<Mutex<HashMap<String, usize>>>::default());
         let (answers, counts) = (pages.clone(), asked.clone());
-        tokio::spawn(async move {
-            while let Ok((mut socket, _)) = listener.accept().await {
+        // On threads of its own: a server that starts waits for it.
+        std::thread::spawn(move || {
+            while let Ok((socket, _)) = listener.accept() {
                 let (answers, counts) = (answers.clone(), counts.clone());
-                tokio::spawn(async move {
-                    let mut request = Vec::new();
-                    while !request.ends_with(b"\r\n\r\n") {
-                        if socket.read_buf(&mut request).await.unwrap_or(0) == 0 {
-                            return;
-                        }
-                    }
-                    let request = String::from_utf8_lossy(&request).into_owned();
-                    let path = request.split(' ').nth(1).unwrap_or_default().to_owned();
-                    *counts.lock().unwrap().entry(path.clone()).or_default() += 1;
-                    let page = answers.lock().unwrap().get(&path).cloned();
-                    match page {
-                        Some(page) => drop(socket.write_all(page.as_bytes()).await),
-                        // Never answered.
-                        None => drop(socket.read_buf(&mut Vec::new()).await),
-                    }
-                });
+                std::thread::spawn(move || answer(socket, &answers, &counts));
             }
         });
         let web = Self { url, pages, asked };
@@ -69,12 +54,33 @@ impl Web {
     }
 }
 
+/// Reads a request and answers it, or waits until whoever asks gives up.
+fn answer(mut socket: std::net::TcpStream, pages: &Pages, asked: &Mutex<HashMap<String, usize>>) {
+    let mut request = Vec::new();
+    let mut byte = [0];
+    while !request.ends_with(b"\r\n\r\n") {
+        if socket.read(&mut byte).unwrap_or(0) == 0 {
+            return;
+        }
+        request.push(byte[0]);
+    }
+    let request = String::from_utf8_lossy(&request).into_owned();
+    let path = request.split(' ').nth(1).unwrap_or_default().to_owned();
+    *asked.lock().unwrap().entry(path.clone()).or_default() += 1;
+    let page = pages.lock().unwrap().get(&path).cloned();
+    match page {
+        // Who asks may have had enough.
+        Some(page) => drop(socket.write_all(page.as_bytes())),
+        None => drop(socket.read(&mut byte)),
+    }
+}
+
 const REFUSED: &str = "-ERR 'Authorization Violation'";
 
 // Contract: AUTH-018
 #[tokio::test]
 async fn accounts_come_from_a_web_server() {
-    let web = Web::open().await;
+    let web = Web::open();
     let house = web.house();
     let account = Account::new("A");
     web.serve(&account.id(), 404, "");
@@ -92,7 +98,7 @@ async fn accounts_come_from_a_web_server() {
 // Contract: AUTH-018
 #[tokio::test]
 async fn garbage_from_a_web_server_lets_nobody_in() {
-    let web = Web::open().await;
+    let web = Web::open();
     let house = web.house();
     let (account, other) = (Account::new("A"), Account::new("B"));
     let foreign = account.claims.clone().encode(&nkeys::KeyPair::new_operator(), 1).unwrap();
@@ -107,7 +113,7 @@ async fn garbage_from_a_web_server_lets_nobody_in() {
 // Contract: AUTH-018
 #[tokio::test]
 async fn a_web_server_that_never_answers_holds_up_nobody_else() {
-    let web = Web::open().await;
+    let web = Web::open();
     let house = web.house();
     let (silent, account) = (Account::new("A"), Account::new("B"));
     web.serve(&account.id(), 200, &house.sign(&account));
@@ -132,7 +138,7 @@ async fn a_web_server_that_never_answers_holds_up_nobody_else() {
 #[tokio::test]
 async fn a_server_does_not_start_when_nobody_is_there() {
     let house = House::new();
-    let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let conf = format!(
         "listen: 127.0.0.1:-1\n{}\nresolver: URL(http://u:secret@{free}/)",
         house.operator_conf()
