@@ -249,8 +249,8 @@ fn the_index_links_below_its_base_path() {
 fn metrics_come_as_their_reader_can_take_them() {
     let source = server();
     let asked = |accept| {
-        let asked = crate::Asked { path: "/metrics", query: "", accept };
-        let response = crate::respond_to(asked, &source, "", now());
+        let asked = Asked { path: "/metrics", query: "", accept };
+        let response = respond_to(asked, &source, "", now());
         (response.content_type, String::from_utf8(response.body).unwrap())
     };
     // A scraper of today, one of 2017, a browser, and one that says nothing.
@@ -270,8 +270,8 @@ fn metrics_come_as_their_reader_can_take_them() {
         assert!(text.contains("\nnats_server_messages_total{direction=\"in\"} "), "{accept}");
     }
     assert!(asked("text/plain").1.contains("# TYPE nats_server_info gauge\n"));
-    let other = crate::Asked { path: "/varz", query: "", accept: "text/plain" };
-    assert_eq!(crate::respond_to(other, &source, "", now()).content_type, "application/json");
+    let other = Asked { path: "/varz", query: "", accept: "text/plain" };
+    assert_eq!(respond_to(other, &source, "", now()).content_type, "application/json");
 }
 
 #[test]

@@ -26,7 +26,8 @@ impl Registry {
                 continue;
             }
             let (claims, key, token) = (self.clone(), key.clone(), token.clone());
-            (self.surroundings.spawn)(Box::pin(async move {
+            // Nobody waits for it.
+            drop((self.surroundings.spawn)(Box::pin(async move {
                 let Err(error) = claims.refresh(&key, Some(token)).await else { return };
                 let Some(node) = claims.node() else { return };
                 stdx::notice!(
@@ -34,7 +35,7 @@ impl Registry {
                     "Reloaded: deleting account [bad claims]: {key:?}: {error}"
                 );
                 claims.remove(&key);
-            }));
+            })));
         }
         if !resolver.is_fixed() {
             return;
