@@ -99,6 +99,7 @@ fn log_config(options: &Options) -> LogConfig {
 }
 
 fn serve(options: Options) -> ExitCode {
+    ironats::process::raise_file_limit();
     let (log, control) = match log::open(&log_config(&options)) {
         Ok((log, control)) => (log, Arc::new(control)),
         Err(error) => return fail(&error),

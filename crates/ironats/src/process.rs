@@ -11,6 +11,18 @@ use rustix::time::{ClockId, clock_gettime};
 /// The shortest window that a CPU percentage is computed over.
 const WINDOW: Duration = Duration::from_secs(1);
 
+/// Lets the process open as many files as it may be allowed to: connections and streams take one
+/// or more each, and what a shell hands down is often 1,024. The Go runtime does the same at its
+/// start. Nothing is lost where it is refused.
+pub fn raise_file_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current != limit.maximum {
+        let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+        let _ = setrlimit(Resource::Nofile, raised);
+    }
+}
+
 /// CPU use over the last completed window. One per process.
 #[derive(Debug)]
 pub struct CpuMeter {
