@@ -195,7 +195,7 @@ impl Operators {
         }
         let zone = |zone: &str, now| self.directory.second_of_day(zone, now);
         let window = stay(&limits, request.now, zone)?;
-        Ok(identity(token, claims, limits, &account, window, request.now))
+        Ok(identity(token, claims, &limits, &account, window, request.now))
     }
 }
 
@@ -255,7 +255,7 @@ pub(super) fn check_connection_type(
 fn identity(
     token: &str,
     claims: UserClaims,
-    limits: UserLimits,
+    limits: &UserLimits,
     account: &TrustedAccount,
     window: Option<Duration>,
     now: i64,

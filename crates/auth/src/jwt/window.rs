@@ -74,9 +74,8 @@ pub fn remaining(times: &[TimeRange], now: u32) -> Option<Option<u32>> {
 }
 
 fn within(start: u32, end: u32, now: u32) -> Option<u32> {
-    if start < now && now < end {
-        Some(end - now)
-    } else if start > end && now < end {
+    // One that goes over midnight has begun yesterday.
+    if now < end && (start < now || start > end) {
         Some(end - now)
     } else if start > end && start < now {
         Some(end + DAY - now)

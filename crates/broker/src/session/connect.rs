@@ -116,7 +116,7 @@ pub struct LoginResult {
 /// How far a slow login came.
 pub enum Verified {
     /// It is decided.
-    Done(LoginResult),
+    Done(Box<LoginResult>),
     /// Something has to be waited for, and the login to be run again after it.
     Wait(Box<SlowLogin>, Waiting),
 }
@@ -149,7 +149,7 @@ impl SlowLogin {
 
     fn done(self, outcome: Result<Identity, AuthError>) -> Verified {
         let Self { attempt, authenticator, .. } = self;
-        Verified::Done(LoginResult { attempt, outcome, authenticator })
+        Verified::Done(Box::new(LoginResult { attempt, outcome, authenticator }))
     }
 
     /// Asks who decides.

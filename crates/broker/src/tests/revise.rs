@@ -173,7 +173,7 @@ fn a_slow_login_is_not_admitted_by_users_of_the_past() {
     let login = a.session.take_slow_login().unwrap();
     house.set_users(vec![User { password: auth::password::Secret::new("q"), ..user("A") }]);
     let crate::session::Verified::Done(result) = login.run() else { panic!("nothing to wait for") };
-    a.session.finish_login(result, &mut house.worker);
+    a.session.finish_login(*result, &mut house.worker);
     house.worker.flush_touched();
     assert_eq!(a.reason(), Some("Authentication Failure"));
 }

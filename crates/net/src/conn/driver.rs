@@ -282,7 +282,7 @@ impl Driver {
 async fn verify(mut login: Box<SlowLogin>) -> Option<LoginResult> {
     loop {
         match tokio::task::spawn_blocking(move || login.run()).await.ok()? {
-            Verified::Done(result) => return Some(result),
+            Verified::Done(result) => return Some(*result),
             Verified::Wait(again, waiting) => {
                 waiting.await;
                 login = again;
