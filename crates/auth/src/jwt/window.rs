@@ -74,6 +74,7 @@ pub fn remaining(times: &[TimeRange], now: u32) -> Option<Option<u32>> {
 }
 
 fn within(start: u32, end: u32, now: u32) -> Option<u32> {
+    // One that goes over midnight has begun yesterday.
     if now < end && (start < now || start > end) {
         Some(end - now)
     } else if start > end && start < now {

@@ -12,11 +12,10 @@ mod sync;
 mod url;
 
 use crate::control::Control;
-use auth::authenticate::jwt::Waiting;
 use config::Options;
 use config::options::Resolver as Asked;
 use directory::{Directory, DirectoryResolver};
-use node::claims::Surroundings;
+use node::claims::{Apart, Spawn, Surroundings};
 use node::resolver::{Memory, Resolver};
 use std::sync::Arc;
 use stdx::time::{Now, Timestamp};
@@ -49,14 +48,14 @@ pub(crate) fn surroundings(
         }
     };
     let spawner = control.spawner();
-    let spawn: Arc<dyn Fn(Waiting) -> Waiting + Send + Sync> = Arc::new(move |task| {
+    let spawn: Arc<Spawn> = Arc::new(move |task| {
         let running = spawner.spawn(task);
         Box::pin(async move {
             // A task that panicked has ended, too.
             let _ = running.await;
         })
     });
-    let apart: Arc<dyn Fn(Box<dyn FnOnce() + Send>) -> Waiting + Send + Sync> = {
+    let apart: Arc<Apart> = {
         let spawner = control.spawner();
         Arc::new(move |work| {
             let working = spawner.spawn_blocking(work);

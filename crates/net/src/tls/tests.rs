@@ -682,3 +682,40 @@ fn connections_open_as_configured() {
     }
     assert_eq!(HandshakeFirst::after(Duration::ZERO), HandshakeFirst::On);
 }
+
+// === asking others ===
+
+// Contract: AUTH-018
+#[tokio::test]
+async fn documents_come_over_tls_from_who_is_trusted() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let (pki, other) = (Pki::new("ours"), Pki::new("theirs"));
+    let server = ServerTls::new(&TlsConfig {
+        certificate: pki.server("server", &["localhost"]),
+        ..TlsConfig::default()
+    })
+    .unwrap();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        let acceptor = tokio_rustls::TlsAcceptor::from(server.acceptor().config());
+        while let Ok((socket, _)) = listener.accept().await {
+            // Who does not trust the certificate ends the handshake.
+            let Ok(mut stream) = acceptor.accept(socket).await else { continue };
+            let mut request = Vec::new();
+            while !request.ends_with(b"\r\n\r\n") {
+                stream.read_buf(&mut request).await.unwrap();
+            }
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc").await.unwrap();
+        }
+    });
+    let url = format!("https://localhost:{port}/x");
+    let trusting = |ca_file: Option<PathBuf>, insecure| {
+        client(&ClientTlsConfig { ca_file, insecure, ..ClientTlsConfig::default() }).unwrap()
+    };
+    let ask = async |tls| crate::http::get(&url, &tls, 10).await;
+    assert_eq!(ask(trusting(Some(pki.path("ca.pem")), false)).await.unwrap().body, b"abc");
+    assert_eq!(ask(trusting(None, true)).await.unwrap().body, b"abc");
+    let refused = ask(trusting(Some(other.path("ca.pem")), false)).await.unwrap_err();
+    assert!(refused.to_string().contains("certificate"), "{refused}");
+}

@@ -100,7 +100,7 @@ impl Registry {
         let keys: Vec<String> = self.accounts.read().keys().cloned().collect();
         let claims = self.clone();
         // It goes on by itself.
-        let _ = (self.surroundings.spawn)(Box::pin(async move {
+        drop((self.surroundings.spawn)(Box::pin(async move {
             for key in keys {
                 if let Err(error) = claims.refresh(&key, None).await
                     && let Some(node) = claims.node()
@@ -108,7 +108,7 @@ impl Registry {
                     stdx::debug!(node.log(), "Account [{key}] stays as it is: {error}");
                 }
             }
-        }));
+        })));
     }
 
     /// Looks at the clients of an account again. `altered`: signing keys that are gone or have

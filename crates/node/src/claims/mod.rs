@@ -31,6 +31,11 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use stdx::time::Timestamp;
 
+/// Runs something beside the caller, who may wait for it.
+pub type Spawn = dyn Fn(Waiting) -> Waiting + Send + Sync;
+/// The same for something that blocks.
+pub type Apart = dyn Fn(Box<dyn FnOnce() + Send>) -> Waiting + Send + Sync;
+
 /// What the host gives a server that trusts operators.
 #[derive(Clone)]
 pub struct Surroundings {
@@ -41,9 +46,9 @@ pub struct Surroundings {
     /// The second of the day in a zone at a time (Unix seconds); empty: that of the server.
     pub second_of_day: fn(&str, i64) -> Option<u32>,
     /// Runs something beside the network threads, waited for or not.
-    pub spawn: Arc<dyn Fn(Waiting) -> Waiting + Send + Sync>,
+    pub spawn: Arc<Spawn>,
     /// Runs something that waits for the disk.
-    pub apart: Arc<dyn Fn(Box<dyn FnOnce() + Send>) -> Waiting + Send + Sync>,
+    pub apart: Arc<Apart>,
 }
 
 /// Why an account's token does not count.

@@ -62,11 +62,11 @@ impl Registry {
     ) {
         let (claims, key) = (self.clone(), key.to_owned());
         // It goes on by itself.
-        let _ = (self.surroundings.spawn)(Box::pin(async move {
+        drop((self.surroundings.spawn)(Box::pin(async move {
             let outcome = claims.refresh(&key, Some(token)).await;
             let Some(node) = claims.node() else { return };
             // Without room for it there is no answer, and the requester's time runs out.
             node.system().post(move |context| then(&key, outcome, context, &request));
-        }));
+        })));
     }
 }

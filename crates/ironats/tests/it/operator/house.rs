@@ -123,7 +123,7 @@ impl House {
     /// The official client, logged in.
     pub(crate) async fn client(&self, login: &Login) -> async_nats::Client {
         let options = async_nats::ConnectOptions::with_credentials(&login.creds()).unwrap();
-        within(options.connect(url(self.server()))).await.unwrap()
+        within(Box::pin(options.connect(url(self.server())))).await.unwrap()
     }
 
     /// A connection that has been greeted.

@@ -202,7 +202,7 @@ async fn an_operator_can_want_signing_keys_used() {
     assert_eq!(refused.to_string(), "error resolving system account: account validation failed");
     let identity = std::mem::replace(&mut house.operator, signing);
     let mut by_signing = house.memory(&[&account]);
-    std::mem::swap(&mut house.operator, &mut { identity });
+    house.operator = identity;
     let conf = house.operator_conf();
     let line = by_signing.lines().next().unwrap().to_owned();
     by_signing = by_signing.replace(&line, &conf);

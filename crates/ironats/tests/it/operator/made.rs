@@ -7,7 +7,7 @@ use serde_json::Value;
 
 async fn client(server: &ironats::Server, creds: &str) -> async_nats::Client {
     let options = async_nats::ConnectOptions::with_credentials(creds).unwrap();
-    within(options.connect(url(server))).await.unwrap()
+    within(Box::pin(options.connect(url(server)))).await.unwrap()
 }
 
 // Contract: AUTH-011, AUTH-012, AUTH-013, AUTH-019

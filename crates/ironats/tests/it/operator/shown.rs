@@ -71,8 +71,7 @@ fn lines(conf: &str) -> Vec<String> {
     let loaded = config::load_text(text.as_bytes(), "x", &ironats::files::System).unwrap();
     let log = Log::new(Box::new(Kept(lines.clone())));
     Server::start(loaded.options, log).unwrap().shutdown();
-    let lines = lines.lock().unwrap().clone();
-    lines
+    std::mem::take(&mut *lines.lock().unwrap())
 }
 
 // Contract: AUTH-035, AUTH-011
