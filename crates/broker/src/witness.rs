@@ -18,12 +18,13 @@ pub trait Witness: Send + Sync {
     fn joined(&self, conn: &Arc<Conn>, account: &Arc<Account>);
 
     /// A client was turned away because of who it said it was, or because it did not say.
-    /// It was in `account` so far; `told` is the account that is to hear of it, if one is.
+    /// It was in `account` so far; `told` is the account that is to hear of it, if one is, and why
+    /// in words of its own.
     fn refused(
         &self,
         conn: &Arc<Conn>,
         account: &Arc<Account>,
-        told: Option<&Arc<Account>>,
+        told: Option<(&Arc<Account>, Option<String>)>,
         reason: CloseReason,
     );
 

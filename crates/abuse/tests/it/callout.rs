@@ -407,7 +407,7 @@ fn the_account_of_the_service_hears_of_whom_it_turned_away() {
         let event: Value = serde_json::from_slice(&house.service.msg().payload).unwrap();
         let told = &event["client"];
         assert_eq!(event["type"], "io.nats.server.advisory.v1.client_disconnect");
-        assert_eq!(event["reason"], "Authentication Failure");
+        assert_eq!(event["reason"], "Auth callout service returned an error: no");
         assert_eq!((&told["acc"], &told["user"]), (&"AUTH".into(), &"u".into()), "{event}");
         assert_eq!(told["name_tag"], "$G", "{event}");
     });

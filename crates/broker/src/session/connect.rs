@@ -296,7 +296,8 @@ impl Session {
                 self.tell_refusal(&error, worker);
                 let told = worker.broker.authenticator();
                 let told = told.refusing_account(&error).and_then(|a| worker.broker.account(a));
-                self.refuse_login(&who, reason_of(&error), told.as_ref(), worker);
+                let told = told.map(|account| (account, error.to_string()));
+                self.refuse_login(&who, reason_of(&error), told, worker);
                 return;
             }
         };
@@ -457,12 +458,13 @@ impl Session {
         self.refuse_login(who, CloseReason::AuthenticationViolation, None, worker);
     }
 
-    /// Turns a client away. `told` is the account that is told of it, if not the client's own.
+    /// Turns a client away. `told` is the account that is told of it, if not the client's own, and
+    /// what it is told.
     pub(super) fn refuse_login(
         &mut self,
         who: &auth::Who,
         reason: CloseReason,
-        told: Option<&Arc<Account>>,
+        told: Option<(Arc<Account>, String)>,
         worker: &mut Worker,
     ) {
         let label = self.conn.label();
@@ -475,7 +477,10 @@ impl Session {
         self.send_error(text::AUTHORIZATION, worker);
         self.close(reason);
         if let Some(witness) = worker.broker.witness() {
-            let told = told.unwrap_or(&self.account);
+            let told = match &told {
+                Some((account, why)) => (account, Some(why.clone())),
+                None => (&self.account, None),
+            };
             let told = self.connect_received.then_some(told);
             witness.refused(&self.conn, &self.account, told, reason);
         }

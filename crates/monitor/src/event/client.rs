@@ -89,7 +89,7 @@ pub struct Disconnected {
     /// What it received.
     pub received: MsgBytes,
     /// Why it left.
-    pub reason: &'static str,
+    pub reason: String,
 }
 
 #[derive(Serialize)]

@@ -16,8 +16,8 @@ pub(super) enum Event {
     Counted(Arc<Account>, u64),
     /// A client logged in; as whom, since it may log in again at once.
     Joined(Arc<Conn>, Arc<Account>, auth::Who),
-    /// A client of the first account was turned away; the second is told of it.
-    Refused(Arc<Conn>, Arc<Account>, Option<Arc<Account>>, CloseReason),
+    /// A client of the first account was turned away; the second is told of it, and why.
+    Refused(Arc<Conn>, Arc<Account>, Option<(Arc<Account>, Option<String>)>, CloseReason),
     /// A client left.
     Left(Arc<Conn>, Arc<Account>, CloseReason, Timestamp),
     /// The server is a lame duck.
@@ -52,10 +52,11 @@ impl Witness for Reporter {
         &self,
         conn: &Arc<Conn>,
         account: &Arc<Account>,
-        told: Option<&Arc<Account>>,
+        told: Option<(&Arc<Account>, Option<String>)>,
         reason: CloseReason,
     ) {
-        self.report(Event::Refused(conn.clone(), account.clone(), told.cloned(), reason));
+        let told = told.map(|(account, why)| (account.clone(), why));
+        self.report(Event::Refused(conn.clone(), account.clone(), told, reason));
     }
 
     fn left(&self, conn: &Arc<Conn>, account: &Arc<Account>, reason: CloseReason, at: Timestamp) {

@@ -124,7 +124,7 @@ impl Housekeeping {
             Event::Counted(account, clients) => self.counted(&account, clients, context),
             Event::Joined(conn, account, who) => joined(&conn, &account, &who, context),
             Event::Refused(conn, account, told, reason) => {
-                refused(&conn, &account, told.as_ref(), reason, context);
+                refused(&conn, &account, told, reason, context);
             }
             Event::Left(conn, account, reason, at) => left(&conn, &account, reason, at, context),
             Event::LameDuck => {
@@ -242,18 +242,19 @@ fn left(
 fn refused(
     conn: &Conn,
     account: &Arc<Account>,
-    told: Option<&Arc<Account>>,
+    told: Option<(Arc<Account>, Option<String>)>,
     reason: CloseReason,
     context: &mut Context<'_>,
 ) {
     let at = context.now().wall;
     let to_account = b"$SYS.ACCOUNT.CLIENT.AUTH.ERR";
-    if let Some(told) = told.filter(|told| told.is_wanted(to_account)) {
+    if let Some((told, why)) = told.filter(|(told, _)| told.is_wanted(to_account)) {
         let (head, server) = (head(context, Some(at)), context.server_json());
         let mut gone = gone(conn, account, reason, at, context.node());
         gone.client.acc.clone_from(&told.name);
+        gone.reason = why.unwrap_or(gone.reason);
         let message = event::disconnected(&head, &server, &gone);
-        context.publish_in(told, to_account, None, b"", &message);
+        context.publish_in(&told, to_account, None, b"", &message);
     }
     let subject = format!("$SYS.SERVER.{}.CLIENT.AUTH.ERR", context.node().server_id());
     if context.is_wanted(subject.as_bytes()) {
@@ -309,7 +310,7 @@ fn gone(
             bytes: conn.in_bytes.load(Ordering::Relaxed),
         },
         received: MsgBytes { msgs, bytes },
-        reason: reason.text(),
+        reason: reason.text().to_owned(),
     }
 }
 
