@@ -18,13 +18,13 @@ pub trait Witness: Send + Sync {
     fn joined(&self, conn: &Arc<Conn>, account: &Arc<Account>);
 
     /// A client was turned away because of who it said it was, or because it did not say.
-    /// `presented`: it showed credentials.
+    /// It was in `account` so far; `told` is the account that is to hear of it, if one is.
     fn refused(
         &self,
         conn: &Arc<Conn>,
         account: &Arc<Account>,
+        told: Option<&Arc<Account>>,
         reason: CloseReason,
-        presented: bool,
     );
 
     /// A client's connection ended.

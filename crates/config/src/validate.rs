@@ -6,7 +6,7 @@
 //! jetstream.go validate*Options; jwt.go validateTrustedOperators.
 
 use auth::jwt::operator::parse_version;
-use auth::jwt::{AccountClaims, OperatorClaims, UserClaims};
+use auth::jwt::{OperatorClaims, UserClaims};
 
 use crate::lang::unit::Nanos;
 use crate::options::{
@@ -186,25 +186,17 @@ fn check_server_version(claims: &OperatorClaims) -> Checked {
     Ok(())
 }
 
-/// Preloaded account tokens have to be some, and a resolver that takes them.
+/// Preloaded account tokens need a resolver that takes them.
 fn check_preloads(options: &Options) -> Checked {
     let operator = &options.operator;
     match operator.account_resolver() {
-        _ if operator.resolver_preload.is_empty() => return Ok(()),
-        None => return Ok(()),
+        _ if operator.resolver_preload.is_empty() => Ok(()),
+        None => Ok(()),
         Some(Resolver::Url(_)) => {
-            return fail(
-                "resolver preloads only available for writeable resolver types MEM/DIR/CACHE_DIR",
-            );
+            fail("resolver preloads only available for writeable resolver types MEM/DIR/CACHE_DIR")
         }
-        Some(_) => {}
+        Some(_) => Ok(()),
     }
-    for (key, token) in &operator.resolver_preload {
-        if let Err(error) = AccountClaims::decode(token) {
-            return fail(format!("preload account error for {}: {error}", quote(key)));
-        }
-    }
-    Ok(())
 }
 
 fn check_no_auth_user(options: &Options, user: Option<&String>) -> Checked {

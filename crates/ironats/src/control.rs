@@ -22,8 +22,11 @@ pub(crate) struct Spawner(Handle);
 
 impl Spawner {
     /// Runs a task on the thread.
-    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        self.0.spawn(task);
+    pub(crate) fn spawn(
+        &self,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) -> tokio::task::JoinHandle<()> {
+        self.0.spawn(task)
     }
 
     /// As [`Control::wait_for`].
@@ -38,9 +41,7 @@ impl Spawner {
         });
         wait.recv().ok()
     }
-}
 
-impl Spawner {
     /// Runs something that blocks beside the thread.
     pub(crate) fn spawn_blocking(
         &self,

@@ -48,7 +48,7 @@ pub struct StreamConfig {
     /// How long message ids are remembered.
     pub duplicate_window: Nanos,
     /// Where replicas may be.
-    pub placement: Option<Placement>,
+    pub placement: Option<Box<Placement>>,
     /// The stream that this one copies.
     pub mirror: Option<Box<StreamSource>>,
     /// The streams that this one draws from.
@@ -58,9 +58,9 @@ pub struct StreamConfig {
     /// Sequence of the first message; 0 for 1.
     pub first_seq: u64,
     /// Applied to every message before it is stored.
-    pub subject_transform: Option<SubjectTransformConfig>,
+    pub subject_transform: Option<Box<SubjectTransformConfig>>,
     /// Where a stored message is published again.
-    pub republish: Option<RePublish>,
+    pub republish: Option<Box<RePublish>>,
     /// Messages may be got without the API.
     pub allow_direct: bool,
     /// The mirror answers direct gets for its origin.

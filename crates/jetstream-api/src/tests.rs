@@ -304,5 +304,5 @@ fn fast_batches_and_counters_have_their_bodies() {
 #[test]
 fn an_empty_list_counts_as_none() {
     let read: StreamConfig = unmarshal(br#"{"placement":{"tags":[]}}"#).expect("JSON");
-    assert_eq!(read.placement, Some(crate::Placement::default()));
+    assert_eq!(read.placement, Some(Box::default()));
 }

@@ -18,6 +18,7 @@ mod fire;
 mod gate;
 mod ingress;
 mod io;
+mod left_off;
 mod member;
 mod members;
 mod meta;

@@ -14,6 +14,7 @@ use store::{Job, MessageStore, Ticket};
 use crate::account::JsAccount;
 use crate::answers::Answers;
 use crate::ingress::{Backlog, Listening, Publishes};
+use crate::left_off::Noting;
 use crate::member::Member;
 use crate::names::Names;
 use crate::queue::{Kind, Queue, Tag};
@@ -37,6 +38,8 @@ pub(crate) struct Place {
     pub(crate) names: Names,
     /// The streams it draws from, if there are any.
     pub(crate) links: Option<Box<Links>>,
+    /// Whether it is written where it left off with them.
+    pub(crate) noting: Noting,
     /// Consumers whose files are on their way out.
     pub(crate) removing: BTreeSet<String>,
     /// When something of it expires.
@@ -78,6 +81,7 @@ impl Place {
             members: BTreeMap::new(),
             names: Names::default(),
             links: None,
+            noting: Noting::Done,
             removing: BTreeSet::new(),
             deadline: None,
             consumers: Arc::default(),
@@ -184,6 +188,9 @@ impl Place {
         for subject in wanted {
             if self.publishes.iter().any(|l| l.subject() == subject.as_bytes()) {
                 continue;
+            }
+            if self.publishes.is_empty() {
+                self.publishes.reserve_exact(1);
             }
             self.publishes.push(Listening::publishes(
                 account,

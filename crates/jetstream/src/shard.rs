@@ -61,6 +61,8 @@ pub(crate) struct Shard {
     /// Consumers that have something to deliver, or may have.
     pub(crate) ready: VecDeque<(u32, u32)>,
     pub(crate) timers: Timers,
+    /// Streams whose places at their sources wait to be written.
+    pub(crate) drawn: VecDeque<(Mono, u32, u32)>,
     /// Streams on their way out and in.
     pub(crate) transfers: Transfers,
     /// Scratch: what a consumer is done with, and who was woken.
@@ -94,6 +96,7 @@ impl Shard {
             urgent: Vec::new(),
             ready: VecDeque::new(),
             timers: Timers::default(),
+            drawn: VecDeque::new(),
             transfers: Transfers::default(),
             done: Vec::new(),
             woken: Vec::new(),
@@ -302,6 +305,7 @@ impl Shard {
         }
         self.write_states();
         self.tick_transfers();
+        self.write_left_off();
         self.settle();
         let more = self.deliver();
         self.settle();
@@ -309,7 +313,8 @@ impl Shard {
             return Some(now.mono);
         }
         let sync = self.next_sync();
-        let others = self.next_write().into_iter().chain(self.transfers.next());
+        let others =
+            self.next_write().into_iter().chain(self.transfers.next()).chain(self.next_left_off());
         sync.into_iter().chain(self.timers.next()).chain(others).min()
     }
 
@@ -353,6 +358,7 @@ impl Shard {
     pub(crate) fn close(&mut self) {
         for at in 0..self.places.len() as u32 {
             self.close_consumers(at);
+            self.close_left_off(at);
         }
         self.worker.flush_touched();
         self.await_jobs();

@@ -51,6 +51,15 @@ impl Links {
         }
     }
 
+    /// Those that it draws from.
+    pub(crate) fn origins(&self) -> impl Iterator<Item = &Origin> {
+        self.list.iter().map(|link| &link.origin)
+    }
+
+    pub(crate) fn origins_mut(&mut self) -> impl Iterator<Item = &mut Origin> {
+        self.list.iter_mut().map(|link| &mut link.origin)
+    }
+
     fn find(&mut self, number: u32) -> Option<usize> {
         if self.list.get(self.last).is_none_or(|l| l.number != number) {
             self.last = self.list.iter().position(|l| l.number == number)?;
@@ -95,6 +104,7 @@ impl Shard {
             .collect();
         resume(place, &mut links.list);
         place.links = Some(links);
+        self.recall_sources(at);
     }
 
     /// Lets the links ask, unless they did.
@@ -241,6 +251,7 @@ impl Shard {
         // does not keep the store from resting.
         if frame.reply.is_some() || !self.answers.is_empty() {
             self.touch(at);
+            self.note_drawn(at);
         }
     }
 

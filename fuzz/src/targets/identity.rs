@@ -207,7 +207,10 @@ pub(super) const TOKEN: Target = Target {
         match UserClaims::decode(&token) {
             Ok(claims) => {
                 let issues = claims.validate(NOW);
-                Shape::count(issues.0.len()).and(Shape::of(&issues.text()))
+                let text = issues.0.first().map_or("", |issue| issue.description.as_str());
+                let words: Vec<&str> =
+                    text.split('"').next().unwrap_or("").split(' ').take(3).collect();
+                Shape::count(issues.0.len()).and(Shape::of(&words.join(" ")))
             }
             Err(error) => Shape::of(error.to_string().split(':').next().unwrap_or_default()),
         }

@@ -145,7 +145,7 @@ fn streams_stay_in_their_directory() {
         let other = json!({"config": {"name": "other", "subjects": ["s"]}, "state": {}});
         let mut a = user(&server, "a");
         let answer = ask(&mut a, "$JS.API.STREAM.RESTORE.mine", "", &other.to_string());
-        assert!(answer.is_none_or(|answer| !answer["error"].is_null()));
+        assert_eq!(answer.unwrap()["error"]["err_code"], 10056);
         assert_eq!(outside(), before);
         assert_eq!(ask(&mut a, "$JS.API.INFO", "", "").unwrap()["streams"], 0);
     });

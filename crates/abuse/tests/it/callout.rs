@@ -386,3 +386,29 @@ fn only_users_of_allowed_accounts_are_asked_about() {
         assert_eq!(house.service.try_frame(Duration::from_millis(50)).ok(), None);
     });
 }
+
+// Contract: AUTH-032, SYS-008
+#[test]
+fn the_account_of_the_service_hears_of_whom_it_turned_away() {
+    everywhere("callout refusals", |which| {
+        let mut house = House::new(which, "", "");
+        house.service.sub("$SYS.ACCOUNT.CLIENT.AUTH.ERR", 2);
+        house.service.flush();
+        let client = house.knock(&json!({"user": "u", "pass": "secret"}));
+        let question = house.question();
+        let no = json!({
+            "sub": question.claims["nats"]["user_nkey"],
+            "aud": question.claims["nats"]["server_id"]["id"],
+            "nats": {"error": "no", "type": "authorization_response", "version": 2},
+        });
+        let no = signed(&house.issuer, &no);
+        house.answer(&question, no);
+        refused(client, "told no");
+        let event: Value = serde_json::from_slice(&house.service.msg().payload).unwrap();
+        let told = &event["client"];
+        assert_eq!(event["type"], "io.nats.server.advisory.v1.client_disconnect");
+        assert_eq!(event["reason"], "Authentication Failure");
+        assert_eq!((&told["acc"], &told["user"]), (&"AUTH".into(), &"u".into()), "{event}");
+        assert_eq!(told["name_tag"], "$G", "{event}");
+    });
+}

@@ -149,6 +149,15 @@ impl Authenticator {
         self
     }
 
+    /// The account whose service turned a login away, as far as `error` and the configuration say.
+    pub fn refusing_account<'a>(&'a self, error: &'a AuthError) -> Option<&'a str> {
+        match error {
+            AuthError::CalloutTimeout(account) => Some(account),
+            AuthError::Callout(_) => Some(&self.callouts.as_ref()?.config.as_ref()?.account),
+            _ => None,
+        }
+    }
+
     /// Whether the configuration has logins decided outside.
     pub(super) fn calls_out(&self) -> bool {
         self.required && self.callouts.as_ref().is_some_and(|callouts| callouts.config.is_some())

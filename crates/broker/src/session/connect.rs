@@ -6,6 +6,7 @@
 //! Reference: client.go processConnect.   Contract: CORE-013..024, AUTH-*.
 
 use super::{Phase, Session};
+use crate::account::Account;
 use crate::conn::{Conn, Transport, flag};
 use crate::worker::Worker;
 use auth::authenticate::callout::{Asked, Delegation};
@@ -293,7 +294,9 @@ impl Session {
             Err(error) => {
                 let who = worker.broker.authenticator().who(&attempt.request());
                 self.tell_refusal(&error, worker);
-                self.refuse_login(&who, reason_of(&error), worker);
+                let told = worker.broker.authenticator();
+                let told = told.refusing_account(&error).and_then(|a| worker.broker.account(a));
+                self.refuse_login(&who, reason_of(&error), told.as_ref(), worker);
                 return;
             }
         };
@@ -451,13 +454,15 @@ impl Session {
     }
 
     pub(super) fn auth_violation(&mut self, who: &auth::Who, worker: &mut Worker) {
-        self.refuse_login(who, CloseReason::AuthenticationViolation, worker);
+        self.refuse_login(who, CloseReason::AuthenticationViolation, None, worker);
     }
 
+    /// Turns a client away. `told` is the account that is told of it, if not the client's own.
     pub(super) fn refuse_login(
         &mut self,
         who: &auth::Who,
         reason: CloseReason,
+        told: Option<&Arc<Account>>,
         worker: &mut Worker,
     ) {
         let label = self.conn.label();
@@ -470,7 +475,9 @@ impl Session {
         self.send_error(text::AUTHORIZATION, worker);
         self.close(reason);
         if let Some(witness) = worker.broker.witness() {
-            witness.refused(&self.conn, &self.account, reason, self.connect_received);
+            let told = told.unwrap_or(&self.account);
+            let told = self.connect_received.then_some(told);
+            witness.refused(&self.conn, &self.account, told, reason);
         }
     }
 

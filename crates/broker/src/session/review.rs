@@ -82,7 +82,7 @@ impl Session {
             Review::Refused(error) => {
                 stdx::debug!(worker.broker.log, "{} - {error}", self.conn.label());
                 let who = now.who(&attempt.request());
-                self.refuse_login(&who, reason_of(&error), worker);
+                self.refuse_login(&who, reason_of(&error), None, worker);
             }
         }
     }

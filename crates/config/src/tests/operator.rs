@@ -65,14 +65,6 @@ fn an_operator_does_not_go_with_everything() {
             "using nats based account resolver - the system account needs to be specified in \
              configuration or the operator jwt",
         ),
-        (
-            "resolver: URL(http://127.0.0.1), resolver_preload { A: a.b.c }",
-            "resolver preloads only available for writeable resolver types MEM/DIR/CACHE_DIR",
-        ),
-        (
-            "resolver: MEM, resolver_preload { A: a.b.c }",
-            "preload account error for \"A\": illegal base64 data at input byte 0",
-        ),
     ] {
         assert_eq!(with(&operator, more), want, "{more}");
     }
@@ -188,5 +180,10 @@ fn tokens_of_other_kinds_are_not_taken() {
     assert!(refused.contains("error parsing operator JWT: "), "{refused}");
     let preload = format!("resolver: MEM, resolver_preload {{ A: {} }}", &operator.conf()[10..]);
     let refused = refusal(&(operator.conf() + &preload));
-    assert_eq!(refused, "preload account error for \"A\": not account claim");
+    assert!(refused.contains("invalid account JWT"), "{refused}");
+    let preload = format!("resolver: URL(http://127.0.0.1), resolver_preload {{ A: {account} }}");
+    let refused = refusal(&(operator.conf() + &preload));
+    let read_only =
+        "resolver preloads only available for writeable resolver types MEM/DIR/CACHE_DIR";
+    assert_eq!(refused, read_only);
 }

@@ -107,6 +107,8 @@ fn servers_answer_by_id_and_all_at_once() {
             requests.push(("sys".into(), subject, String::new()));
         }
     }
+    let profile = r#"{"name":"goroutine"}"#;
+    requests.extend(owned(&[("sys", "$SYS.REQ.SERVER.ID.PROFILEZ", profile)]));
     play("servers", CONFIG, scene(&requests));
 }
 

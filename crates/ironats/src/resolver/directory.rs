@@ -6,6 +6,7 @@
 //! Reference: accounts.go DirAccResolver, CacheDirAccResolver, Server.fetch.
 //! Contract: AUTH-019, AUTH-020.
 
+use super::flight::Flights;
 use super::service;
 use super::store::{Deletion, Rules, Store, StoreError};
 use auth::jwt::token::MAX_SIZE;
@@ -40,6 +41,7 @@ pub(super) struct Directory {
     /// How often a full one compares with others.
     pub(super) sync_every: Duration,
     timeout: Duration,
+    flights: Flights,
     node: OnceLock<Weak<Node>>,
 }
 
@@ -80,6 +82,7 @@ impl Directory {
             full,
             sync_every: every.unwrap_or(SYNC_EVERY),
             timeout: duration(*timeout).unwrap_or(TIMEOUT),
+            flights: Flights::default(),
             node: OnceLock::new(),
         }))
     }
@@ -138,17 +141,20 @@ pub(super) struct DirectoryResolver(pub(super) Arc<Directory>);
 
 impl Resolver for DirectoryResolver {
     fn fetch(&self, key: &str) -> Fetching {
-        let (directory, key) = (self.0.clone(), key.to_owned());
-        Box::pin(async move {
-            if let Some(token) = directory.store.load(&key, directory.nanos()) {
-                return Ok(token);
-            }
-            let token = directory.clone().ask_others(key.clone()).await?;
-            directory
-                .store
-                .save_if_newer(&key, &token, directory.nanos())
-                .map_err(|error| FetchError(error.to_string()))?;
-            Ok(token)
+        let directory = self.0.clone();
+        if let Some(token) = directory.store.load(key, directory.nanos()) {
+            return Box::pin(std::future::ready(Ok(token)));
+        }
+        let key = key.to_owned();
+        self.0.flights.share(&key.clone(), move || {
+            Box::pin(async move {
+                let token = directory.clone().ask_others(key.clone()).await?;
+                directory
+                    .store
+                    .save_if_newer(&key, &token, directory.nanos())
+                    .map_err(|error| FetchError(error.to_string()))?;
+                Ok(token)
+            })
         })
     }
 

@@ -5,6 +5,7 @@
 //! Reference: accounts.go resolvers, jwt.go validateTimes.   Contract: AUTH-012, AUTH-017..020.
 
 mod directory;
+mod flight;
 mod service;
 mod store;
 mod sync;
@@ -48,7 +49,13 @@ pub(crate) fn surroundings(
         }
     };
     let spawner = control.spawner();
-    let spawn = Arc::new(move |task| spawner.spawn(task));
+    let spawn: Arc<dyn Fn(Waiting) -> Waiting + Send + Sync> = Arc::new(move |task| {
+        let running = spawner.spawn(task);
+        Box::pin(async move {
+            // A task that panicked has ended, too.
+            let _ = running.await;
+        })
+    });
     let apart: Arc<dyn Fn(Box<dyn FnOnce() + Send>) -> Waiting + Send + Sync> = {
         let spawner = control.spawner();
         Arc::new(move |work| {

@@ -4,31 +4,24 @@
 //!       same account shares the answer; an answer is bounded and has to come in time.
 //! Reference: accounts.go URLAccResolver.   Contract: AUTH-018.
 
+use super::flight::Flights;
 use auth::jwt::token::MAX_SIZE;
 use net::http::{ClientTls, get};
 use node::resolver::{FetchError, Fetching, Resolver};
-use parking_lot::Mutex;
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
 
 /// How long an answer may take.
 const TIMEOUT: Duration = Duration::from_millis(1900);
 /// Questions at a time.
 const AT_ONCE: usize = 64;
-/// Questions that may wait for their turn; who would wait longer is refused.
-const WAITING: usize = 4096;
-
-type Answer = Result<String, FetchError>;
-type Flights = Mutex<HashMap<String, watch::Receiver<Option<Answer>>>>;
-
 /// A web server that has account tokens.
 pub(super) struct UrlResolver {
     base: String,
     tls: ClientTls,
     turns: Arc<Semaphore>,
-    flights: Arc<Flights>,
+    flights: Flights,
 }
 
 impl UrlResolver {
@@ -39,7 +32,7 @@ impl UrlResolver {
             base: format!("{url}{slash}"),
             tls,
             turns: Arc::new(Semaphore::new(AT_ONCE)),
-            flights: Arc::default(),
+            flights: Flights::default(),
         }
     }
 
@@ -64,7 +57,7 @@ fn shown(url: &str) -> String {
     }
 }
 
-async fn ask(url: &str, tls: &ClientTls) -> Answer {
+async fn ask(url: &str, tls: &ClientTls) -> Result<String, FetchError> {
     let failed = |cause: String| {
         let url = stdx::go_text::quote(shown(url).as_bytes());
         FetchError(format!("could not fetch <{url}>: {cause}"))
@@ -79,48 +72,17 @@ async fn ask(url: &str, tls: &ClientTls) -> Answer {
     String::from_utf8(answer.body).map_err(|_| failed("the response is no text".to_owned()))
 }
 
-/// Ends a flight, however it ends.
-struct Landing {
-    flights: Arc<Flights>,
-    key: String,
-}
-
-impl Drop for Landing {
-    fn drop(&mut self) {
-        self.flights.lock().remove(&self.key);
-    }
-}
-
 impl Resolver for UrlResolver {
     fn fetch(&self, key: &str) -> Fetching {
-        let mut flights = self.flights.lock();
-        if let Some(flight) = flights.get(key) {
-            let mut flight = flight.clone();
-            return Box::pin(async move {
-                let landed = flight.wait_for(Option::is_some).await;
-                let landed = landed.ok().and_then(|answer| answer.clone());
-                landed.unwrap_or_else(|| Err(FetchError("the question was given up".to_owned())))
-            });
-        }
-        if flights.len() >= WAITING {
-            let refused = FetchError("too many accounts are being asked for".to_owned());
-            return Box::pin(std::future::ready(Err(refused)));
-        }
-        let (told, flight) = watch::channel(None);
-        flights.insert(key.to_owned(), flight);
-        drop(flights);
-        let landing = Landing { flights: self.flights.clone(), key: key.to_owned() };
         let (url, tls) = (format!("{}{key}", self.base), self.tls.clone());
         let turns = self.turns.clone();
-        Box::pin(async move {
-            let turn = turns.acquire().await;
-            let answer = match &turn {
-                Ok(_) => ask(&url, &tls).await,
-                Err(_) => Err(FetchError("the server ends".to_owned())),
-            };
-            drop(landing);
-            told.send_replace(Some(answer.clone()));
-            answer
+        self.flights.share(key, move || {
+            Box::pin(async move {
+                match turns.acquire().await {
+                    Ok(_turn) => ask(&url, &tls).await,
+                    Err(_) => Err(FetchError("the server ends".to_owned())),
+                }
+            })
         })
     }
 

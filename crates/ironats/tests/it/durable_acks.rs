@@ -88,3 +88,48 @@ async fn a_consumer_in_memory_goes_with_its_server() {
     let gone = ask(&client, "CONSUMER.INFO.S.M", Value::Null).await;
     assert_eq!(gone["error"]["err_code"], json!(10014), "{gone}");
 }
+
+// Contract: SRC-004
+#[tokio::test]
+async fn a_drained_queue_does_not_draw_again_what_it_had() {
+    let dir = tempfile::tempdir().unwrap();
+    let (server, client) = start(dir.path(), "").await;
+    ask(&client, "STREAM.CREATE.O", json!({"name":"O","subjects":["o"]})).await;
+    let queue = json!({"name":"Q","retention":"workqueue","sources":[{"name":"O"}]});
+    ask(&client, "STREAM.CREATE.Q", queue).await;
+    let config = json!({"durable_name":"C","ack_policy":"explicit"});
+    ask(&client, "CONSUMER.CREATE.Q.C", json!({"stream_name":"Q","config":config})).await;
+    for _ in 0..30 {
+        within(client.request("o", "x".into())).await.unwrap();
+    }
+    let inbox = client.new_inbox();
+    let mut pulled = client.subscribe(inbox.clone()).await.unwrap();
+    let next = "$JS.API.CONSUMER.MSG.NEXT.Q.C";
+    client.publish_with_reply(next, inbox, r#"{"batch":30}"#.into()).await.unwrap();
+    for _ in 0..30 {
+        let message = within(pulled.next()).await.unwrap();
+        within(client.request(message.reply.unwrap(), "".into())).await.unwrap();
+    }
+    let state = |client: Client| async move {
+        ask(&client, "STREAM.INFO.Q", Value::Null).await["state"].clone()
+    };
+    assert_eq!(state(client.clone()).await["messages"], json!(0));
+    let file = dir.path().join("jetstream/$G/streams/Q/sources.json");
+    testkit::eventually(testkit::DEADLINE, "the place is written", || {
+        std::fs::read_to_string(&file).ok().filter(|text| text.contains(":30}"))
+    });
+    drop(server);
+    let (_server, client) = start(dir.path(), "").await;
+    within(client.request("o", "new".into())).await.unwrap();
+    let reached = within(async {
+        loop {
+            let state = state(client.clone()).await;
+            if state["messages"] != json!(0) {
+                return state;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    });
+    let state = reached.await;
+    assert_eq!((&state["messages"], &state["last_seq"]), (&json!(1), &json!(31)));
+}

@@ -296,7 +296,7 @@ async fn a_reload_changes_what_accounts_may_use() {
         format!(
             "jetstream {{ store_dir: \"{{dir}}/js\", max_mem: 1MB, max_file: {store} }}
              accounts {{
-               A {{ users: [{{user: a, password: p}}], jetstream: {{max_streams: {streams}, max_file: 100MB}} }}
+               A {{ users: [{{user: a, password: p}}], jetstream: {{max_streams: {streams}, max_file: {store}}} }}
                C {{ users: [{{user: c, password: p}}]{c} }}
                SYS {{ users: [{{user: s, password: p}}] }}
              }}

@@ -255,7 +255,7 @@ async fn what_publishers_may_use_and_what_markers_say() {
     pair.done("STREAM.DELETE.M", Value::Null).await;
     // The status line that a client put before its headers is not kept.
     create(&pair, json!({"name":"H","subjects":["h"],"storage":"memory"})).await;
-    let source = [("Nats-Stream-Source", "X 1 > > x"), ("Own", "1")];
+    let source = [("Nats-Stream-Source", "X 1 > > x")];
     pair.publish("h", &source, "x").await;
     let got = pair.ask("STREAM.MSG.GET.H", json!({"seq":1})).await;
     assert!(got["message"]["hdrs"].is_string(), "{got}");

@@ -185,7 +185,7 @@ pub fn check(
     check_max_bytes(&config, context.account)?;
     stream_subject::check_transform(&config)?;
     stream_subject::check_republish(&mut config, pedantic)?;
-    if config.placement.as_ref() == Some(&Placement::default()) {
+    if config.placement.as_deref() == Some(&Placement::default()) {
         config.placement = None;
     }
     if config.placement.as_ref().is_some_and(|p| !p.preferred.is_empty()) {

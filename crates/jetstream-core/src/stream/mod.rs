@@ -129,7 +129,7 @@ impl<D: Disk> Stream<D> {
             .as_ref()
             .and_then(|t| Transform::for_mapping(&t.src, &t.dest).ok())
             .map(Box::new);
-        self.republish = config.republish.as_ref().and_then(Republish::new).map(Box::new);
+        self.republish = config.republish.as_deref().and_then(Republish::new).map(Box::new);
         self.config = config;
         self.drop_batches();
     }

@@ -198,6 +198,11 @@ impl Origin {
         self.seq
     }
 
+    /// Goes on behind a sequence, if that is further than it knows.
+    pub fn go_on_behind(&mut self, seq: u64) {
+        self.seq = self.seq.max(seq);
+    }
+
     /// Whether deliveries are listened to.
     pub fn is_drawing(&self) -> bool {
         matches!(self.phase, Phase::Drawing { .. })

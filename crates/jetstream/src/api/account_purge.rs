@@ -15,6 +15,7 @@ use super::Outcome;
 use crate::account::JsAccount;
 use crate::event::{ApiRequest, Event};
 use crate::shard::Shard;
+use crate::transfer::remove_tree;
 
 impl Shard {
     /// A request of the system account, which has no streams.
@@ -76,10 +77,7 @@ impl Shard {
         let dir = self.shared.account_dir(&name);
         let queue = self.queue.clone();
         self.shared.io.run(move || {
-            let removed = match std::fs::remove_dir_all(dir) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
-                _ => Ok(()),
-            };
+            let removed = remove_tree(&dir);
             queue.push_event(Event::Run(Box::new(move |shard: &mut Self| {
                 let outcome = removed.map(|()| AccountPurge { initiated: true });
                 shard.respond(&request, outcome.map_err(ApiError::stream_general));

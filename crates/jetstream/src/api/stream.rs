@@ -134,7 +134,9 @@ impl Shard {
         let at = self.find(request, name)?;
         let now = self.now;
         let place = self.place(at).ok_or_else(ApiError::stream_not_found)?;
-        Ok(StreamCreate { info: Some(info(place, false, false, now)), did_create: true })
+        // Compat: only other answers name the domain.
+        let info = StreamInfo { domain: String::new(), ..info(place, false, false, now) };
+        Ok(StreamCreate { info: Some(info), did_create: true })
     }
 
     /// Decides about a create; a new stream's name and subjects are its own from then on.
@@ -287,7 +289,7 @@ impl Shard {
             place.end_jobs();
             drop(place);
             let dir = self.shared.stream_dir(&account.account.name, name);
-            std::fs::remove_dir_all(&dir).map_err(ApiError::stream_delete)?;
+            self.clear_away(&account.account.name, &dir).map_err(ApiError::stream_delete)?;
         }
         account.streams().remove(name);
         Ok(())

@@ -8,7 +8,9 @@ mod backup;
 mod restore;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use broker::account::{Account, Watcher};
 use stdx::time::Mono;
@@ -71,6 +73,42 @@ impl Shard {
         for id in restores {
             self.restore_is_late(id);
         }
+    }
+}
+
+/// Removes a folder though somebody may still be about to write into it.
+pub(crate) fn remove_tree(dir: &Path) -> std::io::Result<()> {
+    const TRIES: usize = 200;
+    let mut tried = 0;
+    loop {
+        match std::fs::remove_dir_all(dir) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(error)
+                if error.kind() == std::io::ErrorKind::DirectoryNotEmpty && tried < TRIES =>
+            {
+                tried += 1;
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            other => return other,
+        }
+    }
+}
+
+impl Shard {
+    /// Takes a folder out of the way at once, and removes it on the pool: what is cut short there is
+    /// gone on with at the next start.
+    pub(crate) fn clear_away(&mut self, owner: &str, dir: &Path) -> std::io::Result<()> {
+        let scratch = self.shared.snapshots_dir(owner);
+        std::fs::create_dir_all(&scratch)?;
+        let away = scratch.join(format!("gone-{}", self.random.nuid(self.now)));
+        std::fs::rename(dir, &away)?;
+        let log = self.worker.broker.log.clone();
+        self.shared.io.run(move || {
+            if let Err(error) = remove_tree(&away) {
+                stdx::warning!(log, "JetStream cannot remove '{}': {error}", away.display());
+            }
+        });
+        Ok(())
     }
 }
 

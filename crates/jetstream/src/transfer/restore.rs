@@ -22,7 +22,7 @@ use jetstream_api::request::{StreamRestoreRequest, is_empty};
 use jetstream_api::response::{StreamCreate, StreamRestore};
 use jetstream_api::subject::Event as Advised;
 use jetstream_api::validate::is_asset_name;
-use jetstream_api::{ApiError, StorageType, StreamConfig, json};
+use jetstream_api::{ApiError, StorageType, StreamConfig, StreamInfo, json};
 use jetstream_core::stream::Storage;
 use jetstream_core::{Out, Outgoing};
 use stdx::time::{Mono, Timestamp};
@@ -351,10 +351,11 @@ impl Shard {
             let now = self.now;
             let at = self.find(&restore.request, &name)?;
             let place = self.place(at).ok_or_else(ApiError::stream_not_found)?;
-            Ok(StreamCreate {
-                info: Some(stream_info(place, false, false, now)),
-                did_create: false,
-            })
+            let info = stream_info(place, false, false, now);
+            // Compat: no more than that is told of it.
+            let (domain, mirror, sources) = Default::default();
+            let info = StreamInfo { domain, mirror, sources, ..info };
+            Ok(StreamCreate { info: Some(info), did_create: false })
         });
         if let Some(reply) = reply {
             self.catch_up();

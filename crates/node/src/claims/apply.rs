@@ -99,7 +99,8 @@ impl Registry {
     pub(crate) fn refresh_all(self: &Arc<Self>) {
         let keys: Vec<String> = self.accounts.read().keys().cloned().collect();
         let claims = self.clone();
-        (self.surroundings.spawn)(Box::pin(async move {
+        // It goes on by itself.
+        let _ = (self.surroundings.spawn)(Box::pin(async move {
             for key in keys {
                 if let Err(error) = claims.refresh(&key, None).await
                     && let Some(node) = claims.node()

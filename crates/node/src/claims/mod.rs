@@ -40,8 +40,8 @@ pub struct Surroundings {
     pub now: Arc<dyn Fn() -> Timestamp + Send + Sync>,
     /// The second of the day in a zone at a time (Unix seconds); empty: that of the server.
     pub second_of_day: fn(&str, i64) -> Option<u32>,
-    /// Runs something beside the network threads.
-    pub spawn: Arc<dyn Fn(Waiting) + Send + Sync>,
+    /// Runs something beside the network threads, waited for or not.
+    pub spawn: Arc<dyn Fn(Waiting) -> Waiting + Send + Sync>,
     /// Runs something that waits for the disk.
     pub apart: Arc<dyn Fn(Box<dyn FnOnce() + Send>) -> Waiting + Send + Sync>,
 }
@@ -195,13 +195,14 @@ impl Directory for Lookup {
 
     fn fetch(&self, key: &str) -> Waiting {
         let (registry, key) = (self.0.clone(), key.to_owned());
-        Box::pin(async move {
+        // Whoever waits may be a network thread, which must not read files or define accounts.
+        (self.0.surroundings.spawn)(Box::pin(async move {
             if let Err(error) = registry.refresh(&key, None).await
                 && let Some(node) = registry.node()
             {
                 stdx::debug!(node.log(), "Account [{key}] is not available: {error}");
             }
-        })
+        }))
     }
 
     fn second_of_day(&self, zone: &str, now: i64) -> Option<u32> {

@@ -61,7 +61,8 @@ impl Registry {
         + 'static,
     ) {
         let (claims, key) = (self.clone(), key.to_owned());
-        (self.surroundings.spawn)(Box::pin(async move {
+        // It goes on by itself.
+        let _ = (self.surroundings.spawn)(Box::pin(async move {
             let outcome = claims.refresh(&key, Some(token)).await;
             let Some(node) = claims.node() else { return };
             // Without room for it there is no answer, and the requester's time runs out.

@@ -16,8 +16,8 @@ pub(super) enum Event {
     Counted(Arc<Account>, u64),
     /// A client logged in; as whom, since it may log in again at once.
     Joined(Arc<Conn>, Arc<Account>, auth::Who),
-    /// A client was turned away; whether it had shown credentials.
-    Refused(Arc<Conn>, Arc<Account>, CloseReason, bool),
+    /// A client of the first account was turned away; the second is told of it.
+    Refused(Arc<Conn>, Arc<Account>, Option<Arc<Account>>, CloseReason),
     /// A client left.
     Left(Arc<Conn>, Arc<Account>, CloseReason, Timestamp),
     /// The server is a lame duck.
@@ -52,10 +52,10 @@ impl Witness for Reporter {
         &self,
         conn: &Arc<Conn>,
         account: &Arc<Account>,
+        told: Option<&Arc<Account>>,
         reason: CloseReason,
-        presented: bool,
     ) {
-        self.report(Event::Refused(conn.clone(), account.clone(), reason, presented));
+        self.report(Event::Refused(conn.clone(), account.clone(), told.cloned(), reason));
     }
 
     fn left(&self, conn: &Arc<Conn>, account: &Arc<Account>, reason: CloseReason, at: Timestamp) {

@@ -123,8 +123,8 @@ impl Housekeeping {
         match event {
             Event::Counted(account, clients) => self.counted(&account, clients, context),
             Event::Joined(conn, account, who) => joined(&conn, &account, &who, context),
-            Event::Refused(conn, account, reason, presented) => {
-                refused(&conn, &account, reason, presented, context);
+            Event::Refused(conn, account, told, reason) => {
+                refused(&conn, &account, told.as_ref(), reason, context);
             }
             Event::Left(conn, account, reason, at) => left(&conn, &account, reason, at, context),
             Event::LameDuck => {
@@ -237,22 +237,23 @@ fn left(
     context.publish(subject.as_bytes(), &message);
 }
 
-/// A client that was turned away: for operators, and for the account it was meant for if it showed
-/// credentials.
+/// A client that was turned away: for operators, and for the account it was meant for, if one is
+/// to be `told`.
 fn refused(
     conn: &Conn,
     account: &Arc<Account>,
+    told: Option<&Arc<Account>>,
     reason: CloseReason,
-    presented: bool,
     context: &mut Context<'_>,
 ) {
     let at = context.now().wall;
     let to_account = b"$SYS.ACCOUNT.CLIENT.AUTH.ERR";
-    if presented && account.is_wanted(to_account) {
+    if let Some(told) = told.filter(|told| told.is_wanted(to_account)) {
         let (head, server) = (head(context, Some(at)), context.server_json());
-        let message =
-            event::disconnected(&head, &server, &gone(conn, account, reason, at, context.node()));
-        context.publish_in(account, to_account, None, b"", &message);
+        let mut gone = gone(conn, account, reason, at, context.node());
+        gone.client.acc.clone_from(&told.name);
+        let message = event::disconnected(&head, &server, &gone);
+        context.publish_in(told, to_account, None, b"", &message);
     }
     let subject = format!("$SYS.SERVER.{}.CLIENT.AUTH.ERR", context.node().server_id());
     if context.is_wanted(subject.as_bytes()) {

@@ -192,6 +192,10 @@ impl<E: Entry> Group<E> {
 
     fn push(&mut self, entry: E) {
         let Some(queue) = entry.queue() else {
+            if self.plain.is_empty() {
+                // Most have one, and there are many.
+                self.plain.reserve_exact(1);
+            }
             self.plain.push(entry);
             return;
         };

@@ -3,6 +3,7 @@
 mod house;
 mod live;
 mod login;
+mod made;
 mod shown;
 mod system;
 mod url;
