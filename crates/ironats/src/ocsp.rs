@@ -140,7 +140,7 @@ impl Ocsp {
     fn facts(&self) -> Option<monitor::OcspCacheFacts> {
         let cache = self.cache().as_ref().map(|(_, cache)| cache.clone())?;
         let stats = cache.stats();
-        cache.is_on().then(|| monitor::OcspCacheFacts {
+        cache.is_on().then_some(monitor::OcspCacheFacts {
             kind: "local",
             hits: stats.hits,
             misses: stats.misses,

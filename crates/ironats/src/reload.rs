@@ -131,7 +131,7 @@ impl Reloader {
         for warning in warnings {
             stdx::warning!(self.log(), "{warning}");
         }
-        self.follow(&current, options, &mut files)
+        self.follow(&current, &options, &mut files)
     }
 
     /// Follows `options`, which come from elsewhere.
@@ -141,23 +141,23 @@ impl Reloader {
     pub fn reload_with(&self, options: Options) -> Result<(), ReloadError> {
         let mut files = self.turn();
         load::check(&options)?;
-        self.follow(&self.node.options(), options, &mut files)
+        self.follow(&self.node.options(), &options, &mut files)
     }
 
     fn follow(
         &self,
         current: &Options,
-        options: Options,
+        options: &Options,
         files: &mut Fingerprint,
     ) -> Result<(), ReloadError> {
         let ready = self.make_ready(current, options.clone(), *files)?;
         if ready.plan.needs(Step::Log)
             && let Some(process) = self.process.get()
         {
-            process.reconfigure_log(&options)?;
+            process.reconfigure_log(options)?;
         }
         *files = ready.files;
-        self.commit(ready, &options);
+        self.commit(ready, options);
         Ok(())
     }
 
