@@ -248,7 +248,9 @@ impl Shard {
         backup.listening = Some(Listening::custom(&account.account, subject.as_bytes(), acks));
         let changed = Self::backup_interest;
         backup.watch = Some(Watch::start(&account.account, &deliver, &queue, id, changed));
-        backup.unheard = !account.account.is_wanted(&deliver);
+        // Clients that have all their answers by one wildcard subscribe to this subject once they were
+        // answered: what came before would be lost to them. Those that do not are waited for in vain.
+        backup.unheard = !account.account.is_subscribed(&deliver, b"");
         if backup.unheard {
             backup.deadline = Some(now.mono + SUBSCRIBED_WITHIN);
         }
@@ -270,12 +272,13 @@ impl Shard {
     fn backup_interest(&mut self, id: u64) {
         let Some(backup) = self.transfers.backups.get_mut(&id) else { return };
         let account = &backup.request.account.account;
-        if account.is_wanted(backup.asked.deliver_subject.as_bytes()) {
+        let deliver = backup.asked.deliver_subject.as_bytes();
+        if account.is_subscribed(deliver, b"") {
             if std::mem::take(&mut backup.unheard) {
                 backup.deadline = None;
             }
             self.pump(id);
-        } else if !backup.unheard {
+        } else if !backup.unheard && !account.is_wanted(deliver) {
             self.end_backup(id, Some("408 No Interest"));
         }
     }
