@@ -192,6 +192,24 @@ async fn a_stream_leaves_in_chunks_and_comes_back_the_same() {
     assert_eq!(kinds.get(..4).unwrap(), order);
 }
 
+/// As the `nats` command line does it: answers come by one wildcard, and the subject of the chunks,
+/// which that covers, is subscribed to once the request is answered.
+// Contract: SNAP-001
+#[tokio::test]
+async fn a_backup_waits_for_those_who_subscribe_after_the_answer() {
+    let server = start(Which::Ours, "");
+    let client = connect(&server).await;
+    fill(&client).await;
+    let mux = client.new_inbox();
+    let _all = client.subscribe(format!("{mux}.*")).await.unwrap();
+    let deliver = format!("{mux}.chunks");
+    let answer = ask(&client, "STREAM.SNAPSHOT.S", &json!({"deliver_subject": deliver})).await;
+    assert!(answer.get("error").is_none(), "{answer}");
+    let mut chunks = client.subscribe(deliver).await.unwrap();
+    let first = within(chunks.next()).await.unwrap();
+    assert!(!first.payload.is_empty(), "the first chunk is not lost");
+}
+
 // Contract: SNAP-002, SNAP-003, SNAP-008
 #[tokio::test]
 async fn what_a_backup_may_ask_for() {
