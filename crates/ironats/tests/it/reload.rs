@@ -112,7 +112,8 @@ fn a_reload_that_fails_changes_nothing() {
         ("no_auth_user: x\nmax_payload: 800", "no_auth_user"),
         ("client_advertise: \"a:b:c\"\nmax_payload: 800", "invalid ClientAdvertise value"),
     ] {
-        let error = server.reloader().reload_with(options(text)).unwrap_err().to_string();
+        let text = format!("listen: \"127.0.0.1:-1\"\n{text}");
+        let error = server.reloader().reload_with(options(&text)).unwrap_err().to_string();
         assert!(error.contains(why), "{text}: {error}");
         assert_eq!(state(&server), before, "{text}");
     }
