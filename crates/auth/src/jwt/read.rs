@@ -1,6 +1,4 @@
-//! JSON as the reference reads it: `null` is as good as nothing.
-//!
-//! Not here: names in another case, which the reference takes too; no tool writes them.
+//! JSON as the reference reads it: `null` is as good as nothing, and names are taken in any case.
 
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
@@ -15,6 +13,32 @@ pub(super) fn without_nulls(value: Value) -> Value {
                 .collect(),
         ),
         Value::Array(all) => Value::Array(all.into_iter().map(without_nulls).collect()),
+        other => other,
+    }
+}
+
+/// Objects whose members have names of their users' choice.
+const FREE: &[&str] = &["mappings", "revocations", "tiered_limits"];
+
+/// `value` with the names of its members in small letters, as all that are known are. A name that
+/// was not known for its case would be left out: of all things, it could be a denial.
+pub(super) fn in_small_letters(value: Value) -> Value {
+    folded(value, false)
+}
+
+fn folded(value: Value, free: bool) -> Value {
+    match value {
+        Value::Object(all) => Value::Object(
+            all.into_iter()
+                .map(|(name, value)| {
+                    let name = if free { name } else { name.to_ascii_lowercase() };
+                    let is_free = !free && FREE.contains(&name.as_str());
+                    let value = folded(value, is_free);
+                    (name, value)
+                })
+                .collect(),
+        ),
+        Value::Array(all) => Value::Array(all.into_iter().map(|one| folded(one, false)).collect()),
         other => other,
     }
 }

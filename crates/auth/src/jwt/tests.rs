@@ -26,6 +26,29 @@ fn what_is_written_is_read() {
     assert!(!read.has_empty_permissions());
 }
 
+// Contract: AUTH-012
+#[test]
+fn ends_of_lines_and_large_letters_change_nothing() {
+    let account = KeyPair::new_account();
+    let (claims, token) = user(&account);
+    assert_eq!(UserClaims::decode(&format!("{token}\r\n")).unwrap(), claims);
+
+    let mut claims = UserClaims::about(KeyPair::new_user().public_key());
+    claims.nats.limits = limits::UserLimits::unlimited();
+    let token = claims.encode(&account, NOW).unwrap();
+    let payload = token.split('.').nth(1).unwrap();
+    let payload = data_encoding::BASE64URL_NOPAD.decode(payload.as_bytes()).unwrap();
+    let payload = String::from_utf8(payload).unwrap();
+    let large = payload.replacen("\"pub\":{", "\"PUB\":{\"DENY\":[\"no.>\"]", 1);
+    assert_ne!(large, payload);
+    let head = token.split('.').next().unwrap();
+    let signed = format!("{head}.{}", data_encoding::BASE64URL_NOPAD.encode(large.as_bytes()));
+    let signature = account.sign(signed.as_bytes()).unwrap();
+    let token = format!("{signed}.{}", data_encoding::BASE64URL_NOPAD.encode(&signature));
+    let read = UserClaims::decode(&token).unwrap();
+    assert_eq!(format!("{:?}", read.nats.limits.permissions()).matches("no.>").count(), 1);
+}
+
 /// A key of the tokens that the reference's library wrote.
 fn fixed(kind: KeyPairType, byte: u8) -> KeyPair {
     KeyPair::new_from_raw(kind, [byte; 32]).unwrap()
