@@ -1,7 +1,5 @@
 //! Reloads from one configuration to another: both servers follow, or refuse in the same words.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
 use testkit::server::Signal;
 use testkit::{Server, Which, binary};
 

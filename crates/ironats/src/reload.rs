@@ -138,10 +138,10 @@ impl Reloader {
     ///
     /// # Errors
     /// Nothing has changed.
-    pub fn reload_with(&self, options: Options) -> Result<(), ReloadError> {
+    pub fn reload_with(&self, options: &Options) -> Result<(), ReloadError> {
         let mut files = self.turn();
-        load::check(&options)?;
-        self.follow(&self.node.options(), &options, &mut files)
+        load::check(options)?;
+        self.follow(&self.node.options(), options, &mut files)
     }
 
     fn follow(

@@ -297,7 +297,7 @@ impl Session {
                 let told = worker.broker.authenticator();
                 let told = told.refusing_account(&error).and_then(|a| worker.broker.account(a));
                 let told = told.map(|account| (account, error.to_string()));
-                self.refuse_login(&who, reason_of(&error), told, worker);
+                self.refuse_login(&who, reason_of(&error), told.as_ref(), worker);
                 return;
             }
         };
@@ -464,7 +464,7 @@ impl Session {
         &mut self,
         who: &auth::Who,
         reason: CloseReason,
-        told: Option<(Arc<Account>, String)>,
+        told: Option<&(Arc<Account>, String)>,
         worker: &mut Worker,
     ) {
         let label = self.conn.label();
@@ -477,7 +477,7 @@ impl Session {
         self.send_error(text::AUTHORIZATION, worker);
         self.close(reason);
         if let Some(witness) = worker.broker.witness() {
-            let told = match &told {
+            let told = match told {
                 Some((account, why)) => (account, Some(why.clone())),
                 None => (&self.account, None),
             };

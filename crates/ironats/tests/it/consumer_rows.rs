@@ -14,19 +14,19 @@ async fn create(pair: &Pair, config: Value) -> Value {
 }
 
 /// A consumer of `S` under its own name.
-fn named(name: &str, more: Value) -> (String, Value) {
+fn named(name: &str, more: &Value) -> (String, Value) {
     let mut config = json!({"durable_name": name, "ack_policy": "explicit"});
     config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     (format!("CONSUMER.CREATE.S.{name}"), json!({"stream_name":"S","config":config}))
 }
 
 async fn done(pair: &Pair, name: &str, more: Value) -> Value {
-    let (subject, body) = named(name, more);
+    let (subject, body) = named(name, &more);
     pair.done(&subject, body).await
 }
 
 async fn refused(pair: &Pair, name: &str, more: Value) -> u64 {
-    let (subject, body) = named(name, more);
+    let (subject, body) = named(name, &more);
     pair.refused(&subject, body).await
 }
 
@@ -129,7 +129,7 @@ async fn they_are_made_listed_and_changed() {
         json!({"mem_storage":true}),
         json!({"deliver_subject":"push.here"}),
     ] {
-        let (subject, body) = named("U", change.clone());
+        let (subject, body) = named("U", &change);
         let answer = pair.ask(&subject, body).await;
         assert!(answer["error"]["err_code"].is_u64(), "{change}: {answer}");
     }
@@ -145,7 +145,7 @@ async fn they_are_made_listed_and_changed() {
         json!({"inactive_threshold": 90 * SECOND}),
         json!({"metadata":{"x":"y"}}),
     ] {
-        let (subject, body) = named("U", change.clone());
+        let (subject, body) = named("U", &change);
         pair.done(&subject, body).await;
         pair.ask("CONSUMER.INFO.S.U", Value::Null).await;
     }

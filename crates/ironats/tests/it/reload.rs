@@ -91,7 +91,7 @@ fn a_walk_of_reloads_ends_where_a_start_does() {
             let text = configuration(&mut dice);
             walker
                 .reloader()
-                .reload_with(options(&text))
+                .reload_with(&options(&text))
                 .unwrap_or_else(|error| panic!("{seed} {step}: {error}\n{text}"));
             let fresh = Server::start(options(&text), Log::discard()).unwrap();
             assert_eq!(state(&walker), state(&fresh), "seed {seed}, step {step}:\n{text}");
@@ -113,7 +113,7 @@ fn a_reload_that_fails_changes_nothing() {
         ("client_advertise: \"a:b:c\"\nmax_payload: 800", "invalid ClientAdvertise value"),
     ] {
         let text = format!("listen: \"127.0.0.1:-1\"\n{text}");
-        let error = server.reloader().reload_with(options(&text)).unwrap_err().to_string();
+        let error = server.reloader().reload_with(&options(&text)).unwrap_err().to_string();
         assert!(error.contains(why), "{text}: {error}");
         assert_eq!(state(&server), before, "{text}");
     }

@@ -357,8 +357,8 @@ async fn a_stream_that_is_too_far_behind_tells_its_publishers() {
     let (mut stored, mut refused) = (0, 0);
     while stored + refused < COUNT {
         let answer = within(answers.next()).await.unwrap();
-        if answer.status.is_some() {
-            assert_eq!(answer.status.unwrap().as_u16(), 429);
+        if let Some(status) = answer.status {
+            assert_eq!(status.as_u16(), 429);
             let body: Value = serde_json::from_slice(&answer.payload).unwrap();
             assert_eq!((&body["error"]["err_code"], &body["stream"]), (&json!(10167), &json!("S")));
             refused += 1;
