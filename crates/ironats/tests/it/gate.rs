@@ -35,9 +35,13 @@ async fn connect(server: &Server, user: &str) -> Client {
 
 /// The answer, or why there is none.
 async fn ask(client: &Client, subject: &str, body: &Value) -> Value {
+    ask_within(Duration::from_secs(10), client, subject, body).await
+}
+
+async fn ask_within(patience: Duration, client: &Client, subject: &str, body: &Value) -> Value {
     let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
     let request = client.request(subject.to_owned(), body.into());
-    match tokio::time::timeout(Duration::from_millis(400), request).await {
+    match tokio::time::timeout(patience, request).await {
         Err(_) => json!("silence"),
         Ok(Err(error)) => json!(error.to_string()),
         Ok(Ok(answer)) => serde_json::from_slice(&answer.payload).unwrap(),
@@ -89,7 +93,9 @@ async fn answers(server: &Server, user: &str) -> Vec<(String, Value)> {
     let mut all = Vec::new();
     for (subject, body) in REQUESTS {
         let body = serde_json::from_str(body).unwrap_or_default();
-        let answer = ask(&client, &format!("$JS.API.{subject}"), &body).await;
+        let patience = Duration::from_secs(1);
+        let subject_of = format!("$JS.API.{subject}");
+        let answer = ask_within(patience, &client, &subject_of, &body).await;
         all.push(((*subject).to_owned(), answer));
     }
     all

@@ -137,8 +137,8 @@ async fn limits_refuse_or_remove() {
     assert_eq!((&info["state"]["messages"], &info["state"]["first_seq"]), (&json!(3), &json!(18)));
 }
 
-// Contract: API-001, API-002, API-003, API-004, API-005, API-006, API-007, API-008, API-034,
-// API-036, API-037, API-038, API-039, API-042, STREAM-014
+// Contract: API-001, API-002, API-003, API-004, API-005, API-006, API-007, API-008, API-034
+// Contract: API-037
 #[tokio::test]
 async fn streams_are_made_listed_changed_and_deleted() {
     let house = House::open().await;

@@ -41,9 +41,14 @@ impl Pair {
     /// Asks both and compares; returns what ours said.
     pub(super) async fn ask(&self, subject: &str, body: Value) -> Value {
         let text = if body.is_null() { String::new() } else { body.to_string() };
+        self.ask_text(subject, &text).await
+    }
+
+    /// The same with a body as it is.
+    pub(super) async fn ask_text(&self, subject: &str, text: &str) -> Value {
         let mut said = Vec::new();
         for (_, _, client) in &self.sides {
-            let request = client.request(format!("$JS.API.{subject}"), text.clone().into());
+            let request = client.request(format!("$JS.API.{subject}"), text.to_owned().into());
             said.push(match tokio::time::timeout(Duration::from_secs(5), request).await {
                 Err(_) => json!("silence"),
                 Ok(Err(error)) => json!(error.to_string()),

@@ -371,3 +371,52 @@ async fn a_stream_that_is_too_far_behind_tells_its_publishers() {
     let info: Value = serde_json::from_slice(&info.payload).unwrap();
     assert_eq!(info["state"]["messages"], json!(stored));
 }
+
+// Contract: API-036, API-038, API-039, API-042, STREAM-014
+#[tokio::test]
+async fn bodies_are_read_as_strictly_as_configured() {
+    let pair = Pair::open("").await;
+    create(&pair, json!({"name":"A","subjects":["a.>"]})).await;
+    for (subject, body) in [
+        ("STREAM.CREATE.B", r#"{"name":"B","unknown":1}"#),
+        ("STREAM.CREATE.B", r#"{"name":}"#),
+        ("STREAM.CREATE.B", r#"{"name":"B""#),
+        ("STREAM.CREATE.B", r#"{"name":5}"#),
+        ("STREAM.CREATE.B", "[]"),
+        ("STREAM.PURGE.A", r#"{"filter":1}"#),
+        ("STREAM.NAMES", r#"{"offset":"x"}"#),
+        ("CONSUMER.CREATE.A.C", r#"{"stream_name":"A","config":{"what":1}}"#),
+    ] {
+        let answer = pair.ask_text(subject, body).await;
+        assert_eq!(answer["error"]["err_code"], json!(10025), "{subject} {body}: {answer}");
+    }
+    // Lists, infos and purges look at a body only if it can be a document.
+    for subject in
+        ["STREAM.NAMES", "STREAM.LIST", "STREAM.INFO.A", "STREAM.PURGE.A", "CONSUMER.NAMES.A"]
+    {
+        for body in ["x", " ", "5", "\"text\""] {
+            let answer = pair.ask_text(subject, body).await;
+            assert!(answer.get("error").is_none(), "{subject} {body}: {answer}");
+        }
+    }
+    // Empty is what has no members.
+    for (body, done) in [("{\"x\":1}", false), (" { } ", true)] {
+        create(&pair, json!({"name":"E"})).await;
+        let answer = pair.ask_text("STREAM.DELETE.E", body).await;
+        assert_eq!(answer["success"] == json!(true), done, "{body}: {answer}");
+    }
+    let overlapping = json!({"name":"O","subjects":["x","a.b"]});
+    assert_eq!(pair.refused("STREAM.CREATE.O", overlapping).await, 10065);
+    let before = pair.ours().request("$JS.API.INFO", "".into()).await.unwrap();
+    let before: Value = serde_json::from_slice(&before.payload).unwrap();
+    pair.refused("STREAM.INFO.NONE", Value::Null).await;
+    pair.ask("STREAM.INFO.A", Value::Null).await;
+    let after = pair.ours().request("$JS.API.INFO", "".into()).await.unwrap();
+    let after: Value = serde_json::from_slice(&after.payload).unwrap();
+    let count = |info: &Value, key: &str| info["api"][key].as_u64().unwrap();
+    assert_eq!(count(&after, "total"), count(&before, "total") + 3);
+    assert_eq!(count(&after, "errors"), count(&before, "errors") + 1);
+    let lenient = Pair::open("strict: false").await;
+    let made = lenient.ask_text("STREAM.CREATE.B", r#"{"name":"B","unknown":1}"#).await;
+    assert_eq!(made["did_create"], json!(true));
+}
