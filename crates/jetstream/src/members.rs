@@ -220,9 +220,17 @@ impl Shard {
         }
     }
 
-    /// What a consumer says of itself, as JSON.
-    pub(crate) fn consumer_document(&mut self, at: u32, id: u32) -> Option<Vec<u8>> {
-        let info = self.with(at, id, |consumer, cx| consumer.info(cx))?;
+    /// What a consumer says of itself, as JSON; how it is configured if `configs`.
+    pub(crate) fn consumer_document(
+        &mut self,
+        at: u32,
+        id: u32,
+        configs: bool,
+    ) -> Option<Vec<u8>> {
+        let mut info = self.with(at, id, |consumer, cx| consumer.info(cx))?;
+        if !configs {
+            info.config = None;
+        }
         Some(jetstream_api::json::to_json(&info))
     }
 

@@ -31,6 +31,8 @@ pub struct Ask {
     pub streams: bool,
     /// Describe their consumers.
     pub consumers: bool,
+    /// With their configurations.
+    pub configs: bool,
 }
 
 /// One account.
@@ -170,7 +172,7 @@ impl Shard {
                 state: described(to_json(&info.state)),
                 messages,
                 bytes,
-                consumers: place.members.len() as u64,
+                consumers: info.state.consumer_count as u64,
                 members: Vec::new(),
                 failure: place.stream.failure().map(str::to_owned),
             };
@@ -178,7 +180,7 @@ impl Shard {
                 place.names.iter().map(|(name, id)| (name.to_owned(), *id)).collect();
             for (name, id) in ids {
                 let json = if ask.consumers {
-                    self.consumer_document(at, id).unwrap_or_default()
+                    self.consumer_document(at, id, ask.configs).unwrap_or_default()
                 } else {
                     Vec::new()
                 };

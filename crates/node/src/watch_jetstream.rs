@@ -84,6 +84,7 @@ impl Node {
             account: None,
             streams: options.streams || options.consumer || options.config,
             consumers: options.consumer,
+            configs: options.config,
         };
         let snapshot = shared.snapshot(&ask);
         let reserved = |of: fn(&AccountSnapshot) -> u64| snapshot.accounts.iter().map(of).sum();

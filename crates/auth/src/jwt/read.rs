@@ -43,6 +43,23 @@ fn folded(value: Value, free: bool) -> Value {
     }
 }
 
+/// Members that are objects wherever they stand.
+const OBJECTS: &[&str] =
+    &["nats", "pub", "resp", "limits", "default_permissions", "authorization", "trace"];
+
+/// The name of a member that is a list where an object has to be: read as one it would be empty,
+/// and an empty permission permits everything.
+pub(super) fn misshapen(value: &Value) -> Option<&str> {
+    match value {
+        Value::Object(all) => all.iter().find_map(|(name, value)| {
+            let is_object = OBJECTS.contains(&name.as_str()) || name == "sub";
+            if is_object && value.is_array() { Some(name.as_str()) } else { misshapen(value) }
+        }),
+        Value::Array(all) => all.iter().find_map(misshapen),
+        _ => None,
+    }
+}
+
 /// A list of networks: an array, or a text with commas.
 pub(super) fn networks<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
     #[derive(Deserialize)]

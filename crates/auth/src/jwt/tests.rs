@@ -42,10 +42,15 @@ fn ends_of_lines_and_large_letters_change_nothing() {
     let large = payload.replacen("\"pub\":{", "\"PUB\":{\"DENY\":[\"no.>\"]", 1);
     assert_ne!(large, payload);
     let head = token.split('.').next().unwrap();
-    let signed = format!("{head}.{}", data_encoding::BASE64URL_NOPAD.encode(large.as_bytes()));
-    let signature = account.sign(signed.as_bytes()).unwrap();
-    let token = format!("{signed}.{}", data_encoding::BASE64URL_NOPAD.encode(&signature));
+    let signed = |payload: &str| {
+        let body = data_encoding::BASE64URL_NOPAD.encode(payload.as_bytes());
+        let signature = account.sign(format!("{head}.{body}").as_bytes()).unwrap();
+        format!("{head}.{body}.{}", data_encoding::BASE64URL_NOPAD.encode(&signature))
+    };
+    let token = signed(&large);
     let read = UserClaims::decode(&token).unwrap();
+    let list = signed(&payload.replacen("\"pub\":{}", "\"pub\":[]", 1));
+    assert!(matches!(UserClaims::decode(&list), Err(JwtError::Json(_))));
     assert_eq!(format!("{:?}", read.nats.limits.permissions()).matches("no.>").count(), 1);
 }
 

@@ -223,6 +223,9 @@ fn verify(token: &str) -> Result<Verified, JwtError> {
     let [header, payload, signature] = parts(token)?;
     check_header(header)?;
     let claims = read::in_small_letters(parse(&part(payload)?)?);
+    if let Some(name) = read::misshapen(&claims) {
+        return Err(JwtError::Json(format!("{name}: a list where an object is expected")));
+    }
     let text = |value: Option<&Value>| value.and_then(Value::as_str).unwrap_or_default().to_owned();
     let nats = claims.get("nats");
     let old = text(claims.get("type"));

@@ -72,8 +72,9 @@ impl Attempt {
 }
 
 impl Attempt {
-    /// What who decides about it is told.
-    fn asked(&self, conn: &Conn) -> Asked {
+    /// What who decides about it is told; `trusting` if operators are trusted, and a token means
+    /// something.
+    fn asked(&self, conn: &Conn, trusting: bool) -> Asked {
         let connect = &self.connect;
         let signed = !connect.sig.is_empty();
         let facts = conn.facts.lock();
@@ -89,7 +90,7 @@ impl Attempt {
                 ..callout::Client::default()
             },
             options: callout::ConnectOptions {
-                jwt: connect.jwt.clone(),
+                jwt: if trusting { connect.jwt.clone() } else { String::new() },
                 nkey: connect.nkey.clone(),
                 sig: connect.sig.clone(),
                 auth_token: connect.auth_token.clone(),
@@ -155,7 +156,7 @@ impl SlowLogin {
 
     /// Asks who decides.
     fn call_out(mut self: Box<Self>, delegation: Delegation) -> Verified {
-        let asked = self.attempt.asked(&self.conn);
+        let asked = self.attempt.asked(&self.conn, self.authenticator.operators().is_some());
         match self.authenticator.ask(&delegation, asked, self.attempt.now) {
             Ok(waiting) => {
                 self.delegation = Some(delegation);

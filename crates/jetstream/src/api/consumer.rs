@@ -70,7 +70,7 @@ impl jetstream_api::validate::Consumers for Known<'_> {
 }
 
 /// The consumers that lists show: not those that servers made for mirrors and sources.
-fn public(place: &Place) -> impl Iterator<Item = (&str, &u32)> {
+pub(crate) fn public(place: &Place) -> impl Iterator<Item = (&str, &u32)> {
     let is_public = |id: &u32| place.members.get(id).is_some_and(|m| !m.consumer.config().direct);
     place.names.iter().filter(move |(_, id)| is_public(id))
 }

@@ -68,7 +68,7 @@ fn state(place: &mut Place, details: bool) -> StreamState {
         num_deleted: s.num_deleted as i64,
         deleted: if details { store.deleted_seqs(usize::MAX) } else { Vec::new() },
         lost,
-        consumer_count: place.members.len() as i64,
+        consumer_count: super::consumer::public(place).count() as i64,
     }
 }
 
