@@ -221,12 +221,7 @@ impl Shard {
     }
 
     /// What a consumer says of itself, as JSON; how it is configured if `configs`.
-    pub(crate) fn consumer_document(
-        &mut self,
-        at: u32,
-        id: u32,
-        configs: bool,
-    ) -> Option<Vec<u8>> {
+    pub(crate) fn consumer_document(&mut self, at: u32, id: u32, configs: bool) -> Option<Vec<u8>> {
         let mut info = self.with(at, id, |consumer, cx| consumer.info(cx))?;
         if !configs {
             info.config = None;
