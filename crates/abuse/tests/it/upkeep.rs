@@ -56,3 +56,28 @@ fn a_killed_server_goes_on_from_the_index_of_its_last_quiet_moment() {
     server.wait_log("Restored 2010 messages for stream '$G > S'");
     assert!(server.log().contains("(by its index and what came after it)"), "{}", server.log());
 }
+
+// Contract: FSTORE-018
+#[test]
+fn a_stream_whose_document_is_damaged_is_left_out_and_told() {
+    let dir = testkit::tempdir().unwrap();
+    let (mut server, mut client) = start(dir.path());
+    for name in ["S", "T"] {
+        let config = json!({"name": name, "subjects": [name.to_lowercase()]});
+        let made = ask(&mut client, &format!("STREAM.CREATE.{name}"), &config);
+        assert!(made["error"].is_null(), "{made}");
+    }
+    publish(&mut client, 3);
+    server.signal(Signal::TERM);
+    server.wait_exit(DEADLINE);
+    let sum = dir.path().join("jetstream/$G/streams/T/meta.sum");
+    std::fs::write(&sum, "0123456789abcdef").unwrap();
+
+    let (server, mut client) = start(dir.path());
+    let state = &ask(&mut client, "STREAM.INFO.S", &json!({}))["state"];
+    assert_eq!(state["messages"], json!(3));
+    let missing = ask(&mut client, "STREAM.INFO.T", &json!({}));
+    assert_eq!(missing["error"]["err_code"], json!(10059), "{missing}");
+    server.wait_log("[WRN]   Error recovering stream '$G > T'");
+    assert!(dir.path().join("jetstream/$G/streams/T/meta.inf").exists(), "nothing is removed");
+}

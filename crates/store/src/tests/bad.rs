@@ -342,6 +342,29 @@ fn whole_blocks_are_read_by_jobs_too() {
     }
 }
 
+// Contract: FSTORE-012
+#[test]
+fn a_block_is_compacted_once_half_of_it_is_gone() {
+    let disk = SimDisk::new(1);
+    let options = || Options { block_size: Some(8000), ..Options::default() };
+    let mut store = open(&disk, options()).unwrap();
+    put(&mut store, 100);
+    let size = || disk.content("msgs/1.blk").len();
+    let before = size();
+    let in_first = (1..=60).filter(|n| n % 3 == 0);
+    in_first.for_each(|seq| assert!(store.remove(seq).unwrap()));
+    assert_eq!((store.maintain().unwrap(), size()), (0, before), "a third is gone");
+    let more = (1..=60).filter(|n| n % 3 == 1);
+    more.for_each(|seq| assert!(store.remove(seq).unwrap()));
+    let freed = store.maintain().unwrap();
+    assert!(freed > 0 && size() as u64 == before as u64 - freed, "{freed} of {before}");
+    store.close().unwrap();
+    drop(store);
+    let mut store = open(&disk, options()).unwrap();
+    let left: Vec<u64> = (1..=100).filter(|&seq| store.load(seq).is_ok()).collect();
+    assert_eq!(left, (1..=100).filter(|n| *n > 60 || n % 3 == 2).collect::<Vec<_>>());
+}
+
 #[test]
 fn one_message_costs_one_small_read() {
     let disk = SimDisk::new(1);

@@ -197,6 +197,7 @@ fn key_name(path: &str) -> String {
 }
 
 // Contract: FSTORE-008
+// Contract: FSTORE-025
 #[test]
 fn every_cut_length_is_confined() {
     for (name, options) in variants() {
