@@ -66,7 +66,22 @@ impl Broker {
         &self,
         definitions: &[AccountDefinition],
     ) -> Result<Changed, Vec<AccountError>> {
-        let drafts = self.draft_accounts(definitions)?;
+        let accounts = self.put_in_force(self.draft_accounts(definitions)?);
+        let mut changed = Changed::default();
+        for account in self.accounts() {
+            if drafts_lack(&accounts, &account) {
+                account.wire_streams(self, Vec::new());
+                account.wire_services(self, Vec::new());
+                self.forget_account(&account);
+                changed.removed.push(account);
+            }
+        }
+        Ok(changed)
+    }
+
+    /// Gives each account what its draft says: all of them first what others may find there, then
+    /// their imports, which look at that.
+    pub(super) fn put_in_force(&self, drafts: Drafts) -> Vec<Arc<Account>> {
         let cluster = self.info().cluster.clone();
         let mut accounts = Vec::with_capacity(drafts.all.len());
         for draft in &drafts.all {
@@ -83,16 +98,7 @@ impl Broker {
             account.wire_streams(self, streams);
             account.wire_services(self, services);
         }
-        let mut changed = Changed::default();
-        for account in self.accounts() {
-            if drafts_lack(&accounts, &account) {
-                account.wire_streams(self, Vec::new());
-                account.wire_services(self, Vec::new());
-                self.forget_account(&account);
-                changed.removed.push(account);
-            }
-        }
-        Ok(changed)
+        accounts
     }
 }
 

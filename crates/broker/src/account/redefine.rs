@@ -7,7 +7,7 @@
 
 use super::Account;
 use super::definition::{AccountDefinition, LimitsDefinition};
-use super::draft::{Draft, draft_all};
+use super::draft::draft_all;
 use super::error::AccountError;
 use super::export::Exports;
 use crate::broker::Broker;
@@ -19,21 +19,7 @@ impl Broker {
     /// Accounts that they import from or export to have to be among them.
     pub fn redefine_accounts(&self, definitions: &[AccountDefinition]) -> Vec<AccountError> {
         let (drafts, errors) = draft_all(definitions, &[]);
-        let cluster = self.info().cluster.clone();
-        let mut accounts = Vec::with_capacity(drafts.all.len());
-        for draft in &drafts.all {
-            let account = self.account_or_new(&draft.name);
-            account.limits.set(draft.limits);
-            self.close_excess(&account);
-            account.exports.store(Arc::new(draft.exports.clone()));
-            account.set_mappings(draft.mappings.clone(), &cluster);
-            accounts.push(account);
-        }
-        for (account, draft) in accounts.iter().zip(drafts.all) {
-            let Draft { streams, services, .. } = draft;
-            account.wire_streams(self, streams);
-            account.wire_services(self, services);
-        }
+        self.put_in_force(drafts);
         errors
     }
 

@@ -72,6 +72,10 @@ fn the_account_may_change_where_it_is_traced() {
     house.worker.broker.define_accounts(&[account("A")]).map(|_| ()).unwrap();
     client.send(&mut house, &message);
     assert!(reports.take().is_empty());
+    // Accounts of tokens are defined one by one.
+    assert!(house.worker.broker.redefine_accounts(&[sampled(100)]).is_empty());
+    client.send(&mut house, &message);
+    assert_eq!(reports.take(), ["tr"]);
 }
 
 // Contract: TRACE-001, TRACE-002
