@@ -6,7 +6,7 @@
 //! | an index is written | with at least | after |
 //! |---|---|---|
 //! | while messages come | 4 MiB that it would not know of | 60 s |
-//! | while many come | 128 MiB | 10 s |
+//! | while many come, and no block went since the last | 128 MiB | 10 s |
 //! | once they stop | 1 MiB | 10 s of quiet |
 //!
 //! Laws: an index takes at most a thousandth of the shard's time, of a quiet stream a hundredth; the
@@ -65,7 +65,12 @@ impl Place {
 }
 
 fn is_index_due(store: &Storage<Disk>, since: Duration, quiet: bool) -> bool {
-    let rules = if quiet { &[QUIET][..] } else { &[SOME, MANY][..] };
+    // Where limits drop block after block, each takes the index along: no hurry with the next.
+    let rules = match (quiet, store.has_lost_index()) {
+        (true, _) => &[QUIET][..],
+        (false, true) => &[SOME],
+        (false, false) => &[SOME, MANY],
+    };
     // Asked after every job: the cheap questions first.
     if !rules.iter().any(|(_, after)| since >= *after) {
         return false;

@@ -59,6 +59,11 @@ impl<D: Disk> Storage<D> {
         either!(self, s => s.unindexed(), _s => 0)
     }
 
+    /// Whether a block that went took the last index along.
+    pub fn has_lost_index(&self) -> bool {
+        either!(self, s => s.has_lost_index(), _s => false)
+    }
+
     /// Writes an index, so that a later crash has less to read.
     pub fn checkpoint(&mut self) -> Result<()> {
         either!(self, s => s.checkpoint(), _s => Ok(()))

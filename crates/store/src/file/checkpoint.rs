@@ -133,6 +133,11 @@ impl<D: Disk> FileStore<D> {
         new.map(|b| b.len).sum::<u64>().saturating_sub(len)
     }
 
+    /// Whether a block that went took the last index along.
+    pub fn has_lost_index(&self) -> bool {
+        self.indexed.is_some() && !self.index_on_disk
+    }
+
     /// Writes index.db and the wheels, durably. The blocks must be synced, or about to be.
     pub(super) fn write_index(&mut self) -> Result<()> {
         let high = self.last_seq + 1;
@@ -166,17 +171,7 @@ impl<D: Disk> FileStore<D> {
     }
 
     fn head(&self) -> Head {
-        let blocks = self.blocks.iter().map(|b| IndexBlock {
-            index: b.index,
-            bytes: b.bytes,
-            first: b.first,
-            first_ts: b.first_ts,
-            last: b.last,
-            last_ts: b.last_ts,
-            ttls: b.ttls,
-            schedules: b.schedules,
-            deleted: b.deleted.clone(),
-        });
+        let blocks = self.blocks.iter().map(IndexBlock::of);
         let (last_block, checksum) =
             self.blocks.back().map_or((0, [0; 8]), |b| (b.index, b.checksum));
         Head {

@@ -407,21 +407,7 @@ impl<D: Disk> FileStore<D> {
         self.epoch += 1;
         self.oldest = None;
         self.flush()?;
-        let blocks = self
-            .blocks
-            .iter()
-            .map(|b| crate::file::index_db::IndexBlock {
-                index: b.index,
-                bytes: b.bytes,
-                first: b.first,
-                first_ts: b.first_ts,
-                last: b.last,
-                last_ts: b.last_ts,
-                ttls: b.ttls,
-                schedules: b.schedules,
-                deleted: b.deleted.clone(),
-            })
-            .collect();
+        let blocks = self.blocks.iter().map(crate::file::index_db::IndexBlock::of).collect();
         let subjects =
             Some(std::mem::replace(&mut self.subjects, crate::subjects::Subjects::new(0)));
         let (last_seq, last_ts) = (self.last_seq, self.last_ts);

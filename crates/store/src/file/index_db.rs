@@ -15,6 +15,7 @@ use std::hash::BuildHasher;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::block::Block;
 use crate::codec::Reader;
 use crate::disk::{Disk, read_all};
 use crate::error::{Error, Result};
@@ -50,6 +51,21 @@ pub(crate) struct IndexBlock {
 }
 
 impl IndexBlock {
+    /// What an index says of `block`.
+    pub(crate) fn of(block: &Block) -> Self {
+        Self {
+            index: block.index,
+            bytes: block.bytes,
+            first: block.first,
+            first_ts: block.first_ts,
+            last: block.last,
+            last_ts: block.last_ts,
+            ttls: block.ttls,
+            schedules: block.schedules,
+            deleted: block.deleted.clone(),
+        }
+    }
+
     pub(crate) fn msgs(&self) -> u64 {
         (self.last + 1).saturating_sub(self.first).saturating_sub(self.deleted.len())
     }
