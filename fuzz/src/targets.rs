@@ -20,7 +20,6 @@ pub const ALL: &[Target] = &[
     protocol::PROXY,
     protocol::TRACE,
     identity::CALLOUT,
-    identity::TOKEN,
     configuration::CONFIG,
     configuration::FLAGS,
     configuration::NAMES,

@@ -192,27 +192,3 @@ pub(super) const CALLOUT: Target = Target {
         }
     },
 };
-
-/// Tokens of users, with every check of what they say.
-pub(super) const TOKEN: Target = Target {
-    name: "token",
-    words: CALLOUT.words,
-    run: |bytes| {
-        let house = house();
-        let signed = claims(bytes, "", "").and_then(|mut claims| {
-            claims.nats.entry("type").or_insert_with(|| "user".into());
-            claims.encode(&house.issuer, NOW).ok()
-        });
-        let Some(token) = signed else { return Shape::of("no claims") };
-        match UserClaims::decode(&token) {
-            Ok(claims) => {
-                let issues = claims.validate(NOW);
-                let text = issues.0.first().map_or("", |issue| issue.description.as_str());
-                let words: Vec<&str> =
-                    text.split('"').next().unwrap_or("").split(' ').take(3).collect();
-                Shape::count(issues.0.len()).and(Shape::of(&words.join(" ")))
-            }
-            Err(error) => Shape::of(error.to_string().split(':').next().unwrap_or_default()),
-        }
-    },
-};
