@@ -8,7 +8,7 @@ use auth::authenticate::callout::{
 };
 use auth::authenticate::jwt::Waiting;
 use auth::jwt::authorization::{RequestClaims, ResponseClaims, Server};
-use auth::jwt::{Claims, UserClaims};
+use auth::jwt::Claims;
 use auth::{AuthConfig, AuthRequest, Authenticator, ConnectionType, User};
 use nkeys::{KeyPair, XKey};
 use serde_json::{Map, Value};
