@@ -7,8 +7,8 @@ use auth::authenticate::callout::{
     Answer, Asked, Asker, CalloutConfig, Callouts, Question, ServerKeys,
 };
 use auth::authenticate::jwt::Waiting;
-use auth::jwt::authorization::{RequestClaims, ResponseClaims, Server};
 use auth::jwt::Claims;
+use auth::jwt::authorization::{RequestClaims, ResponseClaims, Server};
 use auth::{AuthConfig, AuthRequest, Authenticator, ConnectionType, User};
 use nkeys::{KeyPair, XKey};
 use serde_json::{Map, Value};
