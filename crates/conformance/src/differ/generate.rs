@@ -186,6 +186,8 @@ pub(super) struct Generator {
     /// Last sequences that both servers told.
     lasts: BTreeMap<String, u64>,
     made: u64,
+    /// Questions that come next.
+    settle: Vec<Step>,
 }
 
 impl Generator {
@@ -197,12 +199,16 @@ impl Generator {
             consumers: BTreeMap::new(),
             lasts: BTreeMap::new(),
             made: 0,
+            settle: Vec::new(),
         }
     }
 
     /// The next step; `acks` deliveries can be acknowledged.
     pub(super) fn next(&mut self, acks: usize) -> Step {
         self.made += 1;
+        if let Some(step) = self.settle.pop() {
+            return step;
+        }
         let stream = self.random.of(STREAMS).to_owned();
         let last = self.lasts.get(&stream).copied().unwrap_or(0);
         let known = self.streams.contains_key(&stream);
@@ -211,7 +217,14 @@ impl Generator {
             Flavour::Fields => return fields::next(r, &stream, known, last),
             Flavour::Priorities => return priority::next(r, known, last, acks),
             Flavour::Batches => return batch::next(r, &stream, known, last),
-            Flavour::Origins => return origin::next(r, &stream, known, last, acks),
+            Flavour::Origins => {
+                let step = origin::next(r, &stream, known, last, acks);
+                if !step.is_question() {
+                    let info = |name: &&str| ask(format!("$JS.API.STREAM.INFO.{name}"), "");
+                    self.settle = STREAMS.iter().map(info).collect();
+                }
+                return step;
+            }
             Flavour::Buckets => return bucket::next(r, known, last, acks),
             Flavour::All | Flavour::Streams | Flavour::Consumers | Flavour::Limits => {}
         }

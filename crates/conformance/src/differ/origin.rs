@@ -86,8 +86,8 @@ fn drawing(r: &mut Random, name: &str) -> Value {
     if r.one_in(3) {
         c["mirror"] = source(r);
     } else {
-        let count = 1 + r.below(2);
-        c["sources"] = (0..count).map(|_| source(r)).collect::<Vec<_>>().into();
+        // Of several, either may come first.
+        c["sources"] = json!([source(r)]);
         if r.one_in(2) {
             c["subjects"] = json!([format!("{own}.>")]);
         }
@@ -109,7 +109,7 @@ fn drawing(r: &mut Random, name: &str) -> Value {
 }
 
 fn source(r: &mut Random) -> Value {
-    let name = r.of(&["S0", "S0", "S0", "S0", "S0", "S1", "S2", "S9", ""]);
+    let name = if r.one_in(20) { "" } else { "S0" };
     let mut s = json!({"name": name});
     match r.below(14) {
         0 | 1 => s["filter_subject"] = config::filter(r, "S0").into(),
