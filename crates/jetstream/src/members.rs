@@ -404,22 +404,33 @@ impl Place {
     /// Removes what no consumer needs any more: after one left, and after a start that may have
     /// come between an acknowledgement and the removal.
     pub(crate) fn free_unneeded(&mut self) {
-        let queue = match self.config().retention {
-            RetentionPolicy::Limits => return,
-            RetentionPolicy::Interest => false,
-            RetentionPolicy::WorkQueue => true,
-        };
-        if queue && self.members.is_empty() {
+        match self.config().retention {
+            RetentionPolicy::Limits => {}
+            RetentionPolicy::Interest => self.free_all(false),
+            // What nobody ever wanted stays in a work queue: its consumer may be yet to come.
+            RetentionPolicy::WorkQueue => self.free_all(true),
+        }
+    }
+
+    /// Removes what consumers are done with, after interest became what keeps messages.
+    // Compat(STREAM-003): what no consumer selects was stored before, and stays.
+    pub(crate) fn free_done(&mut self) {
+        if self.config().retention != RetentionPolicy::Limits {
+            self.free_all(true);
+        }
+    }
+
+    fn free_all(&mut self, only_theirs: bool) {
+        if only_theirs && self.members.is_empty() {
             return;
         }
         let mut seq = self.stream.store_ref().state().first_seq;
         while let Ok(Some(m)) = self.stream.store().next(&store::Filter::All, seq) {
             seq = m.seq + 1;
-            // What nobody ever wanted stays in a work queue: its consumer may be yet to come.
             let theirs = |p: &Self| {
                 p.members.values().any(|member| member.consumer.filter().matches(&m.subject))
             };
-            if self.is_needed(m.seq, &m.subject) || queue && !theirs(self) {
+            if self.is_needed(m.seq, &m.subject) || only_theirs && !theirs(self) {
                 continue;
             }
             if let Err(error) = self.stream.store().remove(m.seq, false) {

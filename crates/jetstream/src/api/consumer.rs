@@ -25,7 +25,7 @@ use jetstream_api::validate::consumer::is_group_name;
 use jetstream_api::validate::consumer::{self as validate, Created};
 use jetstream_api::{
     ApiError, ConsumerConfig, ConsumerInfo, CreateConsumerRequest, PriorityPolicy, RetentionPolicy,
-    level, time,
+    Unknown, json, level, time,
 };
 use jetstream_core::consumer::Consumer;
 use parking_lot::Mutex;
@@ -117,9 +117,9 @@ impl Shard {
                     if sourcing {
                         self.begin_again(at, id)?;
                     }
-                    self.created_consumer(at, id)
+                    Ok((id, self.created_consumer(at, id)?))
                 });
-                self.respond(request, outcome);
+                self.respond_created(request, at, outcome);
             }
             Ok((at, Created::New(name, config))) => {
                 self.open_new_consumer(request, at, name, *config);
@@ -253,8 +253,22 @@ impl Shard {
             Ok(id) => Ok(id),
             Err(_) => self.open_consumer(at, name, config, created, true, files),
         };
-        let outcome = outcome.and_then(|id| self.created_consumer(at, id));
-        self.respond(request, outcome);
+        let outcome = outcome.and_then(|id| Ok((id, self.created_consumer(at, id)?)));
+        self.respond_created(request, at, outcome);
+    }
+
+    /// Answers; who makes or changes a consumer that is paused is told so each time.
+    fn respond_created(
+        &mut self,
+        request: &ApiRequest,
+        at: u32,
+        outcome: Outcome<(u32, ConsumerCreate)>,
+    ) {
+        let id = outcome.as_ref().ok().map(|(id, _)| *id);
+        self.respond(request, outcome.map(|(_, body)| body));
+        if let Some(id) = id {
+            self.with(at, id, |consumer, cx| consumer.advise_paused(cx));
+        }
     }
 
     /// Makes a consumer, or takes in one that lay on the disk.
@@ -520,8 +534,14 @@ impl Shard {
     }
 
     pub(super) fn consumer_reset(&mut self, request: &ApiRequest, stream: &str, name: &str) {
+        // Compat(API-031): the consumer itself takes it in the reference. Without somebody to
+        // answer to it does nothing, and it is neither counted nor audited.
+        if request.reply.is_none() {
+            return;
+        }
         let outcome = self.reset_consumer(request, stream, name);
-        self.respond(request, outcome);
+        self.catch_up();
+        self.reply(request, outcome);
     }
 
     fn reset_consumer(
@@ -530,10 +550,10 @@ impl Shard {
         stream: &str,
         name: &str,
     ) -> Outcome<ConsumerReset> {
-        let asked: ConsumerResetRequest = if is_empty(&request.payload) {
+        let asked: ConsumerResetRequest = if request.payload.is_empty() {
             ConsumerResetRequest::default()
         } else {
-            self.decode(&request.payload)?
+            json::request(&request.payload, Unknown::Ignored).map_err(ApiError::invalid_json)?
         };
         let (at, id) = self.find_consumer(request, stream, name)?;
         let reset = self
