@@ -30,7 +30,7 @@ use jetstream_api::{
 use jetstream_core::consumer::Consumer;
 use parking_lot::Mutex;
 use stdx::time::Timestamp;
-use store::{ConsumerFile, ConsumerState};
+use store::{ConsumerFile, ConsumerState, Setback};
 
 use super::Outcome;
 use super::list::page;
@@ -76,7 +76,13 @@ pub(crate) fn public(place: &Place) -> impl Iterator<Item = (&str, &u32)> {
 }
 
 /// A consumer's files, and the state found in them.
-pub(crate) type Files = (Option<Arc<Mutex<ConsumerFile<Disk>>>>, Option<ConsumerState>);
+#[derive(Default)]
+pub(crate) struct Files {
+    file: Option<Arc<Mutex<ConsumerFile<Disk>>>>,
+    state: Option<ConsumerState>,
+    /// There was a state, and nothing of it is left.
+    is_lost: bool,
+}
 
 /// Whether a consumer is to outlive the process.
 pub(crate) fn keeps_files(place: &Place, config: &ConsumerConfig) -> bool {
@@ -96,7 +102,32 @@ pub(crate) fn open_files(
     let disk = Disk::new(shared.stream_dir(account, stream));
     let encryption = shared.encryption(account);
     let (file, state) = ConsumerFile::open(disk, stream, name, &document, encryption.as_ref())?;
-    Ok((Some(Arc::new(Mutex::new(file))), state))
+    let setback = file.setback();
+    if let Some(setback) = setback {
+        tell_setback(shared, account, stream, name, setback);
+    }
+    let is_lost = setback.is_some() && state.is_none();
+    Ok(Files { file: Some(Arc::new(Mutex::new(file))), state, is_lost })
+}
+
+fn tell_setback(shared: &Shared, account: &str, stream: &str, name: &str, setback: &Setback) {
+    let dir = shared.stream_dir(account, stream);
+    let aside = setback.aside.as_ref().map_or_else(String::new, |aside| {
+        format!(", set aside as '{}'", dir.join(aside).display())
+    });
+    let from = if setback.from_copy {
+        "goes on from the copy beside it, which may be older: what was acknowledged since is \
+         delivered again"
+    } else {
+        "begins where it did when it was made, as no copy is left: messages are delivered again. \
+         If that is not wanted, reset it to a sequence"
+    };
+    stdx::error!(
+        shared.broker.log,
+        "The state of consumer '{account} > {stream} > {name}' is damaged: '{}': {}{aside}. The consumer {from}",
+        dir.join(&setback.file).display(),
+        setback.why
+    );
 }
 
 /// As an answer shows it.
@@ -224,7 +255,7 @@ impl Shard {
         }
         let (owner, stream) = (place.account.account.name.clone(), place.config().name.clone());
         if !keeps_files(place, &config) {
-            return self.finish_consumer(&request, at, &name, config, now, Ok((None, None)));
+            return self.finish_consumer(&request, at, &name, config, now, Ok(Files::default()));
         }
         self.shared.io.run(move || {
             let files = open_files(&shared, &owner, &stream, &name, &config, now);
@@ -282,7 +313,7 @@ impl Shard {
         files: store::Result<Files>,
     ) -> Outcome<u32> {
         let id = self.next_member();
-        let (file, state) = files.map_err(|error| {
+        let Files { file, state, is_lost } = files.map_err(|error| {
             let log = &self.worker.broker.log;
             stdx::error!(log, "Error creating store for consumer '{name}': {error}");
             ApiError::consumer_store_failed("error creating store for consumer")
@@ -290,6 +321,7 @@ impl Shard {
         let consumer = self
             .with_stream(at, |cx| match &state {
                 Some(state) => Consumer::restore(config, name, created, state, cx),
+                None if is_lost => Consumer::anew(config, name, created, cx),
                 None => Consumer::new(config, name, created, cx),
             })
             .ok_or_else(ApiError::stream_not_found)?
