@@ -16,7 +16,7 @@ use jetstream_api::subject::Ack;
 use jetstream_core::consumer::{AckOf, Consumer, Cx};
 use jetstream_core::stream::Storage;
 use stdx::time::Mono;
-use store::MessageStore;
+use store::{MessageStore, Removed};
 
 use crate::event::Event;
 use crate::out::ShardOut;
@@ -161,8 +161,8 @@ impl Shard {
                 }
             }
         }
-        if !removed.is_empty() {
-            self.tell_removed(at, &removed);
+        if !removed.is_empty() || !stored.rolled.is_empty() {
+            self.tell_removed(at, &removed, &stored.rolled);
         }
         for id in woken.drain(..) {
             self.make_ready(at, id);
@@ -173,12 +173,15 @@ impl Shard {
         }
     }
 
-    fn tell_removed(&mut self, at: u32, removed: &[store::Removed]) {
+    fn tell_removed(&mut self, at: u32, removed: &[Removed], rolled: &[Removed]) {
         let ids = self.member_ids(at);
         for id in ids {
             self.with(at, id, |consumer, cx| {
                 for m in removed {
                     consumer.handle_removed(m.seq, &m.subject, cx);
+                }
+                for m in rolled {
+                    consumer.handle_rolled(m.seq, &m.subject);
                 }
             });
             // Room for another may have become free.
