@@ -47,7 +47,7 @@ pub(crate) fn judge(bytes: &[u8], key: &HashKey) -> Judged {
             return Judged::Damaged("its bytes are not those that were written");
         }
         return match ConsumerState::decode_front(state) {
-            Some((state, rest)) if rest == 0 => Judged::Proven(state),
+            Some((state, 0)) => Judged::Proven(state),
             _ => Judged::Damaged("it does not decode"),
         };
     }
