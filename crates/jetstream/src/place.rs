@@ -184,7 +184,7 @@ impl Place {
         let account = &self.account.account;
         let tag = |kind| Tag { kind, stream: place, part: self.generation };
         // Sets, because there may be very many.
-        let wanted: HashSet<&[u8]> = config.subjects.iter().map(|s| s.as_bytes()).collect();
+        let wanted: HashSet<&[u8]> = config.subjects.iter().map(String::as_bytes).collect();
         self.publishes.retain(|l| wanted.contains(l.subject()));
         let have: HashSet<Vec<u8>> = self.publishes.iter().map(|l| l.subject().to_vec()).collect();
         for subject in config.subjects.iter().filter(|s| !have.contains(s.as_bytes())) {
