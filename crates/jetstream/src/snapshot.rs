@@ -174,7 +174,7 @@ impl Shard {
                 bytes,
                 consumers: info.state.consumer_count as u64,
                 members: Vec::new(),
-                failure: place.stream.failure().map(str::to_owned),
+                failure: place.trouble(),
             };
             let ids: Vec<(String, u32)> =
                 place.names.iter().map(|(name, id)| (name.to_owned(), *id)).collect();
