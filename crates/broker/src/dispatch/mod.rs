@@ -226,7 +226,7 @@ impl Worker {
 
     /// Whether a connection may be reached by more than one of the subscriptions.
     fn meets_again(&mut self, matched: &Matched<Handle>) -> bool {
-        if matched.fanout() < 2 {
+        if matched.all().nth(1).is_none() {
             return false;
         }
         let mut seen = std::mem::take(&mut self.targets);
