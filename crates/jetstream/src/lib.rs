@@ -15,6 +15,7 @@ mod driver;
 mod engine;
 mod event;
 mod fire;
+mod full;
 mod gate;
 mod ingress;
 mod io;

@@ -13,6 +13,7 @@ use store::{Job, MessageStore, Ticket};
 
 use crate::account::JsAccount;
 use crate::answers::Answers;
+use crate::full::Full;
 use crate::ingress::{Backlog, Listening, Publishes};
 use crate::left_off::Noting;
 use crate::member::Member;
@@ -52,6 +53,10 @@ pub(crate) struct Place {
     pub(crate) held: VecDeque<(Ticket, Answers)>,
     /// Its first sequence is known before there is a message: it was made or purged so.
     pub(crate) begun: bool,
+    /// The disk has no room for it: since when, and what came of it.
+    pub(crate) full: Option<Box<Full>>,
+    /// The log heard that a write failed for good.
+    pub(crate) told_failure: bool,
     /// Something was stored since the last flush.
     pub(crate) touched: bool,
     /// Makes durable what was stored, once it is due.
@@ -89,6 +94,8 @@ impl Place {
             directs: Vec::new(),
             held: VecDeque::new(),
             begun,
+            full: None,
+            told_failure: false,
             touched: false,
             sync: None,
             used: Mono::default(),

@@ -52,6 +52,8 @@ pub(crate) struct Shard {
     pub(crate) random: Random,
     /// Streams whose changes wait to be put on the disk, in the order in which it is due.
     pub(crate) syncs: VecDeque<(Mono, u32, u32)>,
+    /// Streams whose disk is full, and when it is asked again.
+    pub(crate) fulls: VecDeque<(Mono, u32, u32)>,
     /// Streams that may rest if nothing happens to them until then.
     pub(crate) rests: VecDeque<(Mono, u32, u32)>,
     /// Consumers whose state waits to be written.
@@ -91,6 +93,7 @@ impl Shard {
             scratch: Vec::new(),
             random: Random::new(seed),
             syncs: VecDeque::new(),
+            fulls: VecDeque::new(),
             rests: VecDeque::new(),
             writes: VecDeque::new(),
             urgent: Vec::new(),
@@ -295,6 +298,7 @@ impl Shard {
         self.now = now;
         self.worker.now = now;
         self.start_due_syncs();
+        self.ask_full_disks();
         self.rest_idle();
         while let Some((at, id)) = self.timers.pop(now.mono) {
             if id == 0 {

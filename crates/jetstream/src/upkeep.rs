@@ -44,6 +44,10 @@ impl Place {
         if !matches!(self.stream.store_ref(), Storage::File(_)) {
             return Ok(false);
         }
+        if self.full.is_some() {
+            // All of it needs room.
+            return Ok(false);
+        }
         let mut did = false;
         if quiet || now.since(self.upkeep.looked) >= LOOK_EVERY {
             self.upkeep.looked = now;

@@ -57,6 +57,8 @@ pub trait Disk: Clone + Send + Sync + 'static {
     fn lock(&self, dir: &str) -> io::Result<Self::Lock>;
     /// Whether names in a directory may be created and removed; the error says why not.
     fn check_writable(&self, dir: &str) -> io::Result<()>;
+    /// Bytes that can still be written; an estimate, from which nothing follows but what to say no to.
+    fn room(&self) -> io::Result<u64>;
     /// Fills `out` with bytes fit for keys.
     fn random(&self, out: &mut [u8]) -> io::Result<()>;
     /// Runs `job(0)`..`job(n - 1)`, several at a time where that helps, started in that order.

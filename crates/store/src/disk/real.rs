@@ -9,7 +9,7 @@ use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use rustix::fs::{Access, AtFlags, CWD, FlockOperation, accessat, flock};
+use rustix::fs::{Access, AtFlags, CWD, FlockOperation, accessat, flock, statvfs};
 use rustix::rand::{GetRandomFlags, getrandom};
 
 use super::{Disk, DiskFile, Entry, Open};
@@ -91,6 +91,11 @@ impl Disk for RealDisk {
 
     fn check_writable(&self, dir: &str) -> io::Result<()> {
         Ok(accessat(CWD, self.path(dir), Access::WRITE_OK, AtFlags::EACCESS)?)
+    }
+
+    fn room(&self) -> io::Result<u64> {
+        let found = statvfs(&self.root)?;
+        Ok(found.f_bavail.saturating_mul(found.f_frsize))
     }
 
     fn random(&self, out: &mut [u8]) -> io::Result<()> {

@@ -406,6 +406,7 @@ impl<D: Disk> FileStore<D> {
     pub(super) fn rescan(&mut self) -> Result<()> {
         self.epoch += 1;
         self.oldest = None;
+        self.distrust_blocks();
         self.flush()?;
         let blocks = self.blocks.iter().map(crate::file::index_db::IndexBlock::of).collect();
         let subjects =

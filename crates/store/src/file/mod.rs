@@ -17,6 +17,7 @@ mod checkpoint;
 mod commit;
 mod damage;
 pub(crate) mod expire;
+mod full;
 mod gather;
 pub(crate) mod index_db;
 mod job;
@@ -163,6 +164,8 @@ pub struct FileStore<D: Disk> {
     oldest: Option<(u64, i64)>,
     /// Removed by limits, their records still on disk without a tombstone.
     unmarked: crate::seqset::SeqSet,
+    /// The block that holds the newest message or skipped sequence.
+    newest: u32,
     /// A limit dropped a whole block whose file is not unlinked yet.
     dropped_by_limit: bool,
     jobs: job::Jobs,
@@ -255,6 +258,7 @@ impl<D: Disk> FileStore<D> {
             schedules_valid_to: u64::MAX,
             oldest: None,
             unmarked: crate::seqset::SeqSet::default(),
+            newest: 0,
             dropped_by_limit: false,
             jobs: job::Jobs::default(),
             carried: Vec::new(),

@@ -244,6 +244,7 @@ impl<D: Disk> FileStore<D> {
         self.blocks.remove(at);
         self.columns.remove(&index);
         self.forget_reads(index);
+        self.commit.dropped.push(index);
         self.doom(block_path(index));
         self.doom(shape_path(index));
         if self.options.encryption.is_some() {

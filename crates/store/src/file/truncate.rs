@@ -26,6 +26,7 @@ impl<D: Disk> FileStore<D> {
         self.remove_wheel_files()?;
         let ts = self.time_at(seq)?;
         self.oldest = None;
+        self.distrust_blocks();
         let tombstones = self.tombstones_from(seq)?;
         let stale = tombstones.iter().any(|&(s, _)| s > seq);
         let dropped = self.forget_after(seq)?;
