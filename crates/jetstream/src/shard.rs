@@ -54,6 +54,8 @@ pub(crate) struct Shard {
     pub(crate) syncs: VecDeque<(Mono, u32, u32)>,
     /// Streams that may rest if nothing happens to them until then.
     pub(crate) rests: VecDeque<(Mono, u32, u32)>,
+    /// Streams that may hold open files, in the order in which they opened them.
+    pub(crate) opened: VecDeque<(u32, u32)>,
     /// Consumers whose state waits to be written.
     pub(crate) writes: VecDeque<(Mono, u32, u32)>,
     /// Consumers whose state somebody waits for.
@@ -92,6 +94,7 @@ impl Shard {
             random: Random::new(seed),
             syncs: VecDeque::new(),
             rests: VecDeque::new(),
+            opened: VecDeque::new(),
             writes: VecDeque::new(),
             urgent: Vec::new(),
             ready: VecDeque::new(),
@@ -134,6 +137,9 @@ impl Shard {
     }
 
     fn handle_frame(&mut self, frame: &Frame<'_>) {
+        if self.shared.files.is_full() {
+            self.make_room(frame.tag.stream);
+        }
         match frame.tag.kind {
             Kind::Publish => self.handle_publish(frame),
             Kind::Refuse => self.handle_refused(frame),
@@ -224,7 +230,11 @@ impl Shard {
             && !std::mem::replace(&mut place.touched, true)
         {
             place.used = self.now.mono;
+            let is_noted = place.opened;
             self.touched.push(at);
+            if !is_noted {
+                self.note_open(at);
+            }
         }
     }
 
