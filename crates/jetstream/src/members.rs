@@ -128,6 +128,7 @@ impl Shard {
                 continue;
             };
             member.ready = false;
+            self.make_room(at);
             let more = self.with(at, id, |consumer, cx| consumer.deliver(BUDGET, cx));
             self.note_read(at);
             if more == Some(true) {

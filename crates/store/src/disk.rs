@@ -6,6 +6,9 @@
 
 use std::io;
 
+use rustix::io::Errno;
+
+pub(crate) mod files;
 pub(crate) mod queue;
 pub mod real;
 #[cfg(any(test, feature = "sim"))]
@@ -130,9 +133,17 @@ pub(crate) fn free_name<D: Disk>(disk: &D, path: &str) -> String {
     format!("{path}-{}", last.saturating_add(1))
 }
 
-/// Whether the disk is full, so that the same may succeed later.
+/// Whether there is no room, on the disk or in the table of open files, so that the same may
+/// succeed later.
 pub(crate) fn is_full(e: &io::Error) -> bool {
     matches!(e.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+        || is_out_of_files(e)
+}
+
+/// Whether the process, or the system, has too many open files.
+pub(crate) fn is_out_of_files(e: &io::Error) -> bool {
+    let of = |errno: Errno| e.raw_os_error() == Some(errno.raw_os_error());
+    of(Errno::MFILE) || of(Errno::NFILE)
 }
 
 /// The directory a path lies in.

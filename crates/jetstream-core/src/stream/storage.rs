@@ -104,6 +104,16 @@ impl<D: Disk> Storage<D> {
         either!(self, s => s.rest(), _s => ());
     }
 
+    /// Closes files, which are opened again at need.
+    pub fn close_files(&mut self) {
+        either!(self, s => s.close_files(), _s => ());
+    }
+
+    /// Whether it has files open.
+    pub fn holds_files(&self) -> bool {
+        either!(self, s => s.holds_files(), _s => false)
+    }
+
     /// Puts new settings in force.
     pub fn update(&mut self, settings: Settings, now: Timestamp) -> Result<()> {
         either!(self, s => s.update(settings, now), s => {
