@@ -4,7 +4,7 @@
 //!       the group only when no member can take it.
 //! Hot path: one pass over the members per run, one lock per member chosen.
 
-use super::Run;
+use super::{Run, RunMsg};
 use crate::account::Account;
 use crate::stats::Traffic;
 use crate::sub::Handle;
@@ -21,24 +21,18 @@ impl Worker {
     ) -> Traffic {
         match (members, run.msgs) {
             ([], _) | (_, []) => Traffic::default(),
-            ([only], _) => self.deliver_run(&only.0, account, run, |_| true),
-            (_, [_]) => self.probe(members, account, run, 0),
+            ([only], _) => self.deliver_run(&only.0, account, run),
+            (_, [_]) => self.probe(members, account, run),
             _ => self.spread(members, account, run),
         }
     }
 
     /// One message: try members from a random one on.
-    fn probe(
-        &mut self,
-        members: &[Handle],
-        account: &Arc<Account>,
-        run: &Run<'_>,
-        msg: usize,
-    ) -> Traffic {
-        let start = self.pick(members.len());
+    fn probe(&mut self, members: &[Handle], account: &Arc<Account>, run: &Run<'_>) -> Traffic {
+        let start = below(self.random(), members.len());
         for i in 0..members.len() {
             let Some(member) = members.get((start + i) % members.len()) else { continue };
-            let got = self.deliver_run(&member.0, account, run, |at| at == msg);
+            let got = self.deliver_run(&member.0, account, run);
             if got.msgs > 0 {
                 return got;
             }
@@ -49,43 +43,72 @@ impl Worker {
     /// Many messages: draw a member for each, then serve member by member. What a member did not
     /// take is offered to the others.
     fn spread(&mut self, members: &[Handle], account: &Arc<Account>, run: &Run<'_>) -> Traffic {
-        let mut picks = std::mem::take(&mut self.picks);
-        picks.clear();
-        for _ in run.msgs {
-            let pick = self.pick(members.len());
-            picks.push(pick as u32);
-        }
+        let mut lots = std::mem::take(&mut self.lots);
+        lots.draw(run.msgs, members.len(), || self.random());
         let mut sent = Traffic::default();
-        for (index, member) in members.iter().enumerate() {
-            let index = index as u32;
-            let wanted = picks.iter().filter(|pick| **pick == index).count() as u64;
-            if wanted == 0 {
+        let mut from = 0;
+        for (member, until) in members.iter().zip(&lots.ends) {
+            let msgs = lots.sorted.get(from..*until as usize).unwrap_or_default();
+            from = *until as usize;
+            if msgs.is_empty() {
                 continue;
             }
-            let mine = |at: usize| picks.get(at) == Some(&index);
-            let got = self.deliver_run(&member.0, account, run, mine);
+            let whole = run.whole.map(|_| msgs.iter().map(|msg| msg.len() as u64).sum());
+            let got = self.deliver_run(&member.0, account, &Run { msgs, whole, ..*run });
             sent.add(got.msgs, got.bytes);
-            if got.msgs < wanted {
-                // Taken in order, so the refused ones are the last.
-                let refused = picks
-                    .iter()
-                    .enumerate()
-                    .filter(|(_, pick)| **pick == index)
-                    .map(|(at, _)| at)
-                    .skip(got.msgs as usize);
-                for msg in refused.collect::<Vec<_>>() {
-                    let got = self.probe(members, account, run, msg);
-                    sent.add(got.msgs, got.bytes);
-                }
+            // Taken in order, so the refused ones are the last.
+            for msg in msgs.get(got.msgs as usize..).unwrap_or_default() {
+                let got = self.probe(members, account, &run.only(msg));
+                sent.add(got.msgs, got.bytes);
             }
         }
-        self.picks = picks;
+        self.lots = lots;
         sent
     }
+}
 
-    #[inline]
-    fn pick(&mut self, members: usize) -> usize {
-        // Multiply-shift keeps the choice even without a division.
-        ((u128::from(self.random()) * members as u128) >> 64) as usize
+/// A random number below `most`: multiply-shift keeps the choice even without a division.
+#[inline]
+fn below(random: u64, most: usize) -> usize {
+    ((u128::from(random) * most as u128) >> 64) as usize
+}
+
+/// Scratch: which member gets which messages.
+#[derive(Default)]
+pub(crate) struct Lots {
+    picks: Vec<u32>,
+    /// Where each member's messages end in `sorted`.
+    ends: Vec<u32>,
+    /// The messages by member, each member's in order.
+    sorted: Vec<RunMsg>,
+}
+
+impl Lots {
+    /// Draws a member for each message, and sorts them by counting.
+    fn draw(&mut self, msgs: &[RunMsg], members: usize, mut random: impl FnMut() -> u64) {
+        self.ends.clear();
+        self.ends.resize(members, 0);
+        self.picks.clear();
+        for _ in msgs {
+            let pick = below(random(), members);
+            self.picks.push(pick as u32);
+            // Counted where the next member's begin.
+            if let Some(count) = self.ends.get_mut(pick + 1) {
+                *count += 1;
+            }
+        }
+        let mut begin = 0;
+        for count in &mut self.ends {
+            begin += *count;
+            *count = begin;
+        }
+        self.sorted.resize(msgs.len(), RunMsg::default());
+        for (msg, pick) in msgs.iter().zip(&self.picks) {
+            let Some(next) = self.ends.get_mut(*pick as usize) else { continue };
+            if let Some(place) = self.sorted.get_mut(*next as usize) {
+                place.clone_from(msg);
+            }
+            *next += 1;
+        }
     }
 }
