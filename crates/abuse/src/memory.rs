@@ -57,3 +57,15 @@ pub fn raise_file_limit() -> u64 {
     let _ = setrlimit(Resource::Nofile, Rlimit { current: now.maximum, maximum: now.maximum });
     getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }
+
+/// Sets how many file descriptors a running process may have (those it has, it keeps); returns what
+/// it was. Only the soft limit moves, so it can be moved back.
+pub fn limit_descriptors(pid: u32, to: u64) -> u64 {
+    let process = rustix::process::Pid::from_raw(pid.cast_signed()).expect("a process id");
+    // A child has the hard limit of its parent.
+    let new = Rlimit { current: Some(to), maximum: getrlimit(Resource::Nofile).maximum };
+    rustix::process::prlimit(Some(process), Resource::Nofile, new)
+        .expect("a child's limit may be changed")
+        .current
+        .unwrap_or(u64::MAX)
+}

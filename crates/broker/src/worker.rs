@@ -121,6 +121,13 @@ impl Worker {
         }
     }
 
+    /// Learns whether the log wants protocol lines: before what a read brought, and before what the
+    /// server itself has to say.
+    #[inline]
+    pub(crate) fn look_at_the_log(&mut self) {
+        self.trace = self.broker.log.trace_enabled();
+    }
+
     /// Whether a flush has anything to do.
     #[inline]
     pub fn owes_flush(&self) -> bool {

@@ -106,6 +106,7 @@ impl Runner<'_> {
             Op::Signal { name } => self.signal(name)?,
             Op::Exits { code } => self.exits(*code)?,
             Op::Log { pattern } => self.log(pattern)?,
+            Op::NoLog { pattern } => self.no_log(pattern)?,
             Op::Deadline { time } => self.deadline = *time,
             Op::Pause { time } => std::thread::sleep(*time),
         }
@@ -349,6 +350,13 @@ impl Runner<'_> {
             }
             std::thread::sleep(Duration::from_millis(5));
         }
+    }
+
+    fn no_log(&mut self, unexpected: &str) -> Step0 {
+        let unexpected = format!("{{*}}{}{{*}}", self.substitute(unexpected));
+        let log = self.server()?.log();
+        let found = log.lines().find(|l| pattern::matches(&unexpected, l, &mut self.names.clone()));
+        found.map_or(Ok(()), |line| Err(format!("in the log: {line}")))
     }
 
     fn line(&mut self, client: &str) -> Result<String, String> {

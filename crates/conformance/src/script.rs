@@ -80,6 +80,8 @@ pub enum Op {
     Exits { code: i32 },
     /// The log comes to hold a line matching this pattern somewhere.
     Log { pattern: String },
+    /// No line of the log so far matches.
+    NoLog { pattern: String },
     /// Patience of the steps that follow.
     Deadline { time: Duration },
     /// Time that must pass because nothing observable marks its end.
@@ -200,6 +202,7 @@ fn parse_op(line: &str, config: String, checks: Vec<Check>) -> Result<Op, String
         "signal" => Ok(Op::Signal { name: rest.to_owned() }),
         "exits" => Ok(Op::Exits { code: rest.parse().map_err(|_| "not an exit code")? }),
         "log" => Ok(Op::Log { pattern: rest.to_owned() }),
+        "nolog" => Ok(Op::NoLog { pattern: rest.to_owned() }),
         "deadline" => Ok(Op::Deadline { time: duration(rest)? }),
         "pause" => Ok(Op::Pause { time: duration(rest)? }),
         "total" => total(rest),

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use serde_json::json;
 use testkit::certs::{Authority, Identity, Leaf};
 use testkit::ocsp::{Responder, Says, Shown, keeping_config};
 use testkit::server::{ServerBuilder, Signal};
-use testkit::{Client, DEADLINE, Server, Which, binary, eventually};
+use testkit::{Client, DEADLINE, Server, Which, binary, eventually, http};
 
 /// Ours, and the reference if there is one.
 fn servers() -> Vec<Which> {
@@ -55,6 +56,54 @@ fn look(server: &Server, authority: &Authority) -> (Client, Shown) {
 fn until_shown(server: &Server, authority: &Authority, what: &str, is_it: impl Fn(&Shown) -> bool) {
     // Rotated certificates are in use within five seconds.
     eventually(Duration::from_secs(5), what, || is_it(&look(server, authority).1).then_some(()));
+}
+
+/// Where monitoring over TLS listens, as the log tells.
+fn https(server: &Server) -> SocketAddr {
+    const LINE: &str = "Starting https monitor on ";
+    server.wait_log(LINE);
+    let log = server.log();
+    let at = log.lines().find_map(|line| Some(line.split_once(LINE)?.1.to_owned())).unwrap();
+    at.parse().unwrap()
+}
+
+// Contract: TLS-021
+#[test]
+fn monitoring_has_the_certificate_of_clients_and_asks_for_none() {
+    let authority = Authority::new("ca");
+    let identity = authority.server();
+    let config = r#"
+https: "127.0.0.1:-1"
+tls {
+  cert_file: "{dir}/server.pem", key_file: "{dir}/server-key.pem", ca_file: "{dir}/ca.pem"
+  verify: true
+}
+"#;
+    for which in servers() {
+        let server = ServerBuilder::new(which)
+            .file("ca.pem", &authority.pem())
+            .file("server.pem", &identity.cert_pem)
+            .file("server-key.pem", &identity.key_pem)
+            .config(config)
+            .start();
+        let at = https(&server);
+        let (tls, shown) = keeping_config(&authority);
+        let varz = http::get_tls(at, tls, "/varz").unwrap();
+        assert_eq!((varz.status, &varz.json()["tls_verify"]), (200, &json!(true)));
+        assert_eq!(shown.lock().unwrap().certificate, identity.cert_der);
+        // Clients do have to show one.
+        let mut client = Client::open(server.addr());
+        client.read_info();
+        assert_eq!(client.info["tls_verify"], json!(true));
+        let closed = client.start_tls(authority.client_config(None), "localhost").map(|mut c| {
+            c.try_send("CONNECT {}\r\nPING\r\n").ok();
+            c.try_line(DEADLINE).is_err()
+        });
+        assert!(closed.unwrap_or(true));
+        // Who speaks no TLS there gets nothing of it.
+        let plain = http::try_get(at, "/varz");
+        assert!(plain.is_err() || plain.is_ok_and(|answer| answer.status == 400));
+    }
 }
 
 // Contract: TLS-001, TLS-018
@@ -229,6 +278,34 @@ fn peers_are_let_in_by_what_the_responder_says() {
             let server = builder(which, &authority, &authority.server(), &checked(options)).start();
             let found = gets_in(&server, &authority, id);
             assert_eq!(found, want, "{which:?} {options} {says:?}\n{}", server.log());
+        }
+    }
+}
+
+// Contract: TLS-014, TLS-021
+#[test]
+fn monitoring_checks_peers_where_clients_are_checked() {
+    for which in servers() {
+        let authority = Arc::new(Authority::new("ca"));
+        let responder = Responder::start(&authority);
+        let asked = peer(&authority, &responder.url());
+        for (says, id, want) in [
+            (Says::Good, None, false),
+            (Says::Good, Some(&asked), true),
+            (Says::Revoked, Some(&asked), false),
+        ] {
+            responder.says(says, 3600);
+            let config = format!("https: \"127.0.0.1:-1\"\n{}", checked(""));
+            let identity = authority.server();
+            let server = ServerBuilder::new(which)
+                .file("ca.pem", &authority.pem())
+                .file("server.pem", &identity.cert_pem)
+                .file("server-key.pem", &identity.key_pem)
+                .config(&config)
+                .start();
+            let answer = http::get_tls(https(&server), authority.client_config(id), "/varz");
+            let got = answer.is_ok_and(|answer| answer.status == 200);
+            assert_eq!(got, want, "{which:?} {says:?}\n{}", server.log());
         }
     }
 }

@@ -301,14 +301,13 @@ impl Server {
         }
         if let Some(port) = options.monitoring.https_port.filter(|port| *port != 0) {
             let Some(tls) = self.slot.client() else { return Err(ServerError::HttpsWithoutTls) };
-            let without = tls.server().without_client_certificates();
-            let first = without.map_err(TlsError::from)?;
+            let first = tls.monitoring().map_err(TlsError::from)?;
             let (listener, local) = listen(&host, port).map_err(ServerError::Monitor)?;
             stdx::notice!(self.log(), "Starting https monitor on {local}");
             let slot = self.slot.clone();
             // What a reload brought, as long as there is any.
             let tls: Arc<net::http::Tls> = Arc::new(move || {
-                let now = slot.client().map(|tls| tls.server().without_client_certificates());
+                let now = slot.client().map(|tls| tls.monitoring());
                 now.and_then(Result::ok).unwrap_or_else(|| first.clone())
             });
             self.serve(listener, Documents::Monitoring, Some(tls), zero);

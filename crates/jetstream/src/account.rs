@@ -12,6 +12,7 @@ use jetstream_api::validate::{self, AccountLimits, Tier, reservation};
 use jetstream_api::{JetStreamAccountLimits, StorageType, StreamConfig};
 use jetstream_core::Facts;
 use parking_lot::{Mutex, MutexGuard};
+use subject::FilterSet;
 
 /// A stream as the whole account sees it.
 #[derive(Clone)]
@@ -38,10 +39,9 @@ impl validate::Streams for Known<'_> {
     }
 
     fn overlaps(&self, subjects: &[String], except: &str) -> bool {
+        let mine: FilterSet = subjects.iter().collect();
         let others = self.0.values().filter(|e| e.config.name != except);
-        others.flat_map(|e| &e.config.subjects).any(|theirs| {
-            subjects.iter().any(|s| subject::collides(s.as_bytes(), theirs.as_bytes()))
-        })
+        others.flat_map(|e| &e.config.subjects).any(|theirs| mine.collides(theirs.as_bytes()))
     }
 
     fn count(&self, tier: &Tier, replicas: i64, except: &str) -> usize {

@@ -57,15 +57,22 @@ impl Shard {
 
     /// Tells how a request was answered.
     pub(crate) fn audit(&mut self, request: &ApiRequest, answer: &[u8]) {
-        let server = self.shared.config.server_name.clone();
+        let (server, now) = (self.shared.config.server_name.clone(), self.shared.started);
         let account = request.account.clone();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         self.advise(&account, &Event::Api, || ApiAudit {
-            server,
-            client: request
-                .client
-                .as_ref()
-                .and_then(|json| json::unmarshal::<ClientInfo>(json.as_bytes()).ok()),
+            server: server.clone(),
+            client: match &request.client {
+                Some(json) => json::unmarshal::<ClientInfo>(json.as_bytes()).ok(),
+                // One of this server's own streams asks.
+                None => Some(ClientInfo {
+                    start: Some(now),
+                    acc: account.account.name.clone(),
+                    server: server.clone(),
+                    kind: "JetStream".to_owned(),
+                    ..ClientInfo::default()
+                }),
+            },
             subject: text(&request.subject),
             request: text(&request.payload),
             response: text(answer),

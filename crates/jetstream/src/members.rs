@@ -16,7 +16,7 @@ use jetstream_api::subject::Ack;
 use jetstream_core::consumer::{AckOf, Consumer, Cx};
 use jetstream_core::stream::Storage;
 use stdx::time::Mono;
-use store::MessageStore;
+use store::{MessageStore, Removed};
 
 use crate::event::Event;
 use crate::out::ShardOut;
@@ -161,8 +161,8 @@ impl Shard {
                 }
             }
         }
-        if !removed.is_empty() {
-            self.tell_removed(at, &removed);
+        if !removed.is_empty() || !stored.rolled.is_empty() {
+            self.tell_removed(at, &removed, &stored.rolled);
         }
         for id in woken.drain(..) {
             self.make_ready(at, id);
@@ -173,12 +173,15 @@ impl Shard {
         }
     }
 
-    fn tell_removed(&mut self, at: u32, removed: &[store::Removed]) {
+    fn tell_removed(&mut self, at: u32, removed: &[Removed], rolled: &[Removed]) {
         let ids = self.member_ids(at);
         for id in ids {
             self.with(at, id, |consumer, cx| {
                 for m in removed {
                     consumer.handle_removed(m.seq, &m.subject, cx);
+                }
+                for m in rolled {
+                    consumer.handle_rolled(m.seq, &m.subject);
                 }
             });
             // Room for another may have become free.
@@ -404,22 +407,33 @@ impl Place {
     /// Removes what no consumer needs any more: after one left, and after a start that may have
     /// come between an acknowledgement and the removal.
     pub(crate) fn free_unneeded(&mut self) {
-        let queue = match self.config().retention {
-            RetentionPolicy::Limits => return,
-            RetentionPolicy::Interest => false,
-            RetentionPolicy::WorkQueue => true,
-        };
-        if queue && self.members.is_empty() {
+        match self.config().retention {
+            RetentionPolicy::Limits => {}
+            RetentionPolicy::Interest => self.free_all(false),
+            // What nobody ever wanted stays in a work queue: its consumer may be yet to come.
+            RetentionPolicy::WorkQueue => self.free_all(true),
+        }
+    }
+
+    /// Removes what consumers are done with, after interest became what keeps messages.
+    // Compat(STREAM-003): what no consumer selects was stored before, and stays.
+    pub(crate) fn free_done(&mut self) {
+        if self.config().retention != RetentionPolicy::Limits {
+            self.free_all(true);
+        }
+    }
+
+    fn free_all(&mut self, only_theirs: bool) {
+        if only_theirs && self.members.is_empty() {
             return;
         }
         let mut seq = self.stream.store_ref().state().first_seq;
         while let Ok(Some(m)) = self.stream.store().next(&store::Filter::All, seq) {
             seq = m.seq + 1;
-            // What nobody ever wanted stays in a work queue: its consumer may be yet to come.
             let theirs = |p: &Self| {
                 p.members.values().any(|member| member.consumer.filter().matches(&m.subject))
             };
-            if self.is_needed(m.seq, &m.subject) || queue && !theirs(self) {
+            if self.is_needed(m.seq, &m.subject) || only_theirs && !theirs(self) {
                 continue;
             }
             if let Err(error) = self.stream.store().remove(m.seq, false) {

@@ -1,6 +1,6 @@
 //! A stream on its shard: the machine, its subscriptions, and what waits for the disk.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -183,12 +183,11 @@ impl Place {
         let config = self.stream.config().clone();
         let account = &self.account.account;
         let tag = |kind| Tag { kind, stream: place, part: self.generation };
-        let wanted: &[String] = &config.subjects;
-        self.publishes.retain(|l| wanted.iter().any(|s| s.as_bytes() == l.subject()));
-        for subject in wanted {
-            if self.publishes.iter().any(|l| l.subject() == subject.as_bytes()) {
-                continue;
-            }
+        // Sets, because there may be very many.
+        let wanted: HashSet<&[u8]> = config.subjects.iter().map(|s| s.as_bytes()).collect();
+        self.publishes.retain(|l| wanted.contains(l.subject()));
+        let have: HashSet<Vec<u8>> = self.publishes.iter().map(|l| l.subject().to_vec()).collect();
+        for subject in config.subjects.iter().filter(|s| !have.contains(s.as_bytes())) {
             if self.publishes.is_empty() {
                 self.publishes.reserve_exact(1);
             }

@@ -75,10 +75,32 @@ pub struct StreamSnapshot {
     pub bytes: u64,
     /// Consumers it has.
     pub consumers: u64,
-    /// Names of its consumers, and what each says of itself as JSON if that is asked for.
-    pub members: Vec<(String, Vec<u8>)>,
+    /// What it mirrors and what it draws from, as JSON; empty unless streams are described.
+    pub origins: Origins,
+    /// Its consumers.
+    pub members: Vec<MemberSnapshot>,
     /// Why it takes no more messages, if a write failed.
     pub failure: Option<String>,
+}
+
+/// What a stream mirrors, and what it draws from.
+#[derive(Clone, Debug, Default)]
+pub struct Origins {
+    /// How far its mirror has come, as JSON.
+    pub mirror: Option<Vec<u8>>,
+    /// How far each source has come, as JSON.
+    pub sources: Vec<Vec<u8>>,
+}
+
+/// One consumer.
+#[derive(Clone, Debug, Default)]
+pub struct MemberSnapshot {
+    /// Its name.
+    pub name: String,
+    /// A server made it for a mirror or source.
+    pub direct: bool,
+    /// What it says of itself as JSON; empty unless that is asked for.
+    pub info: Vec<u8>,
 }
 
 /// The whole.
@@ -173,18 +195,30 @@ impl Shard {
                 messages,
                 bytes,
                 consumers: info.state.consumer_count as u64,
+                origins: if ask.streams {
+                    Origins {
+                        mirror: info.mirror.as_ref().map(to_json),
+                        sources: info.sources.iter().map(to_json).collect(),
+                    }
+                } else {
+                    Origins::default()
+                },
                 members: Vec::new(),
                 failure: place.stream.failure().map(str::to_owned),
             };
             let ids: Vec<(String, u32)> =
                 place.names.iter().map(|(name, id)| (name.to_owned(), *id)).collect();
             for (name, id) in ids {
-                let json = if ask.consumers {
+                let direct = self
+                    .place(at)
+                    .and_then(|p| p.members.get(&id))
+                    .is_some_and(|m| m.consumer.config().direct);
+                let info = if ask.consumers {
                     self.consumer_document(at, id, ask.configs).unwrap_or_default()
                 } else {
                     Vec::new()
                 };
-                stream.members.push((name, json));
+                stream.members.push(MemberSnapshot { name, direct, info });
             }
             told.push((owner, stream));
         }

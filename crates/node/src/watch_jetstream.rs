@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use jetstream::Shared;
-use jetstream::snapshot::{AccountSnapshot, Ask, Snapshot, StreamSnapshot};
+use jetstream::snapshot::{AccountSnapshot, Ask, MemberSnapshot, Snapshot, StreamSnapshot};
 use monitor::{
     HealthError, HealthErrorKind, HealthzOptions, JetStreamAccount, JetStreamConfig,
     JetStreamFacts, JetStreamHealth, JetStreamStream, JszOptions,
@@ -54,6 +54,11 @@ fn limits(shared: &Shared) -> BTreeMap<String, i64> {
 }
 
 fn stream(of: StreamSnapshot) -> JetStreamStream {
+    let public = of.members.iter().filter(|m| !m.direct).count() as u64;
+    let (direct, members): (Vec<_>, Vec<_>) = of.members.into_iter().partition(|m| m.direct);
+    let infos = |members: Vec<MemberSnapshot>| {
+        members.into_iter().filter_map(|m| raw(m.info)).collect::<Vec<_>>()
+    };
     JetStreamStream {
         name: of.name,
         created: of.created,
@@ -62,7 +67,11 @@ fn stream(of: StreamSnapshot) -> JetStreamStream {
         messages: of.messages,
         bytes: of.bytes,
         consumer_count: of.consumers,
-        consumers: of.members.into_iter().filter_map(|(_, json)| raw(json)).collect(),
+        public_consumers: public,
+        consumers: infos(members),
+        direct_consumers: infos(direct),
+        mirror: of.origins.mirror.and_then(raw),
+        sources: of.origins.sources.into_iter().filter_map(raw).collect(),
     }
 }
 
@@ -82,7 +91,7 @@ impl Node {
         let shared = self.jetstream.load_full()?;
         let ask = Ask {
             account: None,
-            streams: options.streams || options.consumer || options.config,
+            streams: options.streams || options.consumer,
             consumers: options.consumer,
             configs: options.config,
         };
@@ -140,7 +149,7 @@ fn check(options: &HealthzOptions, snapshot: &Snapshot) -> JetStreamHealth {
             );
             return missing(HealthErrorKind::Stream, text);
         };
-        if !consumer.is_empty() && !found.members.iter().any(|(name, _)| name == consumer) {
+        if !consumer.is_empty() && !found.members.iter().any(|m| m.name == *consumer) {
             let text = format!(
                 "JetStream consumer {} not found for stream {} on account {}",
                 quote(consumer),

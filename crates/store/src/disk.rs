@@ -119,6 +119,15 @@ pub(crate) fn replace<D: Disk>(disk: &D, path: &str, bytes: &[u8]) -> io::Result
     result
 }
 
+/// `<path>-<n>`, the first that is not taken: nothing that was set aside is written over.
+pub(crate) fn free_name<D: Disk>(disk: &D, path: &str) -> String {
+    let taken = disk.list(parent(path)).unwrap_or_default();
+    let name = path.rsplit_once('/').map_or(path, |(_, name)| name);
+    let numbers = taken.iter().filter_map(|e| e.name.strip_prefix(name)?.strip_prefix('-'));
+    let last = numbers.filter_map(|n| n.parse::<u32>().ok()).max().unwrap_or(0);
+    format!("{path}-{}", last.saturating_add(1))
+}
+
 /// Whether the disk is full, so that the same may succeed later.
 pub(crate) fn is_full(e: &io::Error) -> bool {
     matches!(e.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)

@@ -69,6 +69,9 @@ pub enum Error {
     /// Encrypted data, and no key configured.
     #[error("encrypted store, no encryption key found: configure the jetstream encryption key")]
     NoKey,
+    /// What this key file opens is there, and the key file is not.
+    #[error("{0} is missing, and what it opens is sealed: put the file back from a backup")]
+    MissingKey(String),
     /// No configured key opens this key file.
     #[error(
         "{0}: no configured key opens it, nor a cipher this server knows; set the key it was written with as the previous key"

@@ -43,7 +43,7 @@ mod wheel;
 pub use any::MessageStore;
 pub use compress::Compression;
 pub use consumer::{
-    AckPolicy, ConsumerFile, ConsumerState, Pending, SequencePair, StateJob, StateWritten,
+    AckPolicy, ConsumerFile, ConsumerState, Pending, SequencePair, Setback, StateJob, StateWritten,
 };
 pub use crypt::{Cipher, Encryption};
 pub use error::{Error, Result};

@@ -234,6 +234,17 @@ impl MemStore {
         self.removals.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
+    /// How many removals [`Self::take_removals`] would give.
+    pub fn removals(&self) -> usize {
+        self.removals.as_ref().map_or(0, Vec::len)
+    }
+
+    /// The latest of them, without the first `keep`, which stay.
+    pub fn take_removals_after(&mut self, keep: usize) -> Vec<Removed> {
+        let after = |all: &mut Vec<Removed>| all.split_off(keep.min(all.len()));
+        self.removals.as_mut().map(after).unwrap_or_default()
+    }
+
     /// Uses up the next sequence without storing anything; the last time moves with it.
     pub fn skip_touching(&mut self, now: Timestamp) -> Result<u64> {
         self.last_seq += 1;

@@ -13,7 +13,7 @@ use crate::hash::{HashKey, hex};
 #[derive(Clone, Debug)]
 pub struct Document {
     prefix: String,
-    hash_name: String,
+    pub(crate) hash_name: String,
     pub(crate) context: String,
 }
 
@@ -87,6 +87,10 @@ pub(crate) fn read_with<D: Disk>(
         return Err(Error::corrupt(&place.text(), "checksum does not match"));
     }
     match secret {
+        // A document is JSON: anything else was sealed.
+        None if !stored.is_empty() && !stored.trim_ascii_start().starts_with(b"{") => {
+            Err(Error::MissingKey(place.key()))
+        }
         None => Ok(stored),
         Some(secret) => secret.unseal(&stored).ok_or_else(|| Error::WrongKey(place.text())),
     }

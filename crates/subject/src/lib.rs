@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod filter_set;
 pub mod mapping;
 pub mod overlap;
 pub mod sublist;
@@ -12,6 +13,7 @@ pub mod token;
 pub mod transform;
 pub mod validate;
 
+pub use filter_set::FilterSet;
 pub use mapping::{Mapping, MappingError, Mappings, Selection};
 pub use overlap::{collides, is_subset};
 pub use token::{Tokens, matches, tokens};

@@ -6,6 +6,7 @@
 //! Reference: sublist.go SubjectsCollide, subjectIsSubsetMatch.
 
 use crate::token::{ANY_TAIL, ANY_TOKEN, tokens};
+use crate::validate::has_wildcard;
 
 /// Whether every literal that `subject` matches is also matched by `of`. Both may hold wildcards.
 // Deliberate difference: a longer token that begins with `*` is text here (SUBJ-001); the
@@ -36,7 +37,7 @@ pub fn collides(a: &[u8], b: &[u8]) -> bool {
             (None, Some(_)) | (Some(_), None) => return false,
             (Some(l), Some(r)) => {
                 if l.is_empty() || r.is_empty() {
-                    return a == b;
+                    return broken(a, l, b, r);
                 }
                 if l == ANY_TAIL || r == ANY_TAIL {
                     return true;
@@ -49,6 +50,15 @@ pub fn collides(a: &[u8], b: &[u8]) -> bool {
     }
 }
 
+/// Whether two collide although one of them has an empty token, here where the other has not.
+// Compat(API-005): as a filter of lists, `a..b` finds a stream that stores `a.>`.
+#[cold]
+fn broken(a: &[u8], token_of_a: &[u8], b: &[u8], token_of_b: &[u8]) -> bool {
+    a == b
+        || token_of_b == ANY_TAIL && !has_wildcard(a)
+        || token_of_a == ANY_TAIL && !has_wildcard(b)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -58,7 +68,7 @@ mod tests {
     #[test]
     fn subsets_and_collisions() {
         // a, b, a inside b, collide
-        let cases: [(&str, &str, bool, bool); 16] = [
+        let cases: [(&str, &str, bool, bool); 19] = [
             ("foo", "foo", true, true),
             ("foo", "bar", false, false),
             ("foo", "*", true, true),
@@ -73,6 +83,9 @@ mod tests {
             ("foo.*.baz", "foo.bar.*", false, true),
             ("foo.*", "foo.*.>", false, false),
             ("*.>", "foo.*.bar", false, true),
+            ("a..b", "a.*.b", false, false),
+            ("a..*", "a.*.>", false, false),
+            ("a..b", "a..b", false, true),
             ("*x", "yx", false, false),
             ("yx", "*x", false, false),
         ];
@@ -81,6 +94,13 @@ mod tests {
             assert_eq!(collides(a.as_bytes(), b.as_bytes()), collision, "{a} with {b}");
             assert_eq!(collides(b.as_bytes(), a.as_bytes()), collision, "{b} with {a}");
         }
+    }
+
+    // Contract: API-005
+    #[test]
+    fn an_empty_token_is_inside_a_tail_of_a_literal_only() {
+        assert!(collides(b"a..b", b"a.>") && collides(b"a.>", b"a..b"));
+        assert!(!collides(b"a..*", b"a.>") && !collides(b"a..b", b"*.*.>"));
     }
 
     /// All literals of one to five tokens over three names, enough to tell any two filters of up

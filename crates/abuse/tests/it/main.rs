@@ -8,6 +8,7 @@ mod callout_operator;
 mod churn;
 mod crash;
 mod crowd;
+mod descriptors;
 mod flood;
 mod hostile;
 mod proxy;

@@ -33,6 +33,7 @@ impl Worker {
     /// Delivers a message inside `account`; it leaves with the next [`Self::flush_touched`].
     /// `false` if nobody got it.
     pub fn publish_inside(&mut self, account: &Arc<Account>, message: &Inside<'_>) -> bool {
+        self.look_at_the_log();
         // Messages are bounded by `max_payload`, records by 32 MiB.
         let body = message.body.start as u32..message.body.end as u32;
         let msg = RunMsg::part(body, message.header_len as u32);

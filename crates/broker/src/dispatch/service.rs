@@ -17,6 +17,7 @@ use crate::account::latency::{Outcome, Sample, TraceHeader};
 use crate::account::request_info::{ClientInfo, Identity, stamp};
 use crate::account::response::{Response, Tracking};
 use crate::account::{Account, ServiceImport};
+use crate::session::trace;
 use crate::stats::Traffic;
 use crate::sub::{Sub, Target};
 use crate::worker::{NEVER, Worker};
@@ -535,6 +536,10 @@ impl Worker {
         header: &[u8],
         payload: &[u8],
     ) -> bool {
+        self.look_at_the_log();
+        if self.trace && account.is_system() {
+            trace::trace_of_the_server(&self.broker, subject, reply, header, payload);
+        }
         let parcel = Parcel::of_the_server(subject, reply, header, payload);
         let run = Run {
             data: &parcel.data,

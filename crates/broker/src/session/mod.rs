@@ -202,7 +202,7 @@ impl Session {
         // Compat(MON-013): PING, PONG and halves of frames are no activity.
         let mut active = false;
         self.ping.heard(worker.now.mono);
-        worker.trace = worker.broker.log.trace_enabled();
+        worker.look_at_the_log();
         if self.is_behind(worker) {
             self.catch_up(worker);
         }

@@ -4,7 +4,7 @@
 //! Reference: client.go traceMsgInternal, traceInOp.   Contract: CORE-026, CORE-062, LOG-006, LOG-007.
 
 use super::Session;
-use crate::account::SYSTEM;
+use crate::broker::Broker;
 use crate::settings::Settings;
 use crate::worker::Worker;
 use wire::parser::{self, Frame, Publish};
@@ -36,11 +36,36 @@ pub(crate) fn payload(
     }
 }
 
-impl Session {
-    fn is_traced(&self) -> bool {
-        self.settings.trace_verbose || self.account.name != SYSTEM
+/// What the server itself publishes in the system account; only for those who asked for more than
+/// the traffic of clients (LOG-006).
+#[cold]
+pub(crate) fn trace_of_the_server(
+    broker: &Broker,
+    subject: &[u8],
+    reply: Option<&[u8]>,
+    header: &[u8],
+    payload: &[u8],
+) {
+    let settings = broker.settings();
+    if !settings.trace_verbose {
+        return;
     }
+    let text = String::from_utf8_lossy;
+    let (subject, reply) = (text(subject), text(reply.unwrap_or_default()));
+    let whole = header.len() + payload.len();
+    if header.is_empty() {
+        stdx::trace!(broker.log, "SYSTEM - <<- [PUB {subject} {reply} {whole}]");
+    } else {
+        let header = header.len();
+        stdx::trace!(broker.log, "SYSTEM - <<- [HPUB {subject} {reply} {header} {whole}]");
+    }
+    let body = [header, payload].concat();
+    if let Some(shown) = self::payload(&settings, &body, Some(header.len())) {
+        stdx::trace!(broker.log, "SYSTEM - <<- MSG_PAYLOAD: [{shown}]");
+    }
+}
 
+impl Session {
     /// A frame that begins `written`; what the reference does not speak of is passed over.
     #[cold]
     pub(super) fn trace_frame(&self, frame: &Frame<'_>, written: &[u8], worker: &Worker) {
@@ -75,9 +100,6 @@ impl Session {
     /// What came of a message's line: its mapping, and its payload.
     #[cold]
     pub(super) fn trace_publish(&self, p: &Publish<'_>, subject: &[u8], worker: &Worker) {
-        if !self.is_traced() {
-            return;
-        }
         let label = self.conn.label();
         if subject != p.subject {
             let text = String::from_utf8_lossy;
@@ -103,9 +125,7 @@ impl Session {
 
     #[cold]
     pub(super) fn trace_line(&self, way: &str, line: &str, worker: &Worker) {
-        if self.is_traced() {
-            stdx::trace!(worker.broker.log, "{} - {way} [{line}]", self.conn.label());
-        }
+        stdx::trace!(worker.broker.log, "{} - {way} [{line}]", self.conn.label());
     }
 }
 

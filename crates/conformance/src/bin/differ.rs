@@ -6,10 +6,11 @@ use std::process::ExitCode;
 use conformance::differ::{self, Flavour};
 
 const USAGE: &str = "\
-usage: differ [--seed N] [--seeds N] [--steps N] [--most N] [--only streams|consumers]
+usage: differ [--seed N] [--seeds N] [--steps N] [--most N] [--only FLAVOUR] [--shown N]
 
 Our binary is NATS_SERVER_BIN, or nats-server in the target directory of this program; the other
-one is NATS_PEER, which has to be a 2.14.
+one is NATS_PEER, which has to be a 2.14. Flavours: all, streams, consumers, fields, priorities, batches,
+origins, buckets, limits; each seed has its own if none is named.
 ";
 
 fn main() -> ExitCode {
@@ -20,17 +21,23 @@ fn main() -> ExitCode {
         eprint!("{USAGE}");
         return ExitCode::from(2);
     };
-    let (first, seeds) = (options.0.seed, options.1);
+    let (first, seeds, only) = (options.0.seed, options.1, options.2);
     let mut found = 0;
     for seed in first..first + seeds {
         options.0.seed = seed;
-        let report = differ::run(&options.0);
+        options.0.flavour = only.unwrap_or_else(|| Flavour::of_seed(seed));
+        let mut report = differ::run(&options.0);
+        let once = report.differences.len();
+        if once > 0 {
+            report = differ::confirm(&options.0, report);
+        }
         for text in &report.differences {
             println!("{text}");
         }
         found += report.differences.len();
         println!(
-            "seed {seed}: {} steps, {} answers, {} differences",
+            "seed {seed} {:?}: {} steps, {} answers, {} differences, {once} before they were looked for again",
+            options.0.flavour,
             report.steps,
             report.answers,
             report.differences.len()
@@ -39,7 +46,7 @@ fn main() -> ExitCode {
     if found == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn parse(peer: PathBuf) -> Option<(differ::Options, u64)> {
+fn parse(peer: PathBuf) -> Option<(differ::Options, u64, Option<Flavour>)> {
     let mut options = differ::Options {
         peer,
         ours: testkit::binary::ours(),
@@ -47,8 +54,9 @@ fn parse(peer: PathBuf) -> Option<(differ::Options, u64)> {
         steps: 3000,
         most: 10,
         flavour: Flavour::All,
+        shown: 25,
     };
-    let mut seeds = 1;
+    let (mut seeds, mut only) = (1, None);
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
         let value = args.next()?;
@@ -57,10 +65,10 @@ fn parse(peer: PathBuf) -> Option<(differ::Options, u64)> {
             "--seeds" => seeds = value.parse().ok()?,
             "--steps" => options.steps = value.parse().ok()?,
             "--most" => options.most = value.parse().ok()?,
-            "--only" if value == "streams" => options.flavour = Flavour::Streams,
-            "--only" if value == "consumers" => options.flavour = Flavour::Consumers,
+            "--shown" => options.shown = value.parse().ok()?,
+            "--only" => only = Some(Flavour::named(&value)?),
             _ => return None,
         }
     }
-    Some((options, seeds))
+    Some((options, seeds, only))
 }

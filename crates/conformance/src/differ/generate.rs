@@ -9,8 +9,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use testkit::Msg;
 
-use super::config;
 use super::random::Random;
+use super::{batch, bucket, config, fields, origin, priority};
 
 /// What the steps are about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +21,43 @@ pub enum Flavour {
     Streams,
     /// Consumers and their acknowledgements, over streams that change little.
     Consumers,
+    /// Fields of configurations and requests with values that nobody expects.
+    Fields,
+    /// Priority groups and pull requests that wait.
+    Priorities,
+    /// Batches, counters, schedules.
+    Batches,
+    /// Mirrors and sources.
+    Origins,
+    /// What clients make of streams: buckets of keys and of objects.
+    Buckets,
+    /// Accounts that may use little.
+    Limits,
+}
+
+impl Flavour {
+    /// All of them, by the names they are asked for with.
+    pub const NAMES: [(&str, Self); 9] = [
+        ("all", Self::All),
+        ("streams", Self::Streams),
+        ("consumers", Self::Consumers),
+        ("fields", Self::Fields),
+        ("priorities", Self::Priorities),
+        ("batches", Self::Batches),
+        ("origins", Self::Origins),
+        ("buckets", Self::Buckets),
+        ("limits", Self::Limits),
+    ];
+
+    /// The one of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::NAMES.iter().find(|(n, _)| *n == name).map(|(_, flavour)| *flavour)
+    }
+
+    /// The one a seed gets if nobody chose.
+    pub fn of_seed(seed: u64) -> Self {
+        Self::NAMES[(seed % Self::NAMES.len() as u64) as usize].1
+    }
 }
 
 /// One step.
@@ -29,7 +66,9 @@ pub(super) enum Step {
     Ask {
         subject: String,
         headers: String,
-        payload: String,
+        payload: Vec<u8>,
+        /// What the reply subject has behind the inbox's name.
+        suffix: String,
         end: End,
     },
     /// An answer to a delivery, by its place among those remembered.
@@ -51,6 +90,8 @@ pub(super) enum End {
     Batch,
     /// Never.
     Nothing,
+    /// Whatever comes is compared later, with what nobody asked for.
+    Later,
 }
 
 impl End {
@@ -64,7 +105,7 @@ impl End {
             Self::One => !got.is_empty(),
             Self::Fetch(n) => got.len() >= *n || got.last().is_some_and(status),
             Self::Batch => got.last().is_some_and(status),
-            Self::Nothing => false,
+            Self::Nothing | Self::Later => false,
         }
     }
 }
@@ -73,8 +114,7 @@ impl Step {
     /// Whether it can be repeated without changing anything.
     pub(super) fn is_question(&self) -> bool {
         let Self::Ask { subject, .. } = self else { return false };
-        let kinds = [".INFO", ".NAMES", ".LIST", ".MSG.GET.", ".DIRECT.GET."];
-        subject.starts_with("$JS.API.") && kinds.iter().any(|k| subject.contains(k))
+        is_question(subject)
     }
 
     /// The stream it is about, if it names one.
@@ -90,17 +130,48 @@ impl Step {
     }
 }
 
+impl Step {
+    /// The same, answered otherwise.
+    pub(super) fn with_end(self, end: End) -> Self {
+        match self {
+            Self::Ask { subject, headers, payload, suffix, .. } => {
+                Self::Ask { subject, headers, payload, suffix, end }
+            }
+            other => other,
+        }
+    }
+
+    /// The same, with more behind the reply subject.
+    pub(super) fn with_suffix(self, suffix: String) -> Self {
+        match self {
+            Self::Ask { subject, headers, payload, end, .. } => {
+                Self::Ask { subject, headers, payload, suffix, end }
+            }
+            other => other,
+        }
+    }
+}
+
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Ask { subject, headers, payload, .. } => {
-                let stream = self.stream();
-                write!(f, "  [{stream}] {subject} {}{payload}", headers.replace("\r\n", "; "))
+            Self::Ask { subject, headers, payload, suffix, end } => {
+                let (stream, payload) = (self.stream(), payload.escape_ascii().to_string());
+                let payload = payload.replace("\\\"", "\"");
+                let later = if matches!(end, End::Later) { " (later)" } else { "" };
+                let headers = headers.replace("\r\n", "; ");
+                write!(f, "  [{stream}] {subject} {suffix} {headers}{payload}{later}")
             }
             Self::Ack { which, body } => write!(f, "  ack {which} {body}"),
             Self::Wait(length) => write!(f, "  wait {length:?}"),
         }
     }
+}
+
+/// Whether requests on this subject change nothing.
+pub(super) fn is_question(subject: &str) -> bool {
+    let kinds = [".INFO", ".NAMES", ".LIST", ".MSG.GET.", ".DIRECT.GET."];
+    subject.starts_with("$JS.API.") && kinds.iter().any(|k| subject.contains(k))
 }
 
 pub(super) const STREAMS: &[&str] = &["S0", "S1", "S2"];
@@ -115,6 +186,8 @@ pub(super) struct Generator {
     /// Last sequences that both servers told.
     lasts: BTreeMap<String, u64>,
     made: u64,
+    /// Questions that come next.
+    settle: Vec<Step>,
 }
 
 impl Generator {
@@ -126,18 +199,40 @@ impl Generator {
             consumers: BTreeMap::new(),
             lasts: BTreeMap::new(),
             made: 0,
+            settle: Vec::new(),
         }
     }
 
     /// The next step; `acks` deliveries can be acknowledged.
     pub(super) fn next(&mut self, acks: usize) -> Step {
         self.made += 1;
+        if let Some(step) = self.settle.pop() {
+            return step;
+        }
         let stream = self.random.of(STREAMS).to_owned();
+        let last = self.lasts.get(&stream).copied().unwrap_or(0);
+        let known = self.streams.contains_key(&stream);
+        let r = &mut self.random;
+        match self.flavour {
+            Flavour::Fields => return fields::next(r, &stream, known, last),
+            Flavour::Priorities => return priority::next(r, known, last, acks),
+            Flavour::Batches => return batch::next(r, &stream, known, last),
+            Flavour::Origins => {
+                let step = origin::next(r, &stream, known, last, acks);
+                if !step.is_question() {
+                    let info = |name: &&str| ask(format!("$JS.API.STREAM.INFO.{name}"), "");
+                    self.settle = STREAMS.iter().map(info).collect();
+                }
+                return step;
+            }
+            Flavour::Buckets => return bucket::next(r, known, last, acks),
+            Flavour::All | Flavour::Streams | Flavour::Consumers | Flavour::Limits => {}
+        }
         let kind = self.random.below(100);
         let about_streams = match self.flavour {
-            Flavour::All => kind < 20,
             Flavour::Streams => kind < 35,
             Flavour::Consumers => kind < 4,
+            _ => kind < 20,
         };
         if about_streams || !self.streams.contains_key(&stream) {
             return self.of_stream(&stream);
@@ -156,10 +251,16 @@ impl Generator {
         let Step::Ask { payload, subject, .. } = step else { return };
         if subject.starts_with("$JS.API.STREAM.CREATE")
             && !answer.contains("\"error\"")
-            && let Ok(config) = serde_json::from_str::<Value>(payload)
+            && let Ok(config) = serde_json::from_slice::<Value>(payload)
             && let Some(name) = config["name"].as_str()
         {
             self.streams.insert(name.to_owned(), config.clone());
+        }
+        if let Some(name) = subject.strip_prefix("$JS.API.STREAM.DELETE.")
+            && answer.contains("\"success\": true")
+        {
+            self.streams.remove(name);
+            self.lasts.remove(name);
         }
         let body = answer.lines().skip(1).collect::<String>();
         if let Ok(json) = serde_json::from_str::<Value>(&body)
@@ -278,7 +379,8 @@ impl Generator {
                 Step::Ask {
                     subject: (*r.of(&what)).to_owned(),
                     headers: String::new(),
-                    payload: r.of(&["", "{}"]).to_owned(),
+                    payload: r.of(&["", "{}"]).into(),
+                    suffix: String::new(),
                     end: End::Fetch(1),
                 }
             }
@@ -329,7 +431,7 @@ impl Generator {
         let size = if r.one_in(10) { r.below(2000) } else { r.below(40) };
         let payload = "x".repeat(size as usize);
         let subject = config::subject(r, stream);
-        Step::Ask { subject, headers, payload, end: End::Fetch(1) }
+        message(subject, headers, payload)
     }
 
     fn of_message(&mut self, stream: &str) -> Step {
@@ -413,7 +515,8 @@ impl Generator {
         Step::Ask {
             subject: format!("$JS.API.DIRECT.GET.{stream}"),
             headers: String::new(),
-            payload: body.to_string(),
+            payload: body.to_string().into(),
+            suffix: String::new(),
             end: if batch { End::Batch } else { End::Fetch(1) },
         }
     }
@@ -497,12 +600,7 @@ impl Generator {
                     3 => String::from(r#"{"batch":0,"no_wait":true}"#),
                     _ => body.to_string(),
                 };
-                Step::Ask {
-                    subject: format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{name}"),
-                    headers: String::new(),
-                    payload: body,
-                    end: End::Fetch(batch as usize),
-                }
+                fetch(format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{name}"), body, batch as usize)
             }
             65..82 => ask(
                 format!("$JS.API.CONSUMER.INFO.{stream}.{name}"),
@@ -546,10 +644,34 @@ impl Generator {
     }
 }
 
-fn ask(subject: String, payload: impl Into<String>) -> Step {
-    Step::Ask { subject, headers: String::new(), payload: payload.into(), end: End::One }
+/// A request with one answer.
+pub(super) fn ask(subject: String, payload: impl Into<Vec<u8>>) -> Step {
+    Step::Ask {
+        subject,
+        headers: String::new(),
+        payload: payload.into(),
+        suffix: String::new(),
+        end: End::One,
+    }
 }
 
-fn single(subject: String, payload: String) -> Step {
-    Step::Ask { subject, headers: String::new(), payload, end: End::Fetch(1) }
+/// A request that may have no answer.
+pub(super) fn single(subject: String, payload: impl Into<Vec<u8>>) -> Step {
+    fetch(subject, payload, 1)
+}
+
+/// A request with several answers.
+pub(super) fn fetch(subject: String, payload: impl Into<Vec<u8>>, count: usize) -> Step {
+    message(subject, String::new(), payload).with_end(End::Fetch(count))
+}
+
+/// A message with headers.
+pub(super) fn message(subject: String, headers: String, payload: impl Into<Vec<u8>>) -> Step {
+    Step::Ask {
+        subject,
+        headers,
+        payload: payload.into(),
+        suffix: String::new(),
+        end: End::Fetch(1),
+    }
 }

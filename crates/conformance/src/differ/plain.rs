@@ -19,6 +19,7 @@ const TIMES: &[&str] = &[
     "start",
     "stop",
     "rtt",
+    "active",
 ];
 
 /// Fields whose values are random, or name the process.
@@ -42,7 +43,14 @@ pub(super) fn message(m: &Msg) -> String {
     }
     text.push('\n');
     text.push_str(&body(&m.text()));
-    text
+    unnamed(text)
+}
+
+/// Hides the random ends of names that servers give to their own consumers, and where these
+/// deliver to.
+fn unnamed(text: String) -> String {
+    let own = regex_lite::Regex::new(r"(JS_(?:SRC|MIRROR)_\w+-|\$JS\.[SM]\.)[\w-]+");
+    own.map(|own| own.replace_all(&text, "$1*").into_owned()).unwrap_or(text)
 }
 
 /// Hides the time in an ack's subject; inboxes are numbered alike on both sides.
@@ -75,6 +83,16 @@ fn hide(json: &mut Value) {
             if fields.get("deleted").is_some_and(|d| *d == serde_json::json!([0])) {
                 fields.shift_remove("deleted");
                 fields.shift_remove("num_deleted");
+            }
+            // Streams of the server are clients of their own in the reference only.
+            if fields.get("kind").is_some_and(|kind| kind == "JetStream") {
+                fields.shift_remove("id");
+            }
+            // Whether a mirror has begun to draw when its stream is shown first, is chance.
+            if let Some(Value::Object(mirror)) = fields.get_mut("mirror")
+                && mirror.contains_key("lag")
+            {
+                mirror.shift_remove("filter_subject");
             }
             if let Some(Value::Object(api)) = fields.get_mut("api") {
                 api.shift_remove("total");

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use testkit::{Client, DEADLINE, Frame, Msg, Server};
 
-use super::generate::{End, Step};
+use super::generate::{self, End, Step};
 use super::plain;
 
 /// Where what comes unasked is delivered.
@@ -58,17 +58,21 @@ impl Side {
         let sid = self.sid;
         match step {
             Step::Wait(_) => {}
-            Step::Ask { subject, headers, payload, .. } => {
-                let inbox = format!("inbox.{sid}");
-                let mut bytes = format!("SUB {inbox} {sid}\r\n");
+            Step::Ask { subject, headers, payload, suffix, .. } => {
+                let (inbox, all) =
+                    (format!("inbox.{sid}"), if suffix.is_empty() { "" } else { ".>" });
+                let mut bytes = format!("SUB {inbox}{all} {sid}\r\n").into_bytes();
                 if headers.is_empty() {
-                    bytes.push_str(&format!("PUB {subject} {inbox} {}\r\n", payload.len()));
+                    let line = format!("PUB {subject} {inbox}{suffix} {}\r\n", payload.len());
+                    bytes.extend(line.bytes());
                 } else {
                     let block = format!("NATS/1.0\r\n{headers}\r\n");
-                    let (h, all) = (block.len(), block.len() + payload.len());
-                    bytes.push_str(&format!("HPUB {subject} {inbox} {h} {all}\r\n{block}"));
+                    let (h, n) = (block.len(), block.len() + payload.len());
+                    let line = format!("HPUB {subject} {inbox}{suffix} {h} {n}\r\n{block}");
+                    bytes.extend(line.bytes());
                 }
-                bytes.push_str(&format!("{payload}\r\n"));
+                bytes.extend_from_slice(payload);
+                bytes.extend_from_slice(b"\r\n");
                 self.write(bytes);
             }
             Step::Ack { which, body } => {
@@ -92,12 +96,16 @@ impl Side {
                 self.gather(&End::Nothing, *length);
                 return String::new();
             }
+            Step::Ask { end: End::Later, .. } => {
+                self.gather(&End::Nothing, Duration::from_millis(5));
+                return String::new();
+            }
             Step::Ask { end, .. } => end.clone(),
             Step::Ack { .. } => End::Fetch(1),
         };
         let patience = match end {
             End::One => DEADLINE,
-            End::Nothing | End::Fetch(_) | End::Batch => QUIET,
+            _ => QUIET,
         };
         let got = self.gather(&end, patience);
         self.write(format!("UNSUB {}\r\n", self.sid));
@@ -131,8 +139,8 @@ impl Side {
                         PUSHES..FIRST => "push",
                         _ => "late",
                     };
-                    // The audit of requests follows every one of them.
-                    if m.subject != "$JS.EVENT.ADVISORY.API" {
+                    // How often a question is asked is chance, and so are the audits that follow.
+                    if m.subject != "$JS.EVENT.ADVISORY.API" || !is_of_question(&m) {
                         self.aside.push(format!("{kind} {}", plain::message(&m)));
                     }
                     self.delivered(m);
@@ -154,12 +162,12 @@ impl Side {
     }
 
     /// What came unasked since the last time, in an order that does not depend on threads.
-    pub(super) fn aside(&mut self) -> String {
+    pub(super) fn aside(&mut self) -> Vec<String> {
         self.sid += 1;
         self.gather(&End::Nothing, Duration::from_millis(20));
         let mut lines = self.aside.clone();
         lines.sort();
-        lines.join("\n")
+        lines
     }
 
     pub(super) fn forget_aside(&mut self) {
@@ -172,4 +180,13 @@ impl Side {
         self.aside.clear();
         self.acks.clear();
     }
+}
+
+/// Whether an audit tells of a request that changes nothing.
+fn is_of_question(audit: &Msg) -> bool {
+    let subject = serde_json::from_slice::<serde_json::Value>(&audit.payload)
+        .ok()
+        .and_then(|json| json["subject"].as_str().map(generate::is_question))
+        .unwrap_or(true);
+    subject
 }

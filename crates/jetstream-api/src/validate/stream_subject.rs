@@ -1,7 +1,9 @@
 //! What a stream stores and where it publishes again.
 
+use std::collections::HashSet;
+
 use stdx::go_text::quote;
-use subject::{Transform, collides, is_subset, is_valid};
+use subject::{FilterSet, Transform, collides, is_subset, is_valid};
 
 use super::stream::invalid;
 use super::stream_source::check_mapping;
@@ -18,12 +20,14 @@ pub(super) fn check_subjects(config: &mut StreamConfig) -> Result<(), ApiError> 
         }
         return Ok(());
     }
+    let valid = |s: &&String| is_valid(s.as_bytes());
+    let all: FilterSet = config.subjects.iter().filter(valid).collect();
+    let mut seen = HashSet::new();
     for (at, subject) in config.subjects.iter().enumerate() {
         if !is_valid(subject.as_bytes()) {
             return Err(invalid("invalid subject"));
         }
-        let (before, after) = config.subjects.split_at(at);
-        if before.contains(subject) {
+        if !seen.insert(subject) {
             return Err(invalid("duplicate subjects detected"));
         }
         if subject == ">" {
@@ -32,13 +36,20 @@ pub(super) fn check_subjects(config: &mut StreamConfig) -> Result<(), ApiError> 
         if !config.no_ack {
             check_reserved(subject.as_bytes())?;
         }
-        let hit = after.iter().skip(1).find(|s| collides(s.as_bytes(), subject.as_bytes()));
-        if let Some(other) = hit {
-            let (one, other) = (quote(subject.as_bytes()), quote(other.as_bytes()));
-            return Err(invalid(format!("subject {one} overlaps with {other}")));
+        // It collides with itself.
+        if all.collisions(subject.as_bytes(), 2) > 1 {
+            check_overlap(subject, &config.subjects[at + 1..])?;
         }
     }
     Ok(())
+}
+
+fn check_overlap(subject: &str, others: &[String]) -> Result<(), ApiError> {
+    let Some(other) = others.iter().find(|s| collides(s.as_bytes(), subject.as_bytes())) else {
+        return Ok(());
+    };
+    let (one, other) = (quote(subject.as_bytes()), quote(other.as_bytes()));
+    Err(invalid(format!("subject {one} overlaps with {other}")))
 }
 
 fn check_everything(config: &StreamConfig) -> Result<(), ApiError> {

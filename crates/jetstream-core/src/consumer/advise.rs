@@ -136,11 +136,15 @@ impl Consumer {
         self.advise(event, fact, cx);
     }
 
-    /// Tells that it was created, and that it is paused if it is; the stream says when.
+    /// Tells that it was created; the stream says when.
     pub fn advise_created<S, O: Out>(&self, cx: &mut Cx<'_, S, O>) {
         let event =
             |stream: &str, consumer: &str| Event::ConsumerCreated { stream, consumer }.subject();
         self.advise(event, |about| action(about, Action::Create), cx);
+    }
+
+    /// Tells that it is paused, if it is.
+    pub fn advise_paused<S, O: Out>(&self, cx: &mut Cx<'_, S, O>) {
         if self.is_paused(cx.now) {
             self.advise_pause(cx);
         }

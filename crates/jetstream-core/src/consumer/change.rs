@@ -78,6 +78,16 @@ impl Consumer {
         was_full && !self.is_full() && self.is_wanted()
     }
 
+    /// A message left the stream because a rollup took its place: as after a purge, nobody is told.
+    pub fn handle_rolled(&mut self, seq: u64, subject: &[u8]) {
+        if self.will_deliver(seq) && self.filter.matches(subject) {
+            self.num_pending = self.num_pending.saturating_sub(1);
+        }
+        let consumer = self.progress.find(seq).map_or(0, |waits| waits.consumer_seq);
+        self.progress.apply_gone(SequencePair { consumer, stream: seq });
+        self.redeliver.remove(seq);
+    }
+
     /// Whether a message, if it matches, is yet to be delivered for the first time.
     fn will_deliver(&mut self, seq: u64) -> bool {
         let Some(skip) = &mut self.skip else { return seq >= self.next };

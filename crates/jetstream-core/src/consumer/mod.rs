@@ -176,8 +176,32 @@ impl Consumer {
         created: Timestamp,
         cx: &mut Cx<'_, S, O>,
     ) -> store::Result<Self> {
+        Self::placed(config, name, created, None, cx)
+    }
+
+    /// A consumer whose state was lost: where its policy placed it when it was made, as far as the
+    /// stream still tells.
+    ///
+    /// # Errors
+    /// The store could not be read.
+    pub fn anew<S: MessageStore, O: Out>(
+        config: ConsumerConfig,
+        name: &str,
+        created: Timestamp,
+        cx: &mut Cx<'_, S, O>,
+    ) -> store::Result<Self> {
+        Self::placed(config, name, created, Some(created), cx)
+    }
+
+    fn placed<S: MessageStore, O: Out>(
+        config: ConsumerConfig,
+        name: &str,
+        created: Timestamp,
+        made: Option<Timestamp>,
+        cx: &mut Cx<'_, S, O>,
+    ) -> store::Result<Self> {
         let mut this = Self::idle(config, name, created, cx);
-        let start = start::select(&this.config, &this.filter, cx)?;
+        let start = start::select(&this.config, &this.filter, made, cx)?;
         this.next = start.next;
         this.skip = start.skip;
         this.progress.apply_reset(start.next);

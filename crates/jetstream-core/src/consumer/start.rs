@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 
 use jetstream_api::{ConsumerConfig, DeliverPolicy};
+use stdx::time::Timestamp;
 use store::{Filter, MessageStore};
 
 use super::Cx;
@@ -27,25 +28,37 @@ pub(super) struct Start {
 }
 
 /// Chooses the first sequence to look at.
+///
+/// `made` is when a consumer was made whose state was lost: it begins where it did then, so that it
+/// passes nothing it never delivered.
 pub(super) fn select<S: MessageStore, O>(
     config: &ConsumerConfig,
     filter: &Filter,
+    made: Option<Timestamp>,
     cx: &mut Cx<'_, S, O>,
 ) -> store::Result<Start> {
     let state = cx.store.state();
-    let (first, last) = (state.first_seq.max(1), state.last_seq);
+    let first = state.first_seq.max(1);
+    let last = match made {
+        Some(time) => (cx.store.seq_at_time(time)?.max(first) - 1).min(state.last_seq),
+        None => state.last_seq,
+    };
     let mut skip = None;
     let chosen = match config.deliver_policy {
         _ if config.opt_start_seq > 0 => config.opt_start_seq,
         DeliverPolicy::All => first,
+        DeliverPolicy::Last if last < first => first,
         DeliverPolicy::Last => match filter {
             Filter::All => last,
+            some if made.is_some() => cx.store.prev(some, last)?.map_or(last + 1, |m| m.seq),
             some => cx.store.filtered_state(some, 1)?.last,
         },
+        DeliverPolicy::LastPerSubject if made.is_some() && last < first => first,
         // One message per subject: the last one is all there is.
         DeliverPolicy::LastPerSubject if cx.stream.max_msgs_per_subject == 1 => first,
         DeliverPolicy::LastPerSubject => {
-            let seqs = VecDeque::from(cx.store.multi_last(filter, 0, 0)?);
+            let up_to = made.map_or(0, |_| last);
+            let seqs = VecDeque::from(cx.store.multi_last(filter, up_to, 0)?);
             let next = seqs.front().copied().unwrap_or(last);
             skip = (!seqs.is_empty()).then(|| Box::new(SkipList { seqs, resume: last }));
             next
@@ -62,7 +75,7 @@ pub(super) fn select<S: MessageStore, O>(
 
 /// The first message at or after a time; the first match, so that nobody walks there.
 fn by_time<S: MessageStore, O>(
-    time: stdx::time::Timestamp,
+    time: Timestamp,
     filter: &Filter,
     first: u64,
     last: u64,

@@ -601,9 +601,11 @@ impl<D: Disk> Stream<D> {
             Rollup::Subject => Filter::Literal(subject.into()),
             Rollup::All => Filter::All,
         };
+        let before = self.store.removals();
         if let Err(error) = self.store.purge(&filter, 0, keep) {
             self.fail(&error.to_string());
         }
+        self.stored.rolled.append(&mut self.store.take_removals_after(before));
     }
 
     fn refused_by_store<O: Out>(&mut self, error: &Error, out: &O) -> Refusal {

@@ -37,6 +37,7 @@ use std::sync::Arc;
 use jetstream_api::{RetentionPolicy, StreamConfig};
 use stdx::time::Timestamp;
 use store::MessageStore;
+use store::Removed;
 use store::disk::Disk;
 use subject::Transform;
 
@@ -88,6 +89,14 @@ pub struct Stored {
     pub subjects: Vec<(u64, Box<[u8]>)>,
     /// First and last sequence of each run without a gap.
     pub runs: Vec<(u64, u64)>,
+    /// Messages whose place a rollup took.
+    pub rolled: Vec<Removed>,
+}
+
+impl Stored {
+    fn is_empty(&self) -> bool {
+        self.runs.is_empty() && self.rolled.is_empty()
+    }
 }
 
 impl<D: Disk> Stream<D> {
@@ -194,12 +203,13 @@ impl<D: Disk> Stream<D> {
     pub fn recycle(&mut self, mut stored: Stored) {
         stored.runs.clear();
         stored.subjects.clear();
+        stored.rolled.clear();
         self.stored = stored;
     }
 
     /// Gives back what only a busy stream needs.
     pub fn rest(&mut self) {
-        if self.stored.runs.is_empty() {
+        if self.stored.is_empty() {
             self.stored = Stored::default();
         }
         self.scratch = Vec::new();
@@ -218,7 +228,7 @@ impl<D: Disk> Stream<D> {
 
     /// Whether something was stored since the consumers were last told.
     pub fn has_stored(&self) -> bool {
-        !self.stored.runs.is_empty()
+        !self.stored.is_empty()
     }
 
     /// The store changed by other means than publishing.

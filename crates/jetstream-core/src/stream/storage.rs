@@ -157,6 +157,16 @@ impl<D: Disk> Storage<D> {
         either!(self, s => s.take_removals(), s => s.take_removals())
     }
 
+    /// How many removals [`Self::take_removals`] would give.
+    pub fn removals(&self) -> usize {
+        either!(self, s => s.removals(), s => s.removals())
+    }
+
+    /// The latest of them, without the first `keep`, which stay.
+    pub fn take_removals_after(&mut self, keep: usize) -> Vec<Removed> {
+        either!(self, s => s.take_removals_after(keep), s => s.take_removals_after(keep))
+    }
+
     /// Writes everything out and closes.
     pub fn close(&mut self) -> Result<()> {
         either!(self, s => s.close(), _s => Ok(()))

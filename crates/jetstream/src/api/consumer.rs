@@ -25,12 +25,12 @@ use jetstream_api::validate::consumer::is_group_name;
 use jetstream_api::validate::consumer::{self as validate, Created};
 use jetstream_api::{
     ApiError, ConsumerConfig, ConsumerInfo, CreateConsumerRequest, PriorityPolicy, RetentionPolicy,
-    level, time,
+    Unknown, json, level, time,
 };
 use jetstream_core::consumer::Consumer;
 use parking_lot::Mutex;
 use stdx::time::Timestamp;
-use store::{ConsumerFile, ConsumerState};
+use store::{ConsumerFile, ConsumerState, Setback};
 
 use super::Outcome;
 use super::list::page;
@@ -76,7 +76,13 @@ pub(crate) fn public(place: &Place) -> impl Iterator<Item = (&str, &u32)> {
 }
 
 /// A consumer's files, and the state found in them.
-pub(crate) type Files = (Option<Arc<Mutex<ConsumerFile<Disk>>>>, Option<ConsumerState>);
+#[derive(Default)]
+pub(crate) struct Files {
+    file: Option<Arc<Mutex<ConsumerFile<Disk>>>>,
+    state: Option<ConsumerState>,
+    /// There was a state, and nothing of it is left.
+    is_lost: bool,
+}
 
 /// Whether a consumer is to outlive the process.
 pub(crate) fn keeps_files(place: &Place, config: &ConsumerConfig) -> bool {
@@ -96,7 +102,32 @@ pub(crate) fn open_files(
     let disk = Disk::new(shared.stream_dir(account, stream));
     let encryption = shared.encryption(account);
     let (file, state) = ConsumerFile::open(disk, stream, name, &document, encryption.as_ref())?;
-    Ok((Some(Arc::new(Mutex::new(file))), state))
+    let setback = file.setback();
+    if let Some(setback) = setback {
+        tell_setback(shared, account, stream, name, setback);
+    }
+    let is_lost = setback.is_some() && state.is_none();
+    Ok(Files { file: Some(Arc::new(Mutex::new(file))), state, is_lost })
+}
+
+fn tell_setback(shared: &Shared, account: &str, stream: &str, name: &str, setback: &Setback) {
+    let dir = shared.stream_dir(account, stream);
+    let aside = setback.aside.as_ref().map_or_else(String::new, |aside| {
+        format!(", set aside as '{}'", dir.join(aside).display())
+    });
+    let from = if setback.from_copy {
+        "goes on from the copy beside it, which may be older: what was acknowledged since is \
+         delivered again"
+    } else {
+        "begins where it did when it was made, as no copy is left: messages are delivered again. \
+         If that is not wanted, reset it to a sequence"
+    };
+    stdx::error!(
+        shared.broker.log,
+        "The state of consumer '{account} > {stream} > {name}' is damaged: '{}': {}{aside}. The consumer {from}",
+        dir.join(&setback.file).display(),
+        setback.why
+    );
 }
 
 /// As an answer shows it.
@@ -117,9 +148,9 @@ impl Shard {
                     if sourcing {
                         self.begin_again(at, id)?;
                     }
-                    self.created_consumer(at, id)
+                    Ok((id, self.created_consumer(at, id)?))
                 });
-                self.respond(request, outcome);
+                self.respond_created(request, at, outcome);
             }
             Ok((at, Created::New(name, config))) => {
                 self.open_new_consumer(request, at, name, *config);
@@ -224,7 +255,7 @@ impl Shard {
         }
         let (owner, stream) = (place.account.account.name.clone(), place.config().name.clone());
         if !keeps_files(place, &config) {
-            return self.finish_consumer(&request, at, &name, config, now, Ok((None, None)));
+            return self.finish_consumer(&request, at, &name, config, now, Ok(Files::default()));
         }
         self.shared.io.run(move || {
             let files = open_files(&shared, &owner, &stream, &name, &config, now);
@@ -253,8 +284,22 @@ impl Shard {
             Ok(id) => Ok(id),
             Err(_) => self.open_consumer(at, name, config, created, true, files),
         };
-        let outcome = outcome.and_then(|id| self.created_consumer(at, id));
-        self.respond(request, outcome);
+        let outcome = outcome.and_then(|id| Ok((id, self.created_consumer(at, id)?)));
+        self.respond_created(request, at, outcome);
+    }
+
+    /// Answers; who makes or changes a consumer that is paused is told so each time.
+    fn respond_created(
+        &mut self,
+        request: &ApiRequest,
+        at: u32,
+        outcome: Outcome<(u32, ConsumerCreate)>,
+    ) {
+        let id = outcome.as_ref().ok().map(|(id, _)| *id);
+        self.respond(request, outcome.map(|(_, body)| body));
+        if let Some(id) = id {
+            self.with(at, id, |consumer, cx| consumer.advise_paused(cx));
+        }
     }
 
     /// Makes a consumer, or takes in one that lay on the disk.
@@ -268,7 +313,7 @@ impl Shard {
         files: store::Result<Files>,
     ) -> Outcome<u32> {
         let id = self.next_member();
-        let (file, state) = files.map_err(|error| {
+        let Files { file, state, is_lost } = files.map_err(|error| {
             let log = &self.worker.broker.log;
             stdx::error!(log, "Error creating store for consumer '{name}': {error}");
             ApiError::consumer_store_failed("error creating store for consumer")
@@ -276,6 +321,7 @@ impl Shard {
         let consumer = self
             .with_stream(at, |cx| match &state {
                 Some(state) => Consumer::restore(config, name, created, state, cx),
+                None if is_lost => Consumer::anew(config, name, created, cx),
                 None => Consumer::new(config, name, created, cx),
             })
             .ok_or_else(ApiError::stream_not_found)?
@@ -520,8 +566,14 @@ impl Shard {
     }
 
     pub(super) fn consumer_reset(&mut self, request: &ApiRequest, stream: &str, name: &str) {
+        // Compat(API-031): the consumer itself takes it in the reference. Without somebody to
+        // answer to it does nothing, and it is neither counted nor audited.
+        if request.reply.is_none() {
+            return;
+        }
         let outcome = self.reset_consumer(request, stream, name);
-        self.respond(request, outcome);
+        self.catch_up();
+        self.reply(request, outcome);
     }
 
     fn reset_consumer(
@@ -530,10 +582,10 @@ impl Shard {
         stream: &str,
         name: &str,
     ) -> Outcome<ConsumerReset> {
-        let asked: ConsumerResetRequest = if is_empty(&request.payload) {
+        let asked: ConsumerResetRequest = if request.payload.is_empty() {
             ConsumerResetRequest::default()
         } else {
-            self.decode(&request.payload)?
+            json::request(&request.payload, Unknown::Ignored).map_err(ApiError::invalid_json)?
         };
         let (at, id) = self.find_consumer(request, stream, name)?;
         let reset = self

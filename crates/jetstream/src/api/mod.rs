@@ -199,7 +199,7 @@ impl Shard {
     }
 
     /// Answers a request that is not counted.
-    fn reply<B: Body>(&mut self, request: &ApiRequest, outcome: Outcome<B>) -> Vec<u8> {
+    pub(super) fn reply<B: Body>(&mut self, request: &ApiRequest, outcome: Outcome<B>) -> Vec<u8> {
         let body = json::to_json(&Response::from(outcome));
         let Some(reply) = request.reply.clone() else { return body };
         let account = request.account.account.clone();

@@ -212,7 +212,7 @@ impl Shard {
         place.listen(&shared, &queue, at);
         if config.retention != before {
             // Messages that every consumer is done with were kept until now.
-            place.free_unneeded();
+            place.free_done();
         }
         if let Some(entry) = request.account.streams().get_mut(name) {
             entry.config = config;

@@ -138,8 +138,16 @@ pub struct JetStreamStream {
     pub bytes: u64,
     /// Consumers it has.
     pub consumer_count: u64,
-    /// What its consumers say of themselves.
+    /// Those of them that clients made.
+    pub public_consumers: u64,
+    /// What these say of themselves.
     pub consumers: Vec<Box<RawValue>>,
+    /// What the others say of themselves: servers made them for mirrors and sources.
+    pub direct_consumers: Vec<Box<RawValue>>,
+    /// What it mirrors.
+    pub mirror: Option<Box<RawValue>>,
+    /// What it draws from.
+    pub sources: Vec<Box<RawValue>>,
 }
 
 #[derive(Debug, Default, Serialize)]
@@ -178,6 +186,12 @@ struct StreamDetail {
     state: Option<Box<RawValue>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     consumer_detail: Vec<Box<RawValue>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    direct_consumer_detail: Vec<Box<RawValue>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mirror: Option<Box<RawValue>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    sources: Vec<Box<RawValue>>,
 }
 
 #[derive(Debug, Serialize)]
@@ -204,7 +218,11 @@ pub(crate) struct Jsz {
     #[serde(skip_serializing_if = "Option::is_none")]
     limits: Option<BTreeMap<String, i64>>,
     streams: u64,
+    #[serde(skip_serializing_if = "is_empty")]
+    streams_leader: u64,
     consumers: u64,
+    #[serde(skip_serializing_if = "is_empty")]
+    consumers_leader: u64,
     messages: u64,
     bytes: u64,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -258,17 +276,21 @@ pub(crate) fn jsz(options: &JszOptions, source: &dyn Source, now: Now) -> Result
     let streams = facts.accounts.iter().flat_map(|a| &a.streams);
     let sum = |what: fn(&JetStreamStream) -> u64| streams.clone().map(what).sum();
     let mut shown: Vec<&JetStreamAccount> = facts.accounts.iter().collect();
-    let all = options.accounts || options.streams || options.consumer || options.config;
-    if !options.account.is_empty() {
+    let described = options.streams || options.consumer;
+    if shown.iter().any(|a| a.name == options.account) {
         shown.retain(|a| a.name == options.account);
-    } else if all || options.direct_consumer {
-        let offset = usize::try_from(options.offset).unwrap_or(0);
-        let limit = if options.limit > 0 { options.limit } else { LIMIT };
-        let limit = usize::try_from(limit).unwrap_or(0);
-        shown = shown.into_iter().skip(offset).take(limit).collect();
+    } else if options.accounts || described && options.account.is_empty() {
+        // Compat(MON-025): a negative limit is none, and then nothing is skipped either.
+        if options.limit >= 0 {
+            let offset = usize::try_from(options.offset).unwrap_or(0);
+            let limit = if options.limit > 0 { options.limit } else { LIMIT };
+            let limit = usize::try_from(limit).unwrap_or(0);
+            shown = shown.into_iter().skip(offset).take(limit).collect();
+        }
     } else {
         shown.clear();
     }
+    let led = |count: u64| if options.raft { count } else { 0 };
     let details = shown.iter().map(|a| detail(a, options, &source.server_name())).collect();
     Ok(Jsz {
         stats: facts.stats(),
@@ -277,8 +299,10 @@ pub(crate) fn jsz(options: &JszOptions, source: &dyn Source, now: Now) -> Result
         disabled: false,
         config: facts.config.clone(),
         limits: Some(facts.limits.clone()),
-        streams: facts.accounts.iter().map(|a| a.streams.len() as u64).sum(),
+        streams: streams.clone().count() as u64,
+        streams_leader: led(streams.clone().count() as u64),
         consumers: sum(|s| s.consumer_count),
+        consumers_leader: led(sum(|s| s.public_consumers)),
         messages: sum(|s| s.messages),
         bytes: sum(|s| s.bytes),
         account_details: details,
@@ -305,7 +329,8 @@ fn quoted(name: &str) -> String {
 }
 
 fn detail(account: &JetStreamAccount, options: &JszOptions, leader: &str) -> AccountDetail {
-    let described = options.streams || options.consumer || options.config;
+    let described = options.streams || options.consumer;
+    let direct = options.consumer && options.direct_consumer;
     let streams = account.streams.iter().filter(|_| described).map(|s| StreamDetail {
         name: s.name.clone(),
         created: s.created,
@@ -313,6 +338,9 @@ fn detail(account: &JetStreamAccount, options: &JszOptions, leader: &str) -> Acc
         config: s.config.clone().filter(|_| options.config),
         state: s.state.clone(),
         consumer_detail: if options.consumer { s.consumers.clone() } else { Vec::new() },
+        direct_consumer_detail: if direct { s.direct_consumers.clone() } else { Vec::new() },
+        mirror: s.mirror.clone(),
+        sources: s.sources.clone(),
     });
     AccountDetail {
         name: account.name.clone(),

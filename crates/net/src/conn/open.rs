@@ -9,10 +9,11 @@ use super::gate::Gate;
 use super::proxy::{self, ProxyFailure};
 use super::sink::Transport;
 use super::{driver, new_session};
-use crate::ocsp::{PeerCheck, Rejected};
+use crate::http;
+use crate::ocsp::{PeerCheck, Peers, Rejected};
 use crate::tls::{
     AfterInfo, FirstStep, HandshakeFailure, HandshakeFirst, Opening, RateLimiter, ServerTls,
-    opening::wants_tls,
+    TlsConfigError, opening::wants_tls,
 };
 use crate::workers::Context;
 use broker::Session;
@@ -33,14 +34,7 @@ pub struct ClientTls {
     server: ServerTls,
     opening: Opening,
     limiter: Option<Mutex<RateLimiter>>,
-    peers: Option<Peers>,
-}
-
-/// Looks at clients' certificates after the handshake.
-struct Peers {
-    check: PeerCheck,
-    /// Is told whom it kept out.
-    rejected: Box<dyn Fn(&Rejected) + Send + Sync>,
+    peers: Option<Arc<Peers>>,
 }
 
 impl ClientTls {
@@ -65,8 +59,22 @@ impl ClientTls {
         check: PeerCheck,
         rejected: impl Fn(&Rejected) + Send + Sync + 'static,
     ) -> Self {
-        self.peers = Some(Peers { check, rejected: Box::new(rejected) });
+        self.peers = Some(Arc::new(Peers::new(check, rejected)));
         self
+    }
+
+    /// How monitoring does its handshakes: clients show no certificate, unless clients' certificates
+    /// are checked by OCSP.
+    ///
+    /// # Errors
+    /// The library refuses it.
+    // Compat(TLS-021)
+    pub fn monitoring(&self) -> Result<http::Terms, TlsConfigError> {
+        let config = match &self.peers {
+            None => self.server.without_client_certificates()?,
+            Some(_) => self.server.acceptor().config(),
+        };
+        Ok(http::Terms { config, peers: self.peers.clone() })
     }
 
     /// The certificates and rules.
@@ -245,11 +253,7 @@ async fn handshake(
         Refused::Handshake(failure)
     })?;
     if let Some(peers) = &tls.peers {
-        let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
-        if let Err(rejected) = peers.check.check(chain).await {
-            (peers.rejected)(&rejected);
-            return Err(Refused::Handshake(HandshakeFailure::NotOcspValid));
-        }
+        peers.let_in(stream.get_ref().1).await.map_err(Refused::Handshake)?;
     }
     let (version, suite) = (&facts.version, &facts.cipher_suite);
     stdx::debug!(log, "{label} - TLS handshake complete");

@@ -17,13 +17,24 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
+use crate::ocsp::Peers;
+
 use super::connection::{HEAD_TIMEOUT, Handler, run};
 
 /// Pause after a failed accept, so that a full file table does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Gives the configuration for the next TLS handshake, so that a reload takes effect at once.
-pub type Tls = dyn Fn() -> Arc<ServerConfig> + Send + Sync;
+/// Gives what the next TLS handshake goes by, so that a reload takes effect at once.
+pub type Tls = dyn Fn() -> Terms + Send + Sync;
+
+/// What a TLS handshake goes by.
+#[derive(Clone)]
+pub struct Terms {
+    /// Certificates and rules.
+    pub config: Arc<ServerConfig>,
+    /// Who looks at clients' certificates after the handshake.
+    pub peers: Option<Arc<Peers>>,
+}
 
 /// Serves `listener` until `stop` becomes true or its sender is dropped.
 pub async fn serve(
@@ -81,7 +92,12 @@ async fn run_tls(
             socket.write_all(answer).await?;
             return Err(io::Error::other("client sent an HTTP request to an HTTPS server"));
         }
-        TlsAcceptor::from(tls()).accept(socket).await
+        let terms = tls();
+        let stream = TlsAcceptor::from(terms.config).accept(socket).await?;
+        if let Some(peers) = terms.peers {
+            peers.let_in(stream.get_ref().1).await.map_err(io::Error::other)?;
+        }
+        Ok(stream)
     };
     match timeout(HEAD_TIMEOUT, handshake).await {
         Ok(Ok(stream)) => run(stream, handler).await,

@@ -21,7 +21,7 @@ mod reply;
 pub use client::{Answer, GetError, get};
 pub use connection::Handler;
 pub use head::Request;
-pub use listener::{Tls, serve};
+pub use listener::{Terms, Tls, serve};
 pub use reply::Response;
 
 /// How a request goes over TLS.

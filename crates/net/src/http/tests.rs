@@ -280,6 +280,10 @@ async fn a_listener_serves_until_it_is_stopped() {
     assert!(TcpStream::connect(address).await.is_err());
 }
 
+fn terms(config: Arc<rustls::ServerConfig>) -> Arc<Tls> {
+    Arc::new(move || Terms { config: config.clone(), peers: None })
+}
+
 fn certificates() -> (Arc<rustls::ServerConfig>, Arc<rustls::ClientConfig>) {
     let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
     let cert = made.cert.der().clone();
@@ -305,7 +309,7 @@ fn certificates() -> (Arc<rustls::ServerConfig>, Arc<rustls::ClientConfig>) {
 #[tokio::test]
 async fn https_is_served_without_a_client_certificate() {
     let (server, client) = certificates();
-    let (address, _stop, _served) = listen(Some(Arc::new(move || Arc::clone(&server)))).await;
+    let (address, _stop, _served) = listen(Some(terms(server))).await;
     let socket = TcpStream::connect(address).await.unwrap();
     let name = rustls::pki_types::ServerName::try_from("localhost").unwrap();
     let mut stream = tokio_rustls::TlsConnector::from(client).connect(name, socket).await.unwrap();
@@ -321,7 +325,7 @@ async fn https_is_served_without_a_client_certificate() {
 #[tokio::test]
 async fn plain_http_to_the_tls_port_is_told_so() {
     let (server, _) = certificates();
-    let (address, _stop, _served) = listen(Some(Arc::new(move || Arc::clone(&server)))).await;
+    let (address, _stop, _served) = listen(Some(terms(server))).await;
     let mut socket = TcpStream::connect(address).await.unwrap();
     socket.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
     let mut answer = vec![0; 28];

@@ -22,4 +22,4 @@ pub use cache::{Cache, CacheConfig, CacheStats};
 pub use certificate::Certificate;
 pub use chain::issuer_of;
 pub use fetch::{FetchError, fetch};
-pub use peer::{Facts, PeerCheck, PeerConfig, Rejected};
+pub use peer::{Facts, PeerCheck, PeerConfig, Peers, Rejected};

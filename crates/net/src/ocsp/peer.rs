@@ -10,6 +10,8 @@ use super::cache::{self, Cache};
 use super::certificate::Certificate;
 use super::chain;
 use super::fetch::{FetchError, fetch};
+use crate::tls::HandshakeFailure;
+use rustls::ServerConnection;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use stdx::log::Log;
@@ -63,6 +65,31 @@ impl Facts {
             fingerprint: cache::key(certificate),
             raw: certificate.der.clone(),
         }
+    }
+}
+
+/// Looks at peers' certificates after the handshake.
+pub struct Peers {
+    check: PeerCheck,
+    rejected: Box<dyn Fn(&Rejected) + Send + Sync>,
+}
+
+impl Peers {
+    /// `rejected` is told whom `check` keeps out.
+    pub fn new(check: PeerCheck, rejected: impl Fn(&Rejected) + Send + Sync + 'static) -> Self {
+        Self { check, rejected: Box::new(rejected) }
+    }
+
+    /// Whether the peer of a finished handshake may come in.
+    ///
+    /// # Errors
+    /// Its certificate is not good any more, or nobody can say so.
+    pub async fn let_in(&self, connection: &ServerConnection) -> Result<(), HandshakeFailure> {
+        let chain = connection.peer_certificates().unwrap_or_default();
+        self.check.check(chain).await.map_err(|rejected| {
+            (self.rejected)(&rejected);
+            HandshakeFailure::NotOcspValid
+        })
     }
 }
 

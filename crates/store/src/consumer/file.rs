@@ -1,8 +1,10 @@
-//! A consumer on disk: `obs/<name>/meta.inf`, `meta.sum`, `[meta.key]`, `o.dat`.
+//! A consumer on disk: `obs/<name>/meta.inf`, `meta.sum`, `[meta.key]`, `o.dat`, and ours alone
+//! `o.own`, the same bytes once more.
 //!
-//! Not here: what the state means (`state.rs`).
-//! Laws: `o.dat` is replaced by rename after its content was synced; a file that does not decode
-//!       is set aside, never overwritten in place.
+//! Not here: what the state means (`state.rs`), how its bytes are proven (`proof.rs`).
+//! Laws: `o.dat` is replaced by rename after its content was synced; a file that is damaged is set
+//!       aside, never overwritten in place, and keeps no consumer from being opened: it goes on
+//!       from the copy, which is the same state or an earlier one.
 //! Reference: filestore.go consumerFileStore.   Parity: FSTORE-017, FSTORE-018, FSTORE-024.
 
 use std::io;
@@ -10,9 +12,11 @@ use std::io;
 use stdx::time::Timestamp;
 
 use super::ConsumerState;
+use super::proof::{Judged, judge, prove};
 use crate::crypt::{Encryption, Secret};
-use crate::disk::{Disk, exists, read_all, replace};
+use crate::disk::{Disk, DiskFile, Open, exists, free_name, read_all, replace};
 use crate::error::{Error, Result};
+use crate::hash::HashKey;
 use crate::meta::{self, Document};
 
 const LIMIT: u64 = 1 << 30;
@@ -23,7 +27,21 @@ pub struct ConsumerFile<D: Disk> {
     place: Document,
     dir: String,
     secret: Option<Secret>,
+    setback: Option<Setback>,
     under_way: bool,
+}
+
+/// A state that was stored and is not what it was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setback {
+    /// The file, relative to the stream's directory.
+    pub file: String,
+    /// What was found.
+    pub why: &'static str,
+    /// Where it was set aside, if there was something.
+    pub aside: Option<String>,
+    /// The copy could be used instead: the same state, or an earlier one.
+    pub from_copy: bool,
 }
 
 /// A consumer's state on its way to the disk, without the consumer.
@@ -47,14 +65,22 @@ impl<D: Disk> StateJob<D> {
 fn put_state<D: Disk>(disk: &D, dir: &str, bytes: &[u8]) -> Result<()> {
     let path = format!("{dir}/o.dat");
     replace(disk, &path, bytes).map_err(|e| Error::io("write", &path, e))?;
+    // Not synced, and nobody waits for it: torn, it proves nothing, and the state is where it
+    // belongs.
+    let _ = put_copy(disk, dir, bytes);
     disk.sync_dir(dir).map_err(|e| Error::io("sync", dir, e))
+}
+
+fn put_copy<D: Disk>(disk: &D, dir: &str, bytes: &[u8]) -> io::Result<()> {
+    disk.open(&format!("{dir}/o.own"), Open::Create)?.write_at(bytes, 0)
 }
 
 impl<D: Disk> ConsumerFile<D> {
     /// Opens or creates the files of consumer `name` of `stream`, under the stream's disk.
     ///
-    /// `document` is written if there is none, or if it has to be kept under another key. Returns
-    /// the state that was stored, if any.
+    /// `document` is written if there is none that is whole, or if it has to be kept under another
+    /// key. Returns the state that was stored, if any; [`Self::setback`] tells if that is not the
+    /// last one.
     pub fn open(
         disk: D,
         stream: &str,
@@ -65,8 +91,11 @@ impl<D: Disk> ConsumerFile<D> {
         let dir = format!("obs/{name}");
         disk.create_dir_all(&dir).map_err(|e| Error::io("create", &dir, e))?;
         let place = Document::consumer(stream, name);
-        let mut file = Self { disk, place, dir, secret: None, under_way: false };
+        let mut file = Self { disk, place, dir, secret: None, setback: None, under_way: false };
         let state = file.open_secret(document, encryption)?;
+        if let (Some(_), Some(state)) = (&file.setback, &state) {
+            file.write_found(state)?;
+        }
         Ok((file, state))
     }
 
@@ -81,15 +110,16 @@ impl<D: Disk> ConsumerFile<D> {
             if has_key {
                 return Err(Error::NoKey);
             }
-            if meta::read_with(&self.disk, &self.place, None).is_err_and(|e| e.is_missing()) {
-                self.write_meta(document)?;
-            }
+            let text = meta::read_with(&self.disk, &self.place, None);
+            self.keep_document(text, document)?;
             return self.read_state(None);
         };
         if !has_key {
-            // In the clear until now, or new.
-            let text = meta::read_with(&self.disk, &self.place, None)
-                .unwrap_or_else(|_| document.to_vec());
+            // In the clear until now, or new; or a key is gone that nothing here replaces.
+            let text = match meta::read_with(&self.disk, &self.place, None) {
+                Err(e @ Error::MissingKey(_)) => return Err(e),
+                text => text.unwrap_or_else(|_| document.to_vec()),
+            };
             let state = self.read_state(None)?;
             return self.seal_anew(encryption, &text, state);
         }
@@ -104,10 +134,21 @@ impl<D: Disk> ConsumerFile<D> {
             let text = text.unwrap_or_else(|_| document.to_vec());
             return self.seal_anew(encryption, &text, state);
         }
-        if text.is_err_and(|e| e.is_missing()) {
-            self.write_meta(document)?;
-        }
+        self.keep_document(text, document)?;
         Ok(state)
+    }
+
+    /// Writes the document if there is none, or none that is whole: that one is set aside.
+    fn keep_document(&self, found: Result<Vec<u8>>, document: &[u8]) -> Result<()> {
+        match found {
+            Ok(_) => Ok(()),
+            Err(Error::Corrupt { .. }) => {
+                self.set_aside(&self.place.text())?;
+                self.write_meta(document)
+            }
+            Err(e) if e.is_missing() => self.write_meta(document),
+            Err(e) => Err(e),
+        }
     }
 
     fn seal_anew(
@@ -123,10 +164,15 @@ impl<D: Disk> ConsumerFile<D> {
         self.secret = Some(secret);
         self.write_meta(text)?;
         if let Some(state) = &state {
-            let newest = state.pending.values().map(|p| p.ts).max().unwrap_or_default();
-            self.write_state(state, newest)?;
+            self.write_found(state)?;
         }
         Ok(state)
+    }
+
+    /// Stores a state as it was found.
+    fn write_found(&self, state: &ConsumerState) -> Result<()> {
+        let newest = state.pending.values().map(|p| p.ts).max().unwrap_or_default();
+        self.write_state(state, newest)
     }
 
     /// Replaces the consumer's document.
@@ -139,34 +185,68 @@ impl<D: Disk> ConsumerFile<D> {
         meta::read_with(&self.disk, &self.place, self.secret.as_ref())
     }
 
-    fn state_path(&self) -> String {
-        format!("{}/o.dat", self.dir)
+    /// What became of the stored state, if it was not what it should be.
+    pub fn setback(&self) -> Option<&Setback> {
+        self.setback.as_ref()
     }
 
-    fn read_state(&self, secret: Option<&Secret>) -> Result<Option<ConsumerState>> {
-        let path = self.state_path();
-        let bytes = match read_all(&self.disk, &path, LIMIT) {
+    fn hash_key(&self) -> HashKey {
+        HashKey::new(&self.place.hash_name)
+    }
+
+    /// What lies in a file; `None` if there is none.
+    fn judge(&self, path: &str, secret: Option<&Secret>) -> Result<Option<Judged>> {
+        let bytes = match read_all(&self.disk, path, LIMIT) {
             Ok(bytes) => bytes,
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(e) => return Err(Error::io("read", &path, e)),
+            Err(e) if e.kind() == io::ErrorKind::FileTooLarge => {
+                return Ok(Some(Judged::Damaged("it is larger than a state can be")));
+            }
+            Err(e) => return Err(Error::io("read", path, e)),
         };
-        let plain = match secret {
-            Some(secret) => secret.unseal(&bytes),
-            None => Some(bytes),
-        };
-        match plain.as_deref().and_then(ConsumerState::decode) {
-            Some(state) => Ok(Some(state)),
-            None => Err(Error::corrupt(&path, "consumer state does not decode")),
-        }
+        let key = self.hash_key();
+        Ok(Some(match secret {
+            Some(secret) => match secret.unseal(&bytes) {
+                Some(plain) => judge(&plain, &key),
+                None => Judged::Damaged("its key does not open it"),
+            },
+            None => judge(&bytes, &key),
+        }))
     }
 
-    /// Sets a damaged `o.dat` aside, so that the consumer can start from its floor again.
-    pub fn set_state_aside(disk: &D, name: &str) -> Result<()> {
-        let path = format!("obs/{name}/o.dat");
-        let aside = format!("{path}.damaged");
-        disk.rename(&path, &aside).map_err(|e| Error::io("rename", &path, e))?;
-        let dir = format!("obs/{name}");
-        disk.sync_dir(&dir).map_err(|e| Error::io("sync", &dir, e))
+    fn read_state(&mut self, secret: Option<&Secret>) -> Result<Option<ConsumerState>> {
+        let (path, copy) = (format!("{}/o.dat", self.dir), format!("{}/o.own", self.dir));
+        let why = match self.judge(&path, secret)? {
+            Some(Judged::Proven(state) | Judged::Unproven(state)) => return Ok(Some(state)),
+            Some(Judged::Damaged(why)) => Some(why),
+            None => None,
+        };
+        let copied = self.judge(&copy, secret)?;
+        if why.is_none() && copied.is_none() {
+            return Ok(None);
+        }
+        let aside = why.map(|_| self.set_aside(&path)).transpose()?;
+        // A copy in the clear without proof was torn, or is not ours.
+        let state = match copied {
+            Some(Judged::Proven(state)) => Some(state),
+            Some(Judged::Unproven(state)) if secret.is_some() => Some(state),
+            _ => None,
+        };
+        self.setback = Some(Setback {
+            file: path,
+            why: why.unwrap_or("it is missing"),
+            aside,
+            from_copy: state.is_some(),
+        });
+        Ok(state)
+    }
+
+    /// Moves a damaged file out of the way. Returns where it is now.
+    fn set_aside(&self, path: &str) -> Result<String> {
+        let aside = free_name(&self.disk, &format!("{path}.damaged"));
+        self.disk.rename(path, &aside).map_err(|e| Error::io("rename", path, e))?;
+        self.disk.sync_dir(&self.dir).map_err(|e| Error::io("sync", &self.dir, e))?;
+        Ok(aside)
     }
 
     /// Replaces the stored state; durable when it returns. Not while a job is under way.
@@ -200,9 +280,12 @@ impl<D: Disk> ConsumerFile<D> {
 
     fn encode_state(&self, state: &ConsumerState, now: Timestamp) -> Result<Vec<u8>> {
         let mut bytes = state.encode(now);
-        if let Some(secret) = &self.secret {
-            let disk = &self.disk;
-            bytes = secret.seal(&bytes, &|out| disk.random(out))?;
+        match &self.secret {
+            Some(secret) => {
+                let disk = &self.disk;
+                bytes = secret.seal(&bytes, &|out| disk.random(out))?;
+            }
+            None => prove(&mut bytes, &self.hash_key()),
         }
         Ok(bytes)
     }
@@ -274,20 +357,84 @@ mod tests {
         assert_eq!(disk.content("obs/C/o.dat"), before);
     }
 
+    fn open(disk: &SimDisk) -> (ConsumerFile<SimDisk>, Option<ConsumerState>) {
+        ConsumerFile::open(disk.clone(), "S", "C", b"{}", None).unwrap()
+    }
+
     #[test]
-    fn a_damaged_state_is_reported_and_set_aside() {
+    fn a_damaged_state_is_set_aside_and_the_copy_goes_on() {
         let disk = SimDisk::new(1);
-        let (file, _) = ConsumerFile::open(disk.clone(), "S", "C", b"{}", None).unwrap();
+        let (file, _) = open(&disk);
         file.write_state(&state(), Timestamp(9_000_000_000)).unwrap();
         let bytes = disk.content("obs/C/o.dat");
-        disk.put("obs/C/o.dat", &bytes[..bytes.len() - 3]);
-        assert!(matches!(
-            ConsumerFile::open(disk.clone(), "S", "C", b"{}", None),
-            Err(Error::Corrupt { .. })
-        ));
-        ConsumerFile::set_state_aside(&disk, "C").unwrap();
-        let (_, none) = ConsumerFile::open(disk.clone(), "S", "C", b"{}", None).unwrap();
-        assert_eq!(none, None);
-        assert!(!disk.content("obs/C/o.dat.damaged").is_empty());
+        let cut = &bytes[..bytes.len() - 20];
+        for n in 1..=2 {
+            disk.put("obs/C/o.dat", cut);
+            let (file, got) = open(&disk);
+            assert_eq!(got, Some(state()));
+            let setback = file.setback().unwrap();
+            assert!(setback.from_copy && setback.why == "it does not decode", "{setback:?}");
+            let aside = format!("obs/C/o.dat.damaged-{n}");
+            assert_eq!(setback.aside.as_deref(), Some(&*aside));
+            assert_eq!(disk.content(&aside), cut);
+        }
+        // The copy says that there was one.
+        disk.delete("obs/C/o.dat");
+        let (file, got) = open(&disk);
+        assert_eq!(got, Some(state()));
+        assert_eq!(file.setback().unwrap().why, "it is missing");
+        // Without a copy nothing is left, and that is told.
+        disk.put("obs/C/o.dat", cut);
+        disk.delete("obs/C/o.own");
+        let (file, none) = open(&disk);
+        assert!(none.is_none() && !file.setback().unwrap().from_copy);
+        file.write_state(&state(), Timestamp(9_000_000_000)).unwrap();
+        let (file, got) = open(&disk);
+        assert_eq!((got, file.setback()), (Some(state()), None));
+    }
+
+    // Contract: FSTORE-017
+    #[test]
+    fn a_state_that_the_reference_wrote_later_is_believed_over_the_copy() {
+        let disk = SimDisk::new(1);
+        let (file, _) = open(&disk);
+        file.write_state(&state(), Timestamp(9_000_000_000)).unwrap();
+        let mut newer = state();
+        newer.acknowledge(AckPolicy::Explicit, SequencePair { consumer: 1, stream: 11 }).unwrap();
+        disk.put("obs/C/o.dat", &newer.encode(Timestamp(9_000_000_000)));
+        let (file, got) = open(&disk);
+        assert_eq!((got, file.setback()), (Some(newer), None));
+    }
+
+    #[test]
+    fn a_damaged_document_makes_room_for_a_new_one() {
+        let disk = SimDisk::new(1);
+        drop(open(&disk));
+        disk.put("obs/C/meta.inf", b"{");
+        let (file, _) = open(&disk);
+        assert_eq!(file.read_meta().unwrap(), b"{}");
+        assert_eq!(disk.content("obs/C/meta.inf.damaged-1"), b"{");
+    }
+
+    #[test]
+    fn a_missing_key_is_named_and_nothing_is_touched() {
+        let encryption = Encryption {
+            cipher: Cipher::Aes,
+            key: b"one".to_vec(),
+            previous: None,
+            info: "$G".into(),
+        };
+        let disk = SimDisk::new(1);
+        let open = |e| ConsumerFile::open(disk.clone(), "S", "C", b"{}", e);
+        let (file, _) = open(Some(&encryption)).unwrap();
+        file.write_state(&state(), Timestamp(9_000_000_000)).unwrap();
+        disk.delete("obs/C/meta.key");
+        let files = || disk.paths().into_iter().map(|p| disk.content(&p)).collect::<Vec<_>>();
+        let before = files();
+        for e in [Some(&encryption), None] {
+            let error = open(e).err().unwrap().to_string();
+            assert!(error.contains("obs/C/meta.key"), "{error}");
+        }
+        assert_eq!(files(), before);
     }
 }

@@ -1,7 +1,8 @@
 //! What a consumer has been given and has acknowledged: its state, its file.
 
 mod file;
+mod proof;
 mod state;
 
-pub use file::{ConsumerFile, StateJob, StateWritten};
+pub use file::{ConsumerFile, Setback, StateJob, StateWritten};
 pub use state::{AckPolicy, ConsumerState, Pending, SequencePair};

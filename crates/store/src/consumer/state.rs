@@ -90,8 +90,13 @@ impl ConsumerState {
         out
     }
 
-    /// Decodes either version; `None` if damaged.
+    /// Decodes either version, whatever follows; `None` if damaged.
     pub fn decode(bytes: &[u8]) -> Option<Self> {
+        Self::decode_front(bytes).map(|(state, _)| state)
+    }
+
+    /// The same, and how many bytes follow.
+    pub(crate) fn decode_front(bytes: &[u8]) -> Option<(Self, usize)> {
         let mut r = Reader::new(bytes);
         let (MAGIC, version @ 1..=2) = (r.u8()?, r.u8()?) else { return None };
         let mut floor = || Some(SequencePair { consumer: r.uvarint()?, stream: r.uvarint()? });
@@ -116,7 +121,7 @@ impl ConsumerState {
                 state.redelivered.insert(seq.wrapping_add(ack_floor.stream), count);
             }
         }
-        Some(state)
+        Some((state, r.remaining()))
     }
 
     fn decode_pending(&mut self, r: &mut Reader<'_>, version: u8) -> Option<()> {

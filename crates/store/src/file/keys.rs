@@ -22,6 +22,7 @@ impl<D: Disk> FileStore<D> {
             if has_key {
                 return Err(Error::NoKey);
             }
+            self.check_not_sealed(&place)?;
             return self.write_document_if_missing(&place, document);
         };
         if has_key {
@@ -45,8 +46,17 @@ impl<D: Disk> FileStore<D> {
             }
             return Ok(());
         }
+        self.check_not_sealed(&place)?;
         let text = meta::read_with(&self.disk, &place, None).unwrap_or_else(|_| document.to_vec());
         self.new_secret(&place, &text)
+    }
+
+    /// A document that was sealed, and has no key, is not one to be written over.
+    fn check_not_sealed(&self, place: &Document) -> Result<()> {
+        match meta::read_with(&self.disk, place, None) {
+            Err(e @ Error::MissingKey(_)) => Err(e),
+            _ => Ok(()),
+        }
     }
 
     fn new_secret(&mut self, place: &Document, text: &[u8]) -> Result<()> {

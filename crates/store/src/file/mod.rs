@@ -307,6 +307,17 @@ impl<D: Disk> FileStore<D> {
         self.removals.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
+    /// How many removals [`Self::take_removals`] would give.
+    pub fn removals(&self) -> usize {
+        self.removals.as_ref().map_or(0, Vec::len)
+    }
+
+    /// The latest of them, without the first `keep`, which stay.
+    pub fn take_removals_after(&mut self, keep: usize) -> Vec<Removed> {
+        let after = |all: &mut Vec<Removed>| all.split_off(keep.min(all.len()));
+        self.removals.as_mut().map(after).unwrap_or_default()
+    }
+
     /// Bytes on disk: `(all records, records of messages present)`.
     pub fn utilization(&self) -> (u64, u64) {
         (self.blocks.iter().map(|b| b.len).sum(), self.bytes)

@@ -69,7 +69,12 @@ fn deliver_policies() {
     ];
     for (config, expected) in cases {
         let text = format!("{:?} {:?}", config.deliver_policy, config.filters());
-        assert_eq!(seqs(config, add), expected, "{text}");
+        assert_eq!(seqs(config.clone(), add), expected, "{text}");
+        let lose = |world: &mut World| {
+            add(world);
+            world.lose();
+        };
+        assert_eq!(seqs(config, lose), expected, "{text}, and its state is lost");
     }
 }
 

@@ -177,6 +177,15 @@ impl World {
         self.deliver();
     }
 
+    /// Ends the consumer and begins it again after its state was lost.
+    pub(super) fn lose(&mut self) {
+        let old = self.consumer.take().expect("a consumer");
+        let (config, created) = (old.config().clone(), old.created());
+        let new = self.around(|cx| Consumer::anew(config, "C", created, cx)).unwrap();
+        self.consumer = Some(new);
+        self.deliver();
+    }
+
     pub(super) fn deliver(&mut self) {
         while self.with(|c, cx| c.deliver(3, cx)) {}
     }
