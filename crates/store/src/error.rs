@@ -153,6 +153,8 @@ pub enum Error {
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 const OUT_OF_FILES: &str = "too many open files; raise the limit of open files (ulimit -n)";
+/// What lacks if the disk is full, and the remedy.
+pub(crate) const NO_SPACE: &str = "no space left on device; free space";
 
 impl Error {
     /// Whether it lacks nothing but a descriptor.
@@ -163,11 +165,7 @@ impl Error {
     /// Classifies a failure of `op` on `file`.
     pub(crate) fn io(op: &'static str, file: &str, source: io::Error) -> Self {
         if crate::disk::is_full(&source) {
-            let what = if crate::disk::is_out_of_files(&source) {
-                OUT_OF_FILES
-            } else {
-                "no space left on device; free space"
-            };
+            let what = if crate::disk::is_out_of_files(&source) { OUT_OF_FILES } else { NO_SPACE };
             return Self::DiskFull { file: file.into(), what };
         }
         match source.kind() {

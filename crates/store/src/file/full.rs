@@ -14,6 +14,7 @@
 use stdx::time::Timestamp;
 
 use crate::disk::Disk;
+use crate::error::NO_SPACE;
 use crate::error::{Error, Result};
 use crate::file::{FileStore, MSGS, block_path, key_path, shape_path};
 use crate::filter::Filter;
@@ -31,7 +32,7 @@ impl<D: Disk> FileStore<D> {
     pub(super) fn check_full(&self) -> Result<()> {
         match &self.commit.full {
             None => Ok(()),
-            Some(file) => Err(Error::DiskFull { file: file.clone() }),
+            Some((file, what)) => Err(Error::DiskFull { file: file.clone(), what }),
         }
     }
 
@@ -40,7 +41,7 @@ impl<D: Disk> FileStore<D> {
         self.check_full()?;
         // What cannot be asked is found out by writing.
         if self.disk.room().is_ok_and(|room| room < ROOM) {
-            return Err(Error::DiskFull { file: MSGS.into() });
+            return Err(Error::DiskFull { file: MSGS.into(), what: NO_SPACE });
         }
         Ok(())
     }
