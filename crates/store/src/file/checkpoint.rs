@@ -21,6 +21,7 @@ use crate::file::index_db::{INDEX, IndexBlock, MAGIC, SCHEDULES, VERSION, WHEEL}
 use crate::file::own::{OWN, Own, frame, sealed};
 use crate::file::{FileStore, MSGS};
 use crate::hash::HashKey;
+use crate::proof::prove;
 use crate::subjects::{Place, Subjects};
 
 /// Everything in an index but the subjects.
@@ -136,8 +137,13 @@ impl<D: Disk> FileStore<D> {
     /// Writes index.db and the wheels, durably. The blocks must be synced, or about to be.
     pub(super) fn write_index(&mut self) -> Result<()> {
         let high = self.last_seq + 1;
-        let ttls = self.ttls.as_ref().map(|w| (WHEEL, w.encode(high)));
-        let schedules = self.schedules.as_ref().map(|s| (SCHEDULES, s.encode(high)));
+        let key = HashKey::new(&self.settings.name);
+        let proven = |path, mut bytes| {
+            prove(&mut bytes, &key);
+            (path, bytes)
+        };
+        let ttls = self.ttls.as_ref().map(|w| proven(WHEEL, w.encode(high)));
+        let schedules = self.schedules.as_ref().map(|s| proven(SCHEDULES, s.encode(high)));
         let draft = Draft {
             head: self.head(),
             secret: self.secret.clone(),
