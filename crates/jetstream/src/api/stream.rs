@@ -47,12 +47,15 @@ pub(crate) fn info(place: &mut Place, details: bool, listed: bool, now: Now) -> 
     }
 }
 
+/// Lost sequences that an answer lists, each by itself; `lost.json` has the ranges.
+const MOST_LOST: usize = 100_000;
+
 fn state(place: &mut Place, details: bool) -> StreamState {
     let store = place.stream.store_ref();
     let s = store.state();
     let lost = store.lost();
     let lost = (!lost.is_empty()).then(|| LostStreamData {
-        msgs: lost.iter().filter_map(|l| l.seqs.clone()).flatten().collect(),
+        msgs: lost.iter().filter_map(|l| l.seqs.clone()).flatten().take(MOST_LOST).collect(),
         bytes: lost.iter().map(|l| l.bytes).sum(),
     });
     StreamState {

@@ -94,6 +94,8 @@ struct Tail<F> {
     start: u64,
     /// Everything before this offset was written to the file.
     flushed: u64,
+    /// It was closed for a while, and is to be found as it was left.
+    is_resting: bool,
 }
 
 /// Where the last read ended, so that the next one in sequence needs no search.
@@ -246,7 +248,7 @@ impl<D: Disk> FileStore<D> {
             last_seq: 0,
             last_ts: 0,
             lost: Vec::new(),
-            tail: Tail { file: None, buf: Vec::new(), start: 0, flushed: 0 },
+            tail: Tail { file: None, buf: Vec::new(), start: 0, flushed: 0, is_resting: false },
             files: VecDeque::new(),
             window: None,
             parts: None,
@@ -374,7 +376,7 @@ impl<D: Disk> FileStore<D> {
         self.commit.dirty = Dirty::default();
         self.tail.start = self.tail.flushed;
         self.tail.buf = Vec::new();
-        self.tail.file = None;
+        self.tail.is_resting |= self.tail.file.take().is_some();
     }
 
     /// Whether it has files open.
