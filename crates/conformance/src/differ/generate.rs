@@ -209,7 +209,8 @@ impl Generator {
         if let Some(step) = self.settle.pop() {
             return step;
         }
-        let stream = self.random.of(STREAMS).to_owned();
+        let only = matches!(self.flavour, Flavour::Priorities | Flavour::Buckets);
+        let stream = if only { "S0" } else { self.random.of(STREAMS) }.to_owned();
         let last = self.lasts.get(&stream).copied().unwrap_or(0);
         let known = self.streams.contains_key(&stream);
         let r = &mut self.random;

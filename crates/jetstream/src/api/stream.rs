@@ -361,7 +361,11 @@ impl Shard {
         place.stream.refresh();
         let whole = matches!(asked.filter.as_str(), "" | ">") && asked.seq == 0 && asked.keep == 0;
         place.begun |= whole;
-        let _ = place.stream.store().take_removals();
+        // Compat(RET-009): one message alone is removed as if somebody had deleted it.
+        let removed = place.stream.store().take_removals();
+        if removed.len() == 1 {
+            self.tell_removed(at, &removed);
+        }
         for id in self.member_ids(at) {
             let filter = asked.filter.as_bytes();
             if let Some(Err(error)) = self.with(at, id, |c, cx| c.handle_purge(filter, cx)) {
