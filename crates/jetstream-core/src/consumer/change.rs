@@ -264,7 +264,7 @@ impl Consumer {
             self.watch_acks_within(now.mono, SOON);
         }
         if old.inactive_threshold != self.config.inactive_threshold {
-            self.set_threshold(cx);
+            self.set_threshold(old.is_durable(), cx);
         } else if !self.is_wanted() && self.idle_deadline.is_none() {
             self.set_active(self.is_active(), now.mono);
         }
