@@ -16,7 +16,6 @@ use std::time::Duration;
 
 use jetstream_core::stream::Storage;
 use stdx::time::Mono;
-use store::MessageStore;
 
 use crate::place::{Disk, Place};
 
@@ -42,6 +41,10 @@ impl Place {
     /// stream for a while.
     pub(crate) fn keep_up(&mut self, now: Mono, quiet: bool) -> store::Result<bool> {
         if !matches!(self.stream.store_ref(), Storage::File(_)) {
+            return Ok(false);
+        }
+        if self.full.is_some() {
+            // All of it needs room.
             return Ok(false);
         }
         let mut did = false;

@@ -171,6 +171,11 @@ impl RunMsg {
         self.has_header.then_some(self.header_len as usize)
     }
 
+    /// Where it stands among the messages of its run.
+    pub(crate) fn place(&self) -> u32 {
+        self.body.start
+    }
+
     /// Header and payload bytes.
     #[inline]
     pub(crate) fn len(&self) -> usize {
@@ -251,7 +256,7 @@ impl Worker {
 
     /// Whether a connection may be reached by more than one of the subscriptions.
     fn meets_again(&mut self, matched: &Matched<Handle>) -> bool {
-        if matched.fanout() < 2 {
+        if matched.all().nth(1).is_none() {
             return false;
         }
         let mut seen = std::mem::take(&mut self.targets);

@@ -181,7 +181,7 @@ impl Shard {
 
     pub(super) fn stream_update(&mut self, request: &ApiRequest, name: &str) {
         let outcome = self.updated(request, name);
-        self.respond(request, outcome);
+        self.respond_safely(request, name, outcome);
     }
 
     fn updated(&mut self, request: &ApiRequest, name: &str) -> Outcome<StreamUpdate> {
@@ -204,6 +204,7 @@ impl Shard {
         let before = place.config().retention;
         let document = crate::meta::stream(&config, place.stream.created());
         let store = place.stream.store();
+        store.check_update(&settings(&config), now.wall).map_err(ApiError::stream_update)?;
         store.write_meta(&document).map_err(ApiError::stream_update)?;
         store.update(settings(&config), now.wall).map_err(ApiError::stream_update)?;
         place.stream.configure(config.clone());
@@ -332,7 +333,7 @@ impl Shard {
 
     pub(super) fn stream_purge(&mut self, request: &ApiRequest, name: &str) {
         let outcome = self.purged(request, name);
-        self.respond(request, outcome);
+        self.respond_safely(request, name, outcome);
     }
 
     fn purged(&mut self, request: &ApiRequest, name: &str) -> Outcome<StreamPurge> {
@@ -353,15 +354,17 @@ impl Shard {
             return Err(ApiError::stream_purge_failed("stream purge not permitted"));
         }
         let filter = Filter::parse(asked.filter.as_bytes());
-        let purged = place
-            .stream
-            .store()
-            .purge(&filter, asked.seq, asked.keep)
-            .map_err(ApiError::stream_general)?;
+        let store = place.stream.store();
+        store.check_purge(&filter, asked.seq, asked.keep).map_err(ApiError::stream_general)?;
+        let purged =
+            store.purge(&filter, asked.seq, asked.keep).map_err(ApiError::stream_general)?;
         place.stream.refresh();
         let whole = matches!(asked.filter.as_str(), "" | ">") && asked.seq == 0 && asked.keep == 0;
         place.begun |= whole;
         let _ = place.stream.store().take_removals();
+        // What consumers have not heard of, because it is not safe yet, they count anew.
+        let untold = place.stream.take_stored();
+        place.stream.recycle(untold);
         for id in self.member_ids(at) {
             let filter = asked.filter.as_bytes();
             if let Some(Err(error)) = self.with(at, id, |c, cx| c.handle_purge(filter, cx)) {

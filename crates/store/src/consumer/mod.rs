@@ -4,5 +4,6 @@ mod file;
 mod proof;
 mod state;
 
+pub(crate) use file::peek;
 pub use file::{ConsumerFile, Setback, StateJob, StateWritten};
 pub use state::{AckPolicy, ConsumerState, Pending, SequencePair};

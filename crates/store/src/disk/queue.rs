@@ -61,7 +61,7 @@ struct Named<F> {
 /// Files to be replaced, and their new content.
 pub(crate) type Files = Vec<(&'static str, Vec<u8>)>;
 
-/// Makes files; called again if there was no room for them.
+/// Makes files that can be done without: where there is no room for them, they are left out.
 pub(crate) type Make = Arc<dyn Fn() -> io::Result<Files> + Send + Sync>;
 
 /// One change.
@@ -196,6 +196,8 @@ pub(crate) struct Carried<F> {
     slots: Vec<Arc<Slot<F>>>,
     left: VecDeque<(u64, Step<F>)>,
     pub(crate) dirty: Dirty<F>,
+    /// Files were not made for want of room.
+    pub(crate) left_out: bool,
     /// The last ticket that was settled.
     pub(crate) settled: Option<u64>,
     pub(crate) result: io::Result<()>,
@@ -216,6 +218,7 @@ impl<F: DiskFile> Steps<F> {
             slots: Vec::new(),
             left: self.steps,
             dirty,
+            left_out: false,
             settled: None,
             result: Ok(()),
         };
@@ -263,7 +266,16 @@ impl<F: DiskFile> Carried<F> {
                 Ok(())
             }
             Step::Make(make) => {
-                make()?.iter().try_for_each(|(path, bytes)| super::replace(disk, path, bytes))
+                let files = make()?;
+                let done = files.iter().try_for_each(|(path, b)| super::replace(disk, path, b));
+                match done {
+                    // What is needed must not wait for it.
+                    Err(e) if super::is_full(&e) => {
+                        self.left_out = true;
+                        Ok(())
+                    }
+                    other => other,
+                }
             }
             Step::Settle(ticket) => {
                 self.dirty.settle(disk)?;
@@ -566,6 +578,10 @@ impl<D: Disk> Disk for Queue<D> {
 
     fn check_writable(&self, dir: &str) -> io::Result<()> {
         self.base.check_writable(dir)
+    }
+
+    fn room(&self) -> io::Result<u64> {
+        self.base.room()
     }
 
     fn random(&self, out: &mut [u8]) -> io::Result<()> {

@@ -18,7 +18,7 @@ use crate::disk::queue::Files;
 use crate::disk::{Disk, replace};
 use crate::error::{Error, Result};
 use crate::file::index_db::{INDEX, IndexBlock, MAGIC, SCHEDULES, VERSION, WHEEL};
-use crate::file::resume::OWN;
+use crate::file::own::{OWN, Own, frame, sealed};
 use crate::file::{FileStore, MSGS};
 use crate::hash::HashKey;
 use crate::seqset::SeqSet;
@@ -62,22 +62,20 @@ impl Head {
         }
         put_uvarint(&mut out, self.blocks.len() as u64);
         for b in &self.blocks {
-            put_uvarint(&mut out, u64::from(b.index));
-            put_uvarint(&mut out, b.bytes);
-            put_uvarint(&mut out, b.first);
-            put_varint(&mut out, b.first_ts.wrapping_sub(base));
-            put_uvarint(&mut out, b.last);
-            put_varint(&mut out, b.last_ts.wrapping_sub(base));
-            put_uvarint(&mut out, b.deleted.len());
-            put_uvarint(&mut out, b.ttls);
-            put_uvarint(&mut out, b.schedules);
-            if !b.deleted.is_empty() {
-                b.deleted.encode(&mut out);
-            }
+            b.encode(base, &mut out);
         }
         put_uvarint(&mut out, u64::from(self.last_block));
         out.extend_from_slice(&self.checksum);
         out
+    }
+
+    fn own(&self) -> Own {
+        Own {
+            last_seq: self.last_seq,
+            last_ts: self.last_ts,
+            last_block: self.last_block,
+            blocks: self.blocks.clone(),
+        }
     }
 
     fn block_of(&self, place: Place) -> u32 {
@@ -104,14 +102,11 @@ struct Draft<D: Disk> {
 
 impl<D: Disk> Draft<D> {
     fn files(&self, subjects: &Subjects) -> io::Result<Files> {
-        let mut body = self.head.encode(subjects);
-        if let Some(secret) = &self.secret {
-            let sealed = secret.seal(&body, &|out| self.disk.random(out));
-            body = sealed.map_err(io::Error::other)?;
-        }
+        let mut body = sealed(self.head.encode(subjects), self.secret.as_ref(), &self.disk)?;
         let hash = HashKey::new(&self.name).hash(&[&body]);
         body.extend_from_slice(&hash);
-        let mut files = vec![(INDEX, body), (OWN, hash.to_vec())];
+        let own = sealed(self.head.own().encode(), self.secret.as_ref(), &self.disk)?;
+        let mut files = vec![(INDEX, body), (OWN, frame(hash, &own, &self.name))];
         files.extend(self.wheel.iter().map(|(wheel, high)| (WHEEL, wheel.encode(*high))));
         files.extend(self.schedules.iter().map(|bytes| (SCHEDULES, bytes.clone())));
         Ok(files)
@@ -178,6 +173,8 @@ impl<D: Disk> FileStore<D> {
             }
         }
         self.index_on_disk = true;
+        self.lists_blocks = true;
+        self.owned = Some((self.last_seq, self.last_ts));
         self.indexed = self.blocks.back().map(|b| (b.index, b.len));
         self.disk.sync_dir(MSGS).map_err(|e| Error::io("sync", MSGS, e))
     }

@@ -111,6 +111,7 @@ impl<D: Disk> FileStore<D> {
         let (indices, legacy) = self.list_blocks()?;
         self.next_index = indices.last().map_or(1, |i| i + 1);
         self.index_on_disk = exists(&self.disk, INDEX).unwrap_or(true);
+        self.lists_blocks = true;
         let index = self.read_index_file()?;
         let mut recovery = Recovery::default();
         match index {
@@ -149,6 +150,7 @@ impl<D: Disk> FileStore<D> {
         let prior = index
             .map(|i| self.prior_of(i))
             .or_else(|| self.read_legacy(indices))
+            .or_else(|| self.prior_without_index(indices))
             .unwrap_or_default();
         if !indices.is_empty() {
             notice!(
