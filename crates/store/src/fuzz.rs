@@ -50,7 +50,9 @@ pub fn index(bytes: &[u8]) -> usize {
     let new = Index::decode(bytes, SEED, &|n, job| (0..n).for_each(job));
     let own = Own::decode(bytes).map_or(0, |own| 1 + own.blocks.len().min(4));
     let _ = unframe(bytes, "S");
-    own * 32 + old + 3 * new.map_or(0, |i| 1 + usize::from(i.is_consistent()) + 2 * i.blocks.len().min(4))
+    own * 32
+        + old
+        + 3 * new.map_or(0, |i| 1 + usize::from(i.is_consistent()) + 2 * i.blocks.len().min(4))
 }
 
 /// `thw.db`: what decodes encodes to the same entries.

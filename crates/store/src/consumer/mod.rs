@@ -5,7 +5,7 @@ mod proof;
 mod state;
 
 pub(crate) use file::peek;
+pub use file::{ConsumerFile, Setback, StateJob, StateWritten};
 #[cfg(feature = "fuzz")]
 pub(crate) use proof::{Judged, judge};
-pub use file::{ConsumerFile, Setback, StateJob, StateWritten};
 pub use state::{AckPolicy, ConsumerState, Pending, SequencePair};
