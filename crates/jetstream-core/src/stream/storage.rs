@@ -59,6 +59,11 @@ impl<D: Disk> Storage<D> {
         either!(self, s => s.unindexed(), _s => 0)
     }
 
+    /// The parts that making an index copies, at most.
+    pub fn picture_size(&self) -> u64 {
+        either!(self, s => s.picture_size(), _s => 0)
+    }
+
     /// Whether a block that went took the last index along.
     pub fn has_lost_index(&self) -> bool {
         either!(self, s => s.has_lost_index(), _s => false)

@@ -1,7 +1,7 @@
 //! Writing the index: now, or by a job from a picture of what it is made of.
 //!
 //! ```text
-//! owner     head and picture (some 20 ns a subject) ──► queue
+//! owner     head and picture (`picture_size`) ──► queue
 //! job       encode (150 ns a subject), seal, sign ──► index.db.tmp ──► index.db
 //! ```
 //! Not here: its layout and reading it (`index_db.rs`), when it is written (the owner decides).
@@ -22,7 +22,9 @@ use crate::file::own::{OWN, Own, frame, sealed};
 use crate::file::{FileStore, MSGS};
 use crate::hash::HashKey;
 use crate::proof::prove;
+use crate::seqset::SeqSet;
 use crate::subjects::{Place, Subjects};
+use crate::wheel::Wheel;
 
 /// Everything in an index but the subjects.
 struct Head {
@@ -94,7 +96,9 @@ struct Draft<D: Disk> {
     secret: Option<Secret>,
     name: String,
     disk: D,
-    wheels: Vec<(&'static str, Vec<u8>)>,
+    /// Deadlines, and the sequence up to which they are known.
+    wheel: Option<(Wheel, u64)>,
+    schedules: Option<Vec<u8>>,
 }
 
 impl<D: Disk> Draft<D> {
@@ -104,7 +108,13 @@ impl<D: Disk> Draft<D> {
         body.extend_from_slice(&hash);
         let own = sealed(self.head.own().encode(), self.secret.as_ref(), &self.disk)?;
         let mut files = vec![(INDEX, body), (OWN, frame(hash, &own, &self.name))];
-        files.extend(self.wheels.iter().cloned());
+        let key = HashKey::new(&self.name);
+        let wheel = self.wheel.iter().map(|(wheel, high)| (WHEEL, wheel.encode(*high)));
+        let schedules = self.schedules.iter().map(|bytes| (SCHEDULES, bytes.clone()));
+        for (path, mut bytes) in wheel.chain(schedules) {
+            prove(&mut bytes, &key);
+            files.push((path, bytes));
+        }
         Ok(files)
     }
 }
@@ -112,13 +122,25 @@ impl<D: Disk> Draft<D> {
 impl<D: Disk> FileStore<D> {
     /// Writes the index while open, so that a later crash finds a newer one.
     ///
-    /// Where jobs are handed out it is made and written by one, and the caller only takes a picture
-    /// of the subjects, some 20 ns each.
+    /// Where jobs are handed out it is made and written by one, and the caller only takes a picture,
+    /// some 20 ns for each of [`FileStore::picture_size`].
     pub fn checkpoint(&mut self) -> Result<()> {
         self.check_open()?;
         self.mark_limits()?;
         self.barrier()?;
         self.write_index()
+    }
+
+    /// The parts that a checkpoint copies, at most: subjects, blocks, pieces of the sets of deleted
+    /// sequences, seconds in which messages expire, schedules.
+    pub fn picture_size(&self) -> u64 {
+        let blocks = self.blocks.len() as u64;
+        let span = (self.last_seq + 1).saturating_sub(self.first_seq);
+        let deleted = span.saturating_sub(self.msgs);
+        let pieces = deleted.min(span / SeqSet::PIECE + 2 * blocks);
+        let slots = self.ttls.as_ref().map_or(0, Wheel::slots);
+        let schedules = self.schedules.as_ref().map_or(0, |s| s.len());
+        self.subjects.len() as u64 + blocks + pieces + (slots + schedules) as u64
     }
 
     /// Bytes of records that a crash now would have to read, as no index knows of them.
@@ -137,19 +159,14 @@ impl<D: Disk> FileStore<D> {
     /// Writes index.db and the wheels, durably. The blocks must be synced, or about to be.
     pub(super) fn write_index(&mut self) -> Result<()> {
         let high = self.last_seq + 1;
-        let key = HashKey::new(&self.settings.name);
-        let proven = |path, mut bytes| {
-            prove(&mut bytes, &key);
-            (path, bytes)
-        };
-        let ttls = self.ttls.as_ref().map(|w| proven(WHEEL, w.encode(high)));
-        let schedules = self.schedules.as_ref().map(|s| proven(SCHEDULES, s.encode(high)));
         let draft = Draft {
             head: self.head(),
             secret: self.secret.clone(),
             name: self.settings.name.clone(),
             disk: self.disk.base().clone(),
-            wheels: ttls.into_iter().chain(schedules).collect(),
+            wheel: self.ttls.clone().map(|wheel| (wheel, high)),
+            // They are encoded as fast as they could be copied.
+            schedules: self.schedules.as_ref().map(|s| s.encode(high)),
         };
         if self.disk.is_deferred() {
             let subjects = self.subjects.picture();

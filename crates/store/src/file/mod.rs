@@ -219,8 +219,11 @@ impl<D: Disk> FileStore<D> {
         }
         let mut store = Self::bare(disk, settings, options, lock)?;
         store.open_meta(meta)?;
-        let recovery = store.recover(now)?;
-        Ok((store, recovery))
+        match store.recover(now) {
+            Ok(recovery) => Ok((store, recovery)),
+            Err(Error::DiskFull { .. }) => store.recover_without_room(meta, now),
+            Err(e) => Err(e),
+        }
     }
 
     fn bare(disk: D, settings: Settings, options: Options, lock: D::Lock) -> Result<Self> {
