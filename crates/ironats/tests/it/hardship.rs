@@ -262,7 +262,7 @@ async fn a_go_server_at_work_in_the_same_directory_is_noticed() {
     client.publish_with_reply("s", client.new_inbox(), "x".into()).await.unwrap();
     let info = ask(&client, "STREAM.INFO.S", Value::Null).await;
     assert_eq!(fs::read(&block).unwrap(), before, "{info}");
-    let health = server.get("/healthz").text();
+    let health = server.get("/healthz").text().to_owned();
     assert!(health.contains("another server writes to it"), "{health}");
     drop(server);
     // The other one has the block open: nobody starts beside it.
