@@ -161,6 +161,22 @@ fn crowded(dir: &Path, limit: usize) -> PathBuf {
     path
 }
 
+/// Does the same with each of so many streams, with many of them at the same time.
+async fn together<F: Future<Output = ()> + Send + 'static>(
+    client: &Client,
+    streams: usize,
+    work: impl Fn(Client, String) -> F,
+) {
+    let mut under_way = tokio::task::JoinSet::new();
+    for n in 0..streams {
+        if n >= 200 {
+            under_way.join_next().await.unwrap().unwrap();
+        }
+        under_way.spawn(work(client.clone(), format!("S{n}")));
+    }
+    under_way.join_all().await;
+}
+
 fn descriptors(server: &Server) -> usize {
     fs::read_dir(format!("/proc/{}/fd", server.pid())).unwrap().count()
 }
@@ -174,23 +190,18 @@ async fn streams_outnumber_descriptors() {
     let text = config(dir.path(), "");
     let server = ServerBuilder::of(&binary).config(&text).start();
     let client = connect(&server).await;
-    for n in 0..STREAMS {
-        let made =
-            ask(&client, &format!("STREAM.CREATE.S{n}"), json!({"name":format!("S{n}")})).await;
-        assert!(made.get("error").is_none(), "{n}: {made}");
-        assert_eq!(publish(&client, &format!("S{n}")).await["seq"], json!(1), "{n}");
-    }
+    together(&client, STREAMS, |client, name| async move {
+        let made = ask(&client, &format!("STREAM.CREATE.{name}"), json!({"name":name})).await;
+        assert!(made.get("error").is_none(), "{name}: {made}");
+        assert_eq!(publish(&client, &name).await["seq"], json!(1), "{name}");
+    })
+    .await;
     let mut running = (server, client);
     for round in 2..=3u64 {
-        // All of them at once.
-        let mut asked = tokio::task::JoinSet::new();
-        for n in 0..STREAMS {
-            let client = running.1.clone();
-            asked.spawn(async move { publish(&client, &format!("S{n}")).await["seq"].clone() });
-        }
-        for seq in asked.join_all().await {
-            assert_eq!(seq, json!(round));
-        }
+        together(&running.1, STREAMS, move |client, name| async move {
+            assert_eq!(publish(&client, &name).await["seq"], json!(round), "{name}");
+        })
+        .await;
         let held = descriptors(&running.0);
         assert!(held < 200, "{held} descriptors, and others want some too");
         for _ in 0..30 {
@@ -239,7 +250,9 @@ async fn sequences_outlive_a_block_and_its_index() {
 // Contract: FSTORE-016
 #[tokio::test]
 async fn a_go_server_at_work_in_the_same_directory_is_noticed() {
-    let Some(peer) = testkit::binary::peer_of_version("2.14", "a live server beside ours") else { return };
+    let Some(peer) = testkit::binary::peer_of_version("2.14", "a live server beside ours") else {
+        return;
+    };
     let dir = tempfile::tempdir().unwrap();
     let text = config(dir.path(), "");
     let server = ServerBuilder::new(Which::Ours).config(&text).monitoring().start();
