@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use testkit::Msg;
 
 use super::config;
-use super::random::Random;
+use crate::random::Random;
 
 /// What the steps are about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -13,7 +13,6 @@
 mod config;
 mod generate;
 mod plain;
-mod random;
 mod side;
 
 use std::path::PathBuf;
