@@ -1,6 +1,6 @@
 //! What the system account is told of JetStream.
 
-use super::redact::redact;
+use conformance::redact::redact;
 use super::requests::{owned, scene};
 use super::{connect, message, play, settle};
 use testkit::client::Client;
