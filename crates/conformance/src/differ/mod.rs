@@ -173,6 +173,15 @@ fn is_on_purpose(step: &Step, theirs: &str, mine: &str) -> bool {
     {
         return true;
     }
+    // Where a push consumer's floor is after a rollup depends on what the reference did first.
+    let is_place = |line: &str| line.contains("\"stream_seq\":");
+    let but_places = |text: &str| text.lines().filter(|l| !is_place(l)).collect::<String>();
+    if step.to_string().contains(".CONSUMER.INFO.")
+        && theirs.contains("\"$KV.")
+        && but_places(theirs) == but_places(mine)
+    {
+        return true;
+    }
     // To the reference, a message that is deleted acknowledges all before it where one ack does.
     if step.to_string().contains(".CONSUMER.INFO.") && theirs.contains("\"ack_policy\": \"all\"") {
         return true;

@@ -82,7 +82,8 @@ fn create(r: &mut Random, name: &str) -> Step {
     if r.one_in(6) {
         config["max_batch"] = 2.into();
     }
-    let body = json!({"stream_name": "S0", "config": config});
+    // Changed under requests that wait, the reference leaves them waiting.
+    let body = json!({"stream_name": "S0", "config": config, "action": "create"});
     ask(format!("$JS.API.CONSUMER.CREATE.S0.{name}"), body.to_string())
 }
 
