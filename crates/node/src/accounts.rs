@@ -50,11 +50,7 @@ const API: &[(&str, &str)] = &[
 
 /// A server reached by its own domain answers as if the domain had not been named (API-048); an
 /// account without JetStream may have another domain as its default.
-pub(crate) fn map_domains(
-    account: &mut AccountDefinition,
-    options: &Options,
-    has_jetstream: bool,
-) {
+pub(crate) fn map_domains(account: &mut AccountDefinition, options: &Options, has_jetstream: bool) {
     let own = options.jetstream.domain.as_ref().filter(|d| !d.is_empty());
     let has_jetstream = options.jetstream.enabled && has_jetstream;
     let default = options.jetstream.default_domains.get(&account.name);

@@ -557,9 +557,7 @@ impl Session {
         };
         let mut facts = self.conn.facts.lock();
         facts.label.clear();
-        for part in
-            [client, if user.is_empty() { user } else { format!("{account}/{user}") }]
-        {
+        for part in [client, if user.is_empty() { user } else { format!("{account}/{user}") }] {
             if !part.is_empty() {
                 facts.label.push_str(" - ");
                 facts.label.push_str(&stdx::go_text::quote(part.as_bytes()));

@@ -144,7 +144,11 @@ fn config(r: &mut Random, world: &mut World) -> String {
     // The reference asks others for an account that is not there, and waits for them.
     let some = if r.one_in(6) { 3 } else { 4 };
     for (at, account) in world.accounts.iter().enumerate().take(some) {
-        config.push_str(&format!("  {}: {}\n", account.id(), world.account_token(at, world.now - 1000)));
+        config.push_str(&format!(
+            "  {}: {}\n",
+            account.id(),
+            world.account_token(at, world.now - 1000)
+        ));
     }
     config.push_str("}\n");
     if r.one_in(3) {

@@ -120,7 +120,7 @@ fn oddity(r: &mut Random, now: i64) -> (&'static str, Value, Value) {
 fn subjects(r: &mut Random) -> Value {
     let mut some = || json!([r.of(FILTERS), r.of(SUBJECTS)]);
     let (allow, deny) = (some(), some());
-    list(r, allow, deny)
+    list(r, &allow, &deny)
 }
 
 fn filters(r: &mut Random) -> Value {
@@ -130,10 +130,10 @@ fn filters(r: &mut Random) -> Value {
         _ => json!([r.of(FILTERS), r.of(FILTERS)]),
     };
     let (allow, deny) = (one(), one());
-    list(r, allow, deny)
+    list(r, &allow, &deny)
 }
 
-fn list(r: &mut Random, allow: Value, deny: Value) -> Value {
+fn list(r: &mut Random, allow: &Value, deny: &Value) -> Value {
     match r.below(4) {
         0 => json!({"deny": deny}),
         1 => json!({"allow": allow, "deny": deny}),

@@ -7,9 +7,27 @@ use crate::redact::{names, redact};
 
 /// Members whose values are random, times or the process's own.
 const HIDDEN: &[&str] = &[
-    "nonce", "xkey", "git_commit", "version", "go", "server_id", "client_id", "port", "service",
-    "system", "total", "start", "ts", "size", "now", "last_activity", "uptime", "idle", "hop",
-    "lastmod", "sid",
+    "nonce",
+    "xkey",
+    "git_commit",
+    "version",
+    "go",
+    "server_id",
+    "client_id",
+    "port",
+    "service",
+    "system",
+    "total",
+    "start",
+    "ts",
+    "size",
+    "now",
+    "last_activity",
+    "uptime",
+    "idle",
+    "hop",
+    "lastmod",
+    "sid",
 ];
 
 /// A message, on one line.

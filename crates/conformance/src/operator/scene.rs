@@ -8,10 +8,10 @@ use serde_json::json;
 use testkit::server::Signal;
 use testkit::{Client, DEADLINE, Msg, Server, ServerBuilder, eventually};
 
+use super::people;
 use super::side::Side;
 use super::step::Signature;
 use super::world::World;
-use super::people;
 use crate::random::Random;
 
 /// A world with a plain user of `A` and one of `C`.
@@ -114,7 +114,8 @@ fn packages(client: &mut Client, theirs: &[u8]) -> Vec<String> {
 pub fn exchanged(first: &PathBuf, second: &PathBuf) -> [Vec<u8>; 3] {
     let (mut world, _) = peopled(2);
     let every = ", interval: \"1s\"";
-    let (one, two) = (start(first, &world, &[0, 1, 2], every), start(second, &world, &[0, 1, 3], every));
+    let (one, two) =
+        (start(first, &world, &[0, 1, 2], every), start(second, &world, &[0, 1, 3], every));
     let (mut a, mut b) = (system(&one, &world), system(&two, &world));
     world.accounts[1].frame = json!({"name": "newer"});
     let token = world.account_token(1, world.now);

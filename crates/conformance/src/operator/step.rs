@@ -93,8 +93,7 @@ fn enter(r: &mut Random, world: &mut World, slot: usize) -> Step {
         1 => more["user"] = "joe".into(),
         2 => (more["user"], more["pass"]) = ("joe".into(), "secret".into()),
         3 => more["auth_token"] = "t0ken".into(),
-        4 => (more["nkey"], more["user"]) =
-            (world.users[0].key.public_key().into(), "joe".into()),
+        4 => (more["nkey"], more["user"]) = (world.users[0].key.public_key().into(), "joe".into()),
         5 => more["jwt"] = "".into(),
         6 => more["jwt"] = "nonsense".into(),
         7 => more["jwt"] = json!(format!("{}x", world.users[user].jwt)),

@@ -81,7 +81,8 @@ pub(super) fn claims(
     nats: &Value,
     more: &Value,
 ) -> Value {
-    let mut all = json!({"jti": format!("{subject}{issued}"), "iat": issued, "iss": issuer, "sub": subject});
+    let mut all =
+        json!({"jti": format!("{subject}{issued}"), "iat": issued, "iss": issuer, "sub": subject});
     all["nats"] = nats.clone();
     all["nats"]["type"] = kind.into();
     all["nats"]["version"] = 2.into();

@@ -1,7 +1,7 @@
 //! Requests and their answers.
 
-use conformance::redact::{names, redact, shape};
 use super::{CONFIG, ask, connect, id, message, play};
+use conformance::redact::{names, redact, shape};
 use testkit::client::Client;
 use testkit::server::Server;
 

@@ -72,9 +72,8 @@ pub(crate) fn account_facts(token: AccountToken, facts: AccountFacts) -> Account
             ExportKind::Service => "service",
         };
         let mut said = claims.nats.exports.iter();
-        export.token_required = said.any(|said| {
-            said.token_req && said.subject == export.subject && said.kind == kind
-        });
+        export.token_required =
+            said.any(|said| said.token_req && said.subject == export.subject && said.kind == kind);
     }
     let revoked = claims.nats.revocations.iter();
     let seconds = |n: i64| Timestamp(n.saturating_mul(1_000_000_000));
