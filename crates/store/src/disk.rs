@@ -6,6 +6,8 @@
 
 use std::io;
 
+use rustix::io::Errno;
+
 pub(crate) mod queue;
 pub mod real;
 #[cfg(any(test, feature = "sim"))]
@@ -130,9 +132,11 @@ pub(crate) fn free_name<D: Disk>(disk: &D, path: &str) -> String {
     format!("{path}-{}", last.saturating_add(1))
 }
 
-/// Whether the disk is full, so that the same may succeed later.
+/// Whether the disk is full, so that the same may succeed later. A limit on the size of files, which
+/// whoever set it may lift, is the same to the store.
 pub(crate) fn is_full(e: &io::Error) -> bool {
     matches!(e.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+        || Errno::from_io_error(e) == Some(Errno::FBIG)
 }
 
 /// The directory a path lies in.
