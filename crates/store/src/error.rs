@@ -19,7 +19,9 @@ pub enum Error {
     #[error("store is closed")]
     Closed,
     /// The record would be larger than 32 MiB on disk.
-    #[error("message of {0} bytes on disk is over the 33554432 byte record limit")]
+    #[error(
+        "message of {0} bytes on disk is over the 33554432 byte record limit: split it, or keep it elsewhere and store where"
+    )]
     MsgTooLarge(u64),
     /// Discard policy new, and the message limit is reached.
     #[error("maximum messages exceeded")]

@@ -32,6 +32,7 @@ mod hash;
 mod mem;
 mod message;
 pub mod meta;
+mod proof;
 mod record;
 mod schedule;
 mod seqset;

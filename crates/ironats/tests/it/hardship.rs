@@ -243,12 +243,13 @@ async fn a_go_server_at_work_in_the_same_directory_is_noticed() {
         return;
     };
     let dir = tempfile::tempdir().unwrap();
-    let (server, client) = start(dir.path(), "").await;
+    let text = config(dir.path(), "");
+    let server = ServerBuilder::new(Which::Ours).config(&text).monitoring().start();
+    let client = connect(&server).await;
     ask(&client, "STREAM.CREATE.S", json!({"name":"S","subjects":["s"]})).await;
     for seq in 1..=3 {
         assert_eq!(publish(&client, "s").await["seq"], json!(seq));
     }
-    let text = config(dir.path(), "");
     let theirs = ServerBuilder::of(peer).config(&text).start();
     let their_client = connect(&theirs).await;
     assert_eq!(publish(&their_client, "s").await["seq"], json!(4));
@@ -260,9 +261,11 @@ async fn a_go_server_at_work_in_the_same_directory_is_noticed() {
     client.flush().await.unwrap();
     server.wait_log("another server writes to it");
     assert_eq!(fs::read(&block).unwrap(), before);
-    let refused = publish(&client, "s").await;
-    assert!(refused["error"]["description"].to_string().contains("another server"), "{refused}");
-    assert_eq!(fs::read(&block).unwrap(), before);
+    client.publish_with_reply("s", client.new_inbox(), "x".into()).await.unwrap();
+    let info = ask(&client, "STREAM.INFO.S", Value::Null).await;
+    assert_eq!(fs::read(&block).unwrap(), before, "{info}");
+    let health = server.get("/healthz").text().to_owned();
+    assert!(health.contains("another server writes to it"), "{health}");
     drop(server);
     // The other one has the block open: nobody starts beside it.
     assert_eq!(publish(&their_client, "s").await["seq"], json!(5));

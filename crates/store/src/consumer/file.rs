@@ -1,7 +1,7 @@
 //! A consumer on disk: `obs/<name>/meta.inf`, `meta.sum`, `[meta.key]`, `o.dat`, and ours alone
 //! `o.own`, the same bytes once more.
 //!
-//! Not here: what the state means (`state.rs`), how its bytes are proven (`proof.rs`).
+//! Not here: what the state means (`state.rs`), how its bytes are proven (`judge.rs`).
 //! Laws: `o.dat` is replaced by rename after its content was synced; a file that is damaged is set
 //!       aside, never overwritten in place, and keeps no consumer from being opened: it goes on
 //!       from the copy, which is the same state or an earlier one.
@@ -12,12 +12,13 @@ use std::io;
 use stdx::time::Timestamp;
 
 use super::ConsumerState;
-use super::proof::{Judged, judge, prove};
+use super::judge::{Judged, judge};
 use crate::crypt::{Encryption, Secret};
 use crate::disk::{Disk, DiskFile, Open, exists, free_name, read_all, replace};
 use crate::error::{Error, Result};
 use crate::hash::HashKey;
 use crate::meta::{self, Document};
+use crate::proof::prove;
 
 const LIMIT: u64 = 1 << 30;
 

@@ -21,6 +21,7 @@ use crate::file::index_db::{INDEX, IndexBlock, MAGIC, SCHEDULES, VERSION, WHEEL}
 use crate::file::own::{OWN, Own, frame, sealed};
 use crate::file::{FileStore, MSGS};
 use crate::hash::HashKey;
+use crate::proof::prove;
 use crate::seqset::SeqSet;
 use crate::subjects::{Place, Subjects};
 use crate::wheel::Wheel;
@@ -107,8 +108,13 @@ impl<D: Disk> Draft<D> {
         body.extend_from_slice(&hash);
         let own = sealed(self.head.own().encode(), self.secret.as_ref(), &self.disk)?;
         let mut files = vec![(INDEX, body), (OWN, frame(hash, &own, &self.name))];
-        files.extend(self.wheel.iter().map(|(wheel, high)| (WHEEL, wheel.encode(*high))));
-        files.extend(self.schedules.iter().map(|bytes| (SCHEDULES, bytes.clone())));
+        let key = HashKey::new(&self.name);
+        let wheel = self.wheel.iter().map(|(wheel, high)| (WHEEL, wheel.encode(*high)));
+        let schedules = self.schedules.iter().map(|bytes| (SCHEDULES, bytes.clone()));
+        for (path, mut bytes) in wheel.chain(schedules) {
+            prove(&mut bytes, &key);
+            files.push((path, bytes));
+        }
         Ok(files)
     }
 }

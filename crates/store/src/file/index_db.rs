@@ -22,6 +22,7 @@ use crate::error::{Error, Result};
 use crate::file::FileStore;
 use crate::filter::is_plausible_subject;
 use crate::hash::HashKey;
+use crate::proof::{Behind, look};
 use crate::seqset::SeqSet;
 use crate::subjects::{Loading, Place, Subjects, Totals};
 
@@ -249,6 +250,15 @@ pub(super) fn decode_block(r: &mut Reader<'_>, version: u8, base: i64) -> Option
     Some(IndexBlock { index, bytes, first, first_ts, last, last_ts, ttls, schedules, deleted })
 }
 
+/// Bytes without the proof behind them; `None` if it speaks against them.
+fn unproven<'a>(bytes: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    match look(bytes, &HashKey::new(name)) {
+        Behind::Proof(bytes) => Some(bytes),
+        Behind::Contradiction => None,
+        Behind::Nothing => Some(bytes),
+    }
+}
+
 impl<D: Disk> FileStore<D> {
     /// The index file if there is one whose hash holds.
     pub(super) fn read_index_file(&self) -> Result<Option<Index>> {
@@ -286,12 +296,16 @@ impl<D: Disk> FileStore<D> {
 
     /// The deadlines file, and the sequence it is valid up to.
     pub(super) fn read_wheel(&self) -> Option<(crate::wheel::Wheel, u64)> {
-        crate::wheel::Wheel::decode(&read_all(&self.disk, WHEEL, MAX_INDEX).ok()?)
+        crate::wheel::Wheel::decode(unproven(
+            &read_all(&self.disk, WHEEL, MAX_INDEX).ok()?,
+            &self.settings.name,
+        )?)
     }
 
     /// The schedules file, and the sequence it is valid up to.
     pub(super) fn read_schedules(&self) -> Option<(crate::schedule::Schedules, u64)> {
-        crate::schedule::Schedules::decode(&read_all(&self.disk, SCHEDULES, MAX_INDEX).ok()?)
+        let bytes = read_all(&self.disk, SCHEDULES, MAX_INDEX).ok()?;
+        crate::schedule::Schedules::decode(unproven(&bytes, &self.settings.name)?)
     }
 }
 

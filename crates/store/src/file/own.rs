@@ -8,13 +8,17 @@
 //! Laws: it claims no block that was dropped since: before one goes, the list of blocks does. A file
 //!       that is torn, damaged or missing proves nothing.
 
+use std::io;
+use std::sync::Arc;
+
 use crate::codec::{Reader, put_uvarint, put_varint};
 use crate::crypt::Secret;
-use crate::disk::{Disk, DiskFile, Open, read_all};
+use crate::disk::queue::Files;
+use crate::disk::{Disk, read_all, replace};
 use crate::error::Result;
-use crate::file::FileStore;
 use crate::file::index_db::{IndexBlock, VERSION, decode_block};
 use crate::file::recover::Prior;
+use crate::file::{FileStore, MSGS};
 use crate::hash::HashKey;
 
 pub(super) const OWN: &str = "msgs/index.own";
@@ -123,15 +127,23 @@ impl<D: Disk> FileStore<D> {
         let (last_seq, last_ts) = known.unwrap_or_default();
         let last_block = self.tail_index().unwrap_or(0);
         let own = Own { last_seq, last_ts, last_block, blocks: Vec::new() };
-        // The index it was made with is gone as well.
-        let written = self.own_file([0; HASH], &own).and_then(|bytes| {
-            let file = self.disk.open(OWN, Open::Create)?;
-            file.write_at(&bytes, 0)?;
-            self.touch(&file);
-            Ok(())
-        });
-        if written.is_err() {
-            let _ = self.disk.remove_file(OWN);
+        // Whoever makes room by a removal must not wait for this: it can be done without.
+        let _ = self.disk.remove_file(OWN);
+        self.touch_dir(MSGS);
+        let (name, secret) = (self.settings.name.clone(), self.secret.clone());
+        let base = self.disk.base().clone();
+        let make = move || -> io::Result<Files> {
+            let body = sealed(own.encode(), secret.as_ref(), &base)?;
+            // The index it was made with is gone as well.
+            Ok(vec![(OWN, frame([0; HASH], &body, &name))])
+        };
+        if last_seq == 0 {
+            return;
+        }
+        if self.disk.is_deferred() {
+            self.disk.make(&[OWN], Arc::new(make));
+        } else if let Ok(files) = make() {
+            let _ = files.iter().try_for_each(|(path, bytes)| replace(&self.disk, path, bytes));
         }
     }
 
@@ -140,16 +152,11 @@ impl<D: Disk> FileStore<D> {
         self.lists_blocks = false;
         self.owned = None;
         match self.disk.remove_file(OWN) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => {
                 Err(crate::Error::io("remove", OWN, e))
             }
             _ => Ok(()),
         }
-    }
-
-    fn own_file(&self, index: [u8; HASH], own: &Own) -> std::io::Result<Vec<u8>> {
-        let body = sealed(own.encode(), self.secret.as_ref(), self.disk.base())?;
-        Ok(frame(index, &body, &self.settings.name))
     }
 }
 
@@ -158,9 +165,9 @@ pub(super) fn sealed<D: Disk>(
     body: Vec<u8>,
     secret: Option<&Secret>,
     disk: &D,
-) -> std::io::Result<Vec<u8>> {
+) -> io::Result<Vec<u8>> {
     match secret {
-        Some(secret) => secret.seal(&body, &|out| disk.random(out)).map_err(std::io::Error::other),
+        Some(secret) => secret.seal(&body, &|out| disk.random(out)).map_err(io::Error::other),
         None => Ok(body),
     }
 }

@@ -1,17 +1,13 @@
-//! What stands behind a consumer's state in `o.dat`: proof that the bytes are those that were written.
+//! Telling a consumer's state in `o.dat` from what damage made of it.
 //!
-//! The reference's format has no hash: a flipped bit is another state that looks as good. The
-//! reference reads a state from the front and leaves alone what follows, so that this server's
-//! proof can stand there; a state that the reference writes has none, and is believed as there.
-//! What is sealed proves itself.
-//! Wire: `<state> | "own1" | 8-byte hash of all before`, keyed as the consumer's `meta.sum`.
+//! The reference's format has no hash: a flipped bit is another state that looks as good. What this
+//! server writes has a proof behind it (`proof.rs`); a state without one is the reference's, and is
+//! believed as there. What is sealed proves itself.
 //! Laws: bytes that were changed after this server wrote them are never a state.
 
 use super::ConsumerState;
 use crate::hash::HashKey;
-
-const MAGIC: &[u8; 4] = b"own1";
-const LEN: usize = 12;
+use crate::proof::{Behind, LEN, look, proof};
 
 /// What bytes turned out to be.
 #[derive(Debug, PartialEq, Eq)]
@@ -24,32 +20,19 @@ pub(crate) enum Judged {
     Damaged(&'static str),
 }
 
-fn proof(state: &[u8], key: &HashKey) -> [u8; LEN] {
-    let mut out = [0; LEN];
-    let (magic, hash) = out.split_at_mut(MAGIC.len());
-    magic.copy_from_slice(MAGIC);
-    hash.copy_from_slice(&key.hash(&[state, MAGIC]));
-    out
-}
-
-/// Puts the proof behind an encoded state.
-pub(crate) fn prove(state: &mut Vec<u8>, key: &HashKey) {
-    let proof = proof(state, key);
-    state.extend_from_slice(&proof);
-}
-
 /// Tells what the bytes of an `o.dat` are.
 pub(crate) fn judge(bytes: &[u8], key: &HashKey) -> Judged {
-    if let Some((state, end)) = bytes.split_last_chunk::<LEN>()
-        && end.starts_with(MAGIC)
-    {
-        if proof(state, key) != *end {
+    match look(bytes, key) {
+        Behind::Proof(state) => {
+            return match ConsumerState::decode_front(state) {
+                Some((state, 0)) => Judged::Proven(state),
+                _ => Judged::Damaged("it does not decode"),
+            };
+        }
+        Behind::Contradiction => {
             return Judged::Damaged("its bytes are not those that were written");
         }
-        return match ConsumerState::decode_front(state) {
-            Some((state, 0)) => Judged::Proven(state),
-            _ => Judged::Damaged("it does not decode"),
-        };
+        Behind::Nothing => {}
     }
     let Some((state, rest)) = ConsumerState::decode_front(bytes) else {
         return Judged::Damaged("it does not decode");
@@ -71,6 +54,7 @@ pub(crate) fn judge(bytes: &[u8], key: &HashKey) -> Judged {
 mod tests {
     use super::*;
     use crate::consumer::{AckPolicy, SequencePair};
+    use crate::proof::prove;
     use stdx::time::Timestamp;
 
     fn key() -> HashKey {
