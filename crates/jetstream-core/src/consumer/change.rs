@@ -223,7 +223,11 @@ impl Consumer {
         subject: &[u8],
         cx: &mut Cx<'_, S, O>,
     ) -> store::Result<()> {
-        if self.skip.is_some() {
+        let filters = self.config.filters();
+        let touched = subject.is_empty()
+            || filters.is_empty()
+            || filters.iter().any(|f| subject::collides(f.as_bytes(), subject));
+        if self.skip.is_some() || !touched {
             return Ok(());
         }
         let start = self.start_after_purge(subject, cx)?;
