@@ -38,6 +38,10 @@ pub trait Out {
     fn answer(&mut self, reply: &[u8], body: &[u8]) {
         self.send(Outgoing::new(reply, b"", body));
     }
+    /// Answers with what does not depend on what was stored: a refusal, an acknowledgement.
+    fn tell(&mut self, reply: &[u8], body: &[u8]) {
+        self.answer(reply, body);
+    }
     /// Sends a header alone, once everything stored so far is as safe as configured; not at all if
     /// that fails.
     fn confirm(&mut self, to: &[u8], header: &[u8]) {

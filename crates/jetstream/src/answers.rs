@@ -19,6 +19,10 @@ struct Answer {
     body: Range<usize>,
     /// How much of the body is a header block; with one it promises something by itself.
     header_len: usize,
+    /// It does not depend on what was stored.
+    is_told: bool,
+    /// What is said instead if what it promised did not come true; otherwise nothing is.
+    otherwise: Option<Range<usize>>,
 }
 
 /// Answers of one batch.
@@ -38,7 +42,33 @@ impl Answers {
         let middle = self.bytes.len();
         self.bytes.extend_from_slice(body);
         let end = self.bytes.len();
-        self.list.push(Answer { stream, reply: start..middle, body: middle..end, header_len: 0 });
+        self.list.push(Answer {
+            stream,
+            reply: start..middle,
+            body: middle..end,
+            header_len: 0,
+            is_told: false,
+            otherwise: None,
+        });
+    }
+
+    /// An answer that need not wait for what was stored.
+    pub(crate) fn push_told(&mut self, stream: u32, reply: &[u8], body: &[u8]) {
+        self.push(stream, reply, body);
+        if let Some(last) = self.list.last_mut() {
+            last.is_told = true;
+        }
+    }
+
+    /// An answer with another one for the case that what it promises does not come true.
+    pub(crate) fn push_with(&mut self, stream: u32, reply: &[u8], body: &[u8], otherwise: &[u8]) {
+        self.push(stream, reply, body);
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(otherwise);
+        let end = self.bytes.len();
+        if let Some(last) = self.list.last_mut() {
+            last.otherwise = Some(start..end);
+        }
     }
 
     /// A header alone, which is not sent at all if what it depends on fails.
@@ -61,42 +91,44 @@ impl Answers {
     /// Moves the answers from `from` on behind those of `to`.
     pub(crate) fn move_tail(&mut self, from: usize, to: &mut Self) {
         for answer in self.list.drain(from.min(self.list.len())..) {
-            let reply = self.bytes.get(answer.reply).unwrap_or_default();
-            let body = self.bytes.get(answer.body).unwrap_or_default();
-            to.push(answer.stream, reply, body);
-            if let Some(last) = to.list.last_mut() {
-                last.header_len = answer.header_len;
-            }
+            to.copy(&self.bytes, &answer);
         }
     }
 
-    /// Takes out the answers that depend on `stream`.
-    pub(crate) fn split_off(&mut self, stream: u32) -> Self {
+    fn copy(&mut self, bytes: &[u8], answer: &Answer) {
+        let part = |range: &Range<usize>| bytes.get(range.clone()).unwrap_or_default();
+        let (stream, reply, body) = (answer.stream, part(&answer.reply), part(&answer.body));
+        match &answer.otherwise {
+            Some(otherwise) => self.push_with(stream, reply, body, part(otherwise)),
+            None => self.push(stream, reply, body),
+        }
+        if let Some(last) = self.list.last_mut() {
+            (last.header_len, last.is_told) = (answer.header_len, answer.is_told);
+        }
+    }
+
+    /// Takes out the answers of `stream`; what need not wait only if `all`.
+    pub(crate) fn split_off(&mut self, stream: u32, all: bool) -> Self {
         let mut out = Self::default();
         self.list.retain(|answer| {
-            let theirs = answer.stream == stream;
+            let theirs = answer.stream == stream && (all || !answer.is_told);
             if theirs {
-                let reply = self.bytes.get(answer.reply.clone()).unwrap_or_default();
-                let body = self.bytes.get(answer.body.clone()).unwrap_or_default();
-                out.push(stream, reply, body);
-                if let Some(last) = out.list.last_mut() {
-                    last.header_len = answer.header_len;
-                }
+                out.copy(&self.bytes, answer);
             }
             !theirs
         });
         out
     }
 
-    /// Gives every answer another text: what they promised did not come true.
-    pub(crate) fn replace_bodies(&mut self, body: &[u8]) {
-        let start = self.bytes.len();
-        self.bytes.extend_from_slice(body);
-        let end = self.bytes.len();
-        self.list.retain(|answer| answer.header_len == 0);
-        for answer in &mut self.list {
-            answer.body = start..end;
-        }
+    /// What the answers promised may not have come true, or only some day: nobody is told that it
+    /// did, nor, as a publisher would try again, that it did not.
+    pub(crate) fn disappoint(&mut self) {
+        self.list.retain_mut(|answer| {
+            if let Some(otherwise) = answer.otherwise.take() {
+                (answer.body, answer.header_len, answer.is_told) = (otherwise, 0, true);
+            }
+            answer.is_told
+        });
     }
 
     /// Sends them. `account_of` names each stream's account.

@@ -8,13 +8,12 @@
 //! | rewrite of a block | on the pool |
 //!
 //! Laws: an answer leaves when its change is written, or durable with `sync_interval: always`;
-//!       a stream whose write failed for good takes no more, and its publishers are told.
+//!       what was stored by a write that failed is not answered.
+//! Not here: what is different while a disk is full (`full.rs`).
 
 use std::thread;
 use std::time::Duration;
 
-use jetstream_api::ApiError;
-use jetstream_core::stream::refusal;
 use stdx::time::Mono;
 use store::{Error, Job, JobKind, JobResult, MessageStore, Ticket};
 
@@ -24,8 +23,6 @@ use crate::queue::Batch;
 use crate::shard::Shard;
 use crate::shared::Shared;
 
-/// A full disk is asked again after this.
-const FULL_AGAIN: Duration = Duration::from_millis(500);
 /// A store that nothing happened to for this long gives back what it can do without.
 const IDLE: Duration = Duration::from_secs(10);
 /// Jobs that are under way at the end may take this many looks of [`LOOK`].
@@ -34,7 +31,7 @@ const LOOK: Duration = Duration::from_millis(10);
 
 impl Place {
     /// Every change up to this one is as safe as configured.
-    fn safe(&self, shared: &Shared) -> Ticket {
+    pub(crate) fn safe(&self, shared: &Shared) -> Ticket {
         let store = self.stream.store_ref();
         if self.waits_for_disk(shared) { store.durable() } else { store.written() }
     }
@@ -43,10 +40,14 @@ impl Place {
 impl Shard {
     /// Writes what a stream stored; its answers go, or wait for the disk.
     pub(crate) fn flush(&mut self, at: u32) {
+        let now = self.now.mono;
         let Some(place) = self.place(at) else { return };
         place.touched = false;
-        if let Err(error) = self.run_jobs(at) {
-            return self.disk_failed(at, &error);
+        if !place.waits_for_room(now) {
+            match self.run_jobs(at) {
+                Ok(()) => self.note_writable(at),
+                Err(error) => self.disk_failed(at, &error),
+            }
         }
         let shared = self.shared.clone();
         let Some(place) = self.places.get_mut(at as usize).and_then(Option::as_deref_mut) else {
@@ -55,7 +56,7 @@ impl Shard {
         place.count_bytes();
         let ticket = place.stream.store_ref().ticket();
         if place.safe(&shared) < ticket {
-            let theirs = self.answers.split_off(at);
+            let theirs = self.answers.split_off(at, place.full.is_none());
             if !theirs.is_empty() {
                 place.held.push_back((ticket, theirs));
             }
@@ -63,23 +64,25 @@ impl Shard {
     }
 
     /// Runs or sends off what the store hands out.
-    fn run_jobs(&mut self, at: u32) -> store::Result<()> {
+    pub(crate) fn run_jobs(&mut self, at: u32) -> store::Result<()> {
         loop {
             let always = self.shared.config.sync_always;
             let Some(place) = self.place(at) else { return Ok(()) };
             let jobs = place.stream.store().take_jobs()?;
-            let mut wrote = false;
+            let (mut wrote, mut outcome) = (false, Ok(()));
             for job in jobs {
                 match job.kind() {
                     JobKind::Write if !job.is_heavy() => {
                         wrote = true;
                         let Some(place) = self.place(at) else { return Ok(()) };
-                        place.stream.store().complete(job.run())?;
+                        // The others are under way whatever becomes of this one.
+                        outcome = place.stream.store().complete(job.run());
                     }
                     JobKind::Sync if !always => self.sync_later(at, job),
                     JobKind::Write | JobKind::Sync | JobKind::Rewrite => self.send_off(at, job),
                 }
             }
+            outcome?;
             if !wrote {
                 break;
             }
@@ -130,6 +133,7 @@ impl Shard {
         if let Err(error) = done.and_then(|()| self.run_jobs(at)) {
             return self.disk_failed(at, &error);
         }
+        self.note_writable(at);
         self.release_held(at);
         self.keep_up(at, false);
         self.rest_later(at);
@@ -145,7 +149,7 @@ impl Shard {
         }
     }
 
-    fn release_held(&mut self, at: u32) {
+    pub(crate) fn release_held(&mut self, at: u32) {
         let shared = self.shared.clone();
         let Some(place) = self.places.get_mut(at as usize).and_then(Option::as_deref_mut) else {
             return;
@@ -159,32 +163,33 @@ impl Shard {
         }
     }
 
-    /// The disk refused: publishers are told, and a disk that is only full is asked again.
-    fn disk_failed(&mut self, at: u32, error: &Error) {
-        let due = self.now.mono + FULL_AGAIN;
-        let mut theirs = self.answers.split_off(at);
+    /// The disk refused. What was stored may be on it or not, and is not answered.
+    pub(crate) fn disk_failed(&mut self, at: u32, error: &Error) {
+        if matches!(error, Error::DiskFull { .. }) {
+            return self.disk_is_full(at, error);
+        }
+        let mut theirs = self.answers.split_off(at, true);
         let Some(place) = self.places.get_mut(at as usize).and_then(Option::as_deref_mut) else {
             return;
         };
-        let name = format!("{} > {}", place.account.account.name, place.name());
-        stdx::error!(self.worker.broker.log, "JetStream cannot write stream '{name}': {error}");
-        if matches!(error, Error::DiskFull { .. }) {
-            let generation = place.generation;
-            self.syncs.push_back((due, at, generation));
-        } else {
-            place.stream.fail(&error.to_string());
+        if !std::mem::replace(&mut place.told_failure, true) {
+            let name = format!("{} > {}", place.account.account.name, place.name());
+            stdx::error!(
+                self.worker.broker.log,
+                "JetStream cannot write stream '{name}' any more: {error}; mend the disk, then start the server again"
+            );
         }
-        let body = refusal(place.name(), &ApiError::stream_store_failed(error));
+        place.stream.fail(&error.to_string());
         let account = place.account.account.clone();
         for (_, mut answers) in std::mem::take(&mut place.held) {
-            answers.replace_bodies(&body);
+            answers.disappoint();
             answers.release(&mut self.worker, |_| Some(account.clone()));
         }
-        theirs.replace_bodies(&body);
+        theirs.disappoint();
         theirs.release(&mut self.worker, |_| Some(account.clone()));
     }
 
-    /// Sends off the syncs that are due, and asks full disks again.
+    /// Sends off the syncs that are due.
     pub(crate) fn start_due_syncs(&mut self) {
         while self.syncs.front().is_some_and(|(due, ..)| *due <= self.now.mono) {
             let Some((_, at, generation)) = self.syncs.pop_front() else { break };
@@ -193,8 +198,6 @@ impl Shard {
             };
             if place.sync.is_some() {
                 self.start_sync(at);
-            } else if place.stream.store_ref().written() < place.stream.store_ref().ticket() {
-                self.touch(at);
             }
         }
     }
@@ -204,7 +207,8 @@ impl Shard {
         let first = |line: &std::collections::VecDeque<(Mono, u32, u32)>| {
             line.front().map(|&(due, _, _)| due)
         };
-        first(&self.syncs).into_iter().chain(first(&self.rests)).min()
+        let lines = [&self.syncs, &self.fulls, &self.rests];
+        lines.into_iter().filter_map(first).min()
     }
 
     /// The store may rest, unless something happens.
@@ -224,6 +228,7 @@ impl Shard {
         if !place.resting {
             self.rest_later(at);
         }
+        self.note_open(at);
     }
 
     /// Lets stores rest that nothing happened to.

@@ -128,6 +128,7 @@ impl Shard {
                 continue;
             };
             member.ready = false;
+            self.make_room(at);
             let more = self.with(at, id, |consumer, cx| consumer.deliver(BUDGET, cx));
             self.note_read(at);
             if more == Some(true) {
@@ -142,6 +143,10 @@ impl Shard {
     /// Tells the consumers of a stream what was stored and what left.
     pub(crate) fn tell_consumers(&mut self, at: u32) {
         let Some(place) = self.place(at) else { return };
+        if place.full.is_some() {
+            // Nobody learns of what may be lost yet.
+            return;
+        }
         let stored = place.stream.take_stored();
         if place.members.is_empty() {
             return place.stream.recycle(stored);

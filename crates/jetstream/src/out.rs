@@ -53,6 +53,10 @@ impl Out for ShardOut<'_> {
         self.answers.push(self.stream, reply, body);
     }
 
+    fn tell(&mut self, reply: &[u8], body: &[u8]) {
+        self.answers.push_told(self.stream, reply, body);
+    }
+
     fn confirm(&mut self, to: &[u8], header: &[u8]) {
         self.answers.push_header(self.stream, to, header);
     }

@@ -13,6 +13,7 @@ use store::{Job, MessageStore, Ticket};
 
 use crate::account::JsAccount;
 use crate::answers::Answers;
+use crate::full::Full;
 use crate::ingress::{Backlog, Listening, Publishes};
 use crate::left_off::Noting;
 use crate::member::Member;
@@ -52,6 +53,10 @@ pub(crate) struct Place {
     pub(crate) held: VecDeque<(Ticket, Answers)>,
     /// Its first sequence is known before there is a message: it was made or purged so.
     pub(crate) begun: bool,
+    /// The disk has no room for it: since when, and what came of it.
+    pub(crate) full: Option<Box<Full>>,
+    /// The log heard that a write failed for good.
+    pub(crate) told_failure: bool,
     /// Something was stored since the last flush.
     pub(crate) touched: bool,
     /// Makes durable what was stored, once it is due.
@@ -60,6 +65,8 @@ pub(crate) struct Place {
     pub(crate) used: Mono,
     /// It waits in the line of those that may rest.
     pub(crate) resting: bool,
+    /// It stands in the line of those that may hold open files.
+    pub(crate) opened: bool,
     /// When the store was last looked after.
     pub(crate) upkeep: Upkeep,
     /// Held by jobs while they run; true once the stream is gone.
@@ -89,10 +96,13 @@ impl Place {
             directs: Vec::new(),
             held: VecDeque::new(),
             begun,
+            full: None,
+            told_failure: false,
             touched: false,
             sync: None,
             used: Mono::default(),
             resting: false,
+            opened: false,
             upkeep: Upkeep::default(),
             gate: None,
             counted: 0,
@@ -184,7 +194,7 @@ impl Place {
         let account = &self.account.account;
         let tag = |kind| Tag { kind, stream: place, part: self.generation };
         // Sets, because there may be very many.
-        let wanted: HashSet<&[u8]> = config.subjects.iter().map(|s| s.as_bytes()).collect();
+        let wanted: HashSet<&[u8]> = config.subjects.iter().map(String::as_bytes).collect();
         self.publishes.retain(|l| wanted.contains(l.subject()));
         let have: HashSet<Vec<u8>> = self.publishes.iter().map(|l| l.subject().to_vec()).collect();
         for subject in config.subjects.iter().filter(|s| !have.contains(s.as_bytes())) {

@@ -52,8 +52,12 @@ pub(crate) struct Shard {
     pub(crate) random: Random,
     /// Streams whose changes wait to be put on the disk, in the order in which it is due.
     pub(crate) syncs: VecDeque<(Mono, u32, u32)>,
+    /// Streams whose disk is full, and when it is asked again.
+    pub(crate) fulls: VecDeque<(Mono, u32, u32)>,
     /// Streams that may rest if nothing happens to them until then.
     pub(crate) rests: VecDeque<(Mono, u32, u32)>,
+    /// Streams that may hold open files, in the order in which they opened them.
+    pub(crate) opened: VecDeque<(u32, u32)>,
     /// Consumers whose state waits to be written.
     pub(crate) writes: VecDeque<(Mono, u32, u32)>,
     /// Consumers whose state somebody waits for.
@@ -91,7 +95,9 @@ impl Shard {
             scratch: Vec::new(),
             random: Random::new(seed),
             syncs: VecDeque::new(),
+            fulls: VecDeque::new(),
             rests: VecDeque::new(),
+            opened: VecDeque::new(),
             writes: VecDeque::new(),
             urgent: Vec::new(),
             ready: VecDeque::new(),
@@ -134,6 +140,9 @@ impl Shard {
     }
 
     fn handle_frame(&mut self, frame: &Frame<'_>) {
+        if self.shared.files.is_full() {
+            self.make_room(frame.tag.stream);
+        }
         match frame.tag.kind {
             Kind::Publish => self.handle_publish(frame),
             Kind::Refuse => self.handle_refused(frame),
@@ -224,7 +233,11 @@ impl Shard {
             && !std::mem::replace(&mut place.touched, true)
         {
             place.used = self.now.mono;
+            let is_noted = place.opened;
             self.touched.push(at);
+            if !is_noted {
+                self.note_open(at);
+            }
         }
     }
 
@@ -295,6 +308,7 @@ impl Shard {
         self.now = now;
         self.worker.now = now;
         self.start_due_syncs();
+        self.ask_full_disks();
         self.rest_idle();
         while let Some((at, id)) = self.timers.pop(now.mono) {
             if id == 0 {

@@ -204,7 +204,7 @@ impl Shard {
                     Origins::default()
                 },
                 members: Vec::new(),
-                failure: place.stream.failure().map(str::to_owned),
+                failure: place.trouble(),
             };
             let ids: Vec<(String, u32)> =
                 place.names.iter().map(|(name, id)| (name.to_owned(), *id)).collect();

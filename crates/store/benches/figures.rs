@@ -68,6 +68,9 @@ impl Disk for Counted {
     fn check_writable(&self, dir: &str) -> io::Result<()> {
         self.disk.check_writable(dir)
     }
+    fn room(&self) -> io::Result<u64> {
+        self.disk.room()
+    }
     fn random(&self, out: &mut [u8]) -> io::Result<()> {
         self.disk.random(out)
     }

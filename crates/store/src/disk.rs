@@ -6,6 +6,9 @@
 
 use std::io;
 
+use rustix::io::Errno;
+
+pub(crate) mod files;
 pub(crate) mod queue;
 pub mod real;
 #[cfg(any(test, feature = "sim"))]
@@ -57,6 +60,8 @@ pub trait Disk: Clone + Send + Sync + 'static {
     fn lock(&self, dir: &str) -> io::Result<Self::Lock>;
     /// Whether names in a directory may be created and removed; the error says why not.
     fn check_writable(&self, dir: &str) -> io::Result<()>;
+    /// Bytes that can still be written; an estimate, from which nothing follows but what to say no to.
+    fn room(&self) -> io::Result<u64>;
     /// Fills `out` with bytes fit for keys.
     fn random(&self, out: &mut [u8]) -> io::Result<()>;
     /// Runs `job(0)`..`job(n - 1)`, several at a time where that helps, started in that order.
@@ -75,6 +80,21 @@ pub trait DiskFile: Send + Sync + 'static {
     fn set_len(&self, len: u64) -> io::Result<()>;
     /// Bytes in the file.
     fn size(&self) -> io::Result<u64>;
+    /// The same, and whether the file still has a name.
+    fn standing(&self) -> io::Result<(u64, bool)> {
+        Ok((self.size()?, true))
+    }
+}
+
+/// A file is not as this process left it: somebody else writes to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Foreign {
+    /// It ends elsewhere.
+    #[error("it ended at byte {left} and now ends at {found}")]
+    Longer { left: u64, found: u64 },
+    /// Its name stands for another file, or for none.
+    #[error("it was replaced or removed")]
+    Replaced,
 }
 
 /// Reads a whole file, refusing more than `limit` bytes.
@@ -128,9 +148,17 @@ pub(crate) fn free_name<D: Disk>(disk: &D, path: &str) -> String {
     format!("{path}-{}", last.saturating_add(1))
 }
 
-/// Whether the disk is full, so that the same may succeed later.
+/// Whether there is no room, on the disk or in the table of open files, so that the same may
+/// succeed later.
 pub(crate) fn is_full(e: &io::Error) -> bool {
     matches!(e.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+        || is_out_of_files(e)
+}
+
+/// Whether the process, or the system, has too many open files.
+pub(crate) fn is_out_of_files(e: &io::Error) -> bool {
+    let of = |errno: Errno| e.raw_os_error() == Some(errno.raw_os_error());
+    of(Errno::MFILE) || of(Errno::NFILE)
 }
 
 /// The directory a path lies in.

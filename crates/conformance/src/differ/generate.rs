@@ -9,8 +9,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use testkit::Msg;
 
-use super::random::Random;
 use super::{batch, bucket, config, fields, origin, priority};
+use crate::random::Random;
 
 /// What the steps are about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -239,7 +239,7 @@ impl Generator {
             return self.of_stream(&stream);
         }
         let about_consumers = self.flavour != Flavour::Streams;
-        if self.flavour == Flavour::Limits && self.made % 4 == 0 {
+        if self.flavour == Flavour::Limits && self.made.is_multiple_of(4) {
             return ask("$JS.API.INFO".into(), "");
         }
         match self.random.below(100) {

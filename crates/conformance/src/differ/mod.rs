@@ -18,7 +18,6 @@ mod generate;
 mod origin;
 mod plain;
 mod priority;
-mod random;
 mod side;
 
 use std::path::PathBuf;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::config;
 use super::generate::{End, Step, ask, fetch, message};
-use super::random::Random;
+use crate::random::Random;
 
 /// `S0` is where messages come from; `S1` and `S2` draw from it.
 pub(super) fn next(r: &mut Random, stream: &str, known: bool, last: u64, acks: usize) -> Step {
@@ -118,11 +118,11 @@ fn source(r: &mut Random) -> Value {
         4 => s["subject_transforms"] = json!([{"src": "s0.a", "dest": "u.a"}]),
         5 => {
             s["subject_transforms"] =
-                json!([{"src": "s0.a", "dest": "u.a"}, {"src": "s0.b", "dest": ""}])
+                json!([{"src": "s0.a", "dest": "u.a"}, {"src": "s0.b", "dest": ""}]);
         }
         6 => {
             s["subject_transforms"] =
-                json!([{"src": "s0.*", "dest": "u.{{wildcard(1)}}"}, {"src": "s0.a", "dest": "w"}])
+                json!([{"src": "s0.*", "dest": "u.{{wildcard(1)}}"}, {"src": "s0.a", "dest": "w"}]);
         }
         7 => {
             s["filter_subject"] = "s0.a".into();
@@ -135,7 +135,7 @@ fn source(r: &mut Random) -> Value {
                     &json!({"api": "x", "deliver": "s1.x"}),
                     &json!({"api": "", "deliver": ""}),
                 ])
-                .clone()
+                .clone();
         }
         9 => s["subject_transforms"] = json!([{"src": "s0..a", "dest": "u.a"}]),
         _ => {}

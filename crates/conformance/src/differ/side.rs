@@ -184,9 +184,8 @@ impl Side {
 
 /// Whether an audit tells of a request that changes nothing.
 fn is_of_question(audit: &Msg) -> bool {
-    let subject = serde_json::from_slice::<serde_json::Value>(&audit.payload)
+    serde_json::from_slice::<serde_json::Value>(&audit.payload)
         .ok()
         .and_then(|json| json["subject"].as_str().map(generate::is_question))
-        .unwrap_or(true);
-    subject
+        .unwrap_or(true)
 }

@@ -6,6 +6,7 @@ mod backup;
 mod consumer_rows;
 mod durable_acks;
 mod gate;
+mod hardship;
 mod jetstream;
 mod jetstream_batch;
 mod operator;

@@ -71,7 +71,7 @@ impl Consumer {
             AckBody::Unknown => {}
         }
         if confirm && !reply.is_empty() {
-            cx.out.answer(reply, b"");
+            cx.out.tell(reply, b"");
         }
         self.is_wanted() && (was_full && !self.is_full() || !self.redeliver.is_empty())
     }

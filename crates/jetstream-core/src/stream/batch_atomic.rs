@@ -81,13 +81,14 @@ impl<D: Disk> Stream<D> {
             .check_batch(id, &m, fields, limits)
             .and_then(|seq| self.step(id, seq, &m, fields, now, out));
         let Some(reply) = m.reply.filter(|r| !r.is_empty() && !self.config.no_ack) else { return };
-        let body = match step {
-            Ok(Step::Staged) => Vec::new(),
-            Ok(Step::Stored { seq, count }) => self.batch_ack(seq, id, count, false),
-            Ok(Step::Silent) => return,
-            Err(error) => pub_ack::refusal(&self.config.name, &error),
-        };
-        out.answer(reply, &body);
+        match step {
+            Ok(Step::Staged) => out.tell(reply, b""),
+            Ok(Step::Stored { seq, count }) => {
+                out.answer(reply, &self.batch_ack(seq, id, count, false));
+            }
+            Ok(Step::Silent) => {}
+            Err(error) => out.tell(reply, &pub_ack::refusal(&self.config.name, &error)),
+        }
     }
 
     /// What is wrong whatever the batch says; the batch lives on.
@@ -271,6 +272,9 @@ impl<D: Disk> Stream<D> {
 
     /// Removes what was stored after `before`; nobody saw it.
     fn take_back(&mut self, before: u64) {
+        if self.store.state().last_seq == before {
+            return;
+        }
         if let Err(error) = self.store.truncate(before) {
             self.note_trouble(&error);
         }

@@ -106,7 +106,7 @@ impl<D: Disk> Stream<D> {
         if let Err(error) = self.take_fast(says.as_ref(), &m, reply, limits, now, out)
             && !self.config.no_ack
         {
-            out.answer(reply, &pub_ack::refusal(&self.config.name, &error));
+            out.tell(reply, &pub_ack::refusal(&self.config.name, &error));
         }
         true
     }

@@ -203,7 +203,7 @@ impl<D: Disk> Stream<D> {
             Ok(taken) => (taken.seq, taken.sum.as_deref(), b"}"),
             Err(Refusal::Duplicate(seq)) => (*seq, None, b",\"duplicate\": true}"),
             Err(Refusal::Error(error)) => {
-                return out.answer(reply, &pub_ack::refusal(&self.config.name, error));
+                return out.tell(reply, &pub_ack::refusal(&self.config.name, error));
             }
             Err(Refusal::Silent) => return,
         };
@@ -508,7 +508,7 @@ impl<D: Disk> Stream<D> {
         out: &mut O,
     ) -> Result<u64, Refusal> {
         if admitted.skipped {
-            return self.apply_skip(m, admitted, now);
+            return self.apply_skip(m, admitted, now, out);
         }
         let target = self.republish.as_ref().and_then(|r| r.target(m.subject, out));
         let previous = match &target {
@@ -552,13 +552,15 @@ impl<D: Disk> Stream<D> {
         Ok(seq)
     }
 
-    fn apply_skip(
+    fn apply_skip<O: Out>(
         &mut self,
         m: &Incoming<'_>,
         admitted: &Admitted<'_>,
         now: Now,
+        out: &O,
     ) -> Result<u64, Refusal> {
-        let seq = self.store.skip_touching(now.wall).map_err(|_| Refusal::Silent)?;
+        let skipped = self.store.skip_touching(now.wall);
+        let seq = skipped.map_err(|error| self.refused_by_store(&error, out))?;
         self.last_seq = seq;
         self.note_id(admitted.msg_id, seq, now.wall);
         self.apply_rollup(m.subject, admitted.rollup, 0);
@@ -620,6 +622,7 @@ impl<D: Disk> Stream<D> {
             | Error::MaxMsgsPerSubject
             | Error::MsgTooLarge(_)
             | Error::DiskFull { .. } => {
+                self.without_room += u64::from(matches!(error, Error::DiskFull { .. }));
                 let why = match error {
                     Error::MsgTooLarge(_) => "message too large".to_owned(),
                     other => other.to_string(),

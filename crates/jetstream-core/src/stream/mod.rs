@@ -75,6 +75,8 @@ pub struct Stream<D: Disk> {
     interest: Vec<Box<[u8]>>,
     /// A write failed for good: nothing more is taken.
     failure: Option<Box<str>>,
+    /// Messages refused because the disk is full.
+    without_room: u64,
     /// Scratch for transformed subjects.
     scratch: Vec<u8>,
     stored: Stored,
@@ -124,6 +126,7 @@ impl<D: Disk> Stream<D> {
             batches: None,
             interest: Vec::new(),
             failure: None,
+            without_room: 0,
             scratch: Vec::new(),
             stored: Stored::default(),
             wants_subjects: false,
@@ -178,6 +181,11 @@ impl<D: Disk> Stream<D> {
     /// Notes a write that failed for good.
     pub fn fail(&mut self, why: &str) {
         self.failure.get_or_insert_with(|| why.into());
+    }
+
+    /// How many messages were refused because the disk is full, since this was asked last.
+    pub fn take_without_room(&mut self) -> u64 {
+        std::mem::take(&mut self.without_room)
     }
 
     /// The highest sequence ever given.

@@ -59,6 +59,11 @@ impl<D: Disk> Storage<D> {
         either!(self, s => s.unindexed(), _s => 0)
     }
 
+    /// The parts that making an index copies, at most.
+    pub fn picture_size(&self) -> u64 {
+        either!(self, s => s.picture_size(), _s => 0)
+    }
+
     /// Whether a block that went took the last index along.
     pub fn has_lost_index(&self) -> bool {
         either!(self, s => s.has_lost_index(), _s => false)
@@ -69,6 +74,31 @@ impl<D: Disk> Storage<D> {
         either!(self, s => s.checkpoint(), _s => Ok(()))
     }
 
+    /// Whether the disk has no room for it.
+    pub fn is_full(&self) -> bool {
+        either!(self, s => s.is_full(), _s => false)
+    }
+
+    /// Whether it can make room on a full disk.
+    pub fn can_make_room(&self) -> bool {
+        either!(self, s => s.can_make_room(), _s => false)
+    }
+
+    /// Whether there is room to note the removal of a message.
+    pub fn check_remove(&self) -> Result<()> {
+        either!(self, s => s.check_remove(), _s => Ok(()))
+    }
+
+    /// Whether there is room for a purge, or it makes some.
+    pub fn check_purge(&self, filter: &Filter, seq: u64, keep: u64) -> Result<()> {
+        either!(self, s => s.check_purge(filter, seq, keep), _s => Ok(()))
+    }
+
+    /// Whether there is room for new settings, or they make some.
+    pub fn check_update(&self, settings: &Settings, now: Timestamp) -> Result<()> {
+        either!(self, s => s.check_update(settings, now), _s => Ok(()))
+    }
+
     /// Has a block rewritten of which most is gone, if there is one.
     pub fn maintain(&mut self) -> Result<()> {
         either!(self, s => s.maintain().map(|_| ()), _s => Ok(()))
@@ -77,6 +107,16 @@ impl<D: Disk> Storage<D> {
     /// Gives back what an idle store can do without.
     pub fn rest(&mut self) {
         either!(self, s => s.rest(), _s => ());
+    }
+
+    /// Closes files, which are opened again at need.
+    pub fn close_files(&mut self) {
+        either!(self, s => s.close_files(), _s => ());
+    }
+
+    /// Whether it has files open.
+    pub fn holds_files(&self) -> bool {
+        either!(self, s => s.holds_files(), _s => false)
     }
 
     /// Puts new settings in force.

@@ -99,7 +99,7 @@ pub(crate) fn open_files(
     created: Timestamp,
 ) -> store::Result<Files> {
     let document = crate::meta::consumer(name, config, created);
-    let disk = Disk::new(shared.stream_dir(account, stream));
+    let disk = shared.disk(shared.stream_dir(account, stream));
     let encryption = shared.encryption(account);
     let (file, state) = ConsumerFile::open(disk, stream, name, &document, encryption.as_ref())?;
     let setback = file.setback();

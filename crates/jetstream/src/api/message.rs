@@ -66,7 +66,7 @@ impl Shard {
 
     pub(super) fn message_delete(&mut self, request: &ApiRequest, name: &str) {
         let outcome = self.deleted_message(request, name);
-        self.respond(request, outcome);
+        self.respond_safely(request, name, outcome);
     }
 
     fn deleted_message(&mut self, request: &ApiRequest, name: &str) -> Outcome<MsgDelete> {
@@ -91,6 +91,7 @@ impl Shard {
         if store.is_file() && seq > state.last_seq {
             return Err(ApiError::stream_msg_delete_failed("stream store EOF"));
         }
+        store.check_remove().map_err(ApiError::stream_msg_delete_failed)?;
         let removed = store.remove(seq, !asked.no_erase);
         match removed {
             Ok(true) => {

@@ -26,6 +26,7 @@ use jetstream_api::subject::Request;
 use jetstream_api::{ApiError, ClusterInfo, Document, Unknown, json, level};
 use jetstream_core::{Out, Outgoing};
 
+use crate::answers::Answers;
 use crate::event::ApiRequest;
 use crate::shard::Shard;
 
@@ -188,14 +189,47 @@ impl Shard {
     pub(crate) fn respond<B: Body>(&mut self, request: &ApiRequest, outcome: Outcome<B>) {
         // What the request changed is written before it is answered.
         self.catch_up();
-        let failed = outcome.is_err();
+        self.count(request, outcome.is_err());
+        let body = self.reply(request, outcome);
+        self.audit(request, &body);
+    }
+
+    /// Answers a request that removed something from a stream, once that is as safe as what is
+    /// published: before, a crash could bring it back.
+    pub(crate) fn respond_safely<B: Body>(
+        &mut self,
+        request: &ApiRequest,
+        name: &str,
+        outcome: Outcome<B>,
+    ) {
+        self.catch_up();
+        let shared = self.shared.clone();
+        let at = self.find(request, name).ok().filter(|_| outcome.is_ok());
+        let waits = at.and_then(|at| {
+            let place = self.places.get_mut(at as usize)?.as_deref_mut()?;
+            let ticket = place.stream.store_ref().ticket();
+            let safe = place.safe(&shared) >= ticket || place.stream.failure().is_some();
+            (!safe).then_some((at, ticket))
+        });
+        let Some((at, ticket)) = waits else { return self.respond(request, outcome) };
+        self.count(request, false);
+        let body = json::to_json(&Response::from(outcome));
+        self.audit(request, &body);
+        let Some(reply) = &request.reply else { return };
+        let failed: Outcome<B> = Err(ApiError::stream_general("the disk failed"));
+        let mut answers = Answers::default();
+        answers.push_with(at, reply, &body, &json::to_json(&Response::from(failed)));
+        if let Some(place) = self.place(at) {
+            place.held.push_back((ticket, answers));
+        }
+    }
+
+    fn count(&self, request: &ApiRequest, failed: bool) {
         request.account.count_request(failed);
         self.shared.api_total.fetch_add(1, Ordering::Relaxed);
         if failed {
             self.shared.api_errors.fetch_add(1, Ordering::Relaxed);
         }
-        let body = self.reply(request, outcome);
-        self.audit(request, &body);
     }
 
     /// Answers a request that is not counted.

@@ -47,12 +47,15 @@ pub(crate) fn info(place: &mut Place, details: bool, listed: bool, now: Now) -> 
     }
 }
 
+/// Lost sequences that an answer lists, each by itself; `lost.json` has the ranges.
+const MOST_LOST: usize = 100_000;
+
 fn state(place: &mut Place, details: bool) -> StreamState {
     let store = place.stream.store_ref();
     let s = store.state();
     let lost = store.lost();
     let lost = (!lost.is_empty()).then(|| LostStreamData {
-        msgs: lost.iter().filter_map(|l| l.seqs.clone()).flatten().collect(),
+        msgs: lost.iter().filter_map(|l| l.seqs.clone()).flatten().take(MOST_LOST).collect(),
         bytes: lost.iter().map(|l| l.bytes).sum(),
     });
     StreamState {
@@ -181,7 +184,7 @@ impl Shard {
 
     pub(super) fn stream_update(&mut self, request: &ApiRequest, name: &str) {
         let outcome = self.updated(request, name);
-        self.respond(request, outcome);
+        self.respond_safely(request, name, outcome);
     }
 
     fn updated(&mut self, request: &ApiRequest, name: &str) -> Outcome<StreamUpdate> {
@@ -204,6 +207,7 @@ impl Shard {
         let before = place.config().retention;
         let document = crate::meta::stream(&config, place.stream.created());
         let store = place.stream.store();
+        store.check_update(&settings(&config), now.wall).map_err(ApiError::stream_update)?;
         store.write_meta(&document).map_err(ApiError::stream_update)?;
         store.update(settings(&config), now.wall).map_err(ApiError::stream_update)?;
         place.stream.configure(config.clone());
@@ -332,7 +336,7 @@ impl Shard {
 
     pub(super) fn stream_purge(&mut self, request: &ApiRequest, name: &str) {
         let outcome = self.purged(request, name);
-        self.respond(request, outcome);
+        self.respond_safely(request, name, outcome);
     }
 
     fn purged(&mut self, request: &ApiRequest, name: &str) -> Outcome<StreamPurge> {
@@ -353,16 +357,18 @@ impl Shard {
             return Err(ApiError::stream_purge_failed("stream purge not permitted"));
         }
         let filter = Filter::parse(asked.filter.as_bytes());
-        let purged = place
-            .stream
-            .store()
-            .purge(&filter, asked.seq, asked.keep)
-            .map_err(ApiError::stream_general)?;
+        let store = place.stream.store();
+        store.check_purge(&filter, asked.seq, asked.keep).map_err(ApiError::stream_general)?;
+        let purged =
+            store.purge(&filter, asked.seq, asked.keep).map_err(ApiError::stream_general)?;
         place.stream.refresh();
         let whole = matches!(asked.filter.as_str(), "" | ">") && asked.seq == 0 && asked.keep == 0;
         place.begun |= whole;
-        // Compat(RET-009): one message alone is removed as if somebody had deleted it.
         let removed = place.stream.store().take_removals();
+        // What consumers have not heard of, because it is not safe yet, they count anew.
+        let untold = place.stream.take_stored();
+        place.stream.recycle(untold);
+        // Compat(RET-009): one message alone is removed as if somebody had deleted it.
         if removed.len() == 1 {
             self.tell_removed(at, &removed);
         }

@@ -61,7 +61,7 @@ struct Named<F> {
 /// Files to be replaced, and their new content.
 pub(crate) type Files = Vec<(&'static str, Vec<u8>)>;
 
-/// Makes files; called again if there was no room for them.
+/// Makes files that can be done without: where there is no room for them, they are left out.
 pub(crate) type Make = Arc<dyn Fn() -> io::Result<Files> + Send + Sync>;
 
 /// One change.
@@ -196,6 +196,8 @@ pub(crate) struct Carried<F> {
     slots: Vec<Arc<Slot<F>>>,
     left: VecDeque<(u64, Step<F>)>,
     pub(crate) dirty: Dirty<F>,
+    /// Files were not made for want of room.
+    pub(crate) left_out: bool,
     /// The last ticket that was settled.
     pub(crate) settled: Option<u64>,
     pub(crate) result: io::Result<()>,
@@ -216,6 +218,7 @@ impl<F: DiskFile> Steps<F> {
             slots: Vec::new(),
             left: self.steps,
             dirty,
+            left_out: false,
             settled: None,
             result: Ok(()),
         };
@@ -242,8 +245,8 @@ impl<F: DiskFile> Carried<F> {
     fn carry_out<D: Disk<File = F>>(&mut self, disk: &D, step: &Step<F>) -> io::Result<()> {
         match step {
             Step::Create { slot, path } => slot.create(|| disk.open(path, Open::Create)),
-            Step::Write { slot, offset, data } => slot.base()?.write_at(data, *offset),
-            Step::SetLen { slot, len } => slot.base()?.set_len(*len),
+            Step::Write { slot, offset, data } => slot.put(data, *offset),
+            Step::SetLen { slot, len } => slot.cut(*len),
             Step::SyncFile(slot) => slot.sync(),
             Step::SyncDir(dir) => disk.sync_dir(dir),
             Step::MakeDir(dir) => disk.create_dir_all(dir),
@@ -263,7 +266,16 @@ impl<F: DiskFile> Carried<F> {
                 Ok(())
             }
             Step::Make(make) => {
-                make()?.iter().try_for_each(|(path, bytes)| super::replace(disk, path, bytes))
+                let files = make()?;
+                let done = files.iter().try_for_each(|(path, b)| super::replace(disk, path, b));
+                match done {
+                    // What is needed must not wait for it.
+                    Err(e) if super::is_full(&e) => {
+                        self.left_out = true;
+                        Ok(())
+                    }
+                    other => other,
+                }
             }
             Step::Settle(ticket) => {
                 self.dirty.settle(disk)?;
@@ -568,6 +580,10 @@ impl<D: Disk> Disk for Queue<D> {
         self.base.check_writable(dir)
     }
 
+    fn room(&self) -> io::Result<u64> {
+        self.base.room()
+    }
+
     fn random(&self, out: &mut [u8]) -> io::Result<()> {
         self.base.random(out)
     }
@@ -591,7 +607,7 @@ impl<D: Disk> QueuedFile<D> {
     /// Queues bytes without copying them.
     pub(crate) fn write_owned(&self, data: Bytes, offset: u64) -> io::Result<()> {
         if !self.state.is_deferred() {
-            return self.slot.base()?.write_at(&data, offset);
+            return self.slot.put(&data, offset);
         }
         let mut inner = self.state.lock();
         let number = inner.last + 1;
@@ -624,7 +640,7 @@ impl<D: Disk> DiskFile for QueuedFile<D> {
 
     fn write_at(&self, data: &[u8], offset: u64) -> io::Result<()> {
         if !self.state.is_deferred() {
-            return self.slot.base()?.write_at(data, offset);
+            return self.slot.put(data, offset);
         }
         self.write_owned(Bytes::copy_from_slice(data), offset)
     }
@@ -639,7 +655,7 @@ impl<D: Disk> DiskFile for QueuedFile<D> {
 
     fn set_len(&self, len: u64) -> io::Result<()> {
         if !self.state.is_deferred() {
-            return self.slot.base()?.set_len(len);
+            return self.slot.cut(len);
         }
         let mut inner = self.state.lock();
         let number = inner.last + 1;

@@ -29,6 +29,10 @@ struct Inner {
     /// Changing operations left before the power goes; `None` is a steady supply.
     fuel: Option<u64>,
     capacity: Option<u64>,
+    /// Of 16 changes that need room so many find none, whatever there is.
+    flaky: u64,
+    /// Writes and syncs fail for another reason.
+    broken: bool,
     syncs: u64,
     writes: u64,
     locked: bool,
@@ -121,6 +125,21 @@ impl SimDisk {
     /// Limits the total bytes the disk takes; `None` lifts the limit.
     pub fn set_capacity(&self, bytes: Option<u64>) {
         self.state().capacity = bytes;
+    }
+
+    /// Of 16 changes that need room so many find none from now on, whatever there is.
+    pub fn set_flaky(&self, chance: u64) {
+        self.state().flaky = chance;
+    }
+
+    /// From now on writes and syncs fail, or no longer.
+    pub fn set_broken(&self, on: bool) {
+        self.state().broken = on;
+    }
+
+    /// Bytes in its files.
+    pub fn used(&self) -> u64 {
+        self.state().used()
     }
 
     /// `(writes, syncs)` so far.
@@ -259,6 +278,23 @@ impl Inner {
         }
     }
 
+    /// How many of so many new bytes there is room for; nothing at all for a name without room.
+    fn room_for(&mut self, bytes: u64) -> io::Result<u64> {
+        if self.broken {
+            return Err(io::Error::other("the disk is broken"));
+        }
+        if self.flaky > 0 && self.random(16) < self.flaky {
+            return Ok(self.random(bytes.max(1)));
+        }
+        let Some(capacity) = self.capacity else { return Ok(bytes) };
+        Ok(capacity.saturating_sub(self.used()).min(bytes))
+    }
+
+    /// A name needs room too.
+    fn room_for_name(&mut self) -> io::Result<()> {
+        if self.room_for(1)? == 0 { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+    }
+
     fn lit(&self) -> io::Result<()> {
         if self.fuel == Some(0) { Err(io::Error::other("power is gone")) } else { Ok(()) }
     }
@@ -302,6 +338,7 @@ impl Disk for SimDisk {
             }
             (Some(inode), _) => inode,
             (None, Open::Create) => {
+                state.room_for_name()?;
                 state.burn()?;
                 state.inodes.push(Inode::default());
                 let inode = state.inodes.len() - 1;
@@ -334,6 +371,9 @@ impl Disk for SimDisk {
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         let mut state = self.state();
+        if state.flaky > 0 {
+            state.room_for_name()?;
+        }
         state.burn()?;
         let prefix = format!("{from}/");
         if !state.names.keys().any(|p| p == from || p.starts_with(&prefix)) {
@@ -384,6 +424,12 @@ impl Disk for SimDisk {
         self.state().lit()
     }
 
+    fn room(&self) -> io::Result<u64> {
+        let state = self.state();
+        state.lit()?;
+        Ok(state.capacity.map_or(u64::MAX, |all| all.saturating_sub(state.used())))
+    }
+
     fn random(&self, out: &mut [u8]) -> io::Result<()> {
         let mut state = self.state();
         for b in out {
@@ -416,21 +462,27 @@ impl DiskFile for SimFile {
 
     fn write_at(&self, data: &[u8], offset: u64) -> io::Result<()> {
         let mut state = self.state();
-        if let Some(capacity) = state.capacity
-            && state.used() + data.len() as u64 > capacity
-        {
-            return Err(io::ErrorKind::StorageFull.into());
-        }
+        let end = offset + data.len() as u64;
+        let old = state.inodes[self.inode].live.len() as u64;
+        // What overwrites needs no room; of the rest, as much is written as there is room for.
+        let grows = end.saturating_sub(old.max(offset));
+        let missing = grows - if grows > 0 { state.room_for(grows)? } else { 0 };
+        let data = &data[..data.len() - missing as usize];
         state.burn()?;
         state.writes += 1;
         let inode = &mut state.inodes[self.inode];
-        write(&mut inode.live, offset as usize, data);
-        inode.pending.push(Change::Write { offset: offset as usize, data: data.to_vec() });
-        Ok(())
+        if !data.is_empty() {
+            write(&mut inode.live, offset as usize, data);
+            inode.pending.push(Change::Write { offset: offset as usize, data: data.to_vec() });
+        }
+        if missing > 0 { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
     }
 
     fn sync_data(&self) -> io::Result<()> {
         let mut state = self.state();
+        if state.broken {
+            return Err(io::Error::other("the disk is broken"));
+        }
         state.burn()?;
         state.syncs += 1;
         let inode = &mut state.inodes[self.inode];

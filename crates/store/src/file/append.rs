@@ -71,6 +71,7 @@ impl<D: Disk> FileStore<D> {
     ) -> Result<Appended> {
         self.check_open()?;
         self.check_room()?;
+        self.check_full()?;
         let len = message.record_len();
         if len > MAX_RECORD || message.subject.len() > usize::from(u16::MAX) {
             return Err(Error::MsgTooLarge(len));
@@ -90,6 +91,7 @@ impl<D: Disk> FileStore<D> {
         self.ensure_tail(len)?;
         let Some(block) = self.blocks.back_mut() else { return Err(Error::Closed) };
         let offset = block.len;
+        self.newest = block.index;
         block.checksum = record::put_message(
             &mut self.tail.buf,
             &block.hash,
@@ -156,6 +158,7 @@ impl<D: Disk> FileStore<D> {
     pub fn skip(&mut self, seq: u64, now: Timestamp, touch: bool) -> Result<Appended> {
         self.check_open()?;
         self.check_room()?;
+        self.check_full()?;
         let next = self.last_seq + 1;
         if seq != 0 && seq != next {
             return Err(Error::SequenceMismatch { expected: next, got: seq });
@@ -174,6 +177,7 @@ impl<D: Disk> FileStore<D> {
     pub fn skip_many(&mut self, seq: u64, num: u64, now: Timestamp) -> Result<Ticket> {
         self.check_open()?;
         self.check_room()?;
+        self.check_full()?;
         let next = self.last_seq + 1;
         if seq != 0 && seq != next {
             return Err(Error::SequenceMismatch { expected: next, got: seq });
@@ -199,6 +203,7 @@ impl<D: Disk> FileStore<D> {
 
     fn skip_in_tail(&mut self, first: u64, last: u64, ts: i64) {
         let Some(block) = self.blocks.back_mut() else { return };
+        self.newest = block.index;
         block.checksum = record::put_empty(&mut self.tail.buf, &block.hash, last | ERASED, ts);
         block.len += EMPTY as u64;
         if block.msgs == 0 {

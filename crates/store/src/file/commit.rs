@@ -36,6 +36,14 @@ pub(super) struct Commit<F> {
     pub(super) dirty: Dirty<F>,
     /// Files to be unlinked that are still there.
     doomed: usize,
+    /// Blocks among them that went whole, as the first of those there were or with all of them.
+    pub(super) dropped: Vec<u32>,
+    /// The newest block of which a message or skipped sequence was written.
+    pub(super) newest: u32,
+    /// Older blocks may go, or be written anew, without the one that is newest.
+    pub(super) witnesses: u32,
+    /// The file there was no room for; nothing was written since.
+    pub(super) full: Option<(String, &'static str)>,
     failure: Option<String>,
 }
 
@@ -48,6 +56,10 @@ impl<F> Default for Commit<F> {
             under_way: false,
             dirty: Dirty::default(),
             doomed: 0,
+            dropped: Vec::new(),
+            newest: 0,
+            witnesses: 0,
+            full: None,
             failure: None,
         }
     }
@@ -68,6 +80,7 @@ impl<F> Commit<F> {
         self.durable = self.durable.max(ticket);
         if self.durable == self.changes {
             self.doomed = 0;
+            self.dropped.clear();
         }
     }
 }

@@ -87,7 +87,7 @@ impl std::fmt::Debug for JobResult {
 }
 
 enum Outcome<D: Disk> {
-    Ran { carried: Carried<D::File>, covers: u64 },
+    Ran { carried: Carried<D::File>, covers: u64, newest: u32 },
     Synced(Synced),
     Rewritten(Rewritten<D::File>),
 }
@@ -125,7 +125,9 @@ impl<D: Disk> FileStore<D> {
     /// From now on nothing waits for the disk but reads and [`Self::close`]: changes are queued,
     /// and the owner runs what [`Self::take_jobs`] hands out.
     pub fn hand_out_jobs(&mut self) {
+        self.trust_blocks();
         if self.disk.is_deferred() {
+            // It was opened on a full disk.
             return;
         }
         self.disk.defer(true);
@@ -150,6 +152,12 @@ impl<D: Disk> FileStore<D> {
         self.check_open()?;
         self.flush()?;
         let mut jobs = Vec::new();
+        if self.jobs.run.is_none() && !self.commit.under_way && self.make_room() {
+            // What waits has to wait for this anyway.
+            let sync = self.start_sync();
+            jobs.push(job::<D>(JobKind::Sync, true, 0, move || Outcome::Synced(sync.run())));
+            return Ok(jobs);
+        }
         jobs.extend(self.take_writes());
         if self.jobs.run.is_none() && self.disk.is_empty() {
             // Not every change needs the disk.
@@ -164,6 +172,7 @@ impl<D: Disk> FileStore<D> {
             }
             // What cannot be rewritten stays as it is.
             if self.jobs.rewrite.is_none()
+                && self.commit.full.is_none()
                 && let Ok(Some(rewrite)) = self.next_rewrite()
             {
                 let bytes = rewrite.bytes();
@@ -184,11 +193,12 @@ impl<D: Disk> FileStore<D> {
         self.jobs.run = Some(steps.is_heavy);
         let all = self.disk.is_empty();
         let covers = if all { self.commit.changes } else { self.commit.written };
+        let newest = if all { self.newest } else { self.commit.newest };
         // What is settled on the way includes what was changed before.
         let settles = steps.is_heavy;
         let dirty = if settles { std::mem::take(&mut self.commit.dirty) } else { <_>::default() };
         let (disk, bytes) = (self.disk.base().clone(), steps.bytes());
-        let work = move || Outcome::Ran { carried: steps.carry_out(&disk, dirty), covers };
+        let work = move || Outcome::Ran { carried: steps.carry_out(&disk, dirty), covers, newest };
         Some(job::<D>(JobKind::Write, settles, bytes, work))
     }
 
@@ -201,7 +211,9 @@ impl<D: Disk> FileStore<D> {
             return Err(Error::corrupt("job", "its result is another kind of store's"));
         };
         let done = match *outcome {
-            Outcome::Ran { carried, covers } => self.complete_writes(carried, covers),
+            Outcome::Ran { carried, covers, newest } => {
+                self.complete_writes(carried, covers, newest)
+            }
             Outcome::Synced(synced) => self.complete_sync(synced).map(|_| ()),
             Outcome::Rewritten(rewritten) => {
                 let valid = self.jobs.rewrite.take().is_some_and(|(_, valid)| valid);
@@ -222,20 +234,33 @@ impl<D: Disk> FileStore<D> {
         }
     }
 
-    fn complete_writes(&mut self, mut carried: Carried<D::File>, covers: u64) -> Result<()> {
+    fn complete_writes(
+        &mut self,
+        mut carried: Carried<D::File>,
+        covers: u64,
+        newest: u32,
+    ) -> Result<()> {
         self.jobs.run = None;
         self.disk.finish(&mut carried);
-        let Carried { dirty, settled, result, .. } = carried;
+        let Carried { dirty, settled, left_out, result, .. } = carried;
+        if left_out {
+            self.indexed = None;
+        }
         self.commit.dirty.merge(dirty);
         if let Some(ticket) = settled {
             self.commit.settle(ticket);
         }
         if let Err(e) = result {
             let error = Error::io("write", MSGS, e);
-            if !matches!(error, Error::DiskFull { .. }) {
-                self.commit.latch(&error);
+            match &error {
+                Error::DiskFull { file, what } => self.commit.full = Some((file.clone(), what)),
+                _ => self.commit.latch(&error),
             }
             return Err(error);
+        }
+        self.commit.full = None;
+        if newest >= self.commit.witnesses {
+            self.commit.newest = newest;
         }
         self.commit.written = self.commit.written.max(covers);
         Ok(())

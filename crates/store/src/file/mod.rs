@@ -17,12 +17,14 @@ mod checkpoint;
 mod commit;
 mod damage;
 pub(crate) mod expire;
+mod full;
 mod gather;
 pub(crate) mod index_db;
 mod job;
 mod keys;
 pub(crate) mod legacy;
 mod limits;
+pub(crate) mod own;
 mod part;
 mod pending;
 mod purge;
@@ -92,6 +94,8 @@ struct Tail<F> {
     start: u64,
     /// Everything before this offset was written to the file.
     flushed: u64,
+    /// It was closed for a while, and is to be found as it was left.
+    is_resting: bool,
 }
 
 /// Where the last read ended, so that the next one in sequence needs no search.
@@ -149,6 +153,10 @@ pub struct FileStore<D: Disk> {
     commit: commit::Commit<D::File>,
     /// An index.db lies on the disk.
     index_on_disk: bool,
+    /// Our own file lists blocks, and so has to be told of one that goes.
+    lists_blocks: bool,
+    /// The last sequence it knows of, and its time, if this process wrote it.
+    owned: Option<(u64, i64)>,
     /// The block the last index ends in, and the length it knows of.
     indexed: Option<(u32, u64)>,
     /// The block that [`Self::maintain`] looks at next.
@@ -163,6 +171,8 @@ pub struct FileStore<D: Disk> {
     oldest: Option<(u64, i64)>,
     /// Removed by limits, their records still on disk without a tombstone.
     unmarked: crate::seqset::SeqSet,
+    /// The block that holds the newest message or skipped sequence.
+    newest: u32,
     /// A limit dropped a whole block whose file is not unlinked yet.
     dropped_by_limit: bool,
     jobs: job::Jobs,
@@ -209,8 +219,11 @@ impl<D: Disk> FileStore<D> {
         }
         let mut store = Self::bare(disk, settings, options, lock)?;
         store.open_meta(meta)?;
-        let recovery = store.recover(now)?;
-        Ok((store, recovery))
+        match store.recover(now) {
+            Ok(recovery) => Ok((store, recovery)),
+            Err(Error::DiskFull { .. }) => store.recover_without_room(meta, now),
+            Err(e) => Err(e),
+        }
     }
 
     fn bare(disk: D, settings: Settings, options: Options, lock: D::Lock) -> Result<Self> {
@@ -235,7 +248,7 @@ impl<D: Disk> FileStore<D> {
             last_seq: 0,
             last_ts: 0,
             lost: Vec::new(),
-            tail: Tail { file: None, buf: Vec::new(), start: 0, flushed: 0 },
+            tail: Tail { file: None, buf: Vec::new(), start: 0, flushed: 0, is_resting: false },
             files: VecDeque::new(),
             window: None,
             parts: None,
@@ -246,6 +259,8 @@ impl<D: Disk> FileStore<D> {
             schedules: None,
             commit: commit::Commit::default(),
             index_on_disk: false,
+            lists_blocks: false,
+            owned: None,
             indexed: None,
             looked_at: 0,
             removals: None,
@@ -255,6 +270,7 @@ impl<D: Disk> FileStore<D> {
             schedules_valid_to: u64::MAX,
             oldest: None,
             unmarked: crate::seqset::SeqSet::default(),
+            newest: 0,
             dropped_by_limit: false,
             jobs: job::Jobs::default(),
             carried: Vec::new(),
@@ -347,13 +363,25 @@ impl<D: Disk> FileStore<D> {
                 marks.shrink();
             }
         }
+        self.close_files();
+    }
+
+    /// Closes its files, which are opened again at need; a store with changes that are not durable
+    /// yet keeps those.
+    pub fn close_files(&mut self) {
+        self.files.clear();
         if self.closed || self.is_under_way() || self.commit.durable < self.commit.changes {
             return;
         }
         self.commit.dirty = Dirty::default();
         self.tail.start = self.tail.flushed;
         self.tail.buf = Vec::new();
-        self.tail.file = None;
+        self.tail.is_resting |= self.tail.file.take().is_some();
+    }
+
+    /// Whether it has files open.
+    pub fn holds_files(&self) -> bool {
+        self.tail.file.is_some() || !self.files.is_empty()
     }
 
     /// Writes everything out, makes it durable, leaves a valid index, and closes.

@@ -33,6 +33,7 @@ impl<D: Disk> FileStore<D> {
         self.columns.clear();
         for index in old {
             self.forget_reads(index);
+            self.commit.dropped.push(index);
         }
         self.subjects.clear();
         self.unmarked.clear();

@@ -23,9 +23,11 @@ impl<D: Disk> FileStore<D> {
         self.mark_limits()?;
         self.barrier()?;
         self.invalidate_index()?;
+        self.disown_sequences()?;
         self.remove_wheel_files()?;
         let ts = self.time_at(seq)?;
         self.oldest = None;
+        self.distrust_blocks();
         let tombstones = self.tombstones_from(seq)?;
         let stale = tombstones.iter().any(|&(s, _)| s > seq);
         let dropped = self.forget_after(seq)?;
@@ -197,6 +199,7 @@ impl<D: Disk> FileStore<D> {
     fn reset(&mut self) -> Result<()> {
         self.purge()?;
         self.invalidate_index()?;
+        self.disown_sequences()?;
         self.remove_wheel_files()?;
         let index = self.tail_index();
         self.tail.file = None;

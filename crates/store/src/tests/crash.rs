@@ -1,8 +1,10 @@
 //! Power cuts at any changing operation, with unsynced writes lost, torn or kept in any mix.
 //!
+//! Now and then the disk is full for a while, or fails; and some of the cuts only kill the process.
+//!
 //! After each cut the store must open, and then: what a completed ticket covered and nobody
 //! removed later is there; what was removed before that ticket stays removed; nothing is there
-//! that was never stored; sequences never run backwards behind the ticket. The recovered store is
+//! that was never stored, or was refused; sequences never run backwards behind the ticket. The recovered store is
 //! used on, so that one disk sees many cuts.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,7 +13,8 @@ use stdx::time::Timestamp;
 
 use super::model::{Rng, Run, message, settings};
 use super::oracle::{Oracle, Stored, fires};
-use crate::{FileStore, Filter, Settings, Ticket};
+use crate::disk::sim::SimDisk;
+use crate::{Error, FileStore, Filter, Settings, Ticket};
 
 struct Cut {
     run: Run,
@@ -31,6 +34,8 @@ struct Cut {
     moved_on: BTreeSet<u64>,
     /// Cuts after which an older index was gone on from.
     resumed: u64,
+    /// Operations refused because the disk was full.
+    refused: u64,
 }
 
 fn is_limited(s: &Settings) -> bool {
@@ -56,6 +61,7 @@ impl Cut {
             limited: true,
             moved_on: BTreeSet::new(),
             resumed: 0,
+            refused: 0,
         }
     }
 
@@ -67,6 +73,9 @@ impl Cut {
             pool.tend(store);
         }
         let rng = &mut self.run.rng;
+        if self.run.pool.is_some() {
+            trouble(&self.run.disk, rng);
+        }
         self.run.now += 1 + rng.below(5) as i64;
         let now = Timestamp(self.run.now);
         let span = next.last_seq + 2 - next.first_seq().min(next.last_seq + 1);
@@ -90,18 +99,24 @@ impl Cut {
             11 | 12 => {
                 what = format!("remove {seq}");
                 next.messages.remove(&seq);
-                if seq > self.run.oracle.last_seq { Ok(()) } else { store.erase(seq).map(|_| ()) }
+                match store.check_remove() {
+                    Ok(()) if seq > self.run.oracle.last_seq => Ok(()),
+                    Ok(()) => store.erase(seq).map(|_| ()),
+                    Err(e) => Err(e),
+                }
             }
             13 => {
                 let filter = Filter::parse(b"a.*");
                 what = format!("purge a.* {seq}");
                 next.purge(&filter, seq, 0);
-                store.purge_filtered(&filter, seq, 0).map(|_| ())
+                let asked = store.check_purge(&filter, seq, 0);
+                asked.and_then(|()| store.purge_filtered(&filter, seq, 0).map(|_| ()))
             }
             14 => {
                 what = format!("compact {seq}");
                 next.compact(seq);
-                store.compact(seq).map(|_| ())
+                let asked = store.check_purge(&Filter::All, seq, 0);
+                asked.and_then(|()| store.compact(seq).map(|_| ()))
             }
             15 => {
                 what = "maintain".into();
@@ -115,7 +130,7 @@ impl Cut {
                 } else {
                     next.truncate(to);
                     self.floor = self.floor.min(to);
-                    store.truncate(to)
+                    store.check_remove().and_then(|()| store.truncate(to))
                 }
             }
             21 => {
@@ -127,9 +142,12 @@ impl Cut {
                 what = format!("update {settings:?}");
                 next.update(&settings);
                 next.age(now.0);
-                self.limited |= is_limited(&settings);
-                self.run.settings = settings.clone();
-                store.update(settings, now)
+                let asked = store.check_update(&settings, now);
+                if !matches!(asked, Err(Error::DiskFull { .. })) {
+                    self.limited |= is_limited(&settings);
+                    self.run.settings = settings.clone();
+                }
+                asked.and_then(|()| store.update(settings, now))
             }
             22 | 23 => {
                 let m = message(rng, self.run.now, &self.run.settings);
@@ -175,6 +193,10 @@ impl Cut {
             }
         };
         self.trace.push(what);
+        if matches!(result, Err(Error::DiskFull { .. })) {
+            self.refuse(next.last_seq);
+            return !self.run.disk.crashed();
+        }
         // What failed under way was never promised.
         let ticket = if result.is_ok() { store.ticket() } else { Ticket(u64::MAX) };
         if result.is_ok() || self.run.pool.is_some() {
@@ -198,6 +220,21 @@ impl Cut {
         result.is_ok() && !self.run.disk.crashed()
     }
 
+    /// The last operation was refused: nothing of it may ever be seen.
+    fn refuse(&mut self, would_be_last: u64) {
+        let Some(what) = self.trace.last_mut() else { return };
+        if what.starts_with("append")
+            && let Some(all) = self.stored.get_mut(&would_be_last)
+        {
+            all.pop();
+        }
+        what.push_str(": refused");
+        self.refused += 1;
+        if let Some(store) = &self.run.store {
+            self.durable = self.durable.max(store.durable());
+        }
+    }
+
     /// Whether a limit explains that an old message is not there.
     fn pushed_out(&self, seq: u64, m: &Stored, found: &BTreeMap<u64, Stored>) -> bool {
         let s = &self.run.settings;
@@ -212,9 +249,16 @@ impl Cut {
                 .is_some_and(|max| same.len() as u64 >= max && same.iter().all(|&s| seq < s))
     }
 
-    fn cut(&mut self, context: &str) {
-        self.run.store = None;
-        self.run.disk = self.run.disk.after_crash();
+    fn cut(&mut self, context: &str, killed: bool) {
+        if let Some(store) = self.run.store.take().filter(|_| killed) {
+            // The system goes on, and keeps what it was given.
+            self.durable = self.durable.max(store.written());
+        }
+        self.run.disk = if killed { self.run.disk.copy() } else { self.run.disk.after_crash() };
+        if self.refused > 0 && self.run.rng.below(2) == 0 {
+            // Nobody made room before the server was started again.
+            self.run.disk.set_capacity(Some(self.run.disk.used()));
+        }
         let opened = FileStore::open(
             self.run.disk.clone(),
             self.run.settings.clone(),
@@ -225,6 +269,7 @@ impl Cut {
         let (mut store, recovery) =
             opened.unwrap_or_else(|e| panic!("{context}: does not open: {e}"));
         self.resumed += u64::from(recovery.resumed);
+        self.run.disk.set_capacity(None);
         store.check();
         let at = self.states.iter().rposition(|(t, _)| *t <= self.durable).unwrap_or(0);
         let later = &self.states[at..];
@@ -304,6 +349,20 @@ impl Cut {
     }
 }
 
+/// The disk fills up, has room again, or fails.
+fn trouble(disk: &SimDisk, rng: &mut Rng) {
+    match rng.below(120) {
+        0..=3 => disk.set_capacity(Some(disk.used() + rng.below(400))),
+        4 => disk.set_flaky(rng.below(17)),
+        5..=10 => {
+            disk.set_capacity(None);
+            disk.set_flaky(0);
+        }
+        11 if rng.below(20) == 0 => disk.set_broken(true),
+        _ => {}
+    }
+}
+
 /// Whether the last operation removes only what limits ask for.
 fn what_limits(trace: &[String]) -> bool {
     trace.last().is_some_and(|w| w.starts_with("append") || w.starts_with("update"))
@@ -317,7 +376,7 @@ fn cuts() -> u64 {
 #[test]
 fn power_cuts_keep_every_promise() {
     let first: u64 = std::env::var("STORE_SEED").ok().and_then(|n| n.parse().ok()).unwrap_or(1);
-    let (mut done, mut resumed) = (0, 0);
+    let (mut done, mut resumed, mut refused) = (0, 0, 0);
     let mut seed = first;
     while done < cuts() {
         let mut cut = Cut::new(seed);
@@ -326,7 +385,7 @@ fn power_cuts_keep_every_promise() {
         for round in 0..20 {
             let mut rng = Rng(seed * 31 + round + 1);
             rng.below(2);
-            cut.run.disk.crash_after(1 + rng.below(40));
+            cut.run.disk.crash_after(1 + rng.below(if round % 4 == 3 { 400 } else { 40 }));
             for _ in 0..60 {
                 if !cut.step() {
                     break;
@@ -337,12 +396,15 @@ fn power_cuts_keep_every_promise() {
                 cut.run.settings, cut.run.options, cut.trace
             );
             cut.trace.clear();
-            cut.cut(&context);
+            let killed = cut.run.pool.is_some() && !cut.run.disk.crashed();
+            cut.cut(&context, killed);
             done += 1;
         }
         resumed += cut.resumed;
+        refused += cut.refused;
         seed += 1;
     }
-    eprintln!("{done} power cuts, {resumed} from an older index");
+    eprintln!("{done} cuts, {resumed} from an older index, {refused} operations refused");
+    assert!(refused * 20 > done, "too few operations met a full disk");
     assert!(resumed * 50 > done, "too few openings went on from an older index");
 }

@@ -1,0 +1,149 @@
+//! A disk without room: what is refused, what goes on, and what makes room.
+//!
+//! ```text
+//! a write finds no room ─► full: appends and skips are refused, nothing is changed
+//!    blocks that are gone from the stream's beginning ─► synced, unlinked ─► the write again
+//! a write succeeds ─► as before
+//! ```
+//! Changes that were accepted before stay queued, unanswered, until they are written. A block that
+//! goes from the beginning needs nothing written first: no older file holds a record that one of
+//! its tombstones hides, and a newer one that was written tells the last sequence.
+//! Laws: what is refused has changed nothing; unlinking goes from the oldest on, so that a crash
+//!       leaves a suffix of the stream.
+
+use stdx::time::Timestamp;
+
+use crate::disk::Disk;
+use crate::error::NO_SPACE;
+use crate::error::{Error, Result};
+use crate::file::{FileStore, MSGS, Recovery, block_path, key_path, shape_path};
+use crate::filter::Filter;
+use crate::settings::Settings;
+
+/// A removal that writes tombstones is begun only if there is as much room.
+const ROOM: u64 = 64 << 10;
+
+impl<D: Disk> FileStore<D> {
+    /// Opens the store once more, on a disk that has no room for what opening would write: that
+    /// waits, as changes of a store that hands out jobs do.
+    pub(super) fn recover_without_room(
+        mut self,
+        meta: &[u8],
+        now: Timestamp,
+    ) -> Result<(Self, Recovery)> {
+        let Some(lock) = self._lock.take() else { return Err(Error::Closed) };
+        let disk = self.disk.base().clone();
+        let mut store = Self::bare(disk, self.settings, *self.options, lock)?;
+        store.open_meta(meta)?;
+        store.disk.defer(true);
+        let recovery = store.recover(now)?;
+        Ok((store, recovery))
+    }
+
+    /// The newest block of which surely something is written.
+    pub(super) fn trust_blocks(&mut self) {
+        // Of the last one there may be only what waits.
+        let skip = usize::from(self.disk.is_deferred());
+        let written = self.blocks.iter().rev().skip(skip).find(|b| b.msgs > 0);
+        self.newest = written.map_or(0, |b| b.index);
+        self.commit.newest = self.newest;
+    }
+
+    /// Whether the last write found no room.
+    pub fn is_full(&self) -> bool {
+        self.commit.full.is_some()
+    }
+
+    pub(super) fn check_full(&self) -> Result<()> {
+        match &self.commit.full {
+            None => Ok(()),
+            Some((file, what)) => Err(Error::DiskFull { file: file.clone(), what }),
+        }
+    }
+
+    /// Whether something small can be written, as far as that can be known.
+    fn check_some_room(&self) -> Result<()> {
+        self.check_full()?;
+        // What cannot be asked is found out by writing.
+        if self.disk.room().is_ok_and(|room| room < ROOM) {
+            return Err(Error::DiskFull { file: MSGS.into(), what: NO_SPACE });
+        }
+        Ok(())
+    }
+
+    /// Whether the removal of a message can be noted; asked before one that is answered.
+    pub fn check_remove(&self) -> Result<()> {
+        self.check_open()?;
+        self.check_some_room()
+    }
+
+    /// The same for a purge, which may make the room it needs.
+    pub fn check_purge(&self, filter: &Filter, seq: u64, keep: u64) -> Result<()> {
+        self.check_open()?;
+        let frees = *filter == Filter::All
+            && self.blocks.front().is_some_and(|first| match (seq, keep) {
+                (0, 0) => true,
+                (0, keep) => self.msgs.saturating_sub(keep) >= first.msgs,
+                (seq, _) => first.last < seq,
+            });
+        if frees && self.can_drop_first() { Ok(()) } else { self.check_some_room() }
+    }
+
+    /// The same for new settings, by which messages may have to go.
+    pub fn check_update(&self, new: &Settings, now: Timestamp) -> Result<()> {
+        self.check_open()?;
+        let frees = self.blocks.front().is_some_and(|first| {
+            let msgs = new.max_msgs.is_some_and(|max| max > 0 && self.msgs - first.msgs >= max);
+            let bytes = new.max_bytes.is_some_and(|max| max > 0 && self.bytes - first.bytes >= max);
+            let aged = new.max_age.filter(|age| !age.is_zero()).is_some_and(|age| {
+                let age = i64::try_from(age.as_nanos()).unwrap_or(i64::MAX);
+                first.last_ts <= now.0.saturating_sub(age)
+            });
+            !new.discard_new && (msgs || bytes) || aged
+        });
+        if frees && self.can_drop_first() { Ok(()) } else { self.check_some_room() }
+    }
+
+    /// No block there is now tells the last sequence for certain from now on.
+    pub(super) fn distrust_blocks(&mut self) {
+        (self.newest, self.commit.newest) = (0, 0);
+        self.commit.witnesses = self.next_index;
+    }
+
+    /// Whether the first block's file can go before anything is written.
+    fn can_drop_first(&self) -> bool {
+        self.blocks.front().is_some_and(|b| b.index < self.commit.newest)
+    }
+
+    /// Dropped blocks whose files can go before anything is written.
+    fn bound(&self) -> u32 {
+        let first = self.blocks.front().map_or(u32::MAX, |b| b.index);
+        first.min(self.commit.newest)
+    }
+
+    /// Whether room can be made.
+    pub fn can_make_room(&self) -> bool {
+        let bound = self.bound();
+        self.is_full() && self.commit.dropped.iter().any(|&index| index < bound)
+    }
+
+    /// Makes files part of the next sync that go after it; whether there are any.
+    pub(super) fn make_room(&mut self) -> bool {
+        if !self.can_make_room() {
+            return false;
+        }
+        let bound = self.bound();
+        let dropped = std::mem::take(&mut self.commit.dropped);
+        let (mut free, kept): (Vec<u32>, Vec<u32>) = dropped.iter().partition(|&&i| i < bound);
+        self.commit.dropped = kept;
+        free.sort_unstable();
+        for index in free {
+            let doomed = &mut self.commit.dirty.doomed;
+            doomed.extend([block_path(index), shape_path(index)]);
+            if self.options.encryption.is_some() {
+                doomed.push(key_path(index));
+            }
+        }
+        true
+    }
+}
