@@ -79,11 +79,15 @@ impl Consumer {
     }
 
     /// A message left the stream because a rollup took its place: as after a purge, nobody is told.
-    pub fn handle_rolled(&mut self, seq: u64, subject: &[u8]) {
+    pub fn handle_rolled(&mut self, seq: u64, subject: &[u8], now: Timestamp) {
         if self.will_deliver(seq) && self.filter.matches(subject) {
             self.num_pending = self.num_pending.saturating_sub(1);
         }
-        let consumer = self.progress.find(seq).map_or(0, |waits| waits.consumer_seq);
+        let waits = self.progress.find(seq);
+        if waits.is_some() {
+            self.last_acked = Some(now);
+        }
+        let consumer = waits.map_or(0, |waits| waits.consumer_seq);
         self.progress.apply_gone(SequencePair { consumer, stream: seq });
         self.redeliver.remove(seq);
     }
