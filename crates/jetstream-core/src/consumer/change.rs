@@ -166,6 +166,9 @@ impl Consumer {
         subject: &[u8],
         cx: &mut Cx<'_, S, O>,
     ) -> store::Result<bool> {
+        if !self.is_touched_by(subject) {
+            return Ok(false);
+        }
         let start = self.start_after_purge(subject, cx)?;
         if let Some(skip) = &mut self.skip {
             skip.seqs.retain(|&seq| seq >= start && !is_missing(cx.store, seq));
@@ -188,6 +191,14 @@ impl Consumer {
         self.skip_purged(start);
         self.count_pending(cx)?;
         Ok(self.is_wanted())
+    }
+
+    /// Whether a purge of `subject`, or of all, may concern this consumer.
+    fn is_touched_by(&self, subject: &[u8]) -> bool {
+        let filters = self.config.filters();
+        subject.is_empty()
+            || filters.is_empty()
+            || filters.iter().any(|f| subject::collides(f.as_bytes(), subject))
     }
 
     /// Where the first message may be that a purge of `subject`, or of all, left to this consumer.
@@ -227,11 +238,7 @@ impl Consumer {
         subject: &[u8],
         cx: &mut Cx<'_, S, O>,
     ) -> store::Result<()> {
-        let filters = self.config.filters();
-        let touched = subject.is_empty()
-            || filters.is_empty()
-            || filters.iter().any(|f| subject::collides(f.as_bytes(), subject));
-        if self.skip.is_some() || !touched {
+        if self.skip.is_some() || !self.is_touched_by(subject) {
             return Ok(());
         }
         let start = self.start_after_purge(subject, cx)?;
