@@ -89,8 +89,8 @@ impl Cast {
             "durable_name": name, "ack_policy": "explicit", "ack_wait": 400 * MILLIS,
             "deliver_policy": "all", "max_ack_pending": 20,
         });
-        for (key, value) in more.as_object().into_iter().flatten() {
-            config[key] = value.clone();
+        if let (Value::Object(config), Value::Object(more)) = (&mut config, more) {
+            config.extend(more);
         }
         if config.get("deliver_subject").is_some() {
             config["deliver_subject"] = format!("push.{name}").into();
