@@ -83,7 +83,7 @@ impl Cast {
         cast
     }
 
-    fn add(&mut self, stream: &'static str, more: &Value) {
+    fn add(&mut self, stream: &'static str, more: Value) {
         let name = format!("c{}", self.members.len());
         let mut config = json!({
             "durable_name": name, "ack_policy": "explicit", "ack_wait": 400 * MILLIS,
@@ -132,16 +132,16 @@ impl Cast {
             json!({"deliver_subject": "", "ack_policy": "none"}),
             json!({"deliver_subject": "", "max_deliver": 2}),
         ] {
-            self.add(s, &more);
+            self.add(s, more);
         }
     }
 
     fn work_queue(&mut self, s: &'static str) {
-        self.add(s, &json!({"filter_subject": format!("{s}.a")}));
-        self.add(s, &json!({"filter_subject": format!("{s}.b"), "deliver_subject": ""}));
+        self.add(s, json!({"filter_subject": format!("{s}.a")}));
+        self.add(s, json!({"filter_subject": format!("{s}.b"), "deliver_subject": ""}));
         self.add(
             s,
-            &json!({"filter_subject": format!("{s}.c"), "priority_policy": "pinned_client",
+            json!({"filter_subject": format!("{s}.c"), "priority_policy": "pinned_client",
                    "priority_groups": ["g"], "priority_timeout": 1000 * MILLIS}),
         );
     }
