@@ -201,7 +201,8 @@ impl Shard {
     fn tell_rolled(&mut self, at: u32, stored: &Stored) {
         let trouble = self.member_ids(at).into_iter().find_map(|id| {
             let told = self.with(at, id, |consumer, cx| {
-                stored.rolled.iter().for_each(|m| consumer.handle_rolled(m.seq, &m.subject));
+                let now = cx.now.wall;
+                stored.rolled.iter().for_each(|m| consumer.handle_rolled(m.seq, &m.subject, now));
                 stored.rollups.iter().try_for_each(|subject| consumer.follow_rollup(subject, cx))
             });
             // Room for another may have become free.

@@ -352,6 +352,7 @@ impl Player {
     /// What clients should have seen and have not, and messages that nobody needs any more.
     pub(super) fn owed(&mut self) -> Vec<String> {
         let mut owed = Vec::new();
+        let mut missing: BTreeMap<usize, Vec<u64>> = BTreeMap::new();
         for at in 0..self.cast.streams.len() {
             let name = self.cast.streams[at].name;
             let info = self.must(&format!("STREAM.INFO.{name}"), r#"{"deleted_details":true}"#);
@@ -372,13 +373,18 @@ impl Player {
                 let got =
                     self.must(&format!("STREAM.MSG.GET.{name}"), &format!("{{\"seq\":{seq}}}"));
                 let subject = got["message"]["subject"].as_str().unwrap_or("").to_owned();
-                for m in self.cast.members.iter().filter(|m| m.stream == name && m.owes) {
-                    if m.selects(&subject) && !m.seen.contains(&seq) {
-                        owed.push(format!("{} never delivered {seq} of {name}", m.name));
+                for (of, m) in self.cast.members.iter().enumerate() {
+                    let owes = m.stream == name && m.owes && m.selects(&subject);
+                    if owes && !m.seen.contains(&seq) {
+                        missing.entry(of).or_default().push(seq);
                     }
                 }
             }
         }
+        owed.extend(missing.into_iter().map(|(of, seqs)| {
+            let (m, first) = (&self.cast.members[of], seqs.first().copied().unwrap_or(0));
+            format!("{} never delivered {} of {}, {first} first", m.name, seqs.len(), m.stream)
+        }));
         owed
     }
 }

@@ -342,6 +342,7 @@ impl Generator {
                     r#"{"subject":"s0.a"}"#,
                     r#"{"subject":"s1.>"}"#,
                     r#"{"subject":"none"}"#,
+                    r#"{"subject":"s0..a"}"#,
                     r#"{"offset":-3}"#,
                     "{}",
                     "zz",

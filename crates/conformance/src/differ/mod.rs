@@ -137,7 +137,7 @@ pub fn run(options: &Options) -> Report {
             }
             peer.forget();
             ours.forget();
-            history.clear();
+            history.retain(|step| !stream.is_empty() && !step.contains(&stream));
         }
     }
     report
