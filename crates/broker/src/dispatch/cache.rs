@@ -9,6 +9,7 @@
 //! Laws: bounded by `MAX_SETS` sets; a hit is never older than the account's interest.
 //! Hot path.
 
+use super::seen::Seen;
 use crate::account::Account;
 use crate::sub::{Handle, Sub};
 use std::hash::BuildHasher;
@@ -64,8 +65,8 @@ const _: () = assert!(size_of::<Set>() == 64);
 #[derive(Default)]
 pub(crate) struct MatchCache {
     sets: Vec<Set>,
-    /// Fingerprints of subjects missed once, by set.
-    seen: Vec<u16>,
+    /// Subjects missed once.
+    seen: Seen,
     evictions: usize,
     hasher: foldhash::fast::RandomState,
 }
@@ -196,16 +197,7 @@ impl MatchCache {
                 }
             }
         }
-        let print = (hash >> 48) as u16;
-        let admit = match self.seen.get_mut(set) {
-            Some(seen) if *seen == print => true,
-            Some(seen) => {
-                *seen = print;
-                false
-            }
-            None => false,
-        };
-        Err(Miss { hash, stamp, admit })
+        Err(Miss { hash, stamp, admit: self.seen.again(hash) })
     }
 
     /// Keeps a result.
@@ -232,7 +224,7 @@ impl MatchCache {
         account.cached.fetch_add(1, Ordering::Relaxed);
         account.fanout_total.fetch_add(matched.fanout() as u64, Ordering::Relaxed);
         self.place(way, hash, |old| old.is_for(account.id, subject));
-        if self.evictions > self.sets.len() / 2 && self.sets.len() < MAX_SETS {
+        if self.evictions > self.sets.len() / 8 && self.sets.len() < MAX_SETS {
             self.grow_to(self.sets.len() * 4);
         }
     }
@@ -257,7 +249,6 @@ impl MatchCache {
         let sets = sets.min(MAX_SETS);
         let old = std::mem::take(&mut self.sets);
         self.sets.resize_with(sets, Set::default);
-        self.seen = vec![0; sets];
         for way in old.into_iter().flat_map(|set| set.0) {
             if let Some(hash) = way.key().map(|key| self.hasher.hash_one(key)) {
                 self.place(way, hash, |_| false);
@@ -283,7 +274,36 @@ impl MatchCache {
         }
         if kept == 0 {
             self.sets = Vec::new();
-            self.seen = Vec::new();
+            self.seen.clear();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::account::latency::Samples;
+
+    /// Subjects in turn, several times, as a publisher with many keys sends them.
+    #[test]
+    fn many_subjects_in_turn_are_soon_all_remembered() {
+        const SUBJECTS: usize = 3000;
+        let account = Arc::new(Account::new("A".into(), 1, 1, Arc::<Samples>::default()));
+        let mut cache = MatchCache::default();
+        let subjects: Vec<String> = (0..SUBJECTS).map(|n| format!("in.turn.{n}")).collect();
+        let mut missed = 0;
+        for _ in 0..20 {
+            missed = 0;
+            for subject in &subjects {
+                let subject = subject.as_bytes();
+                let hash = cache.hash(&account, subject);
+                let Err(miss) = cache.get(hash, &account, subject) else { continue };
+                missed += 1;
+                if miss.admit {
+                    cache.put(miss, &account, subject, &Matched::default(), false);
+                }
+            }
+        }
+        assert!(missed < SUBJECTS / 10, "{missed} of {SUBJECTS} are looked up each time");
     }
 }
