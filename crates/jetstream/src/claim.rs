@@ -119,7 +119,7 @@ mod tests {
         let output = loop {
             match child.output() {
                 // A test beside this one was just starting a process, with the copy still open.
-                Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => {}
+                Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy => {}
                 output => break output.unwrap(),
             }
         };

@@ -19,11 +19,15 @@ impl Shard {
 
     /// Before a stream opens files: others close theirs, if too many are held.
     pub(crate) fn make_room(&mut self, at: u32) {
-        if !self.shared.files.is_full()
-            || self.place(at).is_some_and(|p| p.stream.store_ref().holds_files())
+        if self.shared.files.is_full()
+            && self.place(at).is_some_and(|p| !p.stream.store_ref().holds_files())
         {
-            return;
+            self.close_others(at);
         }
+    }
+
+    /// Others close theirs until no more than may be are held, or nobody is left who can.
+    pub(crate) fn close_others(&mut self, at: u32) {
         let mut left = self.opened.len();
         while left > 0 && self.shared.files.is_full() {
             left -= 1;

@@ -228,6 +228,7 @@ impl Shard {
         }
         self.open_links(at);
         self.touch(at);
+        self.close_others(at);
         self.rest_later(at);
         at
     }

@@ -80,6 +80,21 @@ pub trait DiskFile: Send + Sync + 'static {
     fn set_len(&self, len: u64) -> io::Result<()>;
     /// Bytes in the file.
     fn size(&self) -> io::Result<u64>;
+    /// The same, and whether the file still has a name.
+    fn standing(&self) -> io::Result<(u64, bool)> {
+        Ok((self.size()?, true))
+    }
+}
+
+/// A file is not as this process left it: somebody else writes to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Foreign {
+    /// It ends elsewhere.
+    #[error("it ended at byte {left} and now ends at {found}")]
+    Longer { left: u64, found: u64 },
+    /// Its name stands for another file, or for none.
+    #[error("it was replaced or removed")]
+    Replaced,
 }
 
 /// Reads a whole file, refusing more than `limit` bytes.

@@ -4,6 +4,8 @@
 
 use std::io;
 
+use crate::disk::Foreign;
+
 /// Why an operation of the store failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -121,6 +123,16 @@ pub enum Error {
     /// This needs every job that was handed out to be completed first.
     #[error("jobs are under way: complete them first")]
     UnderWay,
+    /// Another server writes to the same files.
+    #[error(
+        "{file}: another server writes to it ({what}): stop that one, then start this one again; until then nothing more is written, so that the two do not mix"
+    )]
+    Foreign {
+        /// File, relative to the store's directory.
+        file: String,
+        /// What was found.
+        what: String,
+    },
     /// Writing is not permitted.
     #[error(
         "{file}: read-only or permission denied ({source}); make the store writable for this user"
@@ -167,6 +179,9 @@ impl Error {
         if crate::disk::is_full(&source) {
             let what = if crate::disk::is_out_of_files(&source) { OUT_OF_FILES } else { NO_SPACE };
             return Self::DiskFull { file: file.into(), what };
+        }
+        if let Some(foreign) = source.get_ref().and_then(|e| e.downcast_ref::<Foreign>()) {
+            return Self::Foreign { file: file.into(), what: foreign.to_string() };
         }
         match source.kind() {
             io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {

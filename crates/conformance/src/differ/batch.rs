@@ -229,7 +229,7 @@ fn schedule(r: &mut Random, stream: &str) -> Step {
         2 => headers.push_str(&format!("Nats-Schedule-Rollup: {}\r\n", r.of(&["sub", "all", "x"]))),
         3 => headers.push_str(&format!(
             "Nats-Schedule-Time-Zone: {}\r\n",
-            r.of(&["Europe/Berlin", "Nowhere/X", "", "UTC", "Local"])
+            r.of(&["Europe/Berlin", "Nowhere/X", "", "UTC"])
         )),
         4 => headers.push_str(&format!(
             "Nats-Schedule-Next: {}\r\n",

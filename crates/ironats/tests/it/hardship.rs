@@ -207,3 +207,67 @@ async fn streams_outnumber_descriptors() {
         running = (server, client);
     }
 }
+
+// Contract: FSTORE-010
+#[tokio::test]
+async fn sequences_outlive_a_block_and_its_index() {
+    let dir = tempfile::tempdir().unwrap();
+    let (server, client) = start(dir.path(), "").await;
+    fill(&client).await;
+    stop(server);
+    let msgs = dir.path().join("jetstream/$G/streams/S/msgs");
+    for name in ["1.blk", "index.db"] {
+        fs::remove_file(msgs.join(name)).unwrap();
+    }
+    for next in [11, 12] {
+        let (server, client) = start(dir.path(), "").await;
+        let info = ask(&client, "STREAM.INFO.S", Value::Null).await;
+        let state = &info["state"];
+        assert_eq!((&state["messages"], &state["last_seq"]), (&json!(next - 11), &json!(next - 1)));
+        assert_eq!(state["lost"]["msgs"], json!((1..=10).collect::<Vec<_>>()), "{state}");
+        // Both the stream and its consumer go on where they were.
+        assert_eq!(publish(&client, "s").await["seq"], json!(next));
+        assert_eq!(place(&client).await.0, json!(5));
+        if next == 11 {
+            let log = server.log();
+            assert!(log.contains("lost data: msgs/1.blk") && log.contains("1..10"), "{log}");
+        }
+        stop(server);
+    }
+}
+
+// Contract: FSTORE-016
+#[tokio::test]
+async fn a_go_server_at_work_in_the_same_directory_is_noticed() {
+    let Some(peer) = testkit::binary::peer_or_notice("a live server beside ours") else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let (server, client) = start(dir.path(), "").await;
+    ask(&client, "STREAM.CREATE.S", json!({"name":"S","subjects":["s"]})).await;
+    for seq in 1..=3 {
+        assert_eq!(publish(&client, "s").await["seq"], json!(seq));
+    }
+    let text = config(dir.path(), "");
+    let theirs = ServerBuilder::of(peer).config(&text).start();
+    let their_client = connect(&theirs).await;
+    assert_eq!(publish(&their_client, "s").await["seq"], json!(4));
+    let block = dir.path().join("jetstream/$G/streams/S/msgs/1.blk");
+    let before = fs::read(&block).unwrap();
+    // Whatever is answered, nothing is mixed, and everybody is told.
+    let inbox = client.new_inbox();
+    client.publish_with_reply("s", inbox, "x".into()).await.unwrap();
+    client.flush().await.unwrap();
+    server.wait_log("another server writes to it");
+    assert_eq!(fs::read(&block).unwrap(), before);
+    let refused = publish(&client, "s").await;
+    assert!(refused["error"]["description"].to_string().contains("another server"), "{refused}");
+    assert_eq!(fs::read(&block).unwrap(), before);
+    drop(server);
+    // The other one has the block open: nobody starts beside it.
+    assert_eq!(publish(&their_client, "s").await["seq"], json!(5));
+    let refused = ServerBuilder::new(Which::Ours).config(&text).try_start().err().unwrap();
+    let told = format!("in use by process {}", theirs.pid());
+    assert!(refused.stderr.contains(&told), "{}", refused.stderr);
+    stop(theirs);
+    let (_server, client) = start(dir.path(), "").await;
+    assert_eq!(publish(&client, "s").await["seq"], json!(6));
+}

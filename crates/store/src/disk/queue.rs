@@ -245,8 +245,8 @@ impl<F: DiskFile> Carried<F> {
     fn carry_out<D: Disk<File = F>>(&mut self, disk: &D, step: &Step<F>) -> io::Result<()> {
         match step {
             Step::Create { slot, path } => slot.create(|| disk.open(path, Open::Create)),
-            Step::Write { slot, offset, data } => slot.base()?.write_at(data, *offset),
-            Step::SetLen { slot, len } => slot.base()?.set_len(*len),
+            Step::Write { slot, offset, data } => slot.put(data, *offset),
+            Step::SetLen { slot, len } => slot.cut(*len),
             Step::SyncFile(slot) => slot.sync(),
             Step::SyncDir(dir) => disk.sync_dir(dir),
             Step::MakeDir(dir) => disk.create_dir_all(dir),
@@ -607,7 +607,7 @@ impl<D: Disk> QueuedFile<D> {
     /// Queues bytes without copying them.
     pub(crate) fn write_owned(&self, data: Bytes, offset: u64) -> io::Result<()> {
         if !self.state.is_deferred() {
-            return self.slot.base()?.write_at(&data, offset);
+            return self.slot.put(&data, offset);
         }
         let mut inner = self.state.lock();
         let number = inner.last + 1;
@@ -640,7 +640,7 @@ impl<D: Disk> DiskFile for QueuedFile<D> {
 
     fn write_at(&self, data: &[u8], offset: u64) -> io::Result<()> {
         if !self.state.is_deferred() {
-            return self.slot.base()?.write_at(data, offset);
+            return self.slot.put(data, offset);
         }
         self.write_owned(Bytes::copy_from_slice(data), offset)
     }
@@ -655,7 +655,7 @@ impl<D: Disk> DiskFile for QueuedFile<D> {
 
     fn set_len(&self, len: u64) -> io::Result<()> {
         if !self.state.is_deferred() {
-            return self.slot.base()?.set_len(len);
+            return self.slot.cut(len);
         }
         let mut inner = self.state.lock();
         let number = inner.last + 1;

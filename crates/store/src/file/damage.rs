@@ -426,6 +426,7 @@ impl<D: Disk> FileStore<D> {
             self.forget_reads(*index);
         }
         self.tail.file = None;
+        self.tail.is_resting = false;
         self.index_on_disk = true;
         self.invalidate_index()?;
         self.scan_all(&indices, &prior)?;

@@ -16,7 +16,7 @@ use stdx::time::Timestamp;
 use crate::disk::Disk;
 use crate::error::NO_SPACE;
 use crate::error::{Error, Result};
-use crate::file::{FileStore, MSGS, block_path, key_path, shape_path};
+use crate::file::{FileStore, MSGS, Recovery, block_path, key_path, shape_path};
 use crate::filter::Filter;
 use crate::settings::Settings;
 
@@ -24,6 +24,31 @@ use crate::settings::Settings;
 const ROOM: u64 = 64 << 10;
 
 impl<D: Disk> FileStore<D> {
+    /// Opens the store once more, on a disk that has no room for what opening would write: that
+    /// waits, as changes of a store that hands out jobs do.
+    pub(super) fn recover_without_room(
+        mut self,
+        meta: &[u8],
+        now: Timestamp,
+    ) -> Result<(Self, Recovery)> {
+        let Some(lock) = self._lock.take() else { return Err(Error::Closed) };
+        let disk = self.disk.base().clone();
+        let mut store = Self::bare(disk, self.settings, *self.options, lock)?;
+        store.open_meta(meta)?;
+        store.disk.defer(true);
+        let recovery = store.recover(now)?;
+        Ok((store, recovery))
+    }
+
+    /// The newest block of which surely something is written.
+    pub(super) fn trust_blocks(&mut self) {
+        // Of the last one there may be only what waits.
+        let skip = usize::from(self.disk.is_deferred());
+        let written = self.blocks.iter().rev().skip(skip).find(|b| b.msgs > 0);
+        self.newest = written.map_or(0, |b| b.index);
+        self.commit.newest = self.newest;
+    }
+
     /// Whether the last write found no room.
     pub fn is_full(&self) -> bool {
         self.commit.full.is_some()

@@ -125,14 +125,14 @@ impl<D: Disk> FileStore<D> {
     /// From now on nothing waits for the disk but reads and [`Self::close`]: changes are queued,
     /// and the owner runs what [`Self::take_jobs`] hands out.
     pub fn hand_out_jobs(&mut self) {
+        self.trust_blocks();
         if self.disk.is_deferred() {
+            // It was opened on a full disk.
             return;
         }
         self.disk.defer(true);
         // Opening may have left files to go, and in memory what has to be durable before they do.
         let doomed = std::mem::take(&mut self.commit.dirty.doomed);
-        let newest = self.blocks.iter().rev().find(|b| b.msgs > 0).map_or(0, |b| b.index);
-        (self.newest, self.commit.newest) = (newest, newest);
         if self.flush().is_ok() {
             doomed.into_iter().for_each(|path| self.disk.note(Step::Doom(path)));
         }

@@ -94,6 +94,8 @@ struct Tail<F> {
     start: u64,
     /// Everything before this offset was written to the file.
     flushed: u64,
+    /// It was closed for a while, and is to be found as it was left.
+    is_resting: bool,
 }
 
 /// Where the last read ended, so that the next one in sequence needs no search.
@@ -217,8 +219,11 @@ impl<D: Disk> FileStore<D> {
         }
         let mut store = Self::bare(disk, settings, options, lock)?;
         store.open_meta(meta)?;
-        let recovery = store.recover(now)?;
-        Ok((store, recovery))
+        match store.recover(now) {
+            Ok(recovery) => Ok((store, recovery)),
+            Err(Error::DiskFull { .. }) => store.recover_without_room(meta, now),
+            Err(e) => Err(e),
+        }
     }
 
     fn bare(disk: D, settings: Settings, options: Options, lock: D::Lock) -> Result<Self> {
@@ -243,7 +248,7 @@ impl<D: Disk> FileStore<D> {
             last_seq: 0,
             last_ts: 0,
             lost: Vec::new(),
-            tail: Tail { file: None, buf: Vec::new(), start: 0, flushed: 0 },
+            tail: Tail { file: None, buf: Vec::new(), start: 0, flushed: 0, is_resting: false },
             files: VecDeque::new(),
             window: None,
             parts: None,
@@ -371,7 +376,7 @@ impl<D: Disk> FileStore<D> {
         self.commit.dirty = Dirty::default();
         self.tail.start = self.tail.flushed;
         self.tail.buf = Vec::new();
-        self.tail.file = None;
+        self.tail.is_resting |= self.tail.file.take().is_some();
     }
 
     /// Whether it has files open.

@@ -255,6 +255,10 @@ impl Cut {
             self.durable = self.durable.max(store.written());
         }
         self.run.disk = if killed { self.run.disk.copy() } else { self.run.disk.after_crash() };
+        if self.refused > 0 && self.run.rng.below(2) == 0 {
+            // Nobody made room before the server was started again.
+            self.run.disk.set_capacity(Some(self.run.disk.used()));
+        }
         let opened = FileStore::open(
             self.run.disk.clone(),
             self.run.settings.clone(),
@@ -265,6 +269,7 @@ impl Cut {
         let (mut store, recovery) =
             opened.unwrap_or_else(|e| panic!("{context}: does not open: {e}"));
         self.resumed += u64::from(recovery.resumed);
+        self.run.disk.set_capacity(None);
         store.check();
         let at = self.states.iter().rposition(|(t, _)| *t <= self.durable).unwrap_or(0);
         let later = &self.states[at..];
