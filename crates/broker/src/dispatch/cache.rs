@@ -1,10 +1,11 @@
 //! A worker's memory of who wanted a subject.
 //!
-//! Two-way set associative, grown on demand; an entry is valid while its account's generation for
-//! the subject is unchanged. A subject is admitted at its second miss, so that one-off subjects
-//! (inboxes) neither allocate nor push useful entries out. The commonest result, one literal
-//! subscription, is kept in the set itself: the subscription's own filter proves the subject, and
-//! a lookup among very many subjects costs two cache misses instead of seven.
+//! Two-way set associative, where a full set overflows into its neighbour; grown on demand. An entry
+//! is valid while its account's generation for the subject is unchanged. A subject is admitted at
+//! its second miss (`seen`), so that one-off subjects (inboxes) neither allocate nor push useful
+//! entries out. The commonest result, one literal subscription, is kept in the set itself: the
+//! subscription's own filter proves the subject, and a lookup among very many subjects costs two
+//! cache misses instead of seven.
 //!
 //! Laws: bounded by `MAX_SETS` sets; a hit is never older than the account's interest.
 //! Hot path.
@@ -145,6 +146,13 @@ impl MatchCache {
         self.hasher.hash_one((account.id, subject))
     }
 
+    /// The set a hash belongs in, and its neighbour, which takes what does not fit there.
+    #[inline]
+    fn places(&self, hash: u64) -> [usize; 2] {
+        let set = hash as usize & self.sets.len().wrapping_sub(1);
+        [set, set ^ 1]
+    }
+
     /// Reads, for nothing, what looking up each of `hashes` and delivering will read: the waits
     /// for memory overlap, where one lookup after the other would add them up.
     #[inline]
@@ -180,8 +188,8 @@ impl MatchCache {
         if self.sets.is_empty() {
             self.grow_to(MIN_SETS);
         }
-        let set = hash as usize & (self.sets.len() - 1);
-        if let Some(Set(ways)) = self.sets.get(set) {
+        for set in self.places(hash) {
+            let ways = self.sets.get(set).map_or(&[][..], |set| &set.0);
             for way in ways {
                 if way.tag() != Some(tag(hash)) || !way.is_for(account.id, subject) {
                     continue;
@@ -230,17 +238,20 @@ impl MatchCache {
     }
 
     fn place(&mut self, way: Way, hash: u64, same: impl Fn(&Way) -> bool) {
-        let set = hash as usize & (self.sets.len() - 1);
-        let Some(Set(ways)) = self.sets.get_mut(set) else { return };
-        let at = ways
-            .iter()
-            .position(|old| old.tag() == Some(tag(hash)) && same(old))
-            .or_else(|| ways.iter().position(|old| matches!(old, Way::Empty)))
-            .unwrap_or_else(|| {
-                self.evictions += 1;
-                (hash >> 40) as usize % WAYS
-            });
-        if let Some(slot) = ways.get_mut(at) {
+        let places = self.places(hash);
+        let find = |wanted: &dyn Fn(&Way) -> bool| {
+            places.into_iter().find_map(|set| {
+                let at = self.sets.get(set)?.0.iter().position(wanted)?;
+                Some((set, at))
+            })
+        };
+        let old = find(&|old| old.tag() == Some(tag(hash)) && same(old));
+        let found = old.or_else(|| find(&|old| matches!(old, Way::Empty)));
+        let (set, at) = found.unwrap_or_else(|| {
+            self.evictions += 1;
+            (places[0], (hash >> 40) as usize % WAYS)
+        });
+        if let Some(slot) = self.sets.get_mut(set).and_then(|set| set.0.get_mut(at)) {
             std::mem::replace(slot, way).forget();
         }
     }
