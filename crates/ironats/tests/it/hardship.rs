@@ -239,7 +239,9 @@ async fn sequences_outlive_a_block_and_its_index() {
 // Contract: FSTORE-016
 #[tokio::test]
 async fn a_go_server_at_work_in_the_same_directory_is_noticed() {
-    let Some(peer) = testkit::binary::peer_or_notice("a live server beside ours") else { return };
+    let Some(peer) = testkit::binary::peer_of_version("2.14", "a live server beside ours") else {
+        return;
+    };
     let dir = tempfile::tempdir().unwrap();
     let (server, client) = start(dir.path(), "").await;
     ask(&client, "STREAM.CREATE.S", json!({"name":"S","subjects":["s"]})).await;
