@@ -79,13 +79,19 @@ impl TrustedAccount {
     pub fn recheck(&self, token: &TokenFacts) -> Result<(), Gone> {
         if token.bearer && self.claims.nats.limits.disallow_bearer {
             Err(Gone::Bearer)
-        } else if self.has_revoked(&token.subject, token.issued_at) {
+        } else if self.has_revoked(&token.subject, token.issued_at) || self.forgets(token) {
             Err(Gone::Revoked)
         } else if token.signing_key && !self.knows_signer(&token.issuer) {
             Err(Gone::Signer)
         } else {
             Ok(())
         }
+    }
+
+    /// Whether it has revoked anybody, and cannot tell when this token was issued.
+    // Compat(ACC-019): it does not hinder a login.
+    fn forgets(&self, token: &TokenFacts) -> bool {
+        token.issued_at == 0 && !self.claims.nats.revocations.is_empty()
     }
 
     /// Signing keys that `now` has with another template, or not at all.

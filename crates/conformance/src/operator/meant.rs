@@ -11,7 +11,8 @@ pub(super) fn is_full(theirs: &str, mine: &str) -> bool {
 pub(super) fn without(theirs: &str, mine: &str) -> (String, String) {
     let lines = theirs.lines().map(|line| {
         // The token of a bearer, and one that may be a bearer's, is shown to nobody here.
-        if line.starts_with("event ") && !mine.lines().any(|own| own == line) {
+        let tells = line.starts_with("event ") || line.starts_with("  $SYS.");
+        if tells && !mine.lines().any(|own| own == line) {
             let bare = without_token(line);
             if mine.lines().any(|own| own == bare) {
                 return bare;
@@ -37,6 +38,19 @@ pub(super) fn without(theirs: &str, mine: &str) -> (String, String) {
     if goes(&theirs) && goes(&mine) {
         for side in [&mut theirs, &mut mine] {
             side.retain(|line| !line.starts_with("  INFO") && !line.starts_with("  +OK"));
+        }
+    }
+    // Who finds no room at all need not be told that it could not subscribe either.
+    if mine.iter().any(|line| line.contains("maximum account active connections exceeded")) {
+        theirs.retain(|line| !line.contains(EXCEEDED));
+    }
+    // What is left of an account that ended or was deleted.
+    for line in theirs.iter_mut().chain(&mut mine) {
+        if line.starts_with("answer ")
+            && line.contains("\"expired\":true")
+            && let Some(at) = line.find("\"subscriptions\":")
+        {
+            line.truncate(at);
         }
     }
     // Which order events come in is nobody's business.

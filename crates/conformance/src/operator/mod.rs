@@ -53,7 +53,7 @@ pub struct Report {
 }
 
 /// How long the two may take to have heard alike.
-const PATIENCE: Duration = Duration::from_millis(1500);
+const PATIENCE: Duration = Duration::from_secs(4);
 
 /// Steps that are shown with a difference.
 const SHOWN: usize = 14;

@@ -65,8 +65,16 @@ pub fn rescanned(binary: &PathBuf) -> String {
     side.ask("$SYS.REQ.CLAIMS.LIST", "", &world);
     side.enter(&world, 1, c, Signature::Good, &json!({}));
     side.enter(&world, 2, a, Signature::Good, &json!({}));
-    side.look(&world);
-    side.heard(&world)
+    // Events come a moment after what they tell of.
+    let until = Instant::now() + DEADLINE;
+    loop {
+        side.look(&world);
+        let heard = side.heard(&world);
+        if heard.contains("$SYS.ACCOUNT.<C>.CONNECT") || Instant::now() > until {
+            return heard;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
 
 /// A client of the system account.
