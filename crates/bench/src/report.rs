@@ -54,7 +54,11 @@ impl Report {
         let runs = self.runs.get(&(scenario.name.clone(), server))?;
         let mut values: Vec<f64> = runs.iter().filter_map(|f| f.get(name)).collect();
         values.sort_unstable_by(f64::total_cmp);
-        values.get(values.len() / 2).copied()
+        // Of an even number, what lies between the middle two: either alone would flatter one
+        // figure and wrong another of the same runs.
+        let upper = values.get(values.len() / 2)?;
+        let lower = values.get((values.len() - 1) / 2)?;
+        Some(f64::midpoint(*lower, *upper))
     }
 
     pub(crate) fn print(&mut self, scenario: &Scenario) {

@@ -70,8 +70,8 @@ pub(crate) enum Event {
         stream: u32,
         /// The consumer.
         consumer: u32,
-        /// Whether it is on the disk.
-        done: bool,
+        /// Why it is not on the disk.
+        failed: Option<Box<str>>,
     },
     /// A message that is traced.
     Traced(Box<TracedPublish>),

@@ -16,6 +16,7 @@ use std::time::Duration;
 use stdx::time::Mono;
 use store::Error;
 
+use crate::member::Member;
 use crate::place::Place;
 use crate::shard::Shard;
 
@@ -42,7 +43,14 @@ impl Place {
     /// Why it takes no messages, for those who look after the server.
     pub(crate) fn trouble(&self) -> Option<String> {
         let failure = self.stream.failure().map(str::to_owned);
-        failure.or_else(|| self.full.as_ref().map(|full| full.cause.clone()))
+        let full = || self.full.as_ref().map(|full| full.cause.clone());
+        let of_consumer = || {
+            let mut consumers = self.members.values().map(|member| &**member);
+            consumers.find_map(|Member { consumer, trouble, .. }| {
+                Some(format!("state of consumer '{}': {}", consumer.name(), trouble.as_ref()?))
+            })
+        };
+        failure.or_else(full).or_else(of_consumer)
     }
 
     fn called(&self) -> String {

@@ -27,6 +27,8 @@ pub(crate) struct Member {
     pub(crate) deadline: Option<Mono>,
     /// Its state is being written, or will be.
     pub(crate) writing: bool,
+    /// Why its state could not be written the last time.
+    pub(crate) trouble: Option<Box<str>>,
     /// A state is on its way to the disk.
     pub(crate) under_way: bool,
     /// Confirmations that wait for the state to be on the disk: of the state that is on its way,
@@ -71,6 +73,7 @@ impl Member {
             ready: false,
             deadline: None,
             writing: false,
+            trouble: None,
             under_way: false,
             confirming: Answers::default(),
             unconfirmed: Answers::default(),

@@ -30,6 +30,10 @@ const BUDGET: usize = 256;
 const ROUND: usize = 4096;
 /// A consumer's state is written at most this often.
 const WRITE_EVERY: Duration = Duration::from_millis(100);
+/// Confirmations that wait for a disk that refuses; whoever gets none acknowledges again.
+const MOST_UNCONFIRMED: usize = 4096;
+/// The same after the disk refused it.
+const WRITE_AGAIN: Duration = Duration::from_millis(500);
 
 /// What a consumer is lent.
 pub(crate) type Context<'a, 'b> = Cx<'a, Storage<Disk>, ShardOut<'b>>;
@@ -72,7 +76,7 @@ impl Shard {
         }
         if member.file.is_some() && !member.writing && member.consumer.take_dirty() {
             member.writing = true;
-            self.writes.push_back((now.mono + WRITE_EVERY, at, id));
+            self.write_later(now.mono + WRITE_EVERY, at, id);
         }
         if !self.done.is_empty() {
             self.free_acknowledged(at);
@@ -197,7 +201,8 @@ impl Shard {
     fn tell_rolled(&mut self, at: u32, stored: &Stored) {
         let trouble = self.member_ids(at).into_iter().find_map(|id| {
             let told = self.with(at, id, |consumer, cx| {
-                stored.rolled.iter().for_each(|m| consumer.handle_rolled(m.seq, &m.subject));
+                let now = cx.now.wall;
+                stored.rolled.iter().for_each(|m| consumer.handle_rolled(m.seq, &m.subject, now));
                 stored.rollups.iter().try_for_each(|subject| consumer.follow_rollup(subject, cx))
             });
             // Room for another may have become free.
@@ -364,32 +369,57 @@ impl Shard {
         member.confirming = std::mem::take(&mut member.unconfirmed);
         member.consumer.take_dirty();
         let state = member.consumer.state();
-        let name = member.consumer.name().to_owned();
-        let log = self.worker.broker.log.clone();
         self.shared.io.run(move || {
             let written = file.lock().write_state(&state, now);
-            if let Err(error) = &written {
-                stdx::error!(log, "JetStream cannot write the state of consumer '{name}': {error}");
-            }
-            queue.push_event(Event::Written { stream: at, consumer: id, done: written.is_ok() });
+            let failed = written.err().map(|error| error.to_string().into());
+            queue.push_event(Event::Written { stream: at, consumer: id, failed });
         });
     }
 
+    fn write_later(&mut self, due: Mono, at: u32, id: u32) {
+        let place = self.writes.partition_point(|(other, ..)| *other <= due);
+        self.writes.insert(place, (due, at, id));
+    }
+
     /// A consumer's state was written; it may have changed meanwhile.
-    pub(crate) fn handle_written(&mut self, at: u32, id: u32, done: bool) {
-        let due = self.now.mono + WRITE_EVERY;
+    pub(crate) fn handle_written(&mut self, at: u32, id: u32, failed: Option<Box<str>>) {
+        let every = if failed.is_some() { WRITE_AGAIN } else { WRITE_EVERY };
+        let due = self.now.mono + every;
         let place = self.places.get_mut(at as usize).and_then(Option::as_deref_mut);
-        let Some(member) = place.and_then(|p| p.members.get_mut(&id)) else { return };
+        let Some((stream, member)) =
+            place.and_then(|p| Some((p.stream.config().clone(), p.members.get_mut(&id)?)))
+        else {
+            return;
+        };
         member.under_way = false;
         let mut confirming = std::mem::take(&mut member.confirming);
-        if done {
-            confirming.move_tail(0, &mut self.answers);
+        let log = &self.worker.broker.log;
+        let (stream, name) = (&stream.name, member.consumer.name());
+        match &failed {
+            // Nobody hears of an acknowledgement that may be lost; it is safe once a later state is.
+            Some(_) if member.unconfirmed.len() > MOST_UNCONFIRMED => {}
+            Some(_) => confirming.move_tail(0, &mut member.unconfirmed),
+            None => confirming.move_tail(0, &mut self.answers),
         }
-        member.writing = member.consumer.take_dirty() || !member.unconfirmed.is_empty();
-        if !member.unconfirmed.is_empty() {
+        match (&member.trouble, &failed) {
+            (None, Some(why)) => stdx::error!(
+                log,
+                "JetStream cannot write the state of consumer '{stream} > {name}': {why}; it is tried again"
+            ),
+            (Some(_), None) => stdx::notice!(
+                log,
+                "JetStream writes the state of consumer '{stream} > {name}' again"
+            ),
+            _ => {}
+        }
+        let tries_again = failed.is_some();
+        member.trouble = failed;
+        let confirms = !member.unconfirmed.is_empty();
+        member.writing = member.consumer.take_dirty() || confirms || tries_again;
+        if confirms && !tries_again {
             self.urgent.push((at, id));
         } else if member.writing {
-            self.writes.push_back((due, at, id));
+            self.write_later(due, at, id);
         }
     }
 

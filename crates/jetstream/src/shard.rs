@@ -219,8 +219,8 @@ impl Shard {
                 self.handle_job(stream, generation, result);
             }
             Event::Interest { stream, consumer } => self.handle_interest(stream, consumer),
-            Event::Written { stream, consumer, done } => {
-                self.handle_written(stream, consumer, done);
+            Event::Written { stream, consumer, failed } => {
+                self.handle_written(stream, consumer, failed);
             }
             Event::Traced(publish) => self.handle_traced(*publish),
             Event::Run(task) => task(self),

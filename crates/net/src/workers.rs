@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Notify, mpsc};
 
 /// Bytes a read may bring.
-pub(crate) const READ_SIZE: usize = 128 * 1024;
+pub(crate) const READ_SIZE: usize = 256 * 1024;
 /// After a read of at least this many bytes, what it caused is written out at once.
 const FLUSH_AT_ONCE: usize = 8 * 1024;
 const PIPE_SIZE: usize = 64 * 1024;

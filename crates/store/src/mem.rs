@@ -12,7 +12,7 @@ use stdx::time::Timestamp;
 
 use crate::error::{Error, Result};
 use crate::file::append::NewMessage;
-use crate::file::expire::Pending;
+use crate::file::expire::{BATCH, Pending};
 use crate::file::{Expired, Removed};
 use crate::filter::Filter;
 use crate::message::{Message, header_value, message_ttl};
@@ -430,29 +430,37 @@ impl MemStore {
 
     /// Removes what expired, as `FileStore::expire`. With delete markers, returns it instead.
     pub fn expire(&mut self, now: Timestamp) -> Vec<Expired> {
-        let mut doomed: Vec<u64> = Vec::new();
-        if let Some(age) = self.settings.max_age.filter(|age| !age.is_zero()) {
-            let floor = now.0.saturating_sub(i64::try_from(age.as_nanos()).unwrap_or(i64::MAX));
-            let old = self.messages.values().take_while(|m| m.ts.0 <= floor);
-            doomed.extend(
-                old.filter(|m| m.header.is_empty() || message_ttl(&m.header) >= 0).map(|m| m.seq),
-            );
-        }
-        doomed.extend(self.ttls.due(now.0, usize::MAX).into_iter().map(|(seq, _)| seq));
-        doomed.sort_unstable();
-        doomed.dedup();
         if self.settings.subject_delete_marker_ttl.is_none() {
-            for seq in doomed {
-                self.take(seq);
+            loop {
+                let doomed = self.over(now, BATCH);
+                let taken = doomed.into_iter().filter(|&seq| self.take(seq)).count();
+                if taken == 0 {
+                    return Vec::new();
+                }
             }
-            return Vec::new();
         }
         let mut out = Vec::new();
-        for m in doomed.iter().filter_map(|seq| self.messages.get(seq)) {
+        for m in self.over(now, 2 * BATCH).iter().filter_map(|seq| self.messages.get(seq)) {
             let total = self.subjects.get(&m.subject).map_or(0, |seqs| seqs.len() as u64);
             out.extend(self.pending_markers.propose(m, total, now));
         }
         out
+    }
+
+    /// Messages whose time is over, those that age before those with a time to live; of each kind
+    /// at most so many.
+    fn over(&self, now: Timestamp, limit: usize) -> Vec<u64> {
+        let mut over: Vec<u64> = Vec::new();
+        if let Some(age) = self.settings.max_age.filter(|age| !age.is_zero()) {
+            let floor = now.0.saturating_sub(i64::try_from(age.as_nanos()).unwrap_or(i64::MAX));
+            let old = self.messages.values().take_while(|m| m.ts.0 <= floor);
+            let old = old.filter(|m| m.header.is_empty() || message_ttl(&m.header) >= 0);
+            over.extend(old.map(|m| m.seq).take(limit));
+        }
+        over.extend(self.ttls.due(now.0, limit).into_iter().map(|(seq, _)| seq));
+        over.sort_unstable();
+        over.dedup();
+        over
     }
 
     /// Forgets a proposal that was carried out.

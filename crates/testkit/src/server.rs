@@ -277,6 +277,15 @@ impl Server {
         rustix::process::kill_process(pid, signal).expect("signalling the server");
     }
 
+    /// From now on no file of the process may grow beyond so many bytes; `None` lifts that.
+    #[cfg(target_os = "linux")]
+    pub fn limit_files(&self, bytes: Option<u64>) {
+        use rustix::process::{Pid, Resource, Rlimit, prlimit};
+        let limit = Rlimit { current: bytes, maximum: None };
+        let pid = Pid::from_child(&self.child);
+        prlimit(Some(pid), Resource::Fsize, limit).expect("limiting the server's files");
+    }
+
     /// Waits for the process to end by itself; panics after `deadline`.
     pub fn wait_exit(&mut self, deadline: Duration) -> ExitStatus {
         let child = &mut self.child;

@@ -14,5 +14,6 @@ mod hostile;
 mod proxy;
 mod slow;
 mod slow_write;
+mod stuck;
 mod token;
 mod upkeep;

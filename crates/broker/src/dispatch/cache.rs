@@ -1,14 +1,16 @@
 //! A worker's memory of who wanted a subject.
 //!
-//! Two-way set associative, grown on demand; an entry is valid while its account's generation for
-//! the subject is unchanged. A subject is admitted at its second miss, so that one-off subjects
-//! (inboxes) neither allocate nor push useful entries out. The commonest result, one literal
-//! subscription, is kept in the set itself: the subscription's own filter proves the subject, and
-//! a lookup among very many subjects costs two cache misses instead of seven.
+//! Two-way set associative, where a full set overflows into its neighbour; grown on demand. An entry
+//! is valid while its account's generation for the subject is unchanged. A subject is admitted at
+//! its second miss (`seen`), so that one-off subjects (inboxes) neither allocate nor push useful
+//! entries out. The commonest result, one literal subscription, is kept in the set itself: the
+//! subscription's own filter proves the subject, and a lookup among very many subjects costs two
+//! cache misses instead of seven.
 //!
 //! Laws: bounded by `MAX_SETS` sets; a hit is never older than the account's interest.
 //! Hot path.
 
+use super::seen::Seen;
 use crate::account::Account;
 use crate::sub::{Handle, Sub};
 use std::hash::BuildHasher;
@@ -64,8 +66,8 @@ const _: () = assert!(size_of::<Set>() == 64);
 #[derive(Default)]
 pub(crate) struct MatchCache {
     sets: Vec<Set>,
-    /// Fingerprints of subjects missed once, by set.
-    seen: Vec<u16>,
+    /// Subjects missed once.
+    seen: Seen,
     evictions: usize,
     hasher: foldhash::fast::RandomState,
 }
@@ -144,6 +146,13 @@ impl MatchCache {
         self.hasher.hash_one((account.id, subject))
     }
 
+    /// The set a hash belongs in, and its neighbour, which takes what does not fit there.
+    #[inline]
+    fn places(&self, hash: u64) -> [usize; 2] {
+        let set = hash as usize & self.sets.len().wrapping_sub(1);
+        [set, set ^ 1]
+    }
+
     /// Reads, for nothing, what looking up each of `hashes` and delivering will read: the waits
     /// for memory overlap, where one lookup after the other would add them up.
     #[inline]
@@ -179,8 +188,8 @@ impl MatchCache {
         if self.sets.is_empty() {
             self.grow_to(MIN_SETS);
         }
-        let set = hash as usize & (self.sets.len() - 1);
-        if let Some(Set(ways)) = self.sets.get(set) {
+        for set in self.places(hash) {
+            let ways = self.sets.get(set).map_or(&[][..], |set| &set.0);
             for way in ways {
                 if way.tag() != Some(tag(hash)) || !way.is_for(account.id, subject) {
                     continue;
@@ -196,16 +205,7 @@ impl MatchCache {
                 }
             }
         }
-        let print = (hash >> 48) as u16;
-        let admit = match self.seen.get_mut(set) {
-            Some(seen) if *seen == print => true,
-            Some(seen) => {
-                *seen = print;
-                false
-            }
-            None => false,
-        };
-        Err(Miss { hash, stamp, admit })
+        Err(Miss { hash, stamp, admit: self.seen.again(hash) })
     }
 
     /// Keeps a result.
@@ -232,23 +232,26 @@ impl MatchCache {
         account.cached.fetch_add(1, Ordering::Relaxed);
         account.fanout_total.fetch_add(matched.fanout() as u64, Ordering::Relaxed);
         self.place(way, hash, |old| old.is_for(account.id, subject));
-        if self.evictions > self.sets.len() / 2 && self.sets.len() < MAX_SETS {
+        if self.evictions > self.sets.len() / 8 && self.sets.len() < MAX_SETS {
             self.grow_to(self.sets.len() * 4);
         }
     }
 
     fn place(&mut self, way: Way, hash: u64, same: impl Fn(&Way) -> bool) {
-        let set = hash as usize & (self.sets.len() - 1);
-        let Some(Set(ways)) = self.sets.get_mut(set) else { return };
-        let at = ways
-            .iter()
-            .position(|old| old.tag() == Some(tag(hash)) && same(old))
-            .or_else(|| ways.iter().position(|old| matches!(old, Way::Empty)))
-            .unwrap_or_else(|| {
-                self.evictions += 1;
-                (hash >> 40) as usize % WAYS
-            });
-        if let Some(slot) = ways.get_mut(at) {
+        let places = self.places(hash);
+        let find = |wanted: &dyn Fn(&Way) -> bool| {
+            places.into_iter().find_map(|set| {
+                let at = self.sets.get(set)?.0.iter().position(wanted)?;
+                Some((set, at))
+            })
+        };
+        let old = find(&|old| old.tag() == Some(tag(hash)) && same(old));
+        let found = old.or_else(|| find(&|old| matches!(old, Way::Empty)));
+        let (set, at) = found.unwrap_or_else(|| {
+            self.evictions += 1;
+            (places[0], (hash >> 40) as usize % WAYS)
+        });
+        if let Some(slot) = self.sets.get_mut(set).and_then(|set| set.0.get_mut(at)) {
             std::mem::replace(slot, way).forget();
         }
     }
@@ -257,7 +260,6 @@ impl MatchCache {
         let sets = sets.min(MAX_SETS);
         let old = std::mem::take(&mut self.sets);
         self.sets.resize_with(sets, Set::default);
-        self.seen = vec![0; sets];
         for way in old.into_iter().flat_map(|set| set.0) {
             if let Some(hash) = way.key().map(|key| self.hasher.hash_one(key)) {
                 self.place(way, hash, |_| false);
@@ -283,7 +285,36 @@ impl MatchCache {
         }
         if kept == 0 {
             self.sets = Vec::new();
-            self.seen = Vec::new();
+            self.seen.clear();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::account::latency::Samples;
+
+    /// Subjects in turn, several times, as a publisher with many keys sends them.
+    #[test]
+    fn many_subjects_in_turn_are_soon_all_remembered() {
+        const SUBJECTS: usize = 3000;
+        let account = Arc::new(Account::new("A".into(), 1, 1, Arc::<Samples>::default()));
+        let mut cache = MatchCache::default();
+        let subjects: Vec<String> = (0..SUBJECTS).map(|n| format!("in.turn.{n}")).collect();
+        let mut missed = 0;
+        for _ in 0..20 {
+            missed = 0;
+            for subject in &subjects {
+                let subject = subject.as_bytes();
+                let hash = cache.hash(&account, subject);
+                let Err(miss) = cache.get(hash, &account, subject) else { continue };
+                missed += 1;
+                if miss.admit {
+                    cache.put(miss, &account, subject, &Matched::default(), false);
+                }
+            }
+        }
+        assert!(missed < SUBJECTS / 10, "{missed} of {SUBJECTS} are looked up each time");
     }
 }

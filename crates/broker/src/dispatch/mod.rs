@@ -13,6 +13,7 @@ pub(crate) mod cache;
 mod deliver;
 mod inside;
 pub(crate) mod queue;
+mod seen;
 mod service;
 mod traced;
 

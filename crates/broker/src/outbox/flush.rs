@@ -89,10 +89,7 @@ fn rounds(
         let (written, failure) = write_all(sink.as_ref(), writing, pool);
         let mut out = conn.outbox.lock();
         out.pending = out.pending.saturating_sub(written);
-        let held = out.release();
-        if !held.is_empty() {
-            held.into_iter().for_each(Waker::wake);
-        }
+        out.release(written).into_iter().for_each(Waker::wake);
         match failure {
             None if out.chunks.is_empty() => {
                 out.state = State::Idle;

@@ -6,7 +6,7 @@
 //!
 //! Not here: how long a producer waits (`net`), peers that are slow (CORE-041, `stalls_producers`).
 //! Laws: whoever waits is woken when little is left, or nothing can leave any more; for a peer that
-//!       did not get there in time nobody waits again until it has caught up.
+//!       takes nothing producers wait once.
 //! Shown for every order by `cargo xtask loom`.
 
 use super::Outbox;
@@ -17,19 +17,23 @@ const HOLD_FROM: usize = if cfg!(ironats_loom) { 4 } else { 512 << 10 };
 /// They go on once no more than this is owed: enough to keep a socket busy until they are there.
 const HOLD_UNTIL: usize = HOLD_FROM / 2;
 
+/// After a wait in vain this much leaves before the next: what a slow peer costs its producers is
+/// bounded by what it takes, and one that takes nothing costs them one wait.
+const EXCUSE: usize = 4 * HOLD_FROM;
+
 /// Who waits for a peer.
 #[derive(Default)]
 pub(super) struct Hold {
     producers: Vec<Waker>,
-    /// Somebody waited in vain.
-    lags: bool,
+    /// Somebody waited in vain: nobody waits before so many bytes have left.
+    excused: usize,
 }
 
 impl Outbox {
     /// Whether a producer should wait before it brings more.
     #[inline]
     pub fn holds_producers(&self) -> bool {
-        self.pending > HOLD_FROM && !self.hold.lags && !self.is_closed()
+        self.pending > HOLD_FROM && self.hold.excused == 0 && !self.is_closed()
     }
 
     /// Notes a producer that waits; `false` if it need not.
@@ -46,16 +50,18 @@ impl Outbox {
 
     /// Notes that a producer waited long enough.
     pub fn hold_no_more(&mut self) {
-        self.hold.lags = self.holds_producers();
+        if self.holds_producers() {
+            self.hold.excused = EXCUSE;
+        }
     }
 
-    /// After bytes left, or will never leave: the producers to wake.
+    /// After `written` bytes left: the producers to wake.
     #[inline]
-    pub(super) fn release(&mut self) -> Vec<Waker> {
+    pub(super) fn release(&mut self, written: usize) -> Vec<Waker> {
+        self.hold.excused = self.hold.excused.saturating_sub(written);
         if self.pending > HOLD_UNTIL {
             return Vec::new();
         }
-        self.hold.lags = false;
         std::mem::take(&mut self.hold.producers)
     }
 

@@ -257,7 +257,7 @@ impl Outbox {
     /// Counts bytes that a layer took.
     pub fn note_written(&mut self, n: usize) {
         self.pending = self.pending.saturating_sub(n);
-        self.release().into_iter().for_each(Waker::wake);
+        self.release(n).into_iter().for_each(Waker::wake);
     }
 
     /// Notes whether a layer takes no more for now.

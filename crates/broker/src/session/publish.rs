@@ -38,7 +38,7 @@ pub(crate) struct Waiting {
 
 /// Messages collected are dispatched here at the latest, so that scratch space stays small and
 /// targets are served in turn.
-const MAX_RUN: usize = 1024;
+const MAX_RUN: usize = 2048;
 /// Runs looked up together: enough for their cache misses to overlap.
 const MAX_WAITING: usize = 32;
 

@@ -362,6 +362,58 @@ impl World {
         self.compare_in_a(&subject, true);
     }
 
+    /// What JetStream delivers: to the subject of a push consumer, to the inbox of a pull, a direct
+    /// get or a watch, or on a republished or mirrored subject; its receivers see the subject that
+    /// was stored, and what they are denied is where it goes.
+    fn stored(&mut self, dice: &mut Dice) {
+        let (to, stored) = (dice.subject(), dice.subject());
+        let (push, headers) = (dice.one_in(2), dice.one_in(2));
+        let reply = push.then_some("$JS.ACK.S.C.1.1.1.1.0");
+        let header = if headers { "NATS/1.0\r\nNats-Stream: S\r\n\r\n" } else { "" };
+        let data = bytes::Bytes::from(format!("{header}x"));
+        let inside = crate::dispatch::Inside {
+            to: to.as_bytes(),
+            shown: (stored != to).then_some(stored.as_bytes()),
+            reply: reply.map(str::as_bytes),
+            body: 0..data.len(),
+            data: &data,
+            header_len: header.len(),
+        };
+        let account = self.house.worker.broker.account("A").unwrap();
+        let reached = self.house.worker.publish_inside(&account, &inside);
+        self.house.worker.flush_touched();
+        let seen = [P, S].map(|user| self.read(user));
+        let imported = self.read(I);
+        let mut queues: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
+        let mut all = 0;
+        let places = [(P, &seen[0], to.clone()), (S, &seen[1], to.clone())];
+        let across = to.starts_with("a.").then(|| (I, &imported, format!("im.{to}")));
+        for (user, got, place) in places.into_iter().chain(across) {
+            let user = &self.users[user];
+            all += got.messages.len();
+            for (sid, sub) in &user.subs {
+                let could = reference::gets(&user.permissions, sub, &place);
+                let count = got.messages.iter().filter(|(_, at, _)| at == sid).count();
+                assert!(could || count == 0, "{to} as {stored}: {sid}\n{}", self.describe());
+                match &sub.queue {
+                    None => assert_eq!(count, usize::from(could), "{to} {sid}"),
+                    Some(queue) => {
+                        let counts = queues.entry(queue).or_default();
+                        *counts = (counts.0 + count, counts.1 + usize::from(could));
+                    }
+                }
+            }
+        }
+        for (queue, (got, could)) in queues {
+            assert_eq!(got, could.min(1), "{queue}: {to} as {stored}\n{}", self.describe());
+        }
+        assert_eq!(reached, all > 0, "{to} as {stored}\n{}", self.describe());
+        let of_account = seen.iter().flat_map(|got| &got.messages);
+        for (shown, _, answer) in of_account {
+            assert_eq!((shown, answer.as_deref()), (&stored, reply), "{to}");
+        }
+    }
+
     fn traced(&mut self, dice: &mut Dice) {
         let (subject, dest, only) = (dice.subject(), dice.subject(), dice.one_in(3));
         let only_line = if only { "Nats-Trace-Only: true\r\n" } else { "" };
@@ -445,8 +497,9 @@ fn run(seed: u64, cases: usize) -> usize {
             world.subscribe(user, &mut dice);
         }
         for _ in 0..40 {
-            match dice.next(6) {
+            match dice.next(7) {
                 0 | 1 => world.live(&mut dice),
+                6 => world.stored(&mut dice),
                 2 => world.inside(&mut dice),
                 3 => world.traced(&mut dice),
                 4 => world.no_responders(&mut dice),

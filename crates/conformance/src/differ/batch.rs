@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::config;
 use super::generate::{End, Step, ask, message, single};
-use super::random::Random;
+use crate::random::Random;
 
 pub(super) fn next(r: &mut Random, stream: &str, known: bool, last: u64) -> Step {
     if !known || r.one_in(150) {

@@ -9,8 +9,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use testkit::Msg;
 
-use super::random::Random;
 use super::{batch, bucket, config, fields, origin, priority};
+use crate::random::Random;
 
 /// What the steps are about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -342,6 +342,7 @@ impl Generator {
                     r#"{"subject":"s0.a"}"#,
                     r#"{"subject":"s1.>"}"#,
                     r#"{"subject":"none"}"#,
+                    r#"{"subject":"s0..a"}"#,
                     r#"{"offset":-3}"#,
                     "{}",
                     "zz",

@@ -5,6 +5,8 @@
 mod backup;
 mod consumer_rows;
 mod durable_acks;
+#[cfg(target_os = "linux")]
+mod full_disk;
 mod gate;
 mod hardship;
 mod jetstream;

@@ -79,11 +79,15 @@ impl Consumer {
     }
 
     /// A message left the stream because a rollup took its place: as after a purge, nobody is told.
-    pub fn handle_rolled(&mut self, seq: u64, subject: &[u8]) {
+    pub fn handle_rolled(&mut self, seq: u64, subject: &[u8], now: Timestamp) {
         if self.will_deliver(seq) && self.filter.matches(subject) {
             self.num_pending = self.num_pending.saturating_sub(1);
         }
-        let consumer = self.progress.find(seq).map_or(0, |waits| waits.consumer_seq);
+        let waits = self.progress.find(seq);
+        if waits.is_some() {
+            self.last_acked = Some(now);
+        }
+        let consumer = waits.map_or(0, |waits| waits.consumer_seq);
         self.progress.apply_gone(SequencePair { consumer, stream: seq });
         self.redeliver.remove(seq);
     }
@@ -162,6 +166,9 @@ impl Consumer {
         subject: &[u8],
         cx: &mut Cx<'_, S, O>,
     ) -> store::Result<bool> {
+        if !self.is_touched_by(subject) {
+            return Ok(false);
+        }
         let start = self.start_after_purge(subject, cx)?;
         if let Some(skip) = &mut self.skip {
             skip.seqs.retain(|&seq| seq >= start && !is_missing(cx.store, seq));
@@ -184,6 +191,14 @@ impl Consumer {
         self.skip_purged(start);
         self.count_pending(cx)?;
         Ok(self.is_wanted())
+    }
+
+    /// Whether a purge of `subject`, or of all, may concern this consumer.
+    fn is_touched_by(&self, subject: &[u8]) -> bool {
+        let filters = self.config.filters();
+        subject.is_empty()
+            || filters.is_empty()
+            || filters.iter().any(|f| subject::collides(f.as_bytes(), subject))
     }
 
     /// Where the first message may be that a purge of `subject`, or of all, left to this consumer.
@@ -223,7 +238,7 @@ impl Consumer {
         subject: &[u8],
         cx: &mut Cx<'_, S, O>,
     ) -> store::Result<()> {
-        if self.skip.is_some() {
+        if self.skip.is_some() || !self.is_touched_by(subject) {
             return Ok(());
         }
         let start = self.start_after_purge(subject, cx)?;

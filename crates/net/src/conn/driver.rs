@@ -33,7 +33,7 @@ const RATION_WAIT: Duration = Duration::from_millis(2);
 /// How long a producer waits at most for a peer to take what it brought.
 const HOLD_MOST: Duration = Duration::from_millis(2);
 /// A frame of at least this size gets a buffer of its own.
-const OWN_BUFFER_FROM: usize = READ_SIZE / 2;
+const OWN_BUFFER_FROM: usize = 64 * 1024;
 
 /// The task of one connection.
 pub(super) struct Driver {

@@ -74,6 +74,8 @@ pub(crate) enum Step<F> {
         slot: Arc<Slot<F>>,
         offset: u64,
         data: Bytes,
+        /// The file ends where this begins.
+        appends: bool,
     },
     SetLen {
         slot: Arc<Slot<F>>,
@@ -183,6 +185,16 @@ fn absent(result: io::Result<()>) -> io::Result<()> {
     }
 }
 
+/// Writes; what there is no room for leaves no part of it behind.
+fn write<F: DiskFile>(slot: &Slot<F>, data: &[u8], offset: u64, appends: bool) -> io::Result<()> {
+    let written = slot.put(data, offset);
+    if appends && written.as_ref().is_err_and(super::is_full) {
+        // A part that stays is a record that is torn, or not known to be refused.
+        slot.cut(offset)?;
+    }
+    written
+}
+
 /// Steps to carry out, in this order.
 pub(crate) struct Steps<F> {
     steps: VecDeque<(u64, Step<F>)>,
@@ -245,7 +257,7 @@ impl<F: DiskFile> Carried<F> {
     fn carry_out<D: Disk<File = F>>(&mut self, disk: &D, step: &Step<F>) -> io::Result<()> {
         match step {
             Step::Create { slot, path } => slot.create(|| disk.open(path, Open::Create)),
-            Step::Write { slot, offset, data } => slot.put(data, *offset),
+            Step::Write { slot, offset, data, appends } => write(slot, data, *offset, *appends),
             Step::SetLen { slot, len } => slot.cut(*len),
             Step::SyncFile(slot) => slot.sync(),
             Step::SyncDir(dir) => disk.sync_dir(dir),
@@ -406,6 +418,41 @@ impl<D: Disk> Queue<D> {
         let heavy = steps.iter().filter(|(_, step)| step.is_heavy()).count();
         inner.heavy -= heavy;
         (n > 0).then_some(Steps { steps, is_heavy: heavy > 0 })
+    }
+
+    /// Has steps carried out before all that wait, in place of writes to a file that will not be read
+    /// again; false if more than writes waits for it.
+    pub(crate) fn preempt(&self, slot: &Arc<Slot<D::File>>, steps: Vec<Step<D::File>>) -> bool {
+        let mut inner = self.state.lock();
+        let is_it = |other: &Arc<Slot<D::File>>| Arc::ptr_eq(other, slot);
+        let others = inner.steps.iter().any(|(_, step)| match step {
+            Step::Create { slot, .. } | Step::SetLen { slot, .. } | Step::SyncFile(slot) => {
+                is_it(slot)
+            }
+            _ => false,
+        });
+        if others || slot.base().is_err() {
+            return false;
+        }
+        // What comes before the first that waits is carried out already.
+        let number = inner.steps.front().map_or(inner.last, |(first, _)| first - 1);
+        let mut dropped = 0;
+        inner.steps.retain(|(_, step)| match step {
+            Step::Write { slot, data, .. } if is_it(slot) => {
+                dropped += data.len();
+                false
+            }
+            _ => true,
+        });
+        for step in steps.into_iter().rev() {
+            inner.heavy += usize::from(step.is_heavy());
+            if let Step::Write { data, .. } = &step {
+                self.state.bytes.fetch_add(data.len(), Ordering::Relaxed);
+            }
+            inner.steps.push_front((number, step));
+        }
+        self.state.bytes.fetch_sub(dropped, Ordering::Relaxed);
+        true
     }
 
     /// Takes what was carried out off the view; what was not waits again if there was no room for
@@ -612,10 +659,10 @@ impl<D: Disk> QueuedFile<D> {
         let mut inner = self.state.lock();
         let number = inner.last + 1;
         // The length it had is asked for before anything waits.
-        self.slot.write(number, offset, data.clone())?;
+        let appends = self.slot.write(number, offset, data.clone())?;
         self.state.bytes.fetch_add(data.len(), Ordering::Relaxed);
         let slot = Arc::clone(&self.slot);
-        inner.push(Step::Write { slot, offset, data });
+        inner.push(Step::Write { slot, offset, data, appends });
         self.show(&mut inner, number);
         Ok(())
     }

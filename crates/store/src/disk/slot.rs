@@ -125,7 +125,8 @@ impl<F: DiskFile> Slot<F> {
         }
     }
 
-    pub(crate) fn write(&self, number: u64, offset: u64, data: Bytes) -> io::Result<()> {
+    /// A write that waits; whether it begins where the file ends.
+    pub(crate) fn write(&self, number: u64, offset: u64, data: Bytes) -> io::Result<bool> {
         let mut view = self.view();
         let len = match view.len {
             Some(len) => len,
@@ -134,7 +135,7 @@ impl<F: DiskFile> Slot<F> {
         view.len = Some(len.max(offset.saturating_add(data.len() as u64)));
         view.writes.push((number, offset, data));
         view.until = number;
-        Ok(())
+        Ok(offset == len)
     }
 
     pub(crate) fn set_len(&self, number: u64, len: u64) -> io::Result<()> {

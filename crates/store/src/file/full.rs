@@ -11,13 +11,18 @@
 //! Laws: what is refused has changed nothing; unlinking goes from the oldest on, so that a crash
 //!       leaves a suffix of the stream.
 
+use std::sync::Arc;
+
 use stdx::time::Timestamp;
 
-use crate::disk::Disk;
+use crate::block::{Block, Form};
+use crate::disk::queue::{QueuedFile, Step};
+use crate::disk::{Disk, DiskFile};
 use crate::error::NO_SPACE;
 use crate::error::{Error, Result};
 use crate::file::{FileStore, MSGS, Recovery, block_path, key_path, shape_path};
 use crate::filter::Filter;
+use crate::record::{self, TOMBSTONE};
 use crate::settings::Settings;
 
 /// A removal that writes tombstones is begun only if there is as much room.
@@ -86,7 +91,9 @@ impl<D: Disk> FileStore<D> {
                 (0, keep) => self.msgs.saturating_sub(keep) >= first.msgs,
                 (seq, _) => first.last < seq,
             });
-        if frees && self.can_drop_first() { Ok(()) } else { self.check_some_room() }
+        let empties = frees && (seq, keep) == (0, 0) && self.can_empty();
+        let makes_room = frees && self.can_drop_first() || empties;
+        if makes_room { Ok(()) } else { self.check_some_room() }
     }
 
     /// The same for new settings, by which messages may have to go.
@@ -113,6 +120,39 @@ impl<D: Disk> FileStore<D> {
     /// Whether the first block's file can go before anything is written.
     fn can_drop_first(&self) -> bool {
         self.blocks.front().is_some_and(|b| b.index < self.commit.newest)
+    }
+
+    /// Whether the only block can be emptied where it is, and that makes enough room.
+    fn can_empty(&self) -> bool {
+        let written = |file: &QueuedFile<D>| file.slot().base().and_then(DiskFile::size);
+        let plain = |b: &Block| b.secret.is_none() && b.form == Form::Plain;
+        // With a key stream, what is overwritten would give the key away.
+        self.disk.is_deferred()
+            && self.jobs.run.is_none()
+            && self.last_seq > 0
+            && self.blocks.len() == 1
+            && self.blocks.front().is_some_and(plain)
+            && self.tail.file.as_ref().is_some_and(|f| written(f).is_ok_and(|len| len >= ROOM))
+    }
+
+    /// Before all messages are purged: on a full disk a single block is not only replaced by one
+    /// without messages, for which there is no room, but emptied. A tombstone of the last sequence
+    /// takes the place of its first record, which needs no room, then the rest goes.
+    pub(super) fn empty_if_full(&mut self) {
+        if self.check_some_room().is_ok() || self.can_drop_first() || !self.can_empty() {
+            return;
+        }
+        let (Some(block), Some(file)) = (self.blocks.front(), &self.tail.file) else { return };
+        let mut record = Vec::new();
+        record::put_empty(&mut record, &block.hash, self.last_seq | TOMBSTONE, self.last_ts);
+        let (slot, len) = (Arc::clone(file.slot()), record.len() as u64);
+        let steps = vec![
+            Step::Write { slot: slot.clone(), offset: 0, data: record.into(), appends: false },
+            Step::SyncFile(slot.clone()),
+            Step::SetLen { slot: slot.clone(), len },
+            Step::SyncFile(slot.clone()),
+        ];
+        self.disk.preempt(&slot, steps);
     }
 
     /// Dropped blocks whose files can go before anything is written.

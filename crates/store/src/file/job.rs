@@ -96,7 +96,7 @@ enum Outcome<D: Disk> {
 #[derive(Default)]
 pub(super) struct Jobs {
     /// A write is under way; whether it must be alone.
-    run: Option<bool>,
+    pub(super) run: Option<bool>,
     /// The block being rewritten; whether its file is still the one that was read.
     rewrite: Option<(u32, bool)>,
     /// Blocks to be rewritten.

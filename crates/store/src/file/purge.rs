@@ -26,6 +26,7 @@ impl<D: Disk> FileStore<D> {
             self.note_all_removed()?;
         }
         self.flush()?;
+        self.empty_if_full();
         let old: Vec<u32> = self.blocks.iter().map(|b| b.index).collect();
         self.tail.file = None;
         self.tail.buf.clear();

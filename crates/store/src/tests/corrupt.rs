@@ -210,7 +210,8 @@ fn every_flipped_byte_is_confined() {
         for path in s.disk.paths() {
             let bytes = s.disk.content(&path);
             for at in 0..bytes.len() {
-                let bits = if path.ends_with(".blk") { vec![at % 8, (at + 3) % 8] } else { vec![at % 8] };
+                let bits =
+                    if path.ends_with(".blk") { vec![at % 8, (at + 3) % 8] } else { vec![at % 8] };
                 for bit in bits {
                     let disk = s.disk.copy();
                     let mut bad = bytes.clone();

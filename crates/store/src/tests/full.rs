@@ -114,6 +114,45 @@ fn a_purge_makes_the_room_it_needs() {
 }
 
 #[test]
+fn a_single_block_is_emptied_by_a_purge() {
+    // Cuts at every point of it too: the messages may be there or not, their sequences never again.
+    for cut in (1..40).map(Some).chain([None]) {
+        let disk = SimDisk::new(1);
+        let settings = Settings { name: "S".into(), ..Settings::default() };
+        let options = Options { block_size: Some(1 << 20), ..Options::default() };
+        let again = |disk: SimDisk| {
+            let (settings, options) = (settings.clone(), options.clone());
+            FileStore::open(disk, settings, options, b"{}", Timestamp(1)).unwrap().0
+        };
+        let mut store = again(disk.clone());
+        store.hand_out_jobs();
+        let big = [7; 1000];
+        for ts in 1..=100 {
+            store.append(&NewMessage::new(b"a", b"", &big), Timestamp(ts)).unwrap();
+        }
+        store.sync().unwrap();
+        full(&disk, &mut store);
+        store.check_purge(&Filter::All, 0, 0).unwrap();
+        assert!(store.check_purge(&Filter::All, 50, 0).is_err(), "that needs tombstones");
+        assert_eq!(store.purge().unwrap(), 101);
+        if let Some(cut) = cut {
+            disk.crash_after(cut);
+        }
+        let done = run(&mut store);
+        if cut.is_none() {
+            done.unwrap();
+            assert!(!store.is_full());
+            assert_eq!(store.durable(), store.ticket());
+            store.check();
+            assert_eq!(again(disk.copy()).state(), store.state());
+        }
+        let found = again(disk.after_crash()).state();
+        assert!(found.last_seq >= 100, "{cut:?}: {found:?}");
+        assert!(cut.is_some() || (found.msgs, found.last_seq) == (0, 101), "{found:?}");
+    }
+}
+
+#[test]
 fn age_and_lower_limits_make_room() {
     let disk = SimDisk::new(1);
     let mut store = filled(&disk, 40);

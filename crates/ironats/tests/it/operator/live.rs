@@ -420,3 +420,34 @@ async fn a_system_account_can_be_pushed_to_a_server_without_one() {
     let known = claims.token(&house.system.id()).unwrap();
     assert_eq!(&*known.token, token.as_str());
 }
+
+// Contract: API-048, ACC-019
+#[tokio::test]
+async fn an_account_with_a_token_reaches_jetstream_by_its_domain() {
+    let (mut house, mut account) = (House::new(), Account::new("A"));
+    account.claims.nats.limits.jetstream.disk_storage = -1;
+    account.claims.nats.limits.jetstream.streams = -1;
+    account.claims.nats.limits.jetstream.consumer = -1;
+    let dir = tempfile::tempdir().unwrap();
+    let (conf, store) = (house.memory(&[&account]), dir.path().join("js"));
+    house.start(&format!("{conf}\njetstream {{ store_dir: {store:?}, domain: hub }}"));
+    let client = house.client(&Login::plain(&account)).await;
+    let ask = async |subject: &str, body: Value| -> Value {
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        let answer = within(client.request(subject.to_owned(), body.into())).await.unwrap();
+        serde_json::from_slice(&answer.payload).unwrap()
+    };
+    let stream = json!({
+        "name": "KV_b", "subjects": ["$KV.b.>"], "storage": "file", "allow_direct": true,
+    });
+    let made = ask("$JS.hub.API.STREAM.CREATE.KV_b", stream).await;
+    assert_eq!(made["config"]["name"], "KV_b", "{made}");
+    let put = ask("$JS.hub.API.$KV.b.k", json!("v")).await;
+    assert_eq!((&put["seq"], &put["domain"]), (&json!(1), &json!("hub")), "{put}");
+    let consumer =
+        json!({"stream_name": "KV_b", "config": {"durable_name": "c", "ack_policy": "none"}});
+    let made = ask("$JS.hub.API.CONSUMER.DURABLE.CREATE.KV_b.c", consumer).await;
+    assert_eq!(made["name"], "c", "{made}");
+    assert_eq!(ask("$JS.hub.API.CONSUMER.MSG.NEXT.KV_b.c", Value::Null).await, "v");
+    assert_eq!(ask("$JS.hub.API.DIRECT.GET.KV_b.$KV.b.k", Value::Null).await, "v");
+}
