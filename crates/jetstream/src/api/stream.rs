@@ -369,7 +369,7 @@ impl Shard {
         let untold = place.stream.take_stored();
         place.stream.recycle(untold);
         // Compat(RET-009): one message alone is removed as if somebody had deleted it.
-        if removed.len() == 1 {
+        if removed.len() == 1 && !whole {
             self.tell_removed(at, &removed);
         }
         for id in self.member_ids(at) {
