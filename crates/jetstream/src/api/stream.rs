@@ -369,7 +369,8 @@ impl Shard {
         let untold = place.stream.take_stored();
         place.stream.recycle(untold);
         // Compat(RET-009): one message alone is removed as if somebody had deleted it.
-        if removed.len() == 1 {
+        let all = matches!(asked.filter.as_str(), "" | ">") && asked.keep == 0;
+        if removed.len() == 1 && !all {
             self.tell_removed(at, &removed);
         }
         for id in self.member_ids(at) {
