@@ -326,6 +326,7 @@ func main() {
 		{"authentication", authentication}, {"permissions", permissions}, {"publishSubscribe", publishSubscribe},
 		{"requests", requests}, {"queueGroups", queueGroups}, {"drain", drain}, {"reconnect", reconnect},
 		{"tls", tls}, {"largePayloads", largePayloads}, {"manySubscriptions", manySubscriptions}, {"streams", streams},
+		{"buckets", buckets},
 	}
 	for _, test := range tests {
 		began := time.Now()

@@ -6,6 +6,7 @@ import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import net from "node:net";
 import { setTimeout as pause } from "node:timers/promises";
+import { consumers, keys, objects } from "./buckets.mjs";
 import { soak, streamsAndBuckets } from "./streams.mjs";
 import { connect, errors, headers, nkeyAuthenticator, nuid, tokenAuthenticator, usernamePasswordAuthenticator } from "@nats-io/transport-node";
 
@@ -257,6 +258,16 @@ async function manySubscriptions() {
   });
 }
 
+async function buckets() {
+  await using("jetstream", async (server) => {
+    const nc = await server.connect();
+    await keys(nc);
+    await objects(nc);
+    await consumers(nc);
+    await nc.close();
+  });
+}
+
 async function streams() {
   await using("jetstream", async (server) => {
     const nc = await server.connect();
@@ -266,7 +277,7 @@ async function streams() {
   });
 }
 
-const tests = [authentication, permissions, publishSubscribe, requests, queueGroups, drain, reconnect, tls, largePayloads, manySubscriptions, streams];
+const tests = [authentication, permissions, publishSubscribe, requests, queueGroups, drain, reconnect, tls, largePayloads, manySubscriptions, buckets, streams];
 for (const test of tests) {
   const start = performance.now();
   const late = pause(90_000, "late", { ref: false });

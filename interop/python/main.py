@@ -10,6 +10,7 @@ import tempfile
 import time
 
 import nats
+import buckets
 import streams
 from nats.errors import Error, NoRespondersError, TimeoutError as NatsTimeout
 
@@ -308,9 +309,17 @@ async def jetstream():
         await nc.close()
 
 
+async def jetstream_in_use():
+    with Server("jetstream") as s:
+        nc = await connect(s)
+        for test in (buckets.keys, buckets.objects, buckets.consumers):
+            await test(nc.jetstream())
+        await nc.close()
+
+
 async def main():
     tests = [authentication, permissions, publish_subscribe, requests, queue_groups, drain, reconnect,
-             tls, large_payloads, many_subscriptions, jetstream]
+             tls, large_payloads, many_subscriptions, jetstream_in_use, jetstream]
     for test in tests:
         start = time.monotonic()
         await asyncio.wait_for(test(), 90)

@@ -12,3 +12,4 @@ pub mod crash;
 pub mod crowd;
 pub mod memory;
 pub mod random;
+pub mod stuck;

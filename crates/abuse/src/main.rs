@@ -6,13 +6,14 @@ use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use abuse::crowd::{self, Manner};
-use abuse::{churn, crash, memory};
+use abuse::{churn, crash, memory, stuck};
 use testkit::{ServerBuilder, binary};
 
 const USAGE: &str = "\
 usage: cargo run --release -p ironats-abuse -- churn [options]
        cargo run --release -p ironats-abuse -- crowd [options]
        cargo run --release -p ironats-abuse -- crash [options]
+       cargo run --release -p ironats-abuse -- stuck [options]
 
 churn: connects, subscriptions, publishers, slow readers, kills; exact counts after every round,
        no growth, no message lost to a healthy subscriber
@@ -28,6 +29,10 @@ crash: kills the server under JetStream load and looks at what is left, again an
   --rounds N         how often (default 100)
   --seconds N        the longest life between two kills (default 1)
   --seed N           when it is killed follows from it (default: the clock)
+
+stuck: treats consumers of all kinds badly, then well; each must come to its end
+  --seconds N        how long badly (default 60)
+  --seed N           what is done follows from it (default: the clock)
 
 all:
   --peer             against NATS_PEER instead of ours
@@ -94,6 +99,7 @@ fn main() -> ExitCode {
         "churn" => churn(&options, binary),
         "crowd" => crowd(&options, &binary, limit),
         "crash" => crash(&options, binary),
+        "stuck" => stuck(&options, binary),
         _ => {
             eprint!("{USAGE}");
             ExitCode::from(2)
@@ -162,4 +168,20 @@ fn crash(options: &Options, binary: std::path::PathBuf) -> ExitCode {
         report.slowest
     );
     ExitCode::SUCCESS
+}
+
+fn stuck(options: &Options, binary: std::path::PathBuf) -> ExitCode {
+    println!("stuck: seed {}", options.seed);
+    let length = Duration::from_secs(options.seconds.unwrap_or(60));
+    let report = stuck::run(&stuck::Options { binary, length, seed: options.seed });
+    println!(
+        "{} consumers, {} messages published, {} deliveries; the slowest consumer took {:?}; {} stuck",
+        report.consumers,
+        report.published,
+        report.delivered,
+        report.slowest,
+        report.stuck.len()
+    );
+    report.stuck.iter().for_each(|text| println!("{text}"));
+    if report.stuck.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -58,6 +58,14 @@ pub fn raise_file_limit() -> u64 {
     getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }
 
+/// The number the next descriptor of a process will have.
+pub fn next_descriptor(pid: u32) -> u64 {
+    let open = fs::read_dir(format!("/proc/{pid}/fd")).expect("the server is running");
+    let names = open.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    let taken: std::collections::HashSet<u64> = names.collect();
+    (0..).find(|n| !taken.contains(n)).unwrap_or(u64::MAX)
+}
+
 /// Sets how many file descriptors a running process may have (those it has, it keeps); returns what
 /// it was. Only the soft limit moves, so it can be moved back.
 pub fn limit_descriptors(pid: u32, to: u64) -> u64 {

@@ -2,6 +2,7 @@
 //!
 //! Reference: client.go getRawAuthUser, getAuthUser, getAuthUserLabel.
 
+use crate::jwt::UserClaims;
 use crate::permission::Permissions;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,6 +32,8 @@ pub struct TokenFacts {
     pub subject: String,
     /// The user's name.
     pub name: String,
+    /// What people call its account; empty if nothing.
+    pub account_name: String,
     /// The user's tags.
     pub tags: Vec<String>,
     /// The key that signed the token.
@@ -65,6 +68,14 @@ impl TokenFacts {
     }
 }
 
+/// A token that was presented in vain, as others may see it: nothing, unless it reads and says that
+/// it is good for nothing without a signature. A template of its signing key may say otherwise.
+pub fn shown_in_vain(jwt: &str) -> &str {
+    let is_harmless =
+        |user: &UserClaims| !user.nats.limits.bearer_token && !user.has_empty_permissions();
+    if UserClaims::decode(jwt).is_ok_and(|user| is_harmless(&user)) { jwt } else { "" }
+}
+
 /// The token is a secret, or nearly one.
 impl std::fmt::Debug for TokenFacts {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -92,12 +103,15 @@ pub enum Who {
 }
 
 impl Who {
-    /// The name by what was presented: the nkey goes before the user name, that before the token.
-    pub fn of(nkey: &str, username: &str, token: &str) -> Self {
+    /// The name by what was presented: the nkey goes before the user name, that before the user
+    /// with a `jwt` (its key; empty as long as the token was not found good), that before the token.
+    pub fn of(nkey: &str, username: &str, jwt: Option<&str>, token: &str) -> Self {
         if !nkey.is_empty() {
             Self::Nkey(nkey.into())
         } else if !username.is_empty() {
             Self::User(username.into())
+        } else if let Some(key) = jwt {
+            Self::Jwt(key.into())
         } else if !token.is_empty() {
             Self::Token
         } else {
@@ -146,10 +160,12 @@ mod tests {
     fn names_have_three_forms() {
         for (who, raw, describe, label) in [
             (Who::Jwt("UK".into()), "UK", r#"JWT User "UK""#, "jwt:UK"),
-            (Who::of("", "", ""), "", r#"User "N/A""#, ""),
-            (Who::of("UK", "u", "t"), "UK", r#"Nkey "UK""#, "nkey:UK"),
-            (Who::of("", "u\"", "t"), "u\"", r#"User "u\"""#, "user:u\""),
-            (Who::of("", "", "t"), "[REDACTED]", r#"Token "[REDACTED]""#, "token"),
+            (Who::of("", "", None, ""), "", r#"User "N/A""#, ""),
+            (Who::of("UK", "u", Some("UJ"), "t"), "UK", r#"Nkey "UK""#, "nkey:UK"),
+            (Who::of("", "u\"", Some("UJ"), "t"), "u\"", r#"User "u\"""#, "user:u\""),
+            (Who::of("", "", Some("UJ"), "t"), "UJ", r#"JWT User "UJ""#, "jwt:UJ"),
+            (Who::of("", "", Some(""), "t"), "", r#"JWT User """#, "jwt:"),
+            (Who::of("", "", None, "t"), "[REDACTED]", r#"Token "[REDACTED]""#, "token"),
         ] {
             assert_eq!(
                 (who.raw(), who.describe().as_str(), who.label().as_str()),

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod authenticate;
+mod base64;
 pub mod certificate;
 pub mod connection_type;
 pub mod dn;

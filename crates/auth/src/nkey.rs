@@ -4,7 +4,7 @@
 //! Laws: only a user key (`U...`) verifies; neither key nor signature text can make it panic.
 //! Reference: auth.go processClientOrLeafAuthentication (nkey part), nkeys.FromPublicKey.
 
-use data_encoding::{BASE64, BASE64URL_NOPAD};
+use crate::base64;
 use nkeys::{KeyPair, KeyPairType};
 
 /// The public half of a user nkey, ready to verify.
@@ -45,11 +45,9 @@ impl UserKey {
         if signature.is_empty() {
             return Err(SignatureError::Missing);
         }
-        // The Go decoder skips line ends.
-        let text: Vec<u8> = signature.bytes().filter(|b| !matches!(b, b'\r' | b'\n')).collect();
-        let bytes = BASE64URL_NOPAD
-            .decode(&text)
-            .or_else(|_| BASE64.decode(&text))
+        let text = signature.as_bytes();
+        let bytes = base64::url(text)
+            .or_else(|_| base64::standard(text))
             .map_err(|_| SignatureError::NotBase64)?;
         self.pair.verify(nonce, &bytes).map_err(|_| SignatureError::NotVerified)
     }
@@ -69,7 +67,7 @@ pub fn is_user_key(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use data_encoding::BASE64URL;
+    use data_encoding::{BASE64, BASE64URL, BASE64URL_NOPAD};
 
     // Contract: AUTH-006
     #[test]

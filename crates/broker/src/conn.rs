@@ -67,6 +67,8 @@ pub struct Facts {
     pub account: String,
     /// Who the user is.
     pub who: auth::Who,
+    /// The token that it was turned away with, if others may see it.
+    pub presented: String,
     /// What it may do; `None` for everything.
     pub permissions: Option<Arc<auth::Permissions>>,
     /// What the token says that it came in with.

@@ -8,11 +8,13 @@ use crate::account::latency::Samples;
 use crate::broker::Broker;
 use crate::conn::Conn;
 use crate::dispatch::cache::MatchCache;
+use crate::dispatch::queue::Lots;
 use crate::outbox::{self, Chunk, Pool};
 use crate::stats::Traffic;
 use crate::sub::{Handle, Sub};
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::task::Waker;
 use std::time::Duration;
 use stdx::time::{Mono, Now};
 use subject::sublist::Matched;
@@ -37,7 +39,12 @@ pub struct Worker {
     pub(crate) scratch: Matched<Handle>,
     pub(crate) prefix: Vec<u8>,
     pub(crate) sizes: Vec<u8>,
-    pub(crate) picks: Vec<u32>,
+    /// Scratch for queue groups.
+    pub(crate) lots: Lots,
+    /// Several plain subscriptions get the current run.
+    pub(crate) shares: bool,
+    /// The current run as its last target got it, if others may get it too.
+    pub(crate) encoded: Option<Arc<Vec<u8>>>,
     /// Scratch for the addresses of a result's connections.
     pub(crate) targets: Vec<usize>,
     pub(crate) run: Vec<crate::dispatch::RunMsg>,
@@ -60,6 +67,8 @@ pub struct Worker {
     pub(crate) waited_for: Mono,
     /// The last target found far behind during this read: its producer is held back (CORE-041).
     pub(crate) stalled_on: Option<Arc<Conn>>,
+    /// The last target found a little behind during this read.
+    pub(crate) ahead_of: Option<Arc<Conn>>,
     spare: VecDeque<Chunk>,
     /// Whether results are remembered (SUBJ-015).
     pub(crate) cache_matches: bool,
@@ -90,7 +99,9 @@ impl Worker {
             scratch: Matched::default(),
             prefix: Vec::with_capacity(256),
             sizes: Vec::with_capacity(64),
-            picks: Vec::new(),
+            lots: Lots::default(),
+            shares: false,
+            encoded: None,
             targets: Vec::new(),
             run: Vec::new(),
             waiting: Vec::new(),
@@ -102,6 +113,7 @@ impl Worker {
             samples,
             waited_for: NEVER,
             stalled_on: None,
+            ahead_of: None,
             spare: VecDeque::new(),
             random: u64::from_le_bytes(seed) | 1,
             entropy,
@@ -127,6 +139,11 @@ impl Worker {
         if self.samples.any() || self.due <= self.now.mono {
             self.tend_services();
         }
+        self.flush_early();
+    }
+
+    /// Writes out the outboxes touched so far, in the middle of a read.
+    pub(crate) fn flush_early(&mut self) {
         // Taken out so that `self` can be lent; put back to keep its room.
         let mut touched = std::mem::take(&mut self.touched);
         for conn in touched.drain(..) {
@@ -175,6 +192,14 @@ impl Worker {
         }
         let wait = if out.over_limit() { STALL_LONG } else { STALL };
         Some(self.now.mono + wait)
+    }
+
+    /// The peer that the producer just served, whose task `producer` wakes, is to wait for, until
+    /// it has taken what it is owed.
+    pub fn take_hold(&mut self, producer: &Waker) -> Option<Arc<Conn>> {
+        let target = self.ahead_of.take()?;
+        let held = target.outbox.lock().hold(producer);
+        held.then_some(target)
     }
 
     /// Housekeeping, about once a minute: forget stale matches, give memory back.

@@ -27,4 +27,6 @@ pub use diagnostic::{Diagnostic, Diagnostics};
 pub use lang::{Source, SourceError};
 pub use options::{LoadError, Loaded, Options, load, load_text};
 pub use unbuilt::{Unbuilt, unbuilt};
-pub use validate::{COMPATIBLE_VERSION, Invalid, validate};
+pub use validate::{
+    COMPATIBLE_VERSION, Invalid, check_system_account, validate, validate_but_system,
+};

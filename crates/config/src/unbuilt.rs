@@ -72,7 +72,10 @@ const UNBUILT: &[Entry] = &[
         key: "jetstream.tpm",
         aliases: &["jetstream"],
         feature: "keys in a TPM",
-        is_set: |o| o.jetstream.tpm.is_some(),
+        is_set: |o| {
+            let tpm = o.jetstream.tpm.as_ref();
+            tpm.and_then(|tpm| tpm.keys_file.as_ref()).is_some_and(|file| !file.is_empty())
+        },
     },
     Entry {
         key: "tls.cert_match",

@@ -40,6 +40,12 @@ impl From<CompressionError> for Invalid {
 
 /// Whether a server can start with these options.
 pub fn validate(options: &Options) -> Checked {
+    validate_but_system(options)?;
+    check_system_account(options)
+}
+
+/// The same but for the system account, which a reload refuses to change before it looks for it.
+pub fn validate_but_system(options: &Options) -> Checked {
     check_limits(options)?;
     if options.server_name.as_deref().is_some_and(|name| name.contains(' ')) {
         return fail("server name cannot contain spaces");
@@ -52,8 +58,7 @@ pub fn validate(options: &Options) -> Checked {
     check_mqtt(options)?;
     check_jetstream(options)?;
     check_websocket(options)?;
-    check_preloads(options)?;
-    check_system_account(options)
+    check_preloads(options)
 }
 
 fn check_limits(options: &Options) -> Checked {
@@ -219,7 +224,7 @@ fn check_no_auth_user(options: &Options, user: Option<&String>) -> Checked {
 }
 
 /// A system account that is named must exist; `$SYS` is made when needed.
-fn check_system_account(options: &Options) -> Checked {
+pub fn check_system_account(options: &Options) -> Checked {
     let Some(name) = options.system.account.as_deref() else { return Ok(()) };
     let exists = [GLOBAL_ACCOUNT, ""].contains(&name) || options.account(name).is_some();
     if options.operator.is_trusting() || exists {

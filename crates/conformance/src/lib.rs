@@ -7,7 +7,10 @@
 //! The language is described in `conformance/README.md`.
 
 pub mod differ;
+pub mod operator;
 pub mod pattern;
+mod random;
+pub mod redact;
 pub mod run;
 pub mod script;
 pub mod version;

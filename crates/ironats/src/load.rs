@@ -25,16 +25,31 @@ pub enum Unusable {
 
 /// Options of `file` (none: the defaults) with `flags` over them, and what the operator should know.
 pub fn options(file: Option<&str>, flags: &Flags) -> Result<(Options, Vec<Diagnostic>), Unusable> {
+    let (options, warnings) = read(file, flags)?;
+    check(&options)?;
+    Ok((options, warnings))
+}
+
+/// The same, not checked yet.
+pub(crate) fn read(
+    file: Option<&str>,
+    flags: &Flags,
+) -> Result<(Options, Vec<Diagnostic>), Unusable> {
     let loaded = file.map(|path| config::load(path, &System)).transpose()?.unwrap_or_default();
     let mut options = loaded.options;
     options.apply_flags(flags, &System)?;
-    check(&options)?;
     Ok((options, loaded.warnings))
 }
 
 /// Whether a server can start with `options`, as far as they tell.
 pub(crate) fn check(options: &Options) -> Result<(), Unusable> {
-    config::validate(options)?;
+    check_but_system(options)?;
+    Ok(config::check_system_account(options)?)
+}
+
+/// The same but for the system account.
+pub(crate) fn check_but_system(options: &Options) -> Result<(), Unusable> {
+    config::validate_but_system(options)?;
     let unbuilt = config::unbuilt(options);
     if unbuilt.is_empty() { Ok(()) } else { Err(Unusable::Unbuilt(unbuilt)) }
 }

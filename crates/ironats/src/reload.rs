@@ -127,7 +127,8 @@ impl Reloader {
         if current.config_file.is_empty() {
             return Err(ReloadError::NoFile);
         }
-        let (options, warnings) = load::options(Some(&current.config_file), &current.command_line)?;
+        let (options, warnings) = load::read(Some(&current.config_file), &current.command_line)?;
+        load::check_but_system(&options)?;
         for warning in warnings {
             stdx::warning!(self.log(), "{warning}");
         }
@@ -140,7 +141,7 @@ impl Reloader {
     /// Nothing has changed.
     pub fn reload_with(&self, options: &Options) -> Result<(), ReloadError> {
         let mut files = self.turn();
-        load::check(options)?;
+        load::check_but_system(options)?;
         self.follow(&self.node.options(), options, &mut files)
     }
 
@@ -176,6 +177,7 @@ impl Reloader {
             tls_files_changed: same_names && files != known,
         };
         let plan = diff(current, &options, running)?;
+        config::check_system_account(&options).map_err(Unusable::from)?;
         let tls = if plan.needs(Step::Tls) || plan.needs(Step::Ocsp) {
             let make = |tls| tls::client(tls, &options, &self.ocsp);
             Some(options.tls.as_ref().map(make).transpose()?)

@@ -110,6 +110,8 @@ pub struct Server {
     http: Option<SocketAddr>,
     https: Option<SocketAddr>,
     profiling: Option<SocketAddr>,
+    /// Whether it ever served anybody.
+    ready: bool,
 }
 
 impl Server {
@@ -181,6 +183,7 @@ impl Server {
             http: None,
             https: None,
             profiling: None,
+            ready: false,
         };
         server.ocsp.attach(&server.node);
         server.start_tls(tls);
@@ -199,6 +202,7 @@ impl Server {
         server.open_monitoring(zero)?;
         server.open_clients()?;
         server.node.accepting.store(true, Ordering::Release);
+        server.ready = true;
         stdx::notice!(server.log(), "Server is ready");
         Ok(server)
     }
@@ -439,7 +443,10 @@ impl Server {
 
     fn end(&mut self) {
         let Some(control) = self.control.take() else { return };
-        stdx::notice!(self.log(), "Initiating Shutdown...");
+        // A start that failed has its own last words.
+        if self.ready {
+            stdx::notice!(self.log(), "Initiating Shutdown...");
+        }
         self.stop_accepting.send_replace(true);
         self.stop.send_replace(true);
         self.node.system().stop();
@@ -451,7 +458,9 @@ impl Server {
         control.stop_after(async move { lame_duck::drained(&broker).await });
         self.workers.stop();
         self.jetstream.stop();
-        stdx::notice!(self.log(), "Server Exiting..");
+        if self.ready {
+            stdx::notice!(self.log(), "Server Exiting..");
+        }
     }
 }
 

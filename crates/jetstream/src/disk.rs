@@ -228,6 +228,7 @@ impl Shard {
         if !place.resting {
             self.rest_later(at);
         }
+        self.note_open(at);
     }
 
     /// Lets stores rest that nothing happened to.

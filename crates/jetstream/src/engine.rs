@@ -20,8 +20,10 @@ use jetstream_core::stream::OpenBatches;
 use parking_lot::{Mutex, RwLock};
 use stdx::time::Now;
 use store::ReadBudget;
+use store::disk::real::{OpenFiles, StoreLock};
 
 use crate::account::JsAccount;
+use crate::claim::claim;
 use crate::driver::{self, Clock};
 use crate::event::Event;
 use crate::gate::Waiting;
@@ -40,6 +42,21 @@ pub enum StartError {
     /// The store directory cannot be used.
     #[error("cannot use the JetStream store directory {0}: {1}")]
     Directory(String, std::io::Error),
+    /// Nothing can be written there.
+    #[error(
+        "the JetStream store directory {0} is not writable ({1}): make it writable for this user, or name another store_dir; nothing in it was changed"
+    )]
+    NotWritable(String, std::io::Error),
+    /// Another server holds it.
+    #[error(
+        "the JetStream store directory {0} is in use by another server: stop that one, or give this one its own store_dir"
+    )]
+    InUse(String),
+    /// Another process writes there.
+    #[error(
+        "the JetStream store directory {0} is in use by process {1}, which has {2} open for writing: stop it, or give this server its own store_dir"
+    )]
+    Writer(String, u32, String),
     /// The system gives no threads.
     #[error("cannot start the threads of JetStream: {0}")]
     Threads(std::io::Error),
@@ -73,6 +90,7 @@ pub struct Member {
 pub struct Engine {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
+    lock: Option<StoreLock>,
 }
 
 impl Engine {
@@ -81,9 +99,7 @@ impl Engine {
     /// # Errors
     /// The store directory cannot be used, or the system gives no threads.
     pub fn start(config: Config, host: &Host, members: Vec<Member>) -> Result<Self, StartError> {
-        let dir = config.store_dir.clone();
-        let unusable = |e| StartError::Directory(dir.display().to_string(), e);
-        std::fs::create_dir_all(&dir).map_err(unusable)?;
+        let lock = Some(claim(&config.store_dir)?);
         let io = IoPool::start(IO_THREADS).map_err(StartError::Threads)?;
         let open_batches = Arc::new(OpenBatches::default());
         let accounts: HashMap<String, Arc<JsAccount>> = members
@@ -104,6 +120,7 @@ impl Engine {
             queues: (0..shards).map(|_| Arc::<Queue>::default()).collect(),
             io,
             read_budget: ReadBudget::default(),
+            files: OpenFiles::default(),
             started: host.now.wall,
             broken: Mutex::default(),
             promised_memory: AtomicI64::new(0),
@@ -120,22 +137,24 @@ impl Engine {
         for index in 0..shards {
             threads.push(driver::spawn(index, &shared, host).map_err(StartError::Threads)?);
         }
-        let engine = Self { shared, threads };
-        engine.recover();
+        let engine = Self { shared, threads, lock };
+        engine.recover()?;
         engine.listen();
         engine.begin_drawing();
         Ok(engine)
     }
 
     /// Opens every stream of every account, each on the shard that will own it.
-    fn recover(&self) {
+    fn recover(&self) -> Result<(), StartError> {
         let (done, finished) = mpsc::channel();
         let mut streams = Vec::new();
         for account in self.shared.accounts() {
             // What was coming in when the server ended.
             let _ = std::fs::remove_dir_all(self.shared.snapshots_dir(&account.account.name));
             let dir = self.shared.account_dir(&account.account.name).join("streams");
-            for name in directories(&dir) {
+            let names = list_directories(&dir)
+                .map_err(|e| StartError::Directory(dir.display().to_string(), e))?;
+            for name in names {
                 let shard = self.shared.shard_of(&account.account.name, &name);
                 let Some(queue) = self.shared.queues.get(shard) else { continue };
                 let (account, done) = (account.clone(), done.clone());
@@ -173,6 +192,7 @@ impl Engine {
         if asked > 0 {
             stdx::notice!(log, "  Restored {recovered} of {asked} streams");
         }
+        Ok(())
     }
 
     /// Takes requests, also of accounts that have no JetStream.
@@ -212,6 +232,7 @@ impl Engine {
             let _ = thread.join();
         }
         self.shared.io.stop();
+        self.lock = None;
     }
 }
 
@@ -221,13 +242,25 @@ impl Drop for Engine {
     }
 }
 
-pub(crate) fn directories(dir: &Path) -> Vec<String> {
-    let Ok(entries) = std::fs::read_dir(dir) else { return Vec::new() };
-    let mut names: Vec<String> = entries
-        .flatten()
-        .filter(|e| e.file_type().is_ok_and(|t| t.is_dir()))
-        .filter_map(|e| e.file_name().into_string().ok())
-        .collect();
+/// The directories in a directory, of which there are none if it does not exist.
+fn list_directories(dir: &Path) -> std::io::Result<Vec<String>> {
+    let entries = match std::fs::read_dir(dir) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_type().is_ok_and(|t| t.is_dir())
+            && let Ok(name) = entry.file_name().into_string()
+        {
+            names.push(name);
+        }
+    }
     names.sort();
-    names
+    Ok(names)
+}
+
+pub(crate) fn directories(dir: &Path) -> Vec<String> {
+    list_directories(dir).unwrap_or_default()
 }

@@ -14,7 +14,7 @@ use std::time::Duration;
 use jetstream_api::RetentionPolicy;
 use jetstream_api::subject::Ack;
 use jetstream_core::consumer::{AckOf, Consumer, Cx};
-use jetstream_core::stream::Storage;
+use jetstream_core::stream::{Storage, Stored};
 use stdx::time::Mono;
 use store::{MessageStore, Removed};
 
@@ -132,6 +132,7 @@ impl Shard {
                 continue;
             };
             member.ready = false;
+            self.make_room(at);
             let more = self.with(at, id, |consumer, cx| consumer.deliver(BUDGET, cx));
             self.note_read(at);
             if more == Some(true) {
@@ -169,8 +170,11 @@ impl Shard {
                 }
             }
         }
-        if !removed.is_empty() || !stored.rolled.is_empty() {
-            self.tell_removed(at, &removed, &stored.rolled);
+        if !removed.is_empty() {
+            self.tell_removed(at, &removed);
+        }
+        if !stored.rollups.is_empty() {
+            self.tell_rolled(at, &stored);
         }
         for id in woken.drain(..) {
             self.make_ready(at, id);
@@ -181,19 +185,31 @@ impl Shard {
         }
     }
 
-    fn tell_removed(&mut self, at: u32, removed: &[Removed], rolled: &[Removed]) {
+    pub(crate) fn tell_removed(&mut self, at: u32, removed: &[Removed]) {
         let ids = self.member_ids(at);
         for id in ids {
             self.with(at, id, |consumer, cx| {
                 for m in removed {
                     consumer.handle_removed(m.seq, &m.subject, cx);
                 }
-                for m in rolled {
-                    consumer.handle_rolled(m.seq, &m.subject);
-                }
             });
             // Room for another may have become free.
             self.make_ready(at, id);
+        }
+    }
+
+    fn tell_rolled(&mut self, at: u32, stored: &Stored) {
+        let trouble = self.member_ids(at).into_iter().find_map(|id| {
+            let told = self.with(at, id, |consumer, cx| {
+                stored.rolled.iter().for_each(|m| consumer.handle_rolled(m.seq, &m.subject));
+                stored.rollups.iter().try_for_each(|subject| consumer.follow_rollup(subject, cx))
+            });
+            // Room for another may have become free.
+            self.make_ready(at, id);
+            told?.err()
+        });
+        if let (Some(error), Some(place)) = (trouble, self.place(at)) {
+            place.stream.note_trouble(&error);
         }
     }
 

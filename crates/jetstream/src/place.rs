@@ -65,6 +65,8 @@ pub(crate) struct Place {
     pub(crate) used: Mono,
     /// It waits in the line of those that may rest.
     pub(crate) resting: bool,
+    /// It stands in the line of those that may hold open files.
+    pub(crate) opened: bool,
     /// When the store was last looked after.
     pub(crate) upkeep: Upkeep,
     /// Held by jobs while they run; true once the stream is gone.
@@ -100,6 +102,7 @@ impl Place {
             sync: None,
             used: Mono::default(),
             resting: false,
+            opened: false,
             upkeep: Upkeep::default(),
             gate: None,
             counted: 0,

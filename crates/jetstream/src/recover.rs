@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jetstream_api::{Compression, StorageType, StreamConfig};
 use jetstream_core::stream::{CutBatch, Storage, Stream, cut_batch, settings};
@@ -48,7 +48,7 @@ pub(crate) fn open_storage(
         log: shared.broker.log.clone(),
         ..Options::default()
     };
-    let disk = Disk::new(shared.stream_dir(account, &config.name));
+    let disk = shared.disk(shared.stream_dir(account, &config.name));
     let document = meta::stream(config, created);
     let (store, recovery) = FileStore::open(disk, settings, options, &document, now)?;
     Ok((Storage::File(Box::new(store)), recovery))
@@ -63,6 +63,19 @@ pub(crate) struct Found {
     cut: Option<(CutBatch, Vec<Message>)>,
 }
 
+/// Why a stream that lies on the disk stays out.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unopened {
+    #[error("{0}")]
+    Store(#[from] store::Error),
+    #[error("its configuration does not decode: {0}")]
+    Document(#[from] jetstream_api::DecodeError),
+}
+
+/// Waits for descriptors this often, and this long: a stream is not left out for want of some.
+const FILES_AGAIN: Duration = Duration::from_millis(250);
+const FILES_LOOKS: usize = 1_200;
+
 /// Opens a stream that lies on the disk; the error is for the operator.
 pub(crate) fn open_found(
     shared: &Shared,
@@ -71,15 +84,42 @@ pub(crate) fn open_found(
     now: Timestamp,
     bytes_read: &Arc<AtomicU64>,
 ) -> Result<Found, String> {
+    let mut looks = 0;
+    loop {
+        match open_once(shared, account, name, now, bytes_read) {
+            Err(Unopened::Store(e)) if e.is_out_of_files() && looks < FILES_LOOKS => {
+                if looks == 0 {
+                    stdx::warning!(
+                        shared.broker.log,
+                        "  Stream '{account} > {name}' waits to be opened: {e}"
+                    );
+                }
+                looks += 1;
+                std::thread::sleep(FILES_AGAIN);
+            }
+            opened => {
+                let dir = shared.stream_dir(account, name);
+                return opened
+                    .map_err(|e| format!("{e} (in '{}', which is left as it is)", dir.display()));
+            }
+        }
+    }
+}
+
+fn open_once(
+    shared: &Shared,
+    account: &str,
+    name: &str,
+    now: Timestamp,
+    bytes_read: &Arc<AtomicU64>,
+) -> Result<Found, Unopened> {
     let begun = Instant::now();
-    let disk = Disk::new(shared.stream_dir(account, name));
+    let disk = shared.disk(shared.stream_dir(account, name));
     let encryption = shared.encryption(account);
-    let text = store::meta::read(&disk, &Document::stream(name), encryption.as_ref())
-        .map_err(|e| e.to_string())?;
-    let (config, created) = meta::read_stream(&text).map_err(|e| e.to_string())?;
+    let text = store::meta::read(&disk, &Document::stream(name), encryption.as_ref())?;
+    let (config, created) = meta::read_stream(&text)?;
     let (mut storage, recovery) =
-        open_storage(shared, account, &config, created, now, Some(bytes_read.clone()))
-            .map_err(|e| e.to_string())?;
+        open_storage(shared, account, &config, created, now, Some(bytes_read.clone()))?;
     let msgs = storage.state().msgs;
     if msgs > 0 {
         stdx::notice!(
@@ -132,7 +172,7 @@ fn staged(
                 ..Options::default()
             };
             let document = meta::stream(&config, Timestamp::default());
-            let disk = Disk::new(dir.join(&batch));
+            let disk = shared.disk(dir.join(&batch));
             let (mut store, _) =
                 FileStore::open(disk, settings(&config), options, &document, now).ok()?;
             let last = store.state().last_seq;
@@ -188,6 +228,7 @@ impl Shard {
         }
         self.open_links(at);
         self.touch(at);
+        self.close_others(at);
         self.rest_later(at);
         at
     }
@@ -207,6 +248,10 @@ impl Shard {
                     self.mend(at, cut, rest);
                 }
                 self.recover_consumers(at, &owner, name);
+                if let Some(place) = self.place(at) {
+                    // Thousands may follow; it opens them again when it is used.
+                    place.stream.store().close_files();
+                }
                 true
             }
             Err(error) => {
@@ -250,7 +295,7 @@ impl Shard {
         let dir = self.shared.stream_dir(owner, stream);
         let encryption = self.shared.encryption(owner);
         for name in directories(&dir.join("obs")) {
-            let disk = Disk::new(dir.clone());
+            let disk = self.shared.disk(dir.clone());
             let place = Document::consumer(stream, &name);
             let read = store::meta::read(&disk, &place, encryption.as_ref())
                 .map_err(|e| e.to_string())
@@ -260,7 +305,8 @@ impl Shard {
                 Err(error) => {
                     stdx::warning!(
                         log,
-                        "    Error recovering consumer '{owner} > {stream} > {name}': {error}"
+                        "    Error recovering consumer '{owner} > {stream} > {name}': {error} (in '{}'; making a consumer of this name sets it aside)",
+                        dir.display()
                     );
                     continue;
                 }

@@ -56,6 +56,8 @@ pub(crate) struct Shard {
     pub(crate) fulls: VecDeque<(Mono, u32, u32)>,
     /// Streams that may rest if nothing happens to them until then.
     pub(crate) rests: VecDeque<(Mono, u32, u32)>,
+    /// Streams that may hold open files, in the order in which they opened them.
+    pub(crate) opened: VecDeque<(u32, u32)>,
     /// Consumers whose state waits to be written.
     pub(crate) writes: VecDeque<(Mono, u32, u32)>,
     /// Consumers whose state somebody waits for.
@@ -95,6 +97,7 @@ impl Shard {
             syncs: VecDeque::new(),
             fulls: VecDeque::new(),
             rests: VecDeque::new(),
+            opened: VecDeque::new(),
             writes: VecDeque::new(),
             urgent: Vec::new(),
             ready: VecDeque::new(),
@@ -137,6 +140,9 @@ impl Shard {
     }
 
     fn handle_frame(&mut self, frame: &Frame<'_>) {
+        if self.shared.files.is_full() {
+            self.make_room(frame.tag.stream);
+        }
         match frame.tag.kind {
             Kind::Publish => self.handle_publish(frame),
             Kind::Refuse => self.handle_refused(frame),
@@ -227,7 +233,11 @@ impl Shard {
             && !std::mem::replace(&mut place.touched, true)
         {
             place.used = self.now.mono;
+            let is_noted = place.opened;
             self.touched.push(at);
+            if !is_noted {
+                self.note_open(at);
+            }
         }
     }
 

@@ -17,6 +17,7 @@ use jetstream_core::Facts;
 use jetstream_core::stream::{BatchLimits, OpenBatches};
 use parking_lot::{Mutex, RwLock};
 use stdx::time::Timestamp;
+use store::disk::real::OpenFiles;
 use store::{Encryption, ReadBudget};
 
 use crate::account::JsAccount;
@@ -24,6 +25,7 @@ use crate::gate::Waiting;
 use crate::ingress::Bounds;
 use crate::ingress::Listening;
 use crate::io::IoPool;
+use crate::place::Disk;
 use crate::queue::Queue;
 
 /// What the host decides.
@@ -110,6 +112,8 @@ pub struct Shared {
     pub(crate) io: IoPool,
     /// What the stores may keep of what they read, all together.
     pub(crate) read_budget: ReadBudget,
+    /// What the stores may hold open, all together.
+    pub(crate) files: OpenFiles,
     /// When JetStream started.
     pub started: Timestamp,
     /// Streams that could not be opened: account, name, reason.
@@ -178,6 +182,11 @@ impl Shared {
     /// The directory of a stream.
     pub(crate) fn stream_dir(&self, account: &str, stream: &str) -> PathBuf {
         self.account_dir(account).join("streams").join(stream)
+    }
+
+    /// A directory within the store directory, which the engine holds.
+    pub(crate) fn disk(&self, dir: impl Into<PathBuf>) -> Disk {
+        Disk::held(dir, self.files.clone())
     }
 
     /// Where an account's streams are put together that come in as archives.

@@ -16,7 +16,6 @@ use std::time::Duration;
 
 use jetstream_core::stream::Storage;
 use stdx::time::Mono;
-use store::MessageStore;
 
 use crate::place::{Disk, Place};
 
@@ -25,10 +24,10 @@ const MANY: (u64, Duration) = (128 << 20, Duration::from_secs(10));
 const QUIET: (u64, Duration) = (1 << 20, Duration::ZERO);
 /// Sparse blocks are looked for at most this often.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
-/// What a subject costs the shard; the pool makes the index.
-const PER_SUBJECT: Duration = Duration::from_nanos(20);
+/// What each part of an index's picture costs the shard; the pool makes the index.
+const PER_PART: Duration = Duration::from_nanos(20);
 /// No index is made of more: each takes some 70 bytes while it is under way.
-const MOST_SUBJECTS: u64 = 6_000_000;
+const MOST_PARTS: u64 = 6_000_000;
 
 /// When something was last done.
 #[derive(Clone, Copy, Debug, Default)]
@@ -79,16 +78,16 @@ fn is_index_due(store: &Storage<Disk>, since: Duration, quiet: bool) -> bool {
     if !rules.iter().any(|(_, after)| since >= *after) {
         return false;
     }
-    let subjects = store.state().num_subjects;
+    let parts = store.picture_size();
     // Of a shard's time a thousandth; where the stream is quiet, a hundredth.
     let share = if quiet { 100 } else { 1000 };
-    if subjects > MOST_SUBJECTS || since < cost(subjects) * share {
+    if parts > MOST_PARTS || since < cost(parts) * share {
         return false;
     }
     let bytes = store.unindexed();
     rules.iter().any(|(least, after)| bytes >= *least && since >= *after)
 }
 
-fn cost(subjects: u64) -> Duration {
-    PER_SUBJECT * u32::try_from(subjects).unwrap_or(u32::MAX)
+fn cost(parts: u64) -> Duration {
+    PER_PART * u32::try_from(parts).unwrap_or(u32::MAX)
 }

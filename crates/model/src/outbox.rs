@@ -2,11 +2,13 @@
 
 use broker::conn::{Conn, Kind, Transport};
 use broker::outbox::{Flushed, Pool, Signal, Sink, flush, flush_owned};
+use loom::sync::atomic::{AtomicBool, Ordering};
 use loom::sync::{Arc as LoomArc, Mutex};
 use loom::thread;
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
+use std::task::{Wake, Waker};
 use stdx::time::{Mono, Now, Timestamp};
 use wire::error::CloseReason;
 
@@ -154,5 +156,78 @@ fn nothing_is_sent_after_a_close_that_does_not_flush() {
         drop(socket);
         produce(&conn, b"bbb");
         assert_eq!(conn.outbox.lock().pending(), 0);
+    });
+}
+
+/// A producer's task.
+#[derive(Default)]
+struct Task(AtomicBool);
+
+impl Wake for Task {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
+/// A producer finds that much is owed and waits, while `other` does its part on another thread.
+fn who_waits_is_woken(other: impl Fn(&Arc<Conn>, &Arc<Socket>) + Copy + Sync + Send + 'static) {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(4);
+    model.check(move || {
+        let (conn, socket) = connection(2);
+        let task = Arc::new(Task::default());
+        let producer = {
+            let (conn, waker) = (conn.clone(), Waker::from(task.clone()));
+            thread::spawn(move || {
+                produce(&conn, b"aaaaaaaa");
+                conn.outbox.lock().hold(&waker)
+            })
+        };
+        let other = {
+            let (conn, socket) = (conn.clone(), socket.clone());
+            thread::spawn(move || other(&conn, &socket))
+        };
+        let waits = producer.join().unwrap();
+        other.join().unwrap();
+        let must_wait = {
+            let out = conn.outbox.lock();
+            out.pending() > 2 && !out.is_closed()
+        };
+        let woken = task.0.load(Ordering::Acquire);
+        assert!(!waits || woken || must_wait, "a producer waits for nothing");
+        // The peer takes the rest.
+        *socket.room.lock().unwrap() = 100;
+        while tend(&conn, &socket) != Flushed::Empty {}
+        assert!(!waits || task.0.load(Ordering::Acquire), "a producer waits for ever");
+    });
+}
+
+#[test]
+fn a_producer_that_waits_is_woken_by_whoever_empties_the_outbox() {
+    who_waits_is_woken(|conn, socket| {
+        *socket.room.lock().unwrap() = 100;
+        tend(conn, socket);
+    });
+}
+
+#[test]
+fn a_producer_that_waits_is_woken_when_some_of_it_left() {
+    who_waits_is_woken(|conn, socket| {
+        *socket.room.lock().unwrap() += 5;
+        tend(conn, socket);
+    });
+}
+
+#[test]
+fn a_producer_that_waits_is_woken_when_the_connection_ends() {
+    who_waits_is_woken(|conn, _| {
+        conn.close(CloseReason::SlowConsumerPendingBytes);
+    });
+}
+
+#[test]
+fn a_producer_that_waits_is_woken_when_the_socket_is_let_go() {
+    who_waits_is_woken(|conn, _| {
+        conn.outbox.lock().end();
     });
 }

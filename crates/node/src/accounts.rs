@@ -25,7 +25,9 @@ pub fn definitions(options: &Options) -> Vec<AccountDefinition> {
     }
     let system = options.system_account();
     for account in all.iter_mut().filter(|account| Some(account.name.as_str()) != system) {
-        map_domains(account, options);
+        let mut with_jetstream = options.accounts.iter().filter(|a| a.jetstream.is_some());
+        let has_jetstream = with_jetstream.any(|a| a.name == account.name);
+        map_domains(account, options, has_jetstream);
     }
     if let Some(system) = system {
         crate::system::offer(&mut all, system);
@@ -48,10 +50,9 @@ const API: &[(&str, &str)] = &[
 
 /// A server reached by its own domain answers as if the domain had not been named (API-048); an
 /// account without JetStream may have another domain as its default.
-fn map_domains(account: &mut AccountDefinition, options: &Options) {
+pub(crate) fn map_domains(account: &mut AccountDefinition, options: &Options, has_jetstream: bool) {
     let own = options.jetstream.domain.as_ref().filter(|d| !d.is_empty());
-    let has_jetstream = options.jetstream.enabled
-        && options.accounts.iter().any(|a| a.name == account.name && a.jetstream.is_some());
+    let has_jetstream = options.jetstream.enabled && has_jetstream;
     let default = options.jetstream.default_domains.get(&account.name);
     let default = default.filter(|d| !d.is_empty() && !has_jetstream);
     let own = own.filter(|_| options.jetstream.enabled).into_iter().flat_map(|domain| {

@@ -44,6 +44,9 @@ pub trait Resolver: Send + Sync {
         Ok(false)
     }
 
+    /// Looks again at what it keeps, if that may have changed behind its back.
+    fn rescan(&self) {}
+
     /// Whether an account that is not there now will never be.
     fn is_fixed(&self) -> bool {
         false

@@ -9,7 +9,6 @@ use auth::authenticate::proxy::ProxyConfig;
 use auth::{AuthConfig, ConnectionTypes};
 use broker::settings::Settings;
 use config::Options;
-use std::num::IntErrorKind;
 use std::sync::Arc;
 use wire::info::Info;
 
@@ -90,18 +89,7 @@ pub fn advertised(options: &Options) -> Result<(String, i64), Unadvertised> {
         return Ok((options.client_host().to_owned(), own));
     };
     let refused = |cause| Unadvertised { value: advertise.to_owned(), cause };
-    let (host, port) = config::options::host_and_port(advertise).map_err(refused)?;
-    let port = match port.map(|port| port.trim().parse::<i64>().map_err(|e| (port, e))) {
-        None => 0,
-        Some(Ok(port)) => port,
-        Some(Err((port, error))) => {
-            let what = match error.kind() {
-                IntErrorKind::PosOverflow | IntErrorKind::NegOverflow => "value out of range",
-                _ => "invalid syntax",
-            };
-            return Err(refused(format!("strconv.Atoi: parsing {port:?}: {what}")));
-        }
-    };
+    let (host, port) = config::options::host_and_number(advertise).map_err(refused)?;
     // Compat(CONF-021): these two stand for the listener's own.
     let port = if matches!(port, 0 | -1) { own } else { port };
     Ok((host.trim().to_owned(), port))

@@ -155,6 +155,7 @@ impl Source for Node {
                 open: self.broker.connection_count() as u64,
                 closed: self.broker.closed_count() as u64,
             }),
+            Some(name) if self.claims().is_some_and(|claims| claims.has_ended(name)) => None,
             Some(name) => {
                 let account = self.broker.account(name)?;
                 let closed = self.broker.closed();
@@ -180,8 +181,9 @@ impl Source for Node {
     fn connection_subs(&self, cid: u64) -> Vec<SubFacts> {
         let Some(conn) = self.broker.connection(cid) else { return Vec::new() };
         let account = conn.facts.lock().account.clone();
+        let tag = self.account_tag(&account);
         let subs = conn.subscriptions();
-        subs.iter().map(|sub| sub_facts(sub, &account)).collect()
+        subs.iter().map(|sub| sub_facts(sub, &account, &tag)).collect()
     }
 
     fn closed_connections(&self) -> Vec<Arc<ClosedConnFacts>> {
@@ -204,7 +206,9 @@ impl Source for Node {
             let facts = conn.facts.lock();
             facts.account.clone()
         });
-        subs.iter().map(|sub| sub_facts(sub, account.as_deref().unwrap_or_default())).collect()
+        let account = account.unwrap_or_default();
+        let tag = self.account_tag(&account);
+        subs.iter().map(|sub| sub_facts(sub, &account, &tag)).collect()
     }
 
     fn sublists(&self, account: Option<&str>) -> Vec<SublistFacts> {
@@ -222,7 +226,8 @@ impl Source for Node {
             let rest = page.start.saturating_sub(total)..page.end.saturating_sub(total);
             let (count, subs) = account.subs_page(test.map(str::as_bytes), rest);
             total += count;
-            found.extend(subs.iter().map(|sub| sub_facts(sub, &account.name)));
+            let tag = self.account_tag(&account.name);
+            found.extend(subs.iter().map(|sub| sub_facts(sub, &account.name, &tag)));
         }
         (total, found)
     }
@@ -400,10 +405,10 @@ fn conn_facts(conn: &Conn) -> ConnFacts {
     }
 }
 
-fn sub_facts(sub: &Sub, account: &str) -> SubFacts {
+fn sub_facts(sub: &Sub, account: &str, tag: &str) -> SubFacts {
     SubFacts {
         account: account.into(),
-        account_tag: account.into(),
+        account_tag: tag.into(),
         subject: lossy(sub.filter()),
         queue: sub.queue().map(lossy).unwrap_or_default(),
         sid: lossy(sub.sid()),

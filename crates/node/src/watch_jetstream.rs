@@ -133,10 +133,13 @@ fn check(options: &HealthzOptions, snapshot: &Snapshot) -> JetStreamHealth {
     let missing = |kind, error| JetStreamHealth::Faults(404, vec![fault(kind, options, error)]);
     let mut accounts: Vec<&AccountSnapshot> = snapshot.accounts.iter().collect();
     if !account.is_empty() {
-        accounts.retain(|a| a.name == *account);
+        // Compat(MON-021): an account without streams is not found.
+        accounts.retain(|a| a.name == *account && !a.streams.is_empty());
         if accounts.is_empty() {
-            let text = format!("JetStream account {} not found", quote(account));
-            return missing(HealthErrorKind::Account, text);
+            let error = format!("JetStream account {} not found", quote(account));
+            let asked = HealthzOptions { account: account.clone(), ..HealthzOptions::default() };
+            let fault = fault(HealthErrorKind::Account, &asked, error);
+            return JetStreamHealth::Faults(404, vec![fault]);
         }
     }
     if !stream.is_empty() {

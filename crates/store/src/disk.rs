@@ -8,6 +8,7 @@ use std::io;
 
 use rustix::io::Errno;
 
+pub(crate) mod files;
 pub(crate) mod queue;
 pub mod real;
 #[cfg(any(test, feature = "sim"))]
@@ -79,6 +80,21 @@ pub trait DiskFile: Send + Sync + 'static {
     fn set_len(&self, len: u64) -> io::Result<()>;
     /// Bytes in the file.
     fn size(&self) -> io::Result<u64>;
+    /// The same, and whether the file still has a name.
+    fn standing(&self) -> io::Result<(u64, bool)> {
+        Ok((self.size()?, true))
+    }
+}
+
+/// A file is not as this process left it: somebody else writes to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Foreign {
+    /// It ends elsewhere.
+    #[error("it ended at byte {left} and now ends at {found}")]
+    Longer { left: u64, found: u64 },
+    /// Its name stands for another file, or for none.
+    #[error("it was replaced or removed")]
+    Replaced,
 }
 
 /// Reads a whole file, refusing more than `limit` bytes.
@@ -132,11 +148,18 @@ pub(crate) fn free_name<D: Disk>(disk: &D, path: &str) -> String {
     format!("{path}-{}", last.saturating_add(1))
 }
 
-/// Whether the disk is full, so that the same may succeed later. A limit on the size of files, which
-/// whoever set it may lift, is the same to the store.
+/// Whether there is no room, on the disk or in the table of open files, so that the same may
+/// succeed later. A limit on the size of files, which whoever set it may lift, is the same.
 pub(crate) fn is_full(e: &io::Error) -> bool {
     matches!(e.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
-        || Errno::from_io_error(e) == Some(Errno::FBIG)
+        || is_out_of_files(e)
+        || e.raw_os_error() == Some(Errno::FBIG.raw_os_error())
+}
+
+/// Whether the process, or the system, has too many open files.
+pub(crate) fn is_out_of_files(e: &io::Error) -> bool {
+    let of = |errno: Errno| e.raw_os_error() == Some(errno.raw_os_error());
+    of(Errno::MFILE) || of(Errno::NFILE)
 }
 
 /// The directory a path lies in.

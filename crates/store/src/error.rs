@@ -4,6 +4,8 @@
 
 use std::io;
 
+use crate::disk::Foreign;
+
 /// Why an operation of the store failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -93,11 +95,14 @@ pub enum Error {
     /// Another live server holds this directory.
     #[error("{0}: directory is in use by another server; stop it, or give this one its own store")]
     Locked(String),
-    /// The disk is full; nothing is acknowledged until space returns.
-    #[error("{file}: no space left on device; free space, queued writes resume by themselves")]
+    /// There is no room on the disk, or for another open file; nothing is acknowledged until there
+    /// is.
+    #[error("{file}: {what}, queued writes resume by themselves")]
     DiskFull {
         /// File, relative to the store's directory.
         file: String,
+        /// What there is no room for, and the remedy.
+        what: &'static str,
     },
     /// More waits for the disk than the store keeps in memory.
     #[error(
@@ -118,6 +123,16 @@ pub enum Error {
     /// This needs every job that was handed out to be completed first.
     #[error("jobs are under way: complete them first")]
     UnderWay,
+    /// Another server writes to the same files.
+    #[error(
+        "{file}: another server writes to it ({what}): stop that one, then start this one again; until then nothing more is written, so that the two do not mix"
+    )]
+    Foreign {
+        /// File, relative to the store's directory.
+        file: String,
+        /// What was found.
+        what: String,
+    },
     /// Writing is not permitted.
     #[error(
         "{file}: read-only or permission denied ({source}); make the store writable for this user"
@@ -149,11 +164,24 @@ pub enum Error {
 /// What the store's functions return.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
+const OUT_OF_FILES: &str = "too many open files; raise the limit of open files (ulimit -n)";
+/// What lacks if the disk is full, and the remedy.
+pub(crate) const NO_SPACE: &str = "no space left on device; free space";
+
 impl Error {
+    /// Whether it lacks nothing but a descriptor.
+    pub fn is_out_of_files(&self) -> bool {
+        matches!(self, Self::DiskFull { what, .. } if *what == OUT_OF_FILES)
+    }
+
     /// Classifies a failure of `op` on `file`.
     pub(crate) fn io(op: &'static str, file: &str, source: io::Error) -> Self {
         if crate::disk::is_full(&source) {
-            return Self::DiskFull { file: file.into() };
+            let what = if crate::disk::is_out_of_files(&source) { OUT_OF_FILES } else { NO_SPACE };
+            return Self::DiskFull { file: file.into(), what };
+        }
+        if let Some(foreign) = source.get_ref().and_then(|e| e.downcast_ref::<Foreign>()) {
+            return Self::Foreign { file: file.into(), what: foreign.to_string() };
         }
         match source.kind() {
             io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {

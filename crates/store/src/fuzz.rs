@@ -8,8 +8,10 @@ use stdx::time::Timestamp;
 
 use crate::block::scan::scan;
 use crate::block::shape::doubts;
+use crate::consumer::{Judged, judge};
 use crate::file::index_db::Index;
 use crate::file::legacy;
+use crate::file::own::{Own, unframe};
 use crate::file::restore::unpack;
 use crate::hash::{HashKey, hex};
 use crate::schedule::Schedules;
@@ -46,7 +48,11 @@ pub fn block(bytes: &[u8]) -> usize {
 pub fn index(bytes: &[u8]) -> usize {
     let old = legacy::decode(bytes, 1).map_or(0, |b| 1 + usize::from(!b.deleted.is_empty()));
     let new = Index::decode(bytes, SEED, &|n, job| (0..n).for_each(job));
-    old + 3 * new.map_or(0, |i| 1 + usize::from(i.is_consistent()) + 2 * i.blocks.len().min(4))
+    let own = Own::decode(bytes).map_or(0, |own| 1 + own.blocks.len().min(4));
+    let _ = unframe(bytes, "S");
+    own * 32
+        + old
+        + 3 * new.map_or(0, |i| 1 + usize::from(i.is_consistent()) + 2 * i.blocks.len().min(4))
 }
 
 /// `thw.db`: what decodes encodes to the same entries.
@@ -72,6 +78,9 @@ pub fn schedules(bytes: &[u8]) -> usize {
 
 /// `o.dat`: what decodes encodes to the same state.
 pub fn consumer(bytes: &[u8]) -> usize {
+    if let Judged::Proven(state) | Judged::Unproven(state) = judge(bytes, &HashKey::new("S/C")) {
+        assert_eq!(ConsumerState::decode(bytes), Some(state), "as the reference reads it");
+    }
     let Some(state) = ConsumerState::decode(bytes) else { return 0 };
     let valid = state.validate().is_ok();
     if valid {

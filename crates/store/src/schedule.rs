@@ -69,7 +69,6 @@ impl Schedules {
         }
     }
 
-    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.by_subject.len()
     }

@@ -9,6 +9,7 @@
 //! Reference: avl/seqset.go.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::codec::Reader;
 
@@ -18,7 +19,8 @@ const MAGIC: u8 = 0x16;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Chunk {
-    Bits(Box<[u64; WORDS]>),
+    /// Shared with copies of the set until either changes.
+    Bits(Arc<[u64; WORDS]>),
     Full,
 }
 
@@ -53,6 +55,9 @@ pub struct SeqSet {
 }
 
 impl SeqSet {
+    /// Sequences in one of the pieces that a copy is made of.
+    pub(crate) const PIECE: u64 = SPAN;
+
     /// The number of sequences in the set.
     pub fn len(&self) -> u64 {
         self.len
@@ -73,11 +78,12 @@ impl SeqSet {
     pub fn insert(&mut self, seq: u64) -> bool {
         let bit = (seq % SPAN) as usize;
         let chunk =
-            self.chunks.entry(seq / SPAN).or_insert_with(|| Chunk::Bits(Box::new([0; WORDS])));
+            self.chunks.entry(seq / SPAN).or_insert_with(|| Chunk::Bits(Arc::new([0; WORDS])));
         if chunk.contains(bit) {
             return false;
         }
         if let Chunk::Bits(words) = chunk {
+            let words = Arc::make_mut(words);
             words[bit / 64 % WORDS] |= 1 << (bit % 64);
             if words.iter().all(|&w| w == u64::MAX) {
                 *chunk = Chunk::Full;
@@ -118,7 +124,7 @@ impl SeqSet {
         if words.iter().all(|&w| w == 0) {
             self.chunks.remove(&base);
         } else {
-            *chunk = Chunk::Bits(Box::new(words));
+            *chunk = Chunk::Bits(Arc::new(words));
         }
         self.len -= 1;
         true
@@ -286,7 +292,12 @@ mod tests {
         fn behaves_like_a_btree_set(ops in proptest::collection::vec((0u8..6, 0u64..9000, 0u64..5000), 1..60)) {
             let mut set = SeqSet::default();
             let mut model = BTreeSet::new();
-            for (op, seq, n) in ops {
+            let mut copy = (set.clone(), model.clone());
+            let half = ops.len() / 2;
+            for (at, (op, seq, n)) in ops.into_iter().enumerate() {
+                if at == half {
+                    copy = (set.clone(), model.clone());
+                }
                 match op {
                     0 | 1 => assert_eq!(set.insert(seq), model.insert(seq)),
                     2 => assert_eq!(set.remove(seq), model.remove(&seq)),
@@ -298,6 +309,9 @@ mod tests {
                 prop_assert_eq!(set.count_range(seq, seq + n), model.range(seq..=seq + n).count() as u64);
             }
             prop_assert_eq!(set.iter().collect::<Vec<_>>(), model.into_iter().collect::<Vec<_>>());
+            // What the set became, its copy did not.
+            prop_assert_eq!(copy.0.len(), copy.1.len() as u64);
+            prop_assert_eq!(copy.0.iter().collect::<Vec<_>>(), copy.1.into_iter().collect::<Vec<_>>());
             let mut bytes = Vec::new();
             set.encode(&mut bytes);
             bytes.push(7);

@@ -5,6 +5,7 @@
 //! Reference: thw/thw.go.   Parity: FSTORE-007.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use crate::codec::{Reader, put_uvarint, put_varint};
 
@@ -14,20 +15,21 @@ const VERSION: u8 = 1;
 /// Sequences by the time they expire, in nanoseconds since the epoch.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Wheel {
-    slots: BTreeMap<i64, HashMap<u64, i64>>,
+    /// Each shared with pictures of the wheel until it changes.
+    slots: BTreeMap<i64, Arc<HashMap<u64, i64>>>,
     len: u64,
 }
 
 impl Wheel {
     pub(crate) fn add(&mut self, seq: u64, expires: i64) {
         let slot = self.slots.entry(expires.div_euclid(SECOND)).or_default();
-        self.len += u64::from(slot.insert(seq, expires).is_none());
+        self.len += u64::from(Arc::make_mut(slot).insert(seq, expires).is_none());
     }
 
     pub(crate) fn remove(&mut self, seq: u64, expires: i64) -> bool {
         let key = expires.div_euclid(SECOND);
         let Some(slot) = self.slots.get_mut(&key) else { return false };
-        let found = slot.remove(&seq).is_some();
+        let found = slot.contains_key(&seq) && Arc::make_mut(slot).remove(&seq).is_some();
         if slot.is_empty() {
             self.slots.remove(&key);
         }
@@ -38,6 +40,11 @@ impl Wheel {
     #[cfg(test)]
     pub(crate) fn len(&self) -> u64 {
         self.len
+    }
+
+    /// The parts a copy is made of.
+    pub(crate) fn slots(&self) -> usize {
+        self.slots.len()
     }
 
     /// The earliest deadline.
@@ -106,7 +113,13 @@ mod tests {
             for (&seq, &at) in &entries {
                 wheel.add(seq, at);
             }
-            let (back, high) = Wheel::decode(&wheel.encode(77)).unwrap();
+            // A copy stays what it was.
+            let copy = wheel.clone();
+            for (&seq, &at) in &entries {
+                prop_assert!(seq % 2 == 0 || wheel.remove(seq, at));
+                wheel.add(seq + 20_000, at);
+            }
+            let (back, high) = Wheel::decode(&copy.encode(77)).unwrap();
             prop_assert_eq!(high, 77);
             prop_assert_eq!(back.len(), entries.len() as u64);
             prop_assert_eq!(back.next(), entries.values().min().copied());

@@ -1,7 +1,7 @@
 //! A server that runs out of file descriptors: it says so, serves those it has, and accepts again
 //! once there are some.
 
-use abuse::memory::{descriptors, limit_descriptors};
+use abuse::memory::{limit_descriptors, next_descriptor};
 use serde_json::json;
 use testkit::{Client, Server, ServerBuilder, Which, binary};
 
@@ -17,7 +17,7 @@ fn servers() -> Vec<Server> {
 fn a_server_without_descriptors_waits_longer_and_longer() {
     for server in servers() {
         let mut early = server.client();
-        let before = limit_descriptors(server.pid(), descriptors(server.pid()) as u64);
+        let before = limit_descriptors(server.pid(), next_descriptor(server.pid()));
         // The kernel completes the connection; nobody greets it.
         let late = Client::open(server.addr());
         server.wait_log("Temporary Client Accept Error(");

@@ -6,7 +6,9 @@
 //!       counts; whoever lands in the account of the service cannot answer for it.
 //! Reference: auth_callout.go.   Contract: AUTH-024..029.
 
-use super::jwt::{Operators, TrustedAccount, Waiting, check_connection_type, limits, stay};
+use super::jwt::{
+    Operators, TrustedAccount, Waiting, check_connection_type, limits, stay, unknown_zone,
+};
 use super::{AuthError, AuthRequest, Authenticator};
 use crate::GLOBAL_ACCOUNT;
 use crate::identity::{Identity, TokenFacts, Who};
@@ -126,8 +128,12 @@ pub struct Delegation {
     user: String,
     /// Where the answer is put.
     answer: Arc<Answer>,
-    /// How the client is named if the answer does not say.
+    /// How the question names the client.
+    pub named: Who,
+    /// How it is named if the answer does not say.
     who: Who,
+    /// The token that it came with, where users have tokens.
+    came_with: Option<Arc<TokenFacts>>,
 }
 
 fn refused(text: impl Into<String>) -> AuthError {
@@ -141,6 +147,18 @@ fn title(text: impl AsRef<str>) -> AuthError {
     refused(first + chars.as_str())
 }
 
+impl Delegation {
+    /// The account that is asked.
+    pub fn account(&self) -> &Arc<str> {
+        &self.account
+    }
+
+    /// The answer puts the client in an account that cannot be had.
+    pub fn no_account(&self, name: &str) -> AuthError {
+        title(no_account(name, &q(&self.account)))
+    }
+}
+
 impl Authenticator {
     /// With these, logins may be decided outside.
     #[must_use]
@@ -149,10 +167,16 @@ impl Authenticator {
         self
     }
 
-    /// The account whose service turned a login away, as far as `error` and the configuration say.
-    pub fn refusing_account<'a>(&'a self, error: &'a AuthError) -> Option<&'a str> {
+    /// The account whose service turned a login away, as far as `error`, whoever was `asked` and the
+    /// configuration say.
+    pub fn refusing_account<'a>(
+        &'a self,
+        error: &'a AuthError,
+        asked: Option<&'a str>,
+    ) -> Option<&'a str> {
         match error {
             AuthError::CalloutTimeout(account) => Some(account),
+            AuthError::Callout(_) if asked.is_some() => asked,
             AuthError::Callout(_) => Some(&self.callouts.as_ref()?.config.as_ref()?.account),
             _ => None,
         }
@@ -200,7 +224,9 @@ impl Authenticator {
             xkey: curve(config.xkey.as_deref())?,
             user: KeyPair::new_user().public_key(),
             answer: Arc::default(),
+            named: request.who(),
             who,
+            came_with: None,
         }))
     }
 
@@ -272,6 +298,10 @@ impl Authenticator {
         if let Some(issue) = claims.first_issue(request.now) {
             return Err(refused(format!("Error validating user JWT: {issue}")));
         }
+        let zone = |zone: &str, now| callouts.asker.second_of_day(zone, now);
+        if let Some(issue) = unknown_zone(&claims, request.now, zone) {
+            return Err(refused(format!("Error validating user JWT: {issue}")));
+        }
         if claims.subject != delegation.user {
             return Err(refused(format!(
                 "Expected authorized user of {} but got {} on account {}",
@@ -339,7 +369,9 @@ impl Operators {
             operated: Some(account),
             user: KeyPair::new_user().public_key(),
             answer: Arc::default(),
-            who: request.who(),
+            named: identity.who.clone(),
+            who: request.who_beside_token(),
+            came_with: identity.token.clone(),
         }))
     }
 }
@@ -433,6 +465,8 @@ fn settle_operated(
     request: &AuthRequest<'_>,
 ) -> Result<Identity, AuthError> {
     let on = q(&delegation.account);
+    let zone = |zone: &str, now| operators.directory.second_of_day(zone, now);
+    let stay = timely(&claims.nats.limits, request, &on, zone)?;
     let target = claims.account();
     let allowed = delegation.operated.as_ref().is_some_and(|asked| {
         let allowed = &asked.claims.nats.authorization.allowed_accounts;
@@ -452,10 +486,13 @@ fn settle_operated(
         AuthError::SignerUnknown => {
             title(format!("user JWT issuer {} is not known", q(&claims.issuer)))
         }
+        AuthError::Template(cause) => {
+            refused(format!("User JWT generated invalid permissions: {cause}"))
+        }
         other => title(other.to_string()),
     })?;
-    let zone = |zone: &str, now| operators.directory.second_of_day(zone, now);
-    let stay = timely(&limits, request, &on, zone)?;
+    // A template may say more than the token.
+    let stay = [stay, timely(&limits, request, &on, zone)?].into_iter().flatten().min();
     let name = account.claims.subject.as_str().into();
     Ok(admitted(delegation, name, claims, &limits, Some(&account), stay, request.now))
 }
@@ -496,11 +533,14 @@ fn admitted(
         "" => delegation.who.clone(),
         name => Who::User(name.into()),
     };
+    let came_with = delegation.came_with.as_deref();
     let facts = TokenFacts {
         // The token is not the client's, who never sees it.
         jwt: String::new(),
-        name: String::new(),
-        tags: Vec::new(),
+        // Compat(SYS-017): these two stay what the token says that it came with.
+        name: came_with.map(|token| token.name.clone()).unwrap_or_default(),
+        tags: came_with.map(|token| token.tags.clone()).unwrap_or_default(),
+        account_name: target.map(|target| target.claims.name.clone()).unwrap_or_default(),
         default_permissions: own.is_none(),
         bearer: limits.bearer_token,
         subscriptions: limit(limits.subs),

@@ -13,7 +13,7 @@ use super::proxy::Proxied;
 use super::{AuthError, AuthRequest};
 use crate::connection_type::ConnectionTypes;
 use crate::identity::{Identity, TokenFacts, Who};
-use crate::jwt::limits::UserLimits;
+use crate::jwt::limits::{UserLimits, limit};
 use crate::jwt::scope::Scope;
 use crate::jwt::share::is_revoked;
 use crate::jwt::{AccountClaims, UserClaims, template, window};
@@ -167,6 +167,10 @@ impl Operators {
         if claims.nats.limits.proxy_required && *proxied == Proxied::No {
             return Err(AuthError::ProxyRequired);
         }
+        let zone = |zone: &str, now| self.directory.second_of_day(zone, now);
+        if let Some(issue) = unknown_zone(&claims, request.now, zone) {
+            return Err(AuthError::TokenInvalid(issue));
+        }
         let key = claims.account();
         if self.is_pinned_out(key) {
             self.pinned_fails.fetch_add(1, Ordering::Relaxed);
@@ -193,10 +197,23 @@ impl Operators {
             let address = request.address.map_or_else(String::new, |address| address.to_string());
             return Err(AuthError::Source(address));
         }
-        let zone = |zone: &str, now| self.directory.second_of_day(zone, now);
         let window = stay(&limits, request.now, zone)?;
-        Ok(identity(token, claims, &limits, &account, window, request.now))
+        // Compat(AUTH-012): named by the rest of what was presented, decided by the token.
+        let who = Who::of(request.nkey, request.username, Some(&claims.subject), "");
+        Ok(Identity { who, ..identity(token, claims, &limits, &account, window, request.now) })
     }
+}
+
+/// What is wrong with a token that names a time zone that there is not, whether or not it has times.
+pub(super) fn unknown_zone(
+    claims: &UserClaims,
+    now: i64,
+    second_of_day: impl Fn(&str, i64) -> Option<u32>,
+) -> Option<String> {
+    let zone = claims.nats.limits.locale.as_str();
+    let is_known = zone.is_empty() || second_of_day(zone, now).is_some();
+    let what = "could not parse iana time zone by name: unknown time zone";
+    (!is_known).then(|| format!("{what} {zone}"))
 }
 
 /// How long the user may stay, for the time of the day.
@@ -236,7 +253,7 @@ pub(super) fn limits(
         account_subject: &of.subject,
         account_tags: &of.nats.tags,
     };
-    template::fill(&scope.template, values).map_err(|_| AuthError::Template)
+    template::fill(&scope.template, values).map_err(AuthError::Template)
 }
 
 pub(super) fn check_connection_type(
@@ -269,8 +286,9 @@ fn identity(
         jwt: token.to_owned(),
         default_permissions,
         bearer: limits.bearer_token,
-        subscriptions: u64::try_from(limits.subs).ok(),
-        payload: u64::try_from(limits.payload).ok(),
+        account_name: account.claims.name.clone(),
+        subscriptions: limit(limits.subs),
+        payload: limit(limits.payload),
         ends_in: [window, rest].into_iter().flatten().min(),
         signing_key: !claims.nats.issuer_account.is_empty(),
         issued_at: claims.issued_at,

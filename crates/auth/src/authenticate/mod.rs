@@ -24,6 +24,7 @@ use crate::connection_type::{ConnectionType, ConnectionTypes};
 use crate::dn::DistinguishedName;
 use crate::identity::{Identity, Who};
 use crate::jwt::JwtError;
+use crate::jwt::template::TemplateError;
 use crate::nkey::{SignatureError, UserKey};
 use crate::password::Secret;
 use crate::permission::{Permissions, PermissionsConfig};
@@ -63,9 +64,20 @@ pub struct AuthRequest<'a> {
 }
 
 impl AuthRequest<'_> {
-    /// How logs call the client, by what it presented.
+    /// How logs call the client, by what it presented. Whose its token is, is not known.
     pub fn who(&self) -> Who {
-        Who::of(self.nkey, self.username, self.token)
+        self.who_as("")
+    }
+
+    /// The same for the user with this key, if it presented a token.
+    pub fn who_as(&self, key: &str) -> Who {
+        let jwt = (!self.jwt.is_empty()).then_some(key);
+        Who::of(self.nkey, self.username, jwt, self.token)
+    }
+
+    /// The same if its token does not name it.
+    pub fn who_beside_token(&self) -> Who {
+        Who::of(self.nkey, self.username, None, self.token)
     }
 }
 
@@ -118,7 +130,7 @@ pub enum AuthError {
     ScopedWithLimits,
     /// The signing key's template does not fit the user.
     #[error("User JWT generated invalid permissions")]
-    Template,
+    Template(#[source] TemplateError),
     /// The account wants nonces signed.
     #[error("Account does not allow bearer tokens")]
     BearerRefused,

@@ -4,7 +4,7 @@
 //!       come in any other way.
 //! Reference: auth.go proxyCheck.   Contract: AUTH-030.
 
-use data_encoding::BASE64URL_NOPAD;
+use crate::base64;
 use nkeys::KeyPair;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -75,9 +75,7 @@ impl Proxies {
         if signature.is_empty() || self.keys.is_empty() {
             return Proxied::No;
         }
-        // The Go decoder skips line ends.
-        let text: Vec<u8> = signature.bytes().filter(|b| !matches!(b, b'\r' | b'\n')).collect();
-        let Ok(bytes) = BASE64URL_NOPAD.decode(&text) else { return Proxied::Falsely };
+        let Ok(bytes) = base64::url(signature.as_bytes()) else { return Proxied::Falsely };
         let signer = self.keys.iter().find(|(_, key)| key.verify(nonce, &bytes).is_ok());
         signer.map_or(Proxied::Falsely, |(key, _)| Proxied::By(key.clone()))
     }

@@ -11,6 +11,11 @@ use std::collections::BTreeMap;
 /// No limit.
 pub const NO_LIMIT: i64 = -1;
 
+/// A limit as it counts: none, or that many; less than nothing is nothing.
+pub fn limit(said: i64) -> Option<u64> {
+    (said != NO_LIMIT).then(|| u64::try_from(said).unwrap_or(0))
+}
+
 fn is_false(on: &bool) -> bool {
     !*on
 }

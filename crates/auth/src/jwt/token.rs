@@ -176,14 +176,7 @@ pub(crate) fn is_key_of(text: &str, kinds: &[KeyPairType]) -> bool {
 }
 
 fn part(text: &str) -> Result<Vec<u8>, JwtError> {
-    // The reference's decoder passes over the ends of lines: files of tokens often have one.
-    let is_end = |b: &u8| matches!(b, b'\r' | b'\n');
-    let decoded = if text.bytes().any(|b| is_end(&b)) {
-        let text: Vec<u8> = text.bytes().filter(|b| !is_end(b)).collect();
-        BASE64URL_NOPAD.decode(&text)
-    } else {
-        BASE64URL_NOPAD.decode(text.as_bytes())
-    };
+    let decoded = crate::base64::url(text.as_bytes());
     decoded.map_err(|error| JwtError::Base64(error.position))
 }
 

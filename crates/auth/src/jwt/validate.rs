@@ -199,7 +199,12 @@ impl Account {
     fn validate_counts(&self, issues: &mut Issues) {
         let beyond = |limit: i64, count: usize| limit != -1 && limit < count as i64;
         if beyond(self.limits.imports, self.imports.len()) {
-            issues.error("the account contains more imports than allowed by the operator");
+            let text = "the account contains more imports than allowed by the operator";
+            // Compat(AUTH-013): said twice, unless no limit says anything.
+            if self.limits.imports >= 0 && self.limits != OperatorLimits::default() {
+                issues.error(text);
+            }
+            issues.error(text);
         }
         if self.limits.exports == -1 {
             return;

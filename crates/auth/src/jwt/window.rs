@@ -11,12 +11,21 @@ use std::net::IpAddr;
 pub(super) fn network(text: &str) -> Option<(IpAddr, u32)> {
     let (address, bits) = text.split_once('/')?;
     let address: IpAddr = address.parse().ok()?;
-    if bits.is_empty() || bits.len() > 3 || !bits.bytes().all(|b| b.is_ascii_digit()) {
+    if bits.is_empty() || !bits.bytes().all(|b| b.is_ascii_digit()) {
         return None;
     }
     let bits: u32 = bits.parse().ok()?;
     let most = if address.is_ipv4() { 32 } else { 128 };
-    (bits <= most).then_some((address, bits))
+    // Compat(AUTH-012): an address of IPv4 written as one of IPv6 stays one unless the network cuts
+    // that off.
+    let network = match (address, bits.checked_sub(96)) {
+        (IpAddr::V6(long), Some(rest)) => match long.to_ipv4_mapped() {
+            Some(short) => (IpAddr::V4(short), rest),
+            None => (address, bits),
+        },
+        _ => (address, bits),
+    };
+    (bits <= most).then_some(network)
 }
 
 fn contains((network, bits): (IpAddr, u32), address: IpAddr) -> bool {
@@ -91,7 +100,7 @@ mod tests {
     // Contract: AUTH-012
     #[test]
     fn networks_admit_who_is_in_them() {
-        let cases: [(&[&str], &str, bool); 12] = [
+        let cases: [(&[&str], &str, bool); 18] = [
             (&[], "1.2.3.4", true),
             (&["10.0.0.0/8"], "10.9.8.7", true),
             (&["10.0.0.0/8"], "11.9.8.7", false),
@@ -103,6 +112,12 @@ mod tests {
             (&["fe80::/10"], "fe80::1", true),
             (&["::/0"], "fe80::1", true),
             (&["::/0"], "1.2.3.4", false),
+            (&["::ffff:10.0.0.0/104"], "10.9.8.7", true),
+            (&["::ffff:10.0.0.0/104"], "11.9.8.7", false),
+            (&["::ffff:10.0.0.0/96"], "11.9.8.7", true),
+            (&["::ffff:10.1.2.3/128"], "::ffff:10.1.2.3", true),
+            (&["::ffff:10.0.0.0/8"], "10.9.8.7", false),
+            (&["::ffff:10.0.0.0/8"], "00ab::1", true),
             (&["nonsense", "0.0.0.0/0"], "1.2.3.4", false),
         ];
         for (networks, address, want) in cases {

@@ -9,6 +9,7 @@ use super::{Run, RunMsg};
 use crate::account::Account;
 use crate::broker::Broker;
 use crate::conn::{Conn, flag};
+use crate::outbox::Outbox;
 use crate::session::trace;
 use crate::stats::Traffic;
 use crate::sub::{InternalMessage, Shadow, Sub, Target};
@@ -18,26 +19,33 @@ use std::sync::atomic::Ordering;
 use wire::encode;
 use wire::error::CloseReason;
 
+/// Payload bytes for one target from which they are written out before the end of the read, while
+/// they are in a cache.
+const FLUSH_FROM: u64 = 32 * 1024;
+/// Bytes from which several targets share what is encoded once.
+const SHARE_FROM: usize = 16 * 1024;
+/// Payloads of this size are not copied at all.
+const LARGE: usize = 4096;
+/// About what stands around a payload behind the prefix.
+const SIZE: usize = 10;
+
 impl Worker {
-    /// Delivers the messages of the run that `select` names (by position) to one subscription.
+    /// Delivers the messages of the run to one subscription.
     #[inline]
     pub(super) fn deliver_run(
         &mut self,
         sub: &Arc<Sub>,
         account: &Arc<Account>,
         run: &Run<'_>,
-        select: impl Fn(usize) -> bool,
     ) -> Traffic {
         match &sub.target {
             Target::Conn(conn) => match sub.shadow() {
-                None if run.trace.is_none() => {
-                    self.deliver_to_conn(sub, conn, account, run, select)
-                }
+                None if run.trace.is_none() => self.deliver_to_conn(sub, conn, account, run),
                 None => self.deliver_traced(sub, conn, account, run),
-                Some(shadow) => self.deliver_shadow(sub, shadow, conn, run, &select),
+                Some(shadow) => self.deliver_shadow(sub, shadow, conn, run),
             },
-            Target::Service(import) => self.ask_service(import, account, run, &select),
-            Target::Responses => self.pass_answers(account, run, &select),
+            Target::Service(import) => self.ask_service(import, account, run),
+            Target::Responses => self.pass_answers(account, run),
             Target::Internal(internal) => {
                 let mut renamed = Vec::new();
                 let subject = match sub.shadow() {
@@ -52,7 +60,7 @@ impl Worker {
                     Exit::Stop => return one(run),
                 };
                 let mut got = Traffic::default();
-                for (_, msg) in run.msgs.iter().enumerate().filter(|(at, _)| select(*at)) {
+                for msg in run.msgs {
                     let (header, payload) =
                         msg.body(run.data).split_at(msg.header_len().unwrap_or(0));
                     let reply = run.reply(msg);
@@ -81,7 +89,6 @@ impl Worker {
         shadow: &Shadow,
         conn: &Arc<Conn>,
         run: &Run<'_>,
-        select: &dyn Fn(usize) -> bool,
     ) -> Traffic {
         // Requests that came from another account are not passed on to a third as a stream.
         let Some(importer) = shadow.importer.upgrade().filter(|_| run.via.is_none()) else {
@@ -100,7 +107,7 @@ impl Worker {
                 }
                 Exit::Told(None) => {
                     let run = Run { subject: &subject, trace: None, ..*run };
-                    self.deliver_to_conn(sub, conn, &importer, &run, select)
+                    self.deliver_to_conn(sub, conn, &importer, &run)
                 }
             }
         } else {
@@ -116,7 +123,6 @@ impl Worker {
         conn: &Arc<Conn>,
         account: &Arc<Account>,
         run: &Run<'_>,
-        select: impl Fn(usize) -> bool,
     ) -> Traffic {
         let flags = conn.flags();
         let own = run.origin.is_some_and(|origin| Arc::ptr_eq(origin, conn));
@@ -138,10 +144,14 @@ impl Worker {
             // Dropped for this subscriber, so that the producer is not held back (CORE-041).
             return got;
         }
-        for (at, msg) in run.msgs.iter().enumerate() {
-            if !select(at) {
-                continue;
-            }
+        let whole = run.whole.filter(|_| max == 0 && !self.trace);
+        if let Some(bytes) = whole {
+            encode::delivery_prefix(&mut self.prefix, false, run.shown(), sub.sid());
+            self.push_whole(&mut out, run, bytes);
+            got.add(run.msgs.len() as u64, bytes);
+        }
+        let one_by_one = if whole.is_some() { &[] } else { run.msgs };
+        for msg in one_by_one {
             if max > 0 && counted.delivered() + got.msgs >= max {
                 break;
             }
@@ -178,6 +188,9 @@ impl Worker {
         out.msgs += got.msgs;
         out.bytes += got.bytes;
         let total = counted.count(got.msgs);
+        if out.holds_producers() && run.origin.is_some() {
+            self.ahead_of(conn);
+        }
         if out.stalls_producers() {
             self.backlog(&mut out, conn, account, run.origin);
         }
@@ -185,6 +198,9 @@ impl Worker {
         drop(out);
         if first {
             self.touched.push(conn.clone());
+        }
+        if whole.is_some_and(|bytes| bytes >= FLUSH_FROM) {
+            self.flush_early();
         }
         if max > 0 && total >= max {
             let ended = sub.shadow().map_or(sub, |shadow| &shadow.parent);
@@ -194,6 +210,23 @@ impl Worker {
             self.allow_replies(conn, run);
         }
         got
+    }
+
+    /// Appends all messages of a run of which none is special; `self.prefix` is what the target sees
+    /// before each.
+    fn push_whole(&mut self, out: &mut Outbox, run: &Run<'_>, bytes: u64) {
+        let tails = run.msgs.iter().map(|msg| msg.tail(run.data));
+        let (count, bytes) = (run.msgs.len(), bytes as usize);
+        let about = count * (self.prefix.len() + SIZE) + bytes;
+        if !self.shares || about < SHARE_FROM || bytes / count.max(1) >= LARGE {
+            out.push_frames(&self.prefix, tails, about, run.data, &mut self.pool);
+            return;
+        }
+        // The next target often knows them by the same subscription id.
+        let same = self.encoded.take().filter(|encoded| encoded.starts_with(&self.prefix));
+        let encoded = same.unwrap_or_else(|| self.pool.encode(&self.prefix, tails, about));
+        out.push_encoded(encoded.clone());
+        self.encoded = Some(encoded);
     }
 
     /// The target may publish to the replies it was just given (SUBJ-008).
@@ -208,11 +241,19 @@ impl Worker {
         }
     }
 
+    /// The producer will wait for this target, if it is still behind at the end of the read.
+    #[cold]
+    fn ahead_of(&mut self, conn: &Arc<Conn>) {
+        if !conn.has(flag::NO_STALL) {
+            self.ahead_of = Some(conn.clone());
+        }
+    }
+
     /// The target is far behind: end it if it is over its limit, else hold the producer back.
     #[cold]
     fn backlog(
         &mut self,
-        out: &mut crate::outbox::Outbox,
+        out: &mut Outbox,
         conn: &Arc<Conn>,
         account: &Arc<Account>,
         origin: Option<&Arc<Conn>>,
@@ -263,7 +304,7 @@ fn shadow_subject<'a>(
 #[cold]
 fn encode_slowly(
     sizes: &mut Vec<u8>,
-    out: &mut crate::outbox::Outbox,
+    out: &mut Outbox,
     pool: &mut crate::outbox::Pool,
     msg: &RunMsg,
     run: &Run<'_>,

@@ -42,6 +42,7 @@ impl Worker {
             data: message.data,
             subject: message.to,
             msgs: std::slice::from_ref(&msg),
+            whole: None,
             origin: None,
             via: None,
             inside: Some(&shown),

@@ -12,7 +12,7 @@
 pub(crate) mod cache;
 mod deliver;
 mod inside;
-mod queue;
+pub(crate) mod queue;
 mod service;
 mod traced;
 
@@ -30,10 +30,10 @@ use bytes::Bytes;
 use std::ops::Range;
 use std::sync::Arc;
 use subject::sublist::Matched;
-use wire::parser::Publish;
+use wire::parser::{Plain, Publish};
 
 /// One published message, as ranges of the bytes it was read in.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(crate) struct RunMsg {
     reply: Range<u32>,
     body: Range<u32>,
@@ -51,6 +51,8 @@ pub(crate) struct Run<'a> {
     pub subject: &'a [u8],
     /// The messages, in order.
     pub msgs: &'a [RunMsg],
+    /// Payload bytes of all of them, if each can be forwarded as it came and none has a header.
+    pub whole: Option<u64>,
     /// Who published them.
     pub origin: Option<&'a Arc<Conn>>,
     /// The service import they came through, if they crossed accounts.
@@ -79,6 +81,11 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// One of its messages alone.
+    pub(crate) fn only<'b>(&'b self, msg: &'b RunMsg) -> Run<'b> {
+        Run { msgs: std::slice::from_ref(msg), whole: None, ..*self }
+    }
+
     /// The subject receivers see.
     #[inline]
     pub(crate) fn shown(&self) -> &'a [u8] {
@@ -103,6 +110,25 @@ impl RunMsg {
             // Compat(CORE-007): a header of no length is none.
             has_header: p.header_len.is_some_and(|len| len > 0),
         }
+    }
+
+    /// A message of the plainest form, as parts of what was read.
+    #[inline]
+    pub(crate) fn plain(p: &Plain) -> Self {
+        Self {
+            reply: 0..0,
+            body: p.body as u32..p.end as u32 - 2,
+            tail: p.tail as u32..p.end as u32,
+            header_len: 0,
+            has_reply: false,
+            has_header: false,
+        }
+    }
+
+    /// Whether it has no header and can be forwarded as it came.
+    #[inline]
+    pub(crate) fn is_plain(&self) -> bool {
+        !self.has_header && !self.tail.is_empty()
     }
 
     /// The message whose header block and payload are `body` of some bytes.
@@ -143,6 +169,11 @@ impl RunMsg {
     #[inline]
     pub(crate) fn header_len(&self) -> Option<usize> {
         self.has_header.then_some(self.header_len as usize)
+    }
+
+    /// Where it stands among the messages of its run.
+    pub(crate) fn place(&self) -> u32 {
+        self.body.start
     }
 
     /// Header and payload bytes.
@@ -199,7 +230,7 @@ impl Worker {
     #[inline]
     fn deliver_hit(&mut self, account: &Arc<Account>, hit: &Hit, run: &Run<'_>) -> Traffic {
         match hit {
-            Hit::One(sub) => self.deliver_run(sub, account, run, |_| true),
+            Hit::One(sub) => self.deliver_run(sub, account, run),
             Hit::Many(found) => self.deliver_all(account, &found.matched, found.meets_again, run),
         }
     }
@@ -217,8 +248,7 @@ impl Worker {
         // Somebody has several subscriptions here, and sees the publisher's order across them.
         let mut sent = Traffic::default();
         for msg in run.msgs {
-            let one = Run { msgs: std::slice::from_ref(msg), ..*run };
-            let got = self.deliver_each(account, matched, &one);
+            let got = self.deliver_each(account, matched, &run.only(msg));
             sent.add(got.msgs, got.bytes);
         }
         sent
@@ -254,10 +284,14 @@ impl Worker {
         run: &Run<'_>,
     ) -> Traffic {
         let mut sent = Traffic::default();
+        self.encoded = None;
+        self.shares = matched.plain().len() > 1;
         for handle in matched.plain() {
-            let got = self.deliver_run(&handle.0, account, run, |_| true);
+            let got = self.deliver_run(&handle.0, account, run);
             sent.add(got.msgs, got.bytes);
         }
+        self.encoded = None;
+        self.shares = false;
         for members in matched.queues() {
             let got = self.deliver_queue(members, account, run);
             sent.add(got.msgs, got.bytes);

@@ -4,7 +4,7 @@
 //!       the group only when no member can take it; a member sees a publisher's order.
 //! Hot path: one pass over the members per run, one lock per member chosen.
 
-use super::Run;
+use super::{Run, RunMsg};
 use crate::account::Account;
 use crate::conn::flag;
 use crate::stats::Traffic;
@@ -22,24 +22,18 @@ impl Worker {
     ) -> Traffic {
         match (members, run.msgs) {
             ([], _) | (_, []) => Traffic::default(),
-            ([only], _) => self.deliver_run(&only.0, account, run, |_| true),
-            (_, [_]) => self.probe(members, account, run, 0),
+            ([only], _) => self.deliver_run(&only.0, account, run),
+            (_, [_]) => self.probe(members, account, run),
             _ => self.spread(members, account, run),
         }
     }
 
     /// One message: try members from a random one on.
-    fn probe(
-        &mut self,
-        members: &[Handle],
-        account: &Arc<Account>,
-        run: &Run<'_>,
-        msg: usize,
-    ) -> Traffic {
-        let start = self.pick(members.len());
+    fn probe(&mut self, members: &[Handle], account: &Arc<Account>, run: &Run<'_>) -> Traffic {
+        let start = below(self.random(), members.len());
         for i in 0..members.len() {
             let Some(member) = members.get((start + i) % members.len()) else { continue };
-            let got = self.deliver_run(&member.0, account, run, |at| at == msg);
+            let got = self.deliver_run(&member.0, account, run);
             if got.msgs > 0 {
                 return got;
             }
@@ -53,50 +47,47 @@ impl Worker {
     fn spread(&mut self, members: &[Handle], account: &Arc<Account>, run: &Run<'_>) -> Traffic {
         let mut sent = Traffic::default();
         if members.iter().any(|member| may_refuse(&member.0, run)) {
-            for msg in 0..run.msgs.len() {
-                let got = self.probe(members, account, run, msg);
+            for msg in run.msgs {
+                let got = self.probe(members, account, &run.only(msg));
                 sent.add(got.msgs, got.bytes);
             }
             return sent;
         }
-        let mut picks = std::mem::take(&mut self.picks);
-        picks.clear();
-        for _ in run.msgs {
-            let pick = self.pick(members.len());
-            picks.push(pick as u32);
-        }
-        for (index, member) in members.iter().enumerate() {
-            let index = index as u32;
-            let wanted = picks.iter().filter(|pick| **pick == index).count() as u64;
-            if wanted == 0 {
+        let mut lots = std::mem::take(&mut self.lots);
+        lots.draw(run.msgs, members.len(), || self.random());
+        let mut from = 0;
+        // What a member that was closed in this moment did not take; the next one, which has not
+        // been served yet, gets it in order with its own.
+        let mut left = Vec::new();
+        for (member, until) in members.iter().zip(&lots.ends) {
+            let drawn = lots.sorted.get(from..*until as usize).unwrap_or_default();
+            from = *until as usize;
+            let merged = (!left.is_empty()).then(|| in_order(std::mem::take(&mut left), drawn));
+            let msgs = merged.as_deref().unwrap_or(drawn);
+            if msgs.is_empty() {
                 continue;
             }
-            let mine = |at: usize| picks.get(at) == Some(&index);
-            let got = self.deliver_run(&member.0, account, run, mine);
+            let whole = run.whole.map(|_| msgs.iter().map(|msg| msg.len() as u64).sum());
+            let got = self.deliver_run(&member.0, account, &Run { msgs, whole, ..*run });
             sent.add(got.msgs, got.bytes);
-            if got.msgs < wanted {
-                // It was closed in this moment; what it took are the first. The next member has
-                // not been served and takes the rest in order.
-                let of_it = picks.iter_mut().filter(|pick| **pick == index);
-                of_it.skip(got.msgs as usize).for_each(|pick| *pick += 1);
-            }
+            // Taken in order, so the refused ones are the last.
+            left.extend_from_slice(msgs.get(got.msgs as usize..).unwrap_or_default());
         }
-        // What the last member left, too.
-        for msg in 0..picks.len() {
-            if picks.get(msg) == Some(&(members.len() as u32)) {
-                let got = self.probe(members, account, run, msg);
-                sent.add(got.msgs, got.bytes);
-            }
+        for msg in &left {
+            let got = self.probe(members, account, &run.only(msg));
+            sent.add(got.msgs, got.bytes);
         }
-        self.picks = picks;
+        self.lots = lots;
         sent
     }
+}
 
-    #[inline]
-    fn pick(&mut self, members: usize) -> usize {
-        // Multiply-shift keeps the choice even without a division.
-        ((u128::from(self.random()) * members as u128) >> 64) as usize
-    }
+/// Messages of one run in the order they were published.
+#[cold]
+fn in_order(mut some: Vec<RunMsg>, others: &[RunMsg]) -> Vec<RunMsg> {
+    some.extend_from_slice(others);
+    some.sort_by_key(RunMsg::place);
+    some
 }
 
 /// Whether a member may leave messages of the run to others, as far as can be known now.
@@ -111,4 +102,50 @@ fn may_refuse(sub: &Arc<Sub>, run: &Run<'_>) -> bool {
         || (flags & flag::NO_ECHO != 0 && own())
         || conn.is_denied(sub, run.subject)
         || (flags & flag::NO_STALL != 0 && conn.outbox.lock().stalls_producers())
+}
+
+/// A random number below `most`: multiply-shift keeps the choice even without a division.
+#[inline]
+fn below(random: u64, most: usize) -> usize {
+    ((u128::from(random) * most as u128) >> 64) as usize
+}
+
+/// Scratch: which member gets which messages.
+#[derive(Default)]
+pub(crate) struct Lots {
+    picks: Vec<u32>,
+    /// Where each member's messages end in `sorted`.
+    ends: Vec<u32>,
+    /// The messages by member, each member's in order.
+    sorted: Vec<RunMsg>,
+}
+
+impl Lots {
+    /// Draws a member for each message, and sorts them by counting.
+    fn draw(&mut self, msgs: &[RunMsg], members: usize, mut random: impl FnMut() -> u64) {
+        self.ends.clear();
+        self.ends.resize(members, 0);
+        self.picks.clear();
+        for _ in msgs {
+            let pick = below(random(), members);
+            self.picks.push(pick as u32);
+            // Counted where the next member's begin.
+            if let Some(count) = self.ends.get_mut(pick + 1) {
+                *count += 1;
+            }
+        }
+        let mut begin = 0;
+        for count in &mut self.ends {
+            begin += *count;
+            *count = begin;
+        }
+        self.sorted.resize(msgs.len(), RunMsg::default());
+        for (msg, pick) in msgs.iter().zip(&self.picks) {
+            let Some(next) = self.ends.get_mut(*pick as usize) else { continue };
+            if let Some(place) = self.sorted.get_mut(*next as usize) {
+                place.clone_from(msg);
+            }
+            *next += 1;
+        }
+    }
 }

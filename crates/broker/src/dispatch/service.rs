@@ -111,20 +111,19 @@ impl Parcel {
 }
 
 impl Worker {
-    /// Sends the selected messages to a service of another account.
+    /// Sends the messages to a service of another account.
     #[cold]
     pub(super) fn ask_service(
         &mut self,
         import: &Arc<ServiceImport>,
         importer: &Arc<Account>,
         run: &Run<'_>,
-        select: &dyn Fn(usize) -> bool,
     ) -> Traffic {
         let export = import.terms.export.as_ref();
         let mut got = Traffic::default();
         let looped = run.via.is_some_and(|hop| hop.number >= MAX_HOPS || hop.went_through(export));
         let Some(exporter) = import.exporter.upgrade().filter(|_| !looped) else { return got };
-        for (_, msg) in run.msgs.iter().enumerate().filter(|(at, _)| select(*at)) {
+        for msg in run.msgs {
             if self.ask(import, importer, &exporter, run, msg) {
                 got.add(1, msg.len() as u64);
             }
@@ -236,14 +235,9 @@ impl Worker {
     /// Passes answers to the accounts whose requests they answer.
     // Compat(ACC-011): the responder counts as having reached somebody, in any case.
     #[cold]
-    pub(super) fn pass_answers(
-        &mut self,
-        exporter: &Arc<Account>,
-        run: &Run<'_>,
-        select: &dyn Fn(usize) -> bool,
-    ) -> Traffic {
+    pub(super) fn pass_answers(&mut self, exporter: &Arc<Account>, run: &Run<'_>) -> Traffic {
         let mut got = Traffic::default();
-        for (_, msg) in run.msgs.iter().enumerate().filter(|(at, _)| select(*at)) {
+        for msg in run.msgs {
             self.pass_answer(exporter, run, msg);
             got.add(1, msg.len() as u64);
         }
@@ -277,6 +271,7 @@ impl Worker {
                 let run = Run {
                     subject: &subject,
                     msgs: std::slice::from_ref(msg),
+                    whole: None,
                     via: Some(&hop),
                     ..*run
                 };
@@ -357,6 +352,7 @@ impl Worker {
             data: &parcel.data,
             subject: parcel.data.get(parcel.subject.clone()).unwrap_or_default(),
             msgs: std::slice::from_ref(&parcel.msg),
+            whole: None,
             origin: run.origin,
             via: Some(hop),
             inside: shown.as_ref(),
@@ -549,6 +545,7 @@ impl Worker {
             data: &parcel.data,
             subject: parcel.data.get(parcel.subject.clone()).unwrap_or_default(),
             msgs: std::slice::from_ref(&parcel.msg),
+            whole: None,
             origin: None,
             via: None,
             inside: None,

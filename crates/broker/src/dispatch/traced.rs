@@ -66,7 +66,7 @@ impl Worker {
             } else {
                 let expected = backlog(sub, conn);
                 // It looks again under the lock, which is what counts.
-                got = self.deliver_to_conn(sub, conn, account, run, |_| true);
+                got = self.deliver_to_conn(sub, conn, account, run);
                 error = (got.msgs == 0).then(|| expected.unwrap_or(reason::CLIENT_CLOSED));
             }
         }

@@ -3,13 +3,17 @@
 //! Laws: a pool never keeps more than its bound; a chunk's bytes from `start` are still owed.
 //! Hot path.
 
+use super::frames;
 use bytes::Bytes;
+use std::sync::Arc;
 
 const SMALL: usize = 4 * 1024;
 const LARGE: usize = 64 * 1024;
 /// Chunks kept per class and thread: 256 KiB of small and 4 MiB of large ones.
 const KEEP_SMALL: usize = 64;
 const KEEP_LARGE: usize = 64;
+/// Encoded buffers kept, lent ones included; of about the size of a read each.
+const KEEP_ENCODED: usize = 8;
 
 /// Bytes in order: own ones that can grow, or a shared slice of a read buffer.
 pub struct Chunk {
@@ -20,11 +24,26 @@ pub struct Chunk {
 enum Body {
     Own(Vec<u8>),
     Shared(Bytes),
+    /// Encoded once for several peers.
+    Encoded(Arc<Vec<u8>>),
 }
 
 impl Chunk {
     pub(super) fn shared(bytes: Bytes) -> Self {
         Self { body: Body::Shared(bytes), start: 0 }
+    }
+
+    pub(super) fn encoded(encoded: Arc<Vec<u8>>) -> Self {
+        Self { body: Body::Encoded(encoded), start: 0 }
+    }
+
+    /// Its own buffer, to append to.
+    #[inline]
+    pub(super) fn own(&mut self) -> Option<&mut Vec<u8>> {
+        match &mut self.body {
+            Body::Own(own) => Some(own),
+            Body::Shared(_) | Body::Encoded(_) => None,
+        }
     }
 
     /// The bytes still owed.
@@ -33,6 +52,7 @@ impl Chunk {
         let all: &[u8] = match &self.body {
             Body::Own(own) => own,
             Body::Shared(shared) => shared,
+            Body::Encoded(encoded) => encoded,
         };
         all.get(self.start..).unwrap_or_default()
     }
@@ -50,7 +70,7 @@ impl Chunk {
                 own.extend_from_slice(bytes);
                 true
             }
-            Body::Own(_) | Body::Shared(_) => false,
+            Body::Own(_) | Body::Shared(_) | Body::Encoded(_) => false,
         }
     }
 
@@ -62,7 +82,7 @@ impl Chunk {
                 own.extend_from_slice(bytes.get(..n).unwrap_or_default());
                 n
             }
-            Body::Shared(_) => 0,
+            Body::Shared(_) | Body::Encoded(_) => 0,
         }
     }
 }
@@ -72,6 +92,8 @@ impl Chunk {
 pub struct Pool {
     small: Vec<Vec<u8>>,
     large: Vec<Vec<u8>>,
+    /// Buffers encoded for several peers; free where nobody else holds one.
+    encoded: Vec<Arc<Vec<u8>>>,
 }
 
 impl Pool {
@@ -84,6 +106,29 @@ impl Pool {
             self.large.pop().unwrap_or_else(|| Vec::with_capacity(LARGE))
         };
         Chunk { body: Body::Own(own), start: 0 }
+    }
+
+    /// `prefix` and each of `tails`, `about` so many bytes, in a buffer that peers can share.
+    pub(crate) fn encode<'a>(
+        &mut self,
+        prefix: &[u8],
+        mut tails: impl Iterator<Item = &'a [u8]>,
+        about: usize,
+    ) -> Arc<Vec<u8>> {
+        let free = self.encoded.iter().position(|kept| Arc::strong_count(kept) == 1);
+        let mut buffer = free.map(|at| self.encoded.swap_remove(at)).unwrap_or_default();
+        // Nobody else holds it, so it is not copied.
+        let bytes = Arc::make_mut(&mut buffer);
+        bytes.clear();
+        bytes.reserve(about + frames::PADDED);
+        while let Some(tail) = frames::append(bytes, prefix, &mut tails, usize::MAX) {
+            bytes.extend_from_slice(prefix);
+            bytes.extend_from_slice(tail);
+        }
+        if self.encoded.len() < KEEP_ENCODED {
+            self.encoded.push(buffer.clone());
+        }
+        buffer
     }
 
     /// Takes a written chunk back.
@@ -104,5 +149,6 @@ impl Pool {
     pub fn trim(&mut self) {
         self.small = Vec::new();
         self.large = Vec::new();
+        self.encoded = Vec::new();
     }
 }

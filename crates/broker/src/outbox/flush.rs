@@ -9,6 +9,7 @@ use crate::conn::Conn;
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
+use std::task::Waker;
 use wire::error::CloseReason;
 
 /// Slices given to one `writev`.
@@ -88,6 +89,10 @@ fn rounds(
         let (written, failure) = write_all(sink.as_ref(), writing, pool);
         let mut out = conn.outbox.lock();
         out.pending = out.pending.saturating_sub(written);
+        let held = out.release();
+        if !held.is_empty() {
+            held.into_iter().for_each(Waker::wake);
+        }
         match failure {
             None if out.chunks.is_empty() => {
                 out.state = State::Idle;

@@ -11,6 +11,8 @@
 
 mod chunk;
 mod flush;
+mod frames;
+mod hold;
 mod lock;
 mod signal;
 
@@ -21,9 +23,11 @@ pub use lock::Lock;
 pub use signal::Signal;
 
 use bytes::Bytes;
+use hold::Hold;
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
+use std::task::Waker;
 use wire::error::CloseReason;
 
 /// The way to a peer's socket, for whoever flushes.
@@ -56,6 +60,7 @@ pub struct Outbox {
     touched: bool,
     sink: Option<Arc<dyn Sink>>,
     closing: Option<CloseReason>,
+    hold: Hold,
     /// More pending bytes than this: a slow consumer (CORE-040). 0: no limit.
     max_pending: usize,
     /// Messages appended.
@@ -82,6 +87,7 @@ impl Outbox {
             touched: false,
             sink: None,
             closing: None,
+            hold: Hold::default(),
             max_pending,
             msgs: 0,
             bytes: 0,
@@ -125,6 +131,7 @@ impl Outbox {
             self.chunks = VecDeque::new();
             self.pending = 0;
         }
+        self.release_all();
         if let Some(sink) = &self.sink {
             sink.wake();
         }
@@ -144,6 +151,7 @@ impl Outbox {
         self.sink = None;
         self.chunks = VecDeque::new();
         self.pending = 0;
+        self.release_all();
     }
 
     /// Appends bytes, copied.
@@ -170,6 +178,41 @@ impl Outbox {
             bytes = bytes.get(taken..).unwrap_or_default();
             self.chunks.push_back(chunk);
         }
+    }
+
+    /// Appends `prefix` and each of `tails`, `about` so many bytes in all, which are parts of
+    /// `whole`.
+    pub(crate) fn push_frames<'a>(
+        &mut self,
+        prefix: &[u8],
+        mut tails: impl Iterator<Item = &'a [u8]>,
+        about: usize,
+        whole: &Bytes,
+        pool: &mut Pool,
+    ) {
+        if self.chunks.is_empty() && about >= SHARE_FROM {
+            self.chunks.push_back(pool.take(about));
+        }
+        loop {
+            let left = match self.chunks.back_mut().and_then(Chunk::own) {
+                Some(own) => {
+                    let before = own.len();
+                    let left = frames::append(own, prefix, &mut tails, SHARE_FROM);
+                    self.pending += own.len() - before;
+                    left
+                }
+                None => tails.next(),
+            };
+            let Some(tail) = left else { return };
+            self.push(prefix, pool);
+            self.push_shared(tail, whole, pool);
+        }
+    }
+
+    /// Appends bytes that were encoded for several peers.
+    pub(crate) fn push_encoded(&mut self, encoded: Arc<Vec<u8>>) {
+        self.pending += encoded.len();
+        self.chunks.push_back(Chunk::encoded(encoded));
     }
 
     /// Appends a large slice, shared with `whole` (which it must be part of) rather than copied
@@ -214,6 +257,7 @@ impl Outbox {
     /// Counts bytes that a layer took.
     pub fn note_written(&mut self, n: usize) {
         self.pending = self.pending.saturating_sub(n);
+        self.release().into_iter().for_each(Waker::wake);
     }
 
     /// Notes whether a layer takes no more for now.

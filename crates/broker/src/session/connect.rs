@@ -74,7 +74,7 @@ impl Attempt {
 impl Attempt {
     /// What who decides about it is told; `trusting` if operators are trusted, and a token means
     /// something.
-    fn asked(&self, conn: &Conn, trusting: bool) -> Asked {
+    fn asked(&self, conn: &Conn, named: &auth::Who, trusting: bool) -> Asked {
         let connect = &self.connect;
         let signed = !connect.sig.is_empty();
         let facts = conn.facts.lock();
@@ -82,7 +82,7 @@ impl Attempt {
             client: callout::Client {
                 host: self.address.map_or_else(String::new, |address| address.to_string()),
                 id: conn.id,
-                user: self.request().who().raw().to_owned(),
+                user: named.raw().to_owned(),
                 name: connect.name.clone(),
                 kind: "Client".to_owned(),
                 client_type: "nats".to_owned(),
@@ -113,6 +113,8 @@ pub struct LoginResult {
     attempt: Attempt,
     authenticator: Arc<Authenticator>,
     outcome: Result<Identity, AuthError>,
+    /// The account that was asked about it, if any was.
+    asked: Option<Arc<str>>,
 }
 
 /// How far a slow login came.
@@ -139,6 +141,12 @@ impl SlowLogin {
             self.waited = true;
             return Verified::Wait(self, waiting);
         }
+        if let Err(AuthError::AccountMissing(account)) = &outcome
+            && let Some(delegation) = &self.delegation
+        {
+            let refused = delegation.no_account(account);
+            return self.done(Err(refused));
+        }
         if self.delegation.is_none() {
             match self.authenticator.delegate(&request, &outcome) {
                 Ok(None) => {}
@@ -150,13 +158,15 @@ impl SlowLogin {
     }
 
     fn done(self, outcome: Result<Identity, AuthError>) -> Verified {
-        let Self { attempt, authenticator, .. } = self;
-        Verified::Done(Box::new(LoginResult { attempt, outcome, authenticator }))
+        let Self { attempt, authenticator, delegation, .. } = self;
+        let asked = delegation.map(|delegation| delegation.account().clone());
+        Verified::Done(Box::new(LoginResult { attempt, outcome, authenticator, asked }))
     }
 
     /// Asks who decides.
     fn call_out(mut self: Box<Self>, delegation: Delegation) -> Verified {
-        let asked = self.attempt.asked(&self.conn, self.authenticator.operators().is_some());
+        let trusting = self.authenticator.operators().is_some();
+        let asked = self.attempt.asked(&self.conn, &delegation.named, trusting);
         match self.authenticator.ask(&delegation, asked, self.attempt.now) {
             Ok(waiting) => {
                 self.delegation = Some(delegation);
@@ -232,7 +242,7 @@ impl Session {
             return;
         }
         let outcome = authenticator.authenticate(&attempt.request());
-        self.finish_login(LoginResult { attempt, outcome, authenticator }, worker);
+        self.finish_login(LoginResult { attempt, outcome, authenticator, asked: None }, worker);
     }
 
     fn attempt_with(&self, connect: Connect, implicit: bool, worker: &Worker) -> Attempt {
@@ -273,7 +283,7 @@ impl Session {
 
     /// Goes on where a login left off.
     pub fn finish_login(&mut self, result: LoginResult, worker: &mut Worker) {
-        let LoginResult { attempt, outcome, authenticator } = result;
+        let LoginResult { attempt, outcome, authenticator, asked } = result;
         if self.phase == Phase::Closing {
             return;
         }
@@ -285,7 +295,8 @@ impl Session {
                 self.verify_apart(current, attempt);
             } else {
                 let outcome = current.authenticate(&attempt.request());
-                let result = LoginResult { attempt, outcome, authenticator: current };
+                let authenticator = current;
+                let result = LoginResult { attempt, outcome, authenticator, asked: None };
                 self.finish_login(result, worker);
             }
             return;
@@ -294,9 +305,11 @@ impl Session {
             Ok(identity) => identity,
             Err(error) => {
                 let who = worker.broker.authenticator().who(&attempt.request());
+                self.keep_presented(&attempt);
                 self.tell_refusal(&error, worker);
                 let told = worker.broker.authenticator();
-                let told = told.refusing_account(&error).and_then(|a| worker.broker.account(a));
+                let told = told.refusing_account(&error, asked.as_deref());
+                let told = told.and_then(|account| worker.broker.account(account));
                 let told = told.map(|account| (account, error.to_string()));
                 self.refuse_login(&who, reason_of(&error), told.as_ref(), worker);
                 return;
@@ -315,6 +328,7 @@ impl Session {
         }
         let connect = &attempt.connect;
         if connect.new_account || !connect.account.is_empty() {
+            self.keep_presented(&attempt);
             self.auth_violation(&attempt.request().who(), worker);
             return;
         }
@@ -326,7 +340,7 @@ impl Session {
                 stdx::go_text::quote(user.as_bytes())
             );
         }
-        if !self.enter_account(&identity, worker) {
+        if !self.enter_account(&attempt, &identity, worker) {
             return;
         }
         // From here on a change of the account finds the client; one that came before did not.
@@ -335,6 +349,11 @@ impl Session {
             && !operators.admits_still(&identity.account, token)
         {
             self.auth_violation(&identity.who, worker);
+            return;
+        }
+        if self.max_subscriptions() == Some(0) {
+            let reason = CloseReason::MaxSubscriptionsExceeded;
+            self.refuse(text::MAX_SUBSCRIPTIONS, reason, worker);
             return;
         }
         self.admitted_by = Some(authenticator);
@@ -357,10 +376,24 @@ impl Session {
     }
 
     /// Joins the identity's account; `false` if that has no room.
-    fn enter_account(&mut self, identity: &Identity, worker: &mut Worker) -> bool {
+    fn enter_account(
+        &mut self,
+        attempt: &Attempt,
+        identity: &Identity,
+        worker: &mut Worker,
+    ) -> bool {
         let account = worker.broker.account_or_new(&identity.account);
         self.leave_account(worker);
         if !account.admit_client() {
+            // Compat(CORE-059): it is told of as one of the account's, who nobody is yet.
+            {
+                let mut facts = self.conn.facts.lock();
+                facts.account.clone_from(&account.name);
+                let shown = identity.token.as_ref().map_or("", |token| token.shown_jwt());
+                shown.clone_into(&mut facts.presented);
+                facts.who = attempt.request().who();
+            }
+            self.account = account;
             let reason = CloseReason::MaxAccountConnectionsExceeded;
             self.refuse(text::MAX_ACCOUNT_CONNECTIONS, reason, worker);
             return false;
@@ -487,6 +520,12 @@ impl Session {
         }
     }
 
+    /// Writes down the token that a client is turned away with.
+    fn keep_presented(&self, attempt: &Attempt) {
+        let shown = auth::identity::shown_in_vain(&attempt.connect.jwt);
+        shown.clone_into(&mut self.conn.facts.lock().presented);
+    }
+
     /// Writes down what the client says of itself for monitoring, whether or not it may come in.
     fn introduce(&self, connect: &Connect, worker: &Worker) {
         let mut facts = self.conn.facts.lock();
@@ -511,11 +550,14 @@ impl Session {
             }
         }
         let user = identity.who.label();
+        let name = identity.token.as_ref().map_or("", |token| &token.account_name);
+        let account = match name {
+            "" => self.account.name.clone(),
+            name => format!("{}/{name}", self.account.name),
+        };
         let mut facts = self.conn.facts.lock();
         facts.label.clear();
-        for part in
-            [client, if user.is_empty() { user } else { format!("{}/{user}", self.account.name) }]
-        {
+        for part in [client, if user.is_empty() { user } else { format!("{account}/{user}") }] {
             if !part.is_empty() {
                 facts.label.push_str(" - ");
                 facts.label.push_str(&stdx::go_text::quote(part.as_bytes()));

@@ -216,8 +216,8 @@ impl Session {
                 self.auth_violation(&auth::Who::Nobody, worker);
                 break;
             }
-            if let Some(consumed) = self.continue_run(data, rest, &run, worker) {
-                pos += consumed;
+            if let Some(end) = self.continue_run(data, pos, &run, worker) {
+                pos = end;
                 active = true;
                 continue;
             }

@@ -43,22 +43,27 @@ const MAX_RUN: usize = 1024;
 const MAX_WAITING: usize = 32;
 
 impl Session {
-    /// The shortest way for the commonest case: another plain message on the open run's subject.
+    /// The shortest way for the commonest case: more plain messages on the open run's subject.
+    /// Returns where they end.
     #[inline]
     pub(super) fn continue_run(
         &self,
         data: &Bytes,
-        rest: &[u8],
+        at: usize,
         run: &Open,
         worker: &mut Worker,
     ) -> Option<usize> {
-        if !run.active || worker.run.len() >= MAX_RUN || worker.trace {
+        if !run.active || worker.trace {
             return None;
         }
         let head = data.get(run.head.clone()).filter(|head| !head.is_empty())?;
-        let (publish, consumed) = parser::parse_again(rest, head, &self.limits)?;
-        worker.run.push(RunMsg::new(data, &publish));
-        Some(consumed)
+        let room = MAX_RUN.saturating_sub(worker.run.len());
+        let mut end = None;
+        for msg in parser::Again::new(data, at, head, &self.limits).take(room) {
+            worker.run.push(RunMsg::plain(&msg));
+            end = Some(msg.end);
+        }
+        end
     }
 
     /// Takes one framed message.
@@ -317,21 +322,23 @@ impl Session {
             worker.cache.look_ahead(hashes.get(..waiting.len()).unwrap_or_default());
         }
         let mut received = Traffic::default();
-        for msg in &msgs {
-            received.add(1, msg.len() as u64);
-        }
-        self.count_in(received);
         let mut sent = Traffic::default();
         let mut from = 0;
         for (run, hash) in waiting.drain(..).zip(hashes) {
             let msgs = msgs.get(from..run.until).unwrap_or_default();
             from = run.until;
-            let subject = subject_of(&run);
-            let origin = Some(&self.conn);
-            let run = Run { data, subject, msgs, origin, via: None, inside: None, trace: None };
+            let (subject, origin) = (subject_of(&run), Some(&self.conn));
+            let (bytes, plain) = msgs.iter().fold((0, true), |(bytes, plain), msg| {
+                (bytes + msg.len() as u64, plain && msg.is_plain())
+            });
+            received.add(msgs.len() as u64, bytes);
+            let whole = plain.then_some(bytes);
+            let run =
+                Run { data, subject, msgs, whole, origin, via: None, inside: None, trace: None };
             let got = self.dispatch_run(&run, hash, worker);
             sent.add(got.msgs, got.bytes);
         }
+        self.count_in(received);
         let sent = worker.counted(sent);
         self.account.counters.add(worker.id, received, sent);
         worker.broker.counters.add(worker.id, received, sent);

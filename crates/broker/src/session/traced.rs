@@ -112,6 +112,7 @@ impl Session {
             data,
             subject: &subject,
             msgs: std::slice::from_ref(msg),
+            whole: None,
             origin: Some(&self.conn),
             via: None,
             inside,

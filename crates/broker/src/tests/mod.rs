@@ -1,5 +1,6 @@
 //! Sessions driven with bytes, without sockets or threads.
 
+mod bulk;
 mod harness;
 mod limits;
 mod mapping;

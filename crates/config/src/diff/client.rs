@@ -3,7 +3,7 @@
 use super::rule::{Rule, Verdict, judged, live, refused};
 use super::show::{hidden, list, map, number, refusal, switch, text, time};
 use super::{Pair, Plan, Step};
-use crate::options::{Authorization, Options, SYSTEM_ACCOUNT, host_and_port};
+use crate::options::{Authorization, Options, SYSTEM_ACCOUNT, host_and_number};
 
 /// Name, listener, levels of the log.
 pub(super) const FIRST: &[Rule] = &[
@@ -242,7 +242,7 @@ fn client_advertise(pair: &Pair<'_>, plan: &mut Plan) -> Result<(), String> {
         return Ok(());
     }
     if !new.is_empty()
-        && let Err(cause) = host_and_port(&new)
+        && let Err(cause) = host_and_number(&new)
     {
         return Err(format!("invalid ClientAdvertise value of {new}, err={cause}"));
     }

@@ -102,6 +102,21 @@ pub fn host_and_port(address: &str) -> Result<(&str, Option<&str>), String> {
     Ok((host, port))
 }
 
+/// The same, with the port as a number; 0 if it is missing.
+pub fn host_and_number(address: &str) -> Result<(&str, i64), String> {
+    let (host, port) = host_and_port(address)?;
+    let Some(port) = port else { return Ok((host, 0)) };
+    let number = port.trim().parse::<i64>().map_err(|error| {
+        use std::num::IntErrorKind::{NegOverflow, PosOverflow};
+        let what = match error.kind() {
+            PosOverflow | NegOverflow => "value out of range",
+            _ => "invalid syntax",
+        };
+        format!("strconv.Atoi: parsing {port:?}: {what}")
+    })?;
+    Ok((host, number))
+}
+
 /// Splits `host:port`, `[v6]:port` or `:port`.
 pub(crate) fn split_host_port(address: &str) -> Option<(&str, &str)> {
     let (before, port) = address.rsplit_once(':')?;

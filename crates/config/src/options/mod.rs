@@ -58,7 +58,7 @@ pub use keys::KeyIndex;
 pub use leaf_remote::{LeafProxy, RemoteLeaf};
 pub use leafnode::{LeafAuthorization, LeafNodeOptions, LeafUser};
 pub use limits::{LimitOptions, WriteTimeout};
-pub use listen::{Listen, host_and_port};
+pub use listen::{Listen, host_and_number, host_and_port};
 pub use load::{LoadError, Loaded, TOP_LEVEL_KEYS, load, load_text, read};
 pub use logging::LoggingOptions;
 pub use monitoring::MonitoringOptions;

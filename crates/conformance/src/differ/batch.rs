@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::config;
 use super::generate::{End, Step, ask, message, single};
-use super::random::Random;
+use crate::random::Random;
 
 pub(super) fn next(r: &mut Random, stream: &str, known: bool, last: u64) -> Step {
     if !known || r.one_in(150) {
@@ -229,7 +229,7 @@ fn schedule(r: &mut Random, stream: &str) -> Step {
         2 => headers.push_str(&format!("Nats-Schedule-Rollup: {}\r\n", r.of(&["sub", "all", "x"]))),
         3 => headers.push_str(&format!(
             "Nats-Schedule-Time-Zone: {}\r\n",
-            r.of(&["Europe/Berlin", "Nowhere/X", "", "UTC", "Local"])
+            r.of(&["Europe/Berlin", "Nowhere/X", "", "UTC"])
         )),
         4 => headers.push_str(&format!(
             "Nats-Schedule-Next: {}\r\n",

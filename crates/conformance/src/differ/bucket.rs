@@ -6,7 +6,7 @@
 use serde_json::json;
 
 use super::generate::{End, Step, ask, fetch, message, single};
-use super::random::Random;
+use crate::random::Random;
 
 const KEYS: &[&str] = &["k", "l", "a.b", "a.c"];
 

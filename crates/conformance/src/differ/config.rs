@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::random::Random;
+use crate::random::Random;
 
 const SECOND: u64 = 1_000_000_000;
 const HOUR: u64 = 3600 * SECOND;
@@ -172,7 +172,7 @@ fn consumer_field(r: &mut Random) -> (&'static str, Value) {
         13 => ("max_expires", r.of(&[&0u64, &HOUR, &1, &30_000_000]).to_owned().into()),
         14 => ("max_bytes", r.of(&[&0i64, &50, &1000]).to_owned().into()),
         15 => ("max_waiting", r.of(&[&0i64, &1, &-1]).to_owned().into()),
-        16 => ("sample_freq", r.of(&["100%", "0", "bad", "50"]).into()),
+        16 => ("sample_freq", r.of(&["100%", "0", "bad", "100"]).into()),
         17 => ("mem_storage", true.into()),
         18 => ("num_replicas", r.of(&[&0i64, &1, &3]).to_owned().into()),
         19 => ("metadata", json!({"k": "v"})),

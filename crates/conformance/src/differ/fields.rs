@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::config;
 use super::generate::{End, Step, ask, single};
-use super::random::Random;
+use crate::random::Random;
 
 const STREAM: &[&str] = &[
     "name",

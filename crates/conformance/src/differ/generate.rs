@@ -9,8 +9,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use testkit::Msg;
 
-use super::random::Random;
 use super::{batch, bucket, config, fields, origin, priority};
+use crate::random::Random;
 
 /// What the steps are about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -209,7 +209,8 @@ impl Generator {
         if let Some(step) = self.settle.pop() {
             return step;
         }
-        let stream = self.random.of(STREAMS).to_owned();
+        let only = matches!(self.flavour, Flavour::Priorities | Flavour::Buckets);
+        let stream = if only { "S0" } else { self.random.of(STREAMS) }.to_owned();
         let last = self.lasts.get(&stream).copied().unwrap_or(0);
         let known = self.streams.contains_key(&stream);
         let r = &mut self.random;
@@ -238,6 +239,9 @@ impl Generator {
             return self.of_stream(&stream);
         }
         let about_consumers = self.flavour != Flavour::Streams;
+        if self.flavour == Flavour::Limits && self.made.is_multiple_of(4) {
+            return ask("$JS.API.INFO".into(), "");
+        }
         match self.random.below(100) {
             0..40 => self.publish(&stream),
             40..75 if about_consumers => self.of_consumer(&stream, acks),
@@ -525,7 +529,10 @@ impl Generator {
         let last = self.lasts.get(stream).copied().unwrap_or(0);
         let r = &mut self.random;
         let name = r.of(CONSUMERS).to_owned();
-        let known = self.consumers.contains_key(&(stream.to_owned(), name.clone()));
+        let config = self.consumers.get(&(stream.to_owned(), name.clone()));
+        let known = config.is_some();
+        // The reference forgets what is too large for a request then.
+        let forgets = config.is_some_and(|c| c["deliver_policy"] == "last_per_subject");
         let roll = r.below(100);
         if !known && roll < 60 || roll < 6 {
             let mut config = config::consumer(r, &name, last);
@@ -578,7 +585,7 @@ impl Generator {
                 if r.one_in(5) {
                     body = json!({"batch": batch, "expires": 20_000_000 + r.below(2) * 30_000_000});
                 }
-                if r.one_in(8) {
+                if r.one_in(8) && !forgets {
                     body["max_bytes"] = (1 + r.below(300)).into();
                 }
                 if r.one_in(12) {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::config;
 use super::generate::{End, Step, ask, fetch, message};
-use super::random::Random;
+use crate::random::Random;
 
 /// `S0` is where messages come from; `S1` and `S2` draw from it.
 pub(super) fn next(r: &mut Random, stream: &str, known: bool, last: u64, acks: usize) -> Step {

@@ -24,7 +24,8 @@ const TIMES: &[&str] = &[
 
 /// Fields whose values are random, or name the process.
 /// `errors` is among them because the reference counts some errors as good answers.
-const IDS: &[&str] = &["errors", "id", "pinned_client_id", "server_id", "host", "client_id", "cid"];
+const IDS: &[&str] =
+    &["errors", "id", "pinned_client_id", "pinned_id", "server_id", "host", "client_id", "cid"];
 
 /// One message as it is compared.
 pub(super) fn message(m: &Msg) -> String {

@@ -6,7 +6,7 @@
 use serde_json::json;
 
 use super::generate::{End, Step, ask, fetch, message, single};
-use super::random::Random;
+use crate::random::Random;
 
 const HOUR: u64 = 3_600_000_000_000;
 
@@ -82,7 +82,8 @@ fn create(r: &mut Random, name: &str) -> Step {
     if r.one_in(6) {
         config["max_batch"] = 2.into();
     }
-    let body = json!({"stream_name": "S0", "config": config});
+    // Changed under requests that wait, the reference leaves them waiting.
+    let body = json!({"stream_name": "S0", "config": config, "action": "create"});
     ask(format!("$JS.API.CONSUMER.CREATE.S0.{name}"), body.to_string())
 }
 

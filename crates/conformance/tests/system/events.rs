@@ -1,7 +1,7 @@
 //! Events: clients that come, go and are turned away, and what is told of accounts and servers.
 
-use super::redact::{names, redact};
 use super::{CONFIG, ask, connect, id, message, play, settle};
+use conformance::redact::{names, redact};
 use serde_json::json;
 use testkit::client::Client;
 use testkit::server::{Server, Signal};

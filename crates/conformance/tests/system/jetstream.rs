@@ -1,8 +1,8 @@
 //! What the system account is told of JetStream.
 
-use super::redact::redact;
 use super::requests::{owned, scene};
 use super::{connect, message, play, settle};
+use conformance::redact::redact;
 use testkit::client::Client;
 use testkit::server::Server;
 

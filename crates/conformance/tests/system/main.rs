@@ -8,7 +8,6 @@
 
 mod events;
 mod jetstream;
-mod redact;
 mod requests;
 mod single;
 

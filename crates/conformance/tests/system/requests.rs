@@ -1,7 +1,7 @@
 //! Requests and their answers.
 
-use super::redact::{names, redact, shape};
 use super::{CONFIG, ask, connect, id, message, play};
+use conformance::redact::{names, redact, shape};
 use testkit::client::Client;
 use testkit::server::Server;
 
@@ -310,6 +310,26 @@ fn answers_are_packed_as_asked() {
                 let header = message.header_text().replace("\r\n", "|");
                 out.push_str(&format!("{accept} {service}: {header} {start:02x?}\n"));
             }
+        }
+        out
+    });
+}
+
+// Contract: TRACE-011
+#[test]
+fn traces_are_packed_as_asked() {
+    play("traces_packed", CONFIG, |server| {
+        let mut client = connect(server, "a");
+        client.sub("tr", 1);
+        let mut out = String::new();
+        for accept in ["gzip", "GZIP, br", "snappy", "S2, gzip", "br", ""] {
+            let header =
+                format!("NATS/1.0\r\nNats-Trace-Dest: tr\r\nAccept-Encoding: {accept}\r\n\r\n");
+            ask(&mut client, "traced", "in", &header, "hello");
+            let message = message(&mut client).unwrap();
+            let start: Vec<u8> = message.payload.iter().take(4).copied().collect();
+            let header = message.header_text().replace("\r\n", "|");
+            out.push_str(&format!("{accept}: {header} {start:02x?}\n"));
         }
         out
     });

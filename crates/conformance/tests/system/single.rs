@@ -20,7 +20,7 @@ fn without_a_system_account_of_ones_own_nobody_gets_in() {
             ask(&mut client, subject, "in", "", "");
             let answer = message(&mut client).unwrap();
             let header = answer.header_text().replace("\r\n", "|");
-            let text = super::redact::redact(&answer.text(), true);
+            let text = conformance::redact::redact(&answer.text(), true);
             out.push_str(&format!("{subject} -> {header}{text}\n"));
         }
         // Whatever there was to tell has been told by now: the thread has answered.

@@ -163,6 +163,14 @@ impl Resolver for DirectoryResolver {
         kept.map(drop).map_err(|error| FetchError(error.to_string()))
     }
 
+    fn rescan(&self) {
+        if let Err(error) = self.0.store.rescan(self.0.nanos())
+            && let Some(node) = self.0.node()
+        {
+            stdx::error!(node.log(), "DirResolver - {error}");
+        }
+    }
+
     fn start(&self, node: &Arc<Node>) -> Result<bool, FetchError> {
         let _ = self.0.node.set(Arc::downgrade(node));
         service::register(&self.0, node)?;

@@ -126,22 +126,31 @@ impl Store {
         let failed = |error| StoreError::File(rules.directory.display().to_string(), error);
         let mut builder = fs::DirBuilder::new();
         builder.recursive(true).mode(0o700).create(&rules.directory).map_err(failed)?;
-        let mut index = Index::default();
+        let store = Self { rules, index: Mutex::default() };
+        store.rescan(now)?;
+        Ok(store)
+    }
+
+    /// Takes in what lies in the directory now.
+    pub(super) fn rescan(&self, now: i64) -> Result<(), StoreError> {
+        let directory = &self.rules.directory;
+        let failed = |error| StoreError::File(directory.display().to_string(), error);
         let mut found = Vec::new();
-        for entry in fs::read_dir(&rules.directory).map_err(failed)? {
+        for entry in fs::read_dir(directory).map_err(failed)? {
             let name = entry.map_err(failed)?.file_name();
             let key = name.to_str().and_then(|name| name.strip_suffix(EXTENSION));
             found.extend(key.filter(|key| nkey::is_public_account(key)).map(str::to_owned));
         }
         found.sort();
-        let store = Self { rules, index: Mutex::default() };
+        let mut fresh = Index::default();
+        let mut index = self.index.lock();
         for key in found {
-            if let Some(token) = store.read(&key) {
-                index.enter(&key, hash_of(&token), store.end_of(&token, now));
+            if let Some(token) = self.read(&key) {
+                fresh.enter(&key, hash_of(&token), self.end_of(&token, now));
             }
         }
-        *store.index.lock() = index;
-        Ok(store)
+        *index = fresh;
+        Ok(())
     }
 
     /// Where it is.

@@ -8,6 +8,7 @@ mod durable_acks;
 #[cfg(target_os = "linux")]
 mod full_disk;
 mod gate;
+mod hardship;
 mod jetstream;
 mod jetstream_batch;
 mod operator;

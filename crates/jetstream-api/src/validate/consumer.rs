@@ -143,7 +143,7 @@ pub fn create(
     }
     check_work_queue(config, context)?;
     let name = name_of(config, context.stream, &mut random_name)?;
-    set_inactive_threshold(config);
+    set_inactive_threshold(config, config.is_durable());
     Ok(Created::New(name, Box::new(std::mem::take(config))))
 }
 
@@ -322,14 +322,15 @@ fn change_existing(
     }
     change(&there, config, context.consumers)?;
     if config.inactive_threshold != there.inactive_threshold {
-        set_inactive_threshold(config);
+        // Compat(API-022): what it was decides, not what it becomes.
+        set_inactive_threshold(config, there.is_durable());
     }
     Ok(Some(Created::Changed(name, Box::new(std::mem::take(config)))))
 }
 
 /// An ephemeral that nobody uses goes after a while.
-fn set_inactive_threshold(config: &mut ConsumerConfig) {
-    if !config.is_durable() && config.inactive_threshold == Nanos::ZERO {
+fn set_inactive_threshold(config: &mut ConsumerConfig, durable: bool) {
+    if !durable && config.inactive_threshold == Nanos::ZERO {
         config.inactive_threshold = INACTIVE_THRESHOLD;
     }
 }

@@ -162,20 +162,7 @@ impl Consumer {
         subject: &[u8],
         cx: &mut Cx<'_, S, O>,
     ) -> store::Result<bool> {
-        let state = cx.store.state();
-        let filters = self.config.filters();
-        let covered = !subject.is_empty()
-            && !filters.is_empty()
-            && filters.iter().all(|f| subject::is_subset(f.as_bytes(), subject));
-        let start = if covered {
-            // Nothing this consumer selects is left before what the purge kept.
-            match cx.store.filtered_state(&Filter::parse(subject), state.first_seq)?.first {
-                0 => state.last_seq + 1,
-                first => first,
-            }
-        } else {
-            state.first_seq
-        };
+        let start = self.start_after_purge(subject, cx)?;
         if let Some(skip) = &mut self.skip {
             skip.seqs.retain(|&seq| seq >= start && !is_missing(cx.store, seq));
             if skip.seqs.is_empty() {
@@ -194,12 +181,57 @@ impl Consumer {
             }
         }
         self.progress.redelivered.retain(|&seq, _| seq >= start && !is_missing(cx.store, seq));
+        self.skip_purged(start);
+        self.count_pending(cx)?;
+        Ok(self.is_wanted())
+    }
+
+    /// Where the first message may be that a purge of `subject`, or of all, left to this consumer.
+    fn start_after_purge<S: MessageStore, O: Out>(
+        &self,
+        subject: &[u8],
+        cx: &mut Cx<'_, S, O>,
+    ) -> store::Result<u64> {
+        let state = cx.store.state();
+        let filters = self.config.filters();
+        let covered = !subject.is_empty()
+            && !filters.is_empty()
+            && filters.iter().all(|f| subject::is_subset(f.as_bytes(), subject));
+        if !covered {
+            return Ok(state.first_seq);
+        }
+        // Nothing this consumer selects is left before what the purge kept.
+        Ok(match cx.store.filtered_state(&Filter::parse(subject), state.first_seq)?.first {
+            0 => state.last_seq + 1,
+            first => first,
+        })
+    }
+
+    fn skip_purged(&mut self, start: u64) {
         if start > self.progress.floor.stream + 1 || self.progress.pending.is_empty() {
             let skipped = if self.progress.pending.is_empty() { self.next } else { start };
             self.progress.apply_skip(skipped - 1);
         }
-        self.count_pending(cx)?;
-        Ok(self.is_wanted())
+    }
+
+    /// A rollup of `subject`, or of all, was stored, and what it replaced was told.
+    ///
+    /// # Errors
+    /// The store could not be read.
+    pub fn follow_rollup<S: MessageStore, O: Out>(
+        &mut self,
+        subject: &[u8],
+        cx: &mut Cx<'_, S, O>,
+    ) -> store::Result<()> {
+        if self.skip.is_some() {
+            return Ok(());
+        }
+        let start = self.start_after_purge(subject, cx)?;
+        if start > self.next {
+            self.next = start;
+            self.skip_purged(start);
+        }
+        Ok(())
     }
 
     /// Takes over a configuration that was checked against the old one. `true` if messages may go.
@@ -232,7 +264,7 @@ impl Consumer {
             self.watch_acks_within(now.mono, SOON);
         }
         if old.inactive_threshold != self.config.inactive_threshold {
-            self.set_threshold(cx);
+            self.set_threshold(old.is_durable(), cx);
         } else if !self.is_wanted() && self.idle_deadline.is_none() {
             self.set_active(self.is_active(), now.mono);
         }

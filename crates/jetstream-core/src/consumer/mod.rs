@@ -303,7 +303,7 @@ impl Consumer {
     /// Everything that is not kept begins: counts, deadlines, pace.
     fn begin<S: MessageStore, O: Out>(&mut self, cx: &mut Cx<'_, S, O>) -> store::Result<()> {
         self.count_pending(cx)?;
-        self.set_threshold(cx);
+        self.set_threshold(self.config.is_durable(), cx);
         self.set_pause(cx.now);
         self.watch_acks(cx);
         if self.config.replay_policy == ReplayPolicy::Original {

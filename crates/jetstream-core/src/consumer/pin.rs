@@ -67,8 +67,9 @@ impl Consumer {
 
     /// An administrator unpins the client of `group`. `true` if messages may go to another.
     pub fn unpin<S, O: Out>(&mut self, group: &str, cx: &mut Cx<'_, S, O>) -> bool {
-        let Some(pull) = self.pull_mut() else { return false };
-        pull.pin = None;
+        if let Some(pull) = self.pull_mut() {
+            pull.pin = None;
+        }
         self.advise_unpinned(group, "admin", cx);
         self.is_wanted()
     }

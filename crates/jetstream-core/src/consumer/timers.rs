@@ -222,10 +222,10 @@ impl Consumer {
     }
 
     /// Sets how long the consumer lives without a client, and begins to count.
-    pub(super) fn set_threshold<S, O: Out>(&mut self, cx: &mut Cx<'_, S, O>) {
+    pub(super) fn set_threshold<S, O: Out>(&mut self, durable: bool, cx: &mut Cx<'_, S, O>) {
         let jitter = Duration::from_millis(100 + cx.out.random() % 900);
         let asked = self.config.inactive_threshold.as_duration();
-        self.threshold = match (asked.is_zero(), self.config.is_durable()) {
+        self.threshold = match (asked.is_zero(), durable) {
             (true, true) => Duration::ZERO,
             (true, false) => {
                 self.config.inactive_threshold = EPHEMERAL.into();

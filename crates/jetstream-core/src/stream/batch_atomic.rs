@@ -140,7 +140,8 @@ impl<D: Disk> Stream<D> {
         self.expire_batches(now, out);
         let max = self.facts.batches.messages();
         // The mark of the end does not count.
-        let size = seq - u64::from(fields.batch_commit == Some(b"eob") && seq > 0);
+        // Compat(BATCH-004): the mark of the end at 0 makes a batch too large.
+        let size = seq.wrapping_sub(u64::from(fields.batch_commit == Some(b"eob")));
         let known = self.batches.as_mut().and_then(|batches| batches.atomic.remove(id));
         // The batch is out of the table from here on: whatever refuses the message ends it.
         let mut batch = match known {

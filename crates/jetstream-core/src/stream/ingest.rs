@@ -607,7 +607,12 @@ impl<D: Disk> Stream<D> {
         if let Err(error) = self.store.purge(&filter, 0, keep) {
             self.fail(&error.to_string());
         }
-        self.stored.rolled.append(&mut self.store.take_removals_after(before));
+        // Compat(RET-009): one message alone is removed as if somebody had deleted it.
+        if self.store.removals() != before + 1 {
+            self.stored.rolled.append(&mut self.store.take_removals_after(before));
+        }
+        let subject = if rollup == Rollup::All { &b""[..] } else { subject };
+        self.stored.rollups.push(subject.into());
     }
 
     fn refused_by_store<O: Out>(&mut self, error: &Error, out: &O) -> Refusal {

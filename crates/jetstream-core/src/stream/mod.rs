@@ -91,13 +91,15 @@ pub struct Stored {
     pub subjects: Vec<(u64, Box<[u8]>)>,
     /// First and last sequence of each run without a gap.
     pub runs: Vec<(u64, u64)>,
-    /// Messages whose place a rollup took.
+    /// Rollups: the subject, or nothing for all.
+    pub rollups: Vec<Box<[u8]>>,
+    /// Messages whose place rollups took.
     pub rolled: Vec<Removed>,
 }
 
 impl Stored {
     fn is_empty(&self) -> bool {
-        self.runs.is_empty() && self.rolled.is_empty()
+        self.runs.is_empty() && self.rollups.is_empty()
     }
 }
 
@@ -211,6 +213,7 @@ impl<D: Disk> Stream<D> {
     pub fn recycle(&mut self, mut stored: Stored) {
         stored.runs.clear();
         stored.subjects.clear();
+        stored.rollups.clear();
         stored.rolled.clear();
         self.stored = stored;
     }

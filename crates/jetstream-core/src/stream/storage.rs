@@ -59,6 +59,11 @@ impl<D: Disk> Storage<D> {
         either!(self, s => s.unindexed(), _s => 0)
     }
 
+    /// The parts that making an index copies, at most.
+    pub fn picture_size(&self) -> u64 {
+        either!(self, s => s.picture_size(), _s => 0)
+    }
+
     /// Whether a block that went took the last index along.
     pub fn has_lost_index(&self) -> bool {
         either!(self, s => s.has_lost_index(), _s => false)
@@ -102,6 +107,16 @@ impl<D: Disk> Storage<D> {
     /// Gives back what an idle store can do without.
     pub fn rest(&mut self) {
         either!(self, s => s.rest(), _s => ());
+    }
+
+    /// Closes files, which are opened again at need.
+    pub fn close_files(&mut self) {
+        either!(self, s => s.close_files(), _s => ());
+    }
+
+    /// Whether it has files open.
+    pub fn holds_files(&self) -> bool {
+        either!(self, s => s.holds_files(), _s => false)
     }
 
     /// Puts new settings in force.

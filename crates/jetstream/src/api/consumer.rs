@@ -24,8 +24,8 @@ use jetstream_api::validate::AccountLimits;
 use jetstream_api::validate::consumer::is_group_name;
 use jetstream_api::validate::consumer::{self as validate, Created};
 use jetstream_api::{
-    ApiError, ConsumerConfig, ConsumerInfo, CreateConsumerRequest, PriorityPolicy, RetentionPolicy,
-    Unknown, json, level, time,
+    ApiError, ConsumerConfig, ConsumerInfo, CreateConsumerRequest, RetentionPolicy, Unknown, json,
+    level, time,
 };
 use jetstream_core::consumer::Consumer;
 use parking_lot::Mutex;
@@ -99,7 +99,7 @@ pub(crate) fn open_files(
     created: Timestamp,
 ) -> store::Result<Files> {
     let document = crate::meta::consumer(name, config, created);
-    let disk = Disk::new(shared.stream_dir(account, stream));
+    let disk = shared.disk(shared.stream_dir(account, stream));
     let encryption = shared.encryption(account);
     let (file, state) = ConsumerFile::open(disk, stream, name, &document, encryption.as_ref())?;
     let setback = file.setback();
@@ -551,10 +551,8 @@ impl Shard {
         }
         let (at, id) = self.find_consumer(request, stream, name)?;
         let woken = self.with(at, id, |consumer, cx| {
-            let config = consumer.config();
-            if config.priority_policy != PriorityPolicy::PinnedClient
-                || !config.priority_groups.contains(&asked.group)
-            {
+            // Compat(API-030): whatever the group's policy is.
+            if !consumer.config().priority_groups.contains(&asked.group) {
                 return Err(ApiError::consumer_invalid_priority_group());
             }
             Ok(consumer.unpin(&asked.group, cx))

@@ -47,12 +47,15 @@ pub(crate) fn info(place: &mut Place, details: bool, listed: bool, now: Now) -> 
     }
 }
 
+/// Lost sequences that an answer lists, each by itself; `lost.json` has the ranges.
+const MOST_LOST: usize = 100_000;
+
 fn state(place: &mut Place, details: bool) -> StreamState {
     let store = place.stream.store_ref();
     let s = store.state();
     let lost = store.lost();
     let lost = (!lost.is_empty()).then(|| LostStreamData {
-        msgs: lost.iter().filter_map(|l| l.seqs.clone()).flatten().collect(),
+        msgs: lost.iter().filter_map(|l| l.seqs.clone()).flatten().take(MOST_LOST).collect(),
         bytes: lost.iter().map(|l| l.bytes).sum(),
     });
     StreamState {
@@ -361,10 +364,14 @@ impl Shard {
         place.stream.refresh();
         let whole = matches!(asked.filter.as_str(), "" | ">") && asked.seq == 0 && asked.keep == 0;
         place.begun |= whole;
-        let _ = place.stream.store().take_removals();
+        let removed = place.stream.store().take_removals();
         // What consumers have not heard of, because it is not safe yet, they count anew.
         let untold = place.stream.take_stored();
         place.stream.recycle(untold);
+        // Compat(RET-009): one message alone is removed as if somebody had deleted it.
+        if removed.len() == 1 {
+            self.tell_removed(at, &removed);
+        }
         for id in self.member_ids(at) {
             let filter = asked.filter.as_bytes();
             if let Some(Err(error)) = self.with(at, id, |c, cx| c.handle_purge(filter, cx)) {

@@ -153,7 +153,7 @@ impl Shard {
             config: Arc::new(config),
             _listening: listening,
             start: self.now.wall,
-            unpacker: Some(Unpacker::new(Disk::new(&dir), room)),
+            unpacker: Some(Unpacker::new(self.shared.disk(&dir), room)),
             folder: Arc::new(Folder(dir)),
             chunks: VecDeque::new(),
             waiting,
@@ -301,7 +301,7 @@ impl Shard {
             let place = Document::consumer(stream, &name);
             // It is in the clear until its files are opened.
             let text =
-                store::meta::read(&Disk::new(dir.clone()), &place, None).map_err(|e| failed(&e))?;
+                store::meta::read(&self.shared.disk(&dir), &place, None).map_err(|e| failed(&e))?;
             let (config, created) = meta::read_consumer(&text).map_err(|e| failed(&e))?;
             let config = self
                 .judge_restored(at, &name, config, limits)

@@ -10,14 +10,15 @@ use super::sink::Transport;
 use super::writing::{Peer, Writing};
 use crate::pause::{self, Paced};
 use crate::workers::{Context, READ_SIZE};
-use broker::Session;
 use broker::session::{LoginResult, SlowLogin, Verified};
+use broker::{Conn, Session};
 use bytes::{Bytes, BytesMut};
 use std::cell::RefCell;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
 use stdx::time::Mono;
@@ -29,6 +30,8 @@ use wire::error::CloseReason;
 const READS_PER_TURN: usize = 4;
 /// When a peer whose ration is used up is read again although the thread made no pause.
 const RATION_WAIT: Duration = Duration::from_millis(2);
+/// How long a producer waits at most for a peer to take what it brought.
+const HOLD_MOST: Duration = Duration::from_millis(2);
 /// A frame of at least this size gets a buffer of its own.
 const OWN_BUFFER_FROM: usize = READ_SIZE / 2;
 
@@ -45,6 +48,8 @@ pub(super) struct Driver {
     login: Option<JoinHandle<Option<LoginResult>>>,
     /// Until when the producer is held back.
     stalled_until: Option<Mono>,
+    /// The peer that it waits for to take what it brought, and until when.
+    held: Option<(Arc<Conn>, Mono)>,
     /// The session is being ended.
     finishing: bool,
     pace: Pace,
@@ -70,6 +75,7 @@ impl Driver {
             timer,
             login: None,
             stalled_until: None,
+            held: None,
             finishing: false,
             pace: Pace::default(),
             paced: None,
@@ -119,6 +125,10 @@ impl Driver {
             }
             let data = if own { self.carry.split().freeze() } else { context.buf.split().freeze() };
             self.act(data, context);
+            self.held = context
+                .worker
+                .take_hold(cx.waker())
+                .map(|target| (target, context.worker.now.mono + HOLD_MOST));
             let (closed, heard) = {
                 let out = self.peer.session.conn.outbox.lock();
                 (out.is_closed(), out.msgs)
@@ -134,7 +144,7 @@ impl Driver {
                 pause::wake_after(cx.waker());
                 return Poll::Pending;
             }
-            if self.stalled_until.is_some() || self.login.is_some() {
+            if self.stalled_until.is_some() || self.held.is_some() || self.login.is_some() {
                 return Poll::Pending;
             }
         }
@@ -246,9 +256,28 @@ impl Driver {
 
     fn next_deadline(&self) -> Option<Mono> {
         let writing = self.writing.next_deadline(&self.peer);
-        let waits = [self.stalled_until, self.rationed_until];
+        let held = self.held.as_ref().map(|(_, until)| *until);
+        let waits = [self.stalled_until, self.rationed_until, held];
         let own = [self.peer.session.next_deadline(), writing];
         waits.into_iter().chain(own).flatten().min()
+    }
+
+    /// Whether it still waits for a peer to take what it brought.
+    fn is_held(&mut self, cx: &TaskContext<'_>) -> bool {
+        let Some((target, until)) = &self.held else { return false };
+        let mut out = target.outbox.lock();
+        if !out.hold(cx.waker()) {
+            drop(out);
+            self.held = None;
+            return false;
+        }
+        if self.peer.now() < *until {
+            return true;
+        }
+        out.hold_no_more();
+        drop(out);
+        self.held = None;
+        false
     }
 
     /// Brings the timer forward if something is due before it.
@@ -314,6 +343,7 @@ impl Future for Driver {
             return this.finish(cx);
         }
         if this.stalled_until.is_none()
+            && !this.is_held(cx)
             && this.login.is_none()
             && !this.writing.closes()
             && let Poll::Ready(reason) = this.read(cx)

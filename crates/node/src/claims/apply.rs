@@ -50,7 +50,8 @@ impl Registry {
         let now = self.now();
         let mut affected = neighbours(&accounts, keys);
         // What it offers, everybody imports.
-        affected.extend(node.system().account().map(|account| account.name.clone()));
+        let (system, options) = (node.system().account(), node.options());
+        affected.extend(system.as_ref().map(|account| account.name.clone()));
         let mut definitions = Vec::new();
         for key in &affected {
             let Some(entry) = accounts.get(key).filter(|e| e.standing != Standing::Removed) else {
@@ -60,7 +61,11 @@ impl Registry {
                 let other = accounts.get(name).filter(|e| e.standing != Standing::Removed);
                 other.map(|other| &*other.account)
             };
-            let Defined { account, missing, until } = define(&entry.account, known, now);
+            let Defined { mut account, missing, until } = define(&entry.account, known, now);
+            if system.as_ref().is_none_or(|system| system.name != *key) {
+                let has_jetstream = entry.account.claims.nats.limits.has_jetstream();
+                crate::accounts::map_domains(&mut account, &options, has_jetstream);
+            }
             for import in &missing {
                 let (exporter, subject, kind) = (&import.account, &import.subject, &import.kind);
                 if import.unknown && keys.contains(&key.as_str()) {
@@ -81,7 +86,7 @@ impl Registry {
                 (entry.incomplete, entry.until) = (!missing.is_empty(), until);
             }
         }
-        if let Some(system) = node.system().account() {
+        if let Some(system) = system {
             crate::system::offer(&mut definitions, &system.name);
         }
         for error in node.broker.redefine_accounts(&definitions) {

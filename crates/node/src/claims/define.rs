@@ -8,6 +8,7 @@
 
 use auth::authenticate::jwt::TrustedAccount;
 use auth::jwt::account::MessageTrace;
+use auth::jwt::limits::limit;
 use auth::jwt::share::{self, is_revoked};
 use auth::jwt::{Account, ActivationClaims, Issues};
 use broker::account::definition::{
@@ -87,9 +88,7 @@ fn trace(trace: &MessageTrace) -> TraceTarget {
     TraceTarget { subject: trace.destination.clone(), sampling: sampling.unwrap_or(100) }
 }
 
-/// A limit below zero is none.
 fn limits(body: &Account) -> LimitsDefinition {
-    let limit = |n: i64| u64::try_from(n).ok();
     LimitsDefinition {
         connections: limit(body.limits.conn),
         subscriptions: limit(body.limits.subs),

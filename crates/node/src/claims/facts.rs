@@ -4,7 +4,7 @@
 
 use super::{Registry, Standing};
 use auth::jwt::{AccountClaims, Issue};
-use monitor::AccountFacts;
+use monitor::{AccountFacts, ExportKind};
 use serde_json::json;
 use std::sync::Arc;
 use stdx::time::Timestamp;
@@ -41,6 +41,12 @@ impl Registry {
         })
     }
 
+    /// Whether an account that was known ended or was deleted.
+    pub(crate) fn has_ended(&self, key: &str) -> bool {
+        let accounts = self.accounts.read();
+        accounts.get(key).is_some_and(|entry| entry.standing != Standing::Good)
+    }
+
     /// What people call an account; its key if it has no name.
     pub fn name_of(&self, key: &str) -> String {
         let accounts = self.accounts.read();
@@ -59,6 +65,16 @@ pub(crate) fn account_facts(token: AccountToken, facts: AccountFacts) -> Account
         })
     };
     let AccountToken { token, claims, updated, expired, complete, issues } = token;
+    let mut facts = facts;
+    for export in &mut facts.exports {
+        let kind = match export.kind {
+            ExportKind::Stream => "stream",
+            ExportKind::Service => "service",
+        };
+        let mut said = claims.nats.exports.iter();
+        export.token_required =
+            said.any(|said| said.token_req && said.subject == export.subject && said.kind == kind);
+    }
     let revoked = claims.nats.revocations.iter();
     let seconds = |n: i64| Timestamp(n.saturating_mul(1_000_000_000));
     AccountFacts {

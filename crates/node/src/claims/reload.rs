@@ -7,8 +7,8 @@ use config::Options;
 use std::sync::Arc;
 
 impl Registry {
-    /// Follows the tokens that the configuration lists: those that changed are put in force, and
-    /// where it lists all there are, accounts that it lacks now go.
+    /// Follows the tokens that the configuration lists or a directory holds: those that changed are
+    /// put in force, and where it lists all there are, accounts that it lacks now go.
     pub(crate) fn follow(self: &Arc<Self>, before: &Options, now: &Options) {
         let (Some(node), Some(resolver)) = (self.node(), self.surroundings.resolver.clone()) else {
             return;
@@ -37,6 +37,8 @@ impl Registry {
                 claims.remove(&key);
             })));
         }
+        // Known accounts are asked for again after this.
+        resolver.rescan();
         if !resolver.is_fixed() {
             return;
         }

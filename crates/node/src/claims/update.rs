@@ -49,6 +49,24 @@ fn update(context: &mut Context<'_>, request: &OwnedRequest, key: &str) {
 }
 
 impl Registry {
+    /// Asks for an account that is not known, and then has `then` go on with a request about it, on
+    /// the thread of the system account.
+    pub fn fetch(
+        self: &Arc<Self>,
+        key: &str,
+        request: OwnedRequest,
+        then: impl FnOnce(&mut Context<'_>, &OwnedRequest) + Send + 'static,
+    ) {
+        let (claims, key) = (self.clone(), key.to_owned());
+        // It goes on by itself.
+        drop((self.surroundings.spawn)(Box::pin(async move {
+            // Whoever finds no account says so.
+            let _ = claims.refresh(&key, None).await;
+            let Some(node) = claims.node() else { return };
+            node.system().post(move |context| then(context, &request));
+        })));
+    }
+
     /// Puts a token in force beside the network threads, and then has `then` told what came of it,
     /// on the thread of the system account.
     pub fn update(

@@ -277,7 +277,7 @@ fn client(conn: &Conn, account: &Account, node: &Node) -> ClientFacts {
         name: facts.name.clone(),
         lang: facts.lang.clone(),
         ver: facts.version.clone(),
-        jwt: token.map(|token| token.shown_jwt().to_owned()).unwrap_or_default(),
+        jwt: token.map_or(facts.presented.as_str(), |token| token.shown_jwt()).to_owned(),
         issuer_key: token.map(|t| t.signer(&account.name).to_owned()).unwrap_or_default(),
         tags: token.map(|token| token.tags.clone()).unwrap_or_default(),
         name_tag: node.account_tag(&account.name),

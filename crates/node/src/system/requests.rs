@@ -124,7 +124,7 @@ fn idz(context: &mut Context<'_>, request: &OwnedRequest) {
 }
 
 fn document(
-    service: &str,
+    service: &'static str,
     account: Option<&str>,
     schema: Schema,
     context: &mut Context<'_>,
@@ -137,9 +137,51 @@ fn document(
         Ok(body) => body,
         Err(complaint) => return refuse(context, request, BAD_REQUEST, &complaint),
     };
+    // Compat(SYS-014): the others only tell of accounts that are there.
+    let asks = service == "CONNZ";
+    let about = account.map(str::to_owned).or_else(|| account_in(&body)).filter(|_| asks);
+    let owned = account.map(str::to_owned);
+    let tell = move |context: &mut Context<'_>, request: &OwnedRequest| {
+        tell_document(service, owned.as_deref(), &body, context, request);
+    };
+    with_account(about.as_deref(), context, request, tell);
+}
+
+/// The account that options are about.
+fn account_in(body: &[u8]) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct About {
+        #[serde(alias = "acc")]
+        account: Option<String>,
+    }
+    serde_json::from_slice::<About>(body).ok()?.account
+}
+
+/// Goes on once the account is there that a question is about, if it can be had at all: perhaps no
+/// user of it has come yet.
+fn with_account(
+    key: Option<&str>,
+    context: &mut Context<'_>,
+    request: &OwnedRequest,
+    then: impl FnOnce(&mut Context<'_>, &OwnedRequest) + Send + 'static,
+) {
+    let claims = context.node().claims().cloned();
+    match (claims, key.filter(|key| config::options::nkey::is_public_account(key))) {
+        (Some(claims), Some(key)) if !claims.has(key) => claims.fetch(key, request.clone(), then),
+        _ => then(context, request),
+    }
+}
+
+fn tell_document(
+    service: &'static str,
+    account: Option<&str>,
+    body: &[u8],
+    context: &mut Context<'_>,
+    request: &OwnedRequest,
+) {
     let node = context.node().clone();
     let now = context.now();
-    let question = Question { service, account, body: &body };
+    let question = Question { service, account, body };
     let mut server = || context.server_json();
     let answer = identified(&node, |me| monitor::answer(&question, &mut server, me, &*node, now));
     match answer {
@@ -231,7 +273,11 @@ fn connections(context: &mut Context<'_>, request: &OwnedRequest) {
             }
         }
     }
-    let Some(account) = context.node().broker.account(name) else { return };
+    with_account(Some(name), context, request, count);
+}
+
+fn count(context: &mut Context<'_>, request: &OwnedRequest) {
+    let Some(account) = context.node().broker.account(request.token(ACCOUNT)) else { return };
     let clients = account.clients.load(std::sync::atomic::Ordering::Relaxed);
     if clients > 0
         && let Some(reply) = request.reply.clone().filter(|_| request.wants_answer())

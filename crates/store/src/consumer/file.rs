@@ -75,6 +75,34 @@ fn put_copy<D: Disk>(disk: &D, dir: &str, bytes: &[u8]) -> io::Result<()> {
     disk.open(&format!("{dir}/o.own"), Open::Create)?.write_at(bytes, 0)
 }
 
+/// The state a consumer left, if it is whole; nothing is changed.
+pub(crate) fn peek<D: Disk>(
+    disk: &D,
+    stream: &str,
+    name: &str,
+    encryption: Option<&Encryption>,
+) -> Option<ConsumerState> {
+    let place = Document::consumer(stream, name);
+    let secret = match (read_all(disk, &place.key(), 1 << 16), encryption) {
+        (Ok(key), Some(e)) => Some(e.open(&place.context, &key, &place.key()).ok()?.secret),
+        _ => None,
+    };
+    let key = HashKey::new(&place.hash_name);
+    ["o.dat", "o.own"].iter().find_map(|file| {
+        let bytes = read_all(disk, &format!("obs/{name}/{file}"), LIMIT).ok()?;
+        let plain = match &secret {
+            Some(secret) => secret.unseal(&bytes)?,
+            None => bytes,
+        };
+        match judge(&plain, &key) {
+            Judged::Proven(state) | Judged::Unproven(state) => {
+                state.validate().is_ok().then_some(state)
+            }
+            Judged::Damaged(_) => None,
+        }
+    })
+}
+
 impl<D: Disk> ConsumerFile<D> {
     /// Opens or creates the files of consumer `name` of `stream`, under the stream's disk.
     ///

@@ -186,11 +186,11 @@ fn absent(result: io::Result<()>) -> io::Result<()> {
 }
 
 /// Writes; what there is no room for leaves no part of it behind.
-fn write<F: DiskFile>(file: &F, data: &[u8], offset: u64, appends: bool) -> io::Result<()> {
-    let written = file.write_at(data, offset);
+fn write<F: DiskFile>(slot: &Slot<F>, data: &[u8], offset: u64, appends: bool) -> io::Result<()> {
+    let written = slot.put(data, offset);
     if appends && written.as_ref().is_err_and(super::is_full) {
         // A part that stays is a record that is torn, or not known to be refused.
-        file.set_len(offset)?;
+        slot.cut(offset)?;
     }
     written
 }
@@ -257,10 +257,8 @@ impl<F: DiskFile> Carried<F> {
     fn carry_out<D: Disk<File = F>>(&mut self, disk: &D, step: &Step<F>) -> io::Result<()> {
         match step {
             Step::Create { slot, path } => slot.create(|| disk.open(path, Open::Create)),
-            Step::Write { slot, offset, data, appends } => {
-                write(slot.base()?, data, *offset, *appends)
-            }
-            Step::SetLen { slot, len } => slot.base()?.set_len(*len),
+            Step::Write { slot, offset, data, appends } => write(slot, data, *offset, *appends),
+            Step::SetLen { slot, len } => slot.cut(*len),
             Step::SyncFile(slot) => slot.sync(),
             Step::SyncDir(dir) => disk.sync_dir(dir),
             Step::MakeDir(dir) => disk.create_dir_all(dir),
@@ -656,7 +654,7 @@ impl<D: Disk> QueuedFile<D> {
     /// Queues bytes without copying them.
     pub(crate) fn write_owned(&self, data: Bytes, offset: u64) -> io::Result<()> {
         if !self.state.is_deferred() {
-            return self.slot.base()?.write_at(&data, offset);
+            return self.slot.put(&data, offset);
         }
         let mut inner = self.state.lock();
         let number = inner.last + 1;
@@ -689,7 +687,7 @@ impl<D: Disk> DiskFile for QueuedFile<D> {
 
     fn write_at(&self, data: &[u8], offset: u64) -> io::Result<()> {
         if !self.state.is_deferred() {
-            return self.slot.base()?.write_at(data, offset);
+            return self.slot.put(data, offset);
         }
         self.write_owned(Bytes::copy_from_slice(data), offset)
     }
@@ -704,7 +702,7 @@ impl<D: Disk> DiskFile for QueuedFile<D> {
 
     fn set_len(&self, len: u64) -> io::Result<()> {
         if !self.state.is_deferred() {
-            return self.slot.base()?.set_len(len);
+            return self.slot.cut(len);
         }
         let mut inner = self.state.lock();
         let number = inner.last + 1;

@@ -1,29 +1,79 @@
 //! The one file of this crate that touches the operating system.
 //!
 //! Not here: any decision; each function is one system call.
-//! Laws: writes and syncs are never retried after the system reported failure.
+//! Laws: writes and syncs are never retried after the system reported failure; a file that cannot be
+//!       opened because too many are is asked for again for a moment.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
-use std::path::PathBuf;
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use rustix::fs::{Access, AtFlags, CWD, FlockOperation, accessat, flock, statvfs};
 use rustix::rand::{GetRandomFlags, getrandom};
 
-use super::{Disk, DiskFile, Entry, Open};
+use super::files::Held;
+pub use super::files::OpenFiles;
+use super::{Disk, DiskFile, Entry, Open, is_out_of_files};
+
+/// Looks for a free descriptor, and the pause between two.
+const LOOKS: usize = 20;
+const LOOK: Duration = Duration::from_millis(5);
 
 /// A directory of the file system.
 #[derive(Clone, Debug)]
 pub struct RealDisk {
     root: PathBuf,
+    files: OpenFiles,
+    /// A [`StoreLock`] holds all of it.
+    is_held: bool,
+}
+
+/// An open file.
+#[derive(Debug)]
+pub struct RealFile {
+    file: File,
+    _held: Held,
+}
+
+/// Keeps other servers out of a store directory, with all its accounts and streams, until dropped.
+#[derive(Debug)]
+pub struct StoreLock(#[expect(dead_code, reason = "held, not used")] File);
+
+impl StoreLock {
+    /// Takes the directory; `WouldBlock` if another server has it, or a stream in it.
+    pub fn take(dir: &Path) -> io::Result<Self> {
+        let handle = File::open(dir)?;
+        flock(&handle, FlockOperation::NonBlockingLockExclusive)?;
+        Ok(Self(handle))
+    }
+}
+
+/// What [`Disk::lock`] gives: the stream's directory, and a share of the store directory above it.
+#[derive(Debug)]
+pub struct RealLock {
+    _own: Option<File>,
+    _store: Option<File>,
 }
 
 impl RealDisk {
-    /// The tree at `root`, which need not exist yet.
+    /// The tree at `root`, which need not exist yet; it is locked by itself.
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into() }
+        Self { root: root.into(), files: OpenFiles::at_most(usize::MAX), is_held: false }
+    }
+
+    /// A tree within a directory that the caller holds by a [`StoreLock`]: it takes no lock of its
+    /// own.
+    pub fn held(root: impl Into<PathBuf>, files: OpenFiles) -> Self {
+        Self { root: root.into(), files, is_held: true }
+    }
+
+    /// The store directory of `<store>/<account>/streams/<stream>`.
+    fn store_dir(&self) -> Option<&Path> {
+        let streams = self.root.parent()?;
+        streams.ends_with("streams").then(|| streams.parent()?.parent())?
     }
 
     fn path(&self, path: &str) -> PathBuf {
@@ -32,10 +82,10 @@ impl RealDisk {
 }
 
 impl Disk for RealDisk {
-    type File = File;
-    type Lock = File;
+    type File = RealFile;
+    type Lock = RealLock;
 
-    fn open(&self, path: &str, how: Open) -> io::Result<File> {
+    fn open(&self, path: &str, how: Open) -> io::Result<RealFile> {
         let mut options = OpenOptions::new();
         options.read(true).mode(0o600);
         match how {
@@ -47,11 +97,13 @@ impl Disk for RealDisk {
                 options.write(true).create(true).truncate(true);
             }
         }
-        options.open(self.path(path))
+        let path = self.path(path);
+        let file = patiently(|| options.open(&path))?;
+        Ok(RealFile { file, _held: self.files.hold() })
     }
 
     fn list(&self, dir: &str) -> io::Result<Vec<Entry>> {
-        fs::read_dir(self.path(dir))?
+        patiently(|| fs::read_dir(self.path(dir)))?
             .map(|entry| {
                 let entry = entry?;
                 let is_dir = entry.file_type()?.is_dir();
@@ -80,13 +132,21 @@ impl Disk for RealDisk {
     }
 
     fn sync_dir(&self, dir: &str) -> io::Result<()> {
-        File::open(self.path(dir))?.sync_all()
+        patiently(|| File::open(self.path(dir)))?.sync_all()
     }
 
-    fn lock(&self, dir: &str) -> io::Result<File> {
-        let handle = File::open(self.path(dir))?;
+    fn lock(&self, dir: &str) -> io::Result<RealLock> {
+        if self.is_held {
+            return Ok(RealLock { _own: None, _store: None });
+        }
+        let handle = patiently(|| File::open(self.path(dir)))?;
         flock(&handle, FlockOperation::NonBlockingLockExclusive)?;
-        Ok(handle)
+        // A server holds the store directory as a whole. Who may not look at it runs none there.
+        let store = self.store_dir().and_then(|dir| File::open(dir).ok());
+        if let Some(store) = &store {
+            flock(store, FlockOperation::NonBlockingLockShared)?;
+        }
+        Ok(RealLock { _own: Some(handle), _store: store })
     }
 
     fn check_writable(&self, dir: &str) -> io::Result<()> {
@@ -127,11 +187,22 @@ impl Disk for RealDisk {
     }
 }
 
-impl DiskFile for File {
+/// Asks again for a moment where too many files are open: others come and go.
+fn patiently<T>(open: impl Fn() -> io::Result<T>) -> io::Result<T> {
+    for _ in 0..LOOKS {
+        match open() {
+            Err(e) if is_out_of_files(&e) => std::thread::sleep(LOOK),
+            other => return other,
+        }
+    }
+    open()
+}
+
+impl DiskFile for RealFile {
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
         let mut done = 0;
         while let Some(rest) = buf.get_mut(done..).filter(|r| !r.is_empty()) {
-            match FileExt::read_at(self, rest, offset + done as u64) {
+            match self.file.read_at(rest, offset + done as u64) {
                 Ok(0) => break,
                 Ok(n) => done += n,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
@@ -142,18 +213,23 @@ impl DiskFile for File {
     }
 
     fn write_at(&self, data: &[u8], offset: u64) -> io::Result<()> {
-        self.write_all_at(data, offset)
+        self.file.write_all_at(data, offset)
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        File::sync_data(self)
+        self.file.sync_data()
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        File::set_len(self, len)
+        self.file.set_len(len)
     }
 
     fn size(&self) -> io::Result<u64> {
-        Ok(self.metadata()?.len())
+        Ok(self.file.metadata()?.len())
+    }
+
+    fn standing(&self) -> io::Result<(u64, bool)> {
+        let found = self.file.metadata()?;
+        Ok((found.len(), found.nlink() > 0))
     }
 }

@@ -5,15 +5,21 @@
 //!       however much of it already is.
 
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use bytes::Bytes;
 
-use super::DiskFile;
+use super::{DiskFile, Foreign};
+
+const UNKNOWN: u64 = u64::MAX;
 
 /// A file that may not be created yet.
 pub(crate) struct Slot<F> {
     file: OnceLock<F>,
+    /// Where the file ended when this process last had to do with it; [`UNKNOWN`] if that cannot be
+    /// told.
+    end: AtomicU64,
     view: Mutex<View>,
 }
 
@@ -34,12 +40,13 @@ impl<F: DiskFile> Slot<F> {
     pub(crate) fn new(path: &str) -> Self {
         let view =
             View { path: path.into(), writes: Vec::new(), len: None, cuts: Vec::new(), until: 0 };
-        Self { file: OnceLock::new(), view: Mutex::new(view) }
+        Self { file: OnceLock::new(), end: AtomicU64::new(UNKNOWN), view: Mutex::new(view) }
     }
 
     /// A file that is there.
     pub(crate) fn open(path: &str, file: F) -> Self {
         let slot = Self::new(path);
+        slot.end.store(file.size().unwrap_or(UNKNOWN), Ordering::Relaxed);
         let _ = slot.file.set(file);
         slot
     }
@@ -68,7 +75,36 @@ impl<F: DiskFile> Slot<F> {
     pub(crate) fn create(&self, open: impl FnOnce() -> io::Result<F>) -> io::Result<()> {
         if self.file.get().is_none() {
             let _ = self.file.set(open()?);
+            self.end.store(0, Ordering::Relaxed);
         }
+        Ok(())
+    }
+
+    /// Writes to the file on the disk. Where it goes on, it must end as it was left: whoever wrote
+    /// more, cut it or put another in its place would be mixed up with us.
+    pub(crate) fn put(&self, data: &[u8], offset: u64) -> io::Result<()> {
+        let file = self.base()?;
+        let end = self.end.swap(UNKNOWN, Ordering::Relaxed);
+        if end == offset {
+            let (size, has_name) = file.standing()?;
+            if size != end || !has_name {
+                self.end.store(end, Ordering::Relaxed);
+                let longer = Foreign::Longer { left: end, found: size };
+                return Err(io::Error::other(if has_name { longer } else { Foreign::Replaced }));
+            }
+        }
+        file.write_at(data, offset)?;
+        // After a failure nobody knows how much of it arrived.
+        if end != UNKNOWN {
+            self.end.store(end.max(offset + data.len() as u64), Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// Cuts or extends the file on the disk.
+    pub(crate) fn cut(&self, len: u64) -> io::Result<()> {
+        self.base()?.set_len(len)?;
+        self.end.store(len, Ordering::Relaxed);
         Ok(())
     }
 

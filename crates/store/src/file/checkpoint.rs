@@ -1,7 +1,7 @@
 //! Writing the index: now, or by a job from a picture of what it is made of.
 //!
 //! ```text
-//! owner     head and picture (some 20 ns a subject) ──► queue
+//! owner     head and picture (`picture_size`) ──► queue
 //! job       encode (150 ns a subject), seal, sign ──► index.db.tmp ──► index.db
 //! ```
 //! Not here: its layout and reading it (`index_db.rs`), when it is written (the owner decides).
@@ -18,10 +18,12 @@ use crate::disk::queue::Files;
 use crate::disk::{Disk, replace};
 use crate::error::{Error, Result};
 use crate::file::index_db::{INDEX, IndexBlock, MAGIC, SCHEDULES, VERSION, WHEEL};
-use crate::file::resume::OWN;
+use crate::file::own::{OWN, Own, frame, sealed};
 use crate::file::{FileStore, MSGS};
 use crate::hash::HashKey;
+use crate::seqset::SeqSet;
 use crate::subjects::{Place, Subjects};
+use crate::wheel::Wheel;
 
 /// Everything in an index but the subjects.
 struct Head {
@@ -60,22 +62,20 @@ impl Head {
         }
         put_uvarint(&mut out, self.blocks.len() as u64);
         for b in &self.blocks {
-            put_uvarint(&mut out, u64::from(b.index));
-            put_uvarint(&mut out, b.bytes);
-            put_uvarint(&mut out, b.first);
-            put_varint(&mut out, b.first_ts.wrapping_sub(base));
-            put_uvarint(&mut out, b.last);
-            put_varint(&mut out, b.last_ts.wrapping_sub(base));
-            put_uvarint(&mut out, b.deleted.len());
-            put_uvarint(&mut out, b.ttls);
-            put_uvarint(&mut out, b.schedules);
-            if !b.deleted.is_empty() {
-                b.deleted.encode(&mut out);
-            }
+            b.encode(base, &mut out);
         }
         put_uvarint(&mut out, u64::from(self.last_block));
         out.extend_from_slice(&self.checksum);
         out
+    }
+
+    fn own(&self) -> Own {
+        Own {
+            last_seq: self.last_seq,
+            last_ts: self.last_ts,
+            last_block: self.last_block,
+            blocks: self.blocks.clone(),
+        }
     }
 
     fn block_of(&self, place: Place) -> u32 {
@@ -95,20 +95,20 @@ struct Draft<D: Disk> {
     secret: Option<Secret>,
     name: String,
     disk: D,
-    wheels: Vec<(&'static str, Vec<u8>)>,
+    /// Deadlines, and the sequence up to which they are known.
+    wheel: Option<(Wheel, u64)>,
+    schedules: Option<Vec<u8>>,
 }
 
 impl<D: Disk> Draft<D> {
     fn files(&self, subjects: &Subjects) -> io::Result<Files> {
-        let mut body = self.head.encode(subjects);
-        if let Some(secret) = &self.secret {
-            let sealed = secret.seal(&body, &|out| self.disk.random(out));
-            body = sealed.map_err(io::Error::other)?;
-        }
+        let mut body = sealed(self.head.encode(subjects), self.secret.as_ref(), &self.disk)?;
         let hash = HashKey::new(&self.name).hash(&[&body]);
         body.extend_from_slice(&hash);
-        let mut files = vec![(INDEX, body), (OWN, hash.to_vec())];
-        files.extend(self.wheels.iter().cloned());
+        let own = sealed(self.head.own().encode(), self.secret.as_ref(), &self.disk)?;
+        let mut files = vec![(INDEX, body), (OWN, frame(hash, &own, &self.name))];
+        files.extend(self.wheel.iter().map(|(wheel, high)| (WHEEL, wheel.encode(*high))));
+        files.extend(self.schedules.iter().map(|bytes| (SCHEDULES, bytes.clone())));
         Ok(files)
     }
 }
@@ -116,13 +116,25 @@ impl<D: Disk> Draft<D> {
 impl<D: Disk> FileStore<D> {
     /// Writes the index while open, so that a later crash finds a newer one.
     ///
-    /// Where jobs are handed out it is made and written by one, and the caller only takes a picture
-    /// of the subjects, some 20 ns each.
+    /// Where jobs are handed out it is made and written by one, and the caller only takes a picture,
+    /// some 20 ns for each of [`FileStore::picture_size`].
     pub fn checkpoint(&mut self) -> Result<()> {
         self.check_open()?;
         self.mark_limits()?;
         self.barrier()?;
         self.write_index()
+    }
+
+    /// The parts that a checkpoint copies, at most: subjects, blocks, pieces of the sets of deleted
+    /// sequences, seconds in which messages expire, schedules.
+    pub fn picture_size(&self) -> u64 {
+        let blocks = self.blocks.len() as u64;
+        let span = (self.last_seq + 1).saturating_sub(self.first_seq);
+        let deleted = span.saturating_sub(self.msgs);
+        let pieces = deleted.min(span / SeqSet::PIECE + 2 * blocks);
+        let slots = self.ttls.as_ref().map_or(0, Wheel::slots);
+        let schedules = self.schedules.as_ref().map_or(0, |s| s.len());
+        self.subjects.len() as u64 + blocks + pieces + (slots + schedules) as u64
     }
 
     /// Bytes of records that a crash now would have to read, as no index knows of them.
@@ -141,14 +153,14 @@ impl<D: Disk> FileStore<D> {
     /// Writes index.db and the wheels, durably. The blocks must be synced, or about to be.
     pub(super) fn write_index(&mut self) -> Result<()> {
         let high = self.last_seq + 1;
-        let ttls = self.ttls.as_ref().map(|w| (WHEEL, w.encode(high)));
-        let schedules = self.schedules.as_ref().map(|s| (SCHEDULES, s.encode(high)));
         let draft = Draft {
             head: self.head(),
             secret: self.secret.clone(),
             name: self.settings.name.clone(),
             disk: self.disk.base().clone(),
-            wheels: ttls.into_iter().chain(schedules).collect(),
+            wheel: self.ttls.clone().map(|wheel| (wheel, high)),
+            // They are encoded as fast as they could be copied.
+            schedules: self.schedules.as_ref().map(|s| s.encode(high)),
         };
         if self.disk.is_deferred() {
             let subjects = self.subjects.picture();
@@ -161,6 +173,8 @@ impl<D: Disk> FileStore<D> {
             }
         }
         self.index_on_disk = true;
+        self.lists_blocks = true;
+        self.owned = Some((self.last_seq, self.last_ts));
         self.indexed = self.blocks.back().map(|b| (b.index, b.len));
         self.disk.sync_dir(MSGS).map_err(|e| Error::io("sync", MSGS, e))
     }

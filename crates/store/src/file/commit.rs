@@ -43,7 +43,7 @@ pub(super) struct Commit<F> {
     /// Older blocks may go, or be written anew, without the one that is newest.
     pub(super) witnesses: u32,
     /// The file there was no room for; nothing was written since.
-    pub(super) full: Option<String>,
+    pub(super) full: Option<(String, &'static str)>,
     failure: Option<String>,
 }
 

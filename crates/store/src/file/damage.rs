@@ -121,6 +121,13 @@ impl<D: Disk> FileStore<D> {
 
     /// Blocks that a valid index lists and the directory lacks, and records cut off at their end.
     fn report_missing(&mut self, prior: &Prior, tombs: &SeqSet) {
+        if prior.blocks.last().is_none_or(|b| b.last < prior.last_seq)
+            && prior.last_seq > self.last_seq
+        {
+            // Used according to somebody who does not know where they lay.
+            let from = prior.blocks.last().map_or(0, |b| b.last).max(self.last_seq) + 1;
+            self.add_lost(MSGS, 0, 0, Some(from..=prior.last_seq), tombs);
+        }
         for b in &prior.blocks {
             if b.msgs() == 0 || self.lost.iter().any(|l| l.file == block_path(b.index)) {
                 continue;
@@ -419,6 +426,7 @@ impl<D: Disk> FileStore<D> {
             self.forget_reads(*index);
         }
         self.tail.file = None;
+        self.tail.is_resting = false;
         self.index_on_disk = true;
         self.invalidate_index()?;
         self.scan_all(&indices, &prior)?;

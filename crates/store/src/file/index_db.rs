@@ -16,7 +16,7 @@ use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::block::Block;
-use crate::codec::Reader;
+use crate::codec::{Reader, put_uvarint, put_varint};
 use crate::disk::{Disk, read_all};
 use crate::error::{Error, Result};
 use crate::file::FileStore;
@@ -63,6 +63,22 @@ impl IndexBlock {
             ttls: block.ttls,
             schedules: block.schedules,
             deleted: block.deleted.clone(),
+        }
+    }
+
+    /// As the index lists it; `base` is what its times count from.
+    pub(super) fn encode(&self, base: i64, out: &mut Vec<u8>) {
+        put_uvarint(out, u64::from(self.index));
+        put_uvarint(out, self.bytes);
+        put_uvarint(out, self.first);
+        put_varint(out, self.first_ts.wrapping_sub(base));
+        put_uvarint(out, self.last);
+        put_varint(out, self.last_ts.wrapping_sub(base));
+        put_uvarint(out, self.deleted.len());
+        put_uvarint(out, self.ttls);
+        put_uvarint(out, self.schedules);
+        if !self.deleted.is_empty() {
+            self.deleted.encode(out);
         }
     }
 
@@ -216,7 +232,7 @@ fn load_subjects(
     if is_damaged.into_inner() { None } else { loading.finish() }
 }
 
-fn decode_block(r: &mut Reader<'_>, version: u8, base: i64) -> Option<IndexBlock> {
+pub(super) fn decode_block(r: &mut Reader<'_>, version: u8, base: i64) -> Option<IndexBlock> {
     let index = u32::try_from(r.uvarint()?).ok()?;
     let bytes = r.uvarint()?;
     let (first, first_ts) = (r.uvarint()?, r.varint()?.wrapping_add(base));
@@ -286,7 +302,6 @@ mod tests {
     /// One run after the other.
     const ALONE: Parallel<'_> = &|n, job| (0..n).for_each(job);
 
-    use crate::codec::{put_uvarint, put_varint};
     use proptest::prelude::*;
 
     /// An index as versions 1 to 3 wrote it: last block only for several messages, counters later.

@@ -253,7 +253,7 @@ impl<D: Disk> FileStore<D> {
         if let Err(e) = result {
             let error = Error::io("write", MSGS, e);
             match &error {
-                Error::DiskFull { file } => self.commit.full = Some(file.clone()),
+                Error::DiskFull { file, what } => self.commit.full = Some((file.clone(), what)),
                 _ => self.commit.latch(&error),
             }
             return Err(error);

@@ -24,6 +24,7 @@ mod job;
 mod keys;
 pub(crate) mod legacy;
 mod limits;
+pub(crate) mod own;
 mod part;
 mod pending;
 mod purge;
@@ -93,6 +94,8 @@ struct Tail<F> {
     start: u64,
     /// Everything before this offset was written to the file.
     flushed: u64,
+    /// It was closed for a while, and is to be found as it was left.
+    is_resting: bool,
 }
 
 /// Where the last read ended, so that the next one in sequence needs no search.
@@ -150,6 +153,10 @@ pub struct FileStore<D: Disk> {
     commit: commit::Commit<D::File>,
     /// An index.db lies on the disk.
     index_on_disk: bool,
+    /// Our own file lists blocks, and so has to be told of one that goes.
+    lists_blocks: bool,
+    /// The last sequence it knows of, and its time, if this process wrote it.
+    owned: Option<(u64, i64)>,
     /// The block the last index ends in, and the length it knows of.
     indexed: Option<(u32, u64)>,
     /// The block that [`Self::maintain`] looks at next.
@@ -241,7 +248,7 @@ impl<D: Disk> FileStore<D> {
             last_seq: 0,
             last_ts: 0,
             lost: Vec::new(),
-            tail: Tail { file: None, buf: Vec::new(), start: 0, flushed: 0 },
+            tail: Tail { file: None, buf: Vec::new(), start: 0, flushed: 0, is_resting: false },
             files: VecDeque::new(),
             window: None,
             parts: None,
@@ -252,6 +259,8 @@ impl<D: Disk> FileStore<D> {
             schedules: None,
             commit: commit::Commit::default(),
             index_on_disk: false,
+            lists_blocks: false,
+            owned: None,
             indexed: None,
             looked_at: 0,
             removals: None,
@@ -354,13 +363,25 @@ impl<D: Disk> FileStore<D> {
                 marks.shrink();
             }
         }
+        self.close_files();
+    }
+
+    /// Closes its files, which are opened again at need; a store with changes that are not durable
+    /// yet keeps those.
+    pub fn close_files(&mut self) {
+        self.files.clear();
         if self.closed || self.is_under_way() || self.commit.durable < self.commit.changes {
             return;
         }
         self.commit.dirty = Dirty::default();
         self.tail.start = self.tail.flushed;
         self.tail.buf = Vec::new();
-        self.tail.file = None;
+        self.tail.is_resting |= self.tail.file.take().is_some();
+    }
+
+    /// Whether it has files open.
+    pub fn holds_files(&self) -> bool {
+        self.tail.file.is_some() || !self.files.is_empty()
     }
 
     /// Writes everything out, makes it durable, leaves a valid index, and closes.

@@ -17,7 +17,7 @@ use stdx::{notice, warning};
 use crate::block::scan::{Found, Hole, Scan, scan};
 use crate::block::{Block, Form};
 use crate::crypt::Secret;
-use crate::disk::{Disk, DiskFile, Open, exists};
+use crate::disk::{Disk, DiskFile, Foreign, Open, exists};
 use crate::error::{Error, Result};
 use crate::file::gather::Gathered;
 use crate::file::index_db::{INDEX, Index, IndexBlock};
@@ -111,6 +111,7 @@ impl<D: Disk> FileStore<D> {
         let (indices, legacy) = self.list_blocks()?;
         self.next_index = indices.last().map_or(1, |i| i + 1);
         self.index_on_disk = exists(&self.disk, INDEX).unwrap_or(true);
+        self.lists_blocks = true;
         let index = self.read_index_file()?;
         let mut recovery = Recovery::default();
         match index {
@@ -149,6 +150,7 @@ impl<D: Disk> FileStore<D> {
         let prior = index
             .map(|i| self.prior_of(i))
             .or_else(|| self.read_legacy(indices))
+            .or_else(|| self.prior_without_index(indices))
             .unwrap_or_default();
         if !indices.is_empty() {
             notice!(
@@ -171,6 +173,7 @@ impl<D: Disk> FileStore<D> {
         (self.first_seq, self.first_ts) = (0, 0);
         (self.last_seq, self.last_ts) = (0, 0);
         self.tail.file = None;
+        self.tail.is_resting = false;
         self.tail.buf.clear();
         (self.tail.start, self.tail.flushed) = (0, 0);
     }
@@ -475,6 +478,13 @@ impl<D: Disk> FileStore<D> {
             self.blocks[at].form = Form::Compressed;
             // A compressed block cannot grow.
             return self.roll();
+        }
+        let left = self.blocks[at].len;
+        if std::mem::take(&mut self.tail.is_resting) && size != left {
+            let foreign = std::io::Error::other(Foreign::Longer { left, found: size });
+            let error = Error::io("open", &path, foreign);
+            self.commit.latch(&error);
+            return Err(error);
         }
         self.blocks[at].form = Form::Plain;
         self.blocks[at].len = size;

@@ -237,6 +237,7 @@ impl<D: Disk> FileStore<D> {
         let Some(at) = self.position_of(index) else { return };
         // Failing to remove the index leaves one that names a missing block, and so is not used.
         let _ = self.invalidate_index();
+        self.disown_blocks();
         if at == 0 {
             self.dropped_by_limit |= !self.unmarked.is_empty();
             self.unmarked.remove_below(self.blocks[at].last + 1);

@@ -7,7 +7,7 @@
 //! A crash leaves such an index; with one written now and then, the time to open depends on what
 //! came since, not on how much there is.
 //! Not here: opening by the index alone, or by every block (`recover.rs`).
-//! Laws: only an index that this server wrote is gone on from (`OWN` names it), as the other server
+//! Laws: only an index that this server wrote is gone on from (`index.own` names it), as the other server
 //!       changes old blocks without a word in it; whatever is not as it must be leads to reading
 //!       every block, never to a guess.
 
@@ -15,17 +15,16 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::block::scan::Found;
 use crate::block::{Block, Form};
-use crate::disk::{Disk, DiskFile, Open, read_all};
+use crate::disk::{Disk, DiskFile, Open};
 use crate::error::{Error, Result};
 use crate::file::gather::{Outcome, Spare};
 use crate::file::index_db::Index;
+use crate::file::own::OWN;
 use crate::file::recover::Prior;
 use crate::file::{FileStore, block_path};
 use crate::record::Record;
 use crate::seqset::SeqSet;
 
-/// Holds the hash of the index that this server wrote last. Lost or torn, it proves nothing.
-pub(super) const OWN: &str = "msgs/index.own";
 /// More than this is read as fast together with everything else, in less memory.
 const MOST_BYTES: u64 = 256 << 20;
 /// Messages of the index that went since; each costs a read.
@@ -42,7 +41,9 @@ pub(super) struct News {
 impl<D: Disk> FileStore<D> {
     /// Whether we wrote the index that ends in `hash`.
     pub(super) fn is_own_index(&self, hash: [u8; 8]) -> bool {
-        read_all(&self.disk, OWN, 64).is_ok_and(|signed| signed == hash)
+        let mut signed = [0; 8];
+        let file = self.disk.open(OWN, Open::Read);
+        file.and_then(|f| f.read_at(&mut signed, 0)).is_ok_and(|n| n == 8) && signed == hash
     }
 
     /// What came after `index`; `None` if that cannot be told for certain.

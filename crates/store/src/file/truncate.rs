@@ -23,6 +23,7 @@ impl<D: Disk> FileStore<D> {
         self.mark_limits()?;
         self.barrier()?;
         self.invalidate_index()?;
+        self.disown_sequences()?;
         self.remove_wheel_files()?;
         let ts = self.time_at(seq)?;
         self.oldest = None;
@@ -198,6 +199,7 @@ impl<D: Disk> FileStore<D> {
     fn reset(&mut self) -> Result<()> {
         self.purge()?;
         self.invalidate_index()?;
+        self.disown_sequences()?;
         self.remove_wheel_files()?;
         let index = self.tail_index();
         self.tail.file = None;

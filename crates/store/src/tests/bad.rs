@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use stdx::time::Timestamp;
 
 use crate::disk::sim::SimDisk;
+use crate::disk::{Disk, DiskFile, Open};
 use crate::{Cipher, Encryption, Error, FileStore, Loaded, NewMessage, Options, Settings};
 
 fn settings() -> Settings {
@@ -58,6 +59,34 @@ fn a_directory_belongs_to_one_server() {
     assert!(matches!(open(&disk, Options::default()), Err(Error::Locked(_))));
     drop(store);
     open(&disk, Options::default()).unwrap();
+}
+
+#[test]
+fn a_file_that_another_server_writes_to_is_left_to_it() {
+    for (rests, jobs) in [(false, false), (false, true), (true, false)] {
+        let disk = SimDisk::new(1);
+        let mut store = open(&disk, Options::default()).unwrap();
+        put(&mut store, 5);
+        store.sync().unwrap();
+        if jobs {
+            store.hand_out_jobs();
+        }
+        if rests {
+            store.close_files();
+            assert!(!store.holds_files());
+        }
+        let size = disk.content("msgs/1.blk").len() as u64;
+        let theirs = disk.open("msgs/1.blk", Open::Write).unwrap();
+        theirs.write_at(b"theirs", size).unwrap();
+        let before = disk.content("msgs/1.blk");
+        let appended = store.append(&NewMessage::new(b"a.b", b"", b""), Timestamp(3));
+        let error = appended.and_then(|_| store.sync()).unwrap_err();
+        assert!(matches!(&error, Error::Foreign { .. }), "{error}");
+        assert!(error.to_string().contains("another server writes to it"), "{error}");
+        assert_eq!(disk.content("msgs/1.blk"), before, "not one byte of ours among theirs");
+        let again = store.append(&NewMessage::new(b"a.b", b"", b""), Timestamp(3)).unwrap_err();
+        assert!(matches!(&again, Error::Latched(why) if why.contains("another server")), "{again}");
+    }
 }
 
 fn encrypted(key: &str, cipher: Cipher, previous: Option<&str>) -> Options {

@@ -12,7 +12,8 @@ use crate::disk::sim::SimDisk;
 use crate::hash::HashKey;
 use crate::record::Record;
 use crate::{
-    Cipher, Compression, Encryption, Error, FileStore, Filter, NewMessage, Options, Settings,
+    AckPolicy, Cipher, Compression, ConsumerFile, ConsumerState, Encryption, Error, FileStore,
+    Filter, NewMessage, Options, SequencePair, Settings,
 };
 
 struct Sample {
@@ -24,7 +25,12 @@ struct Sample {
 }
 
 fn sample(options: Options) -> Sample {
-    let settings = Settings { name: "S".into(), ..Settings::default() };
+    let settings = Settings {
+        name: "S".into(),
+        allow_msg_ttl: true,
+        allow_schedules: true,
+        ..Settings::default()
+    };
     let disk = SimDisk::new(3);
     let mut messages = BTreeMap::new();
     let (mut store, _) =
@@ -34,10 +40,16 @@ fn sample(options: Options) -> Sample {
         let m = Stored {
             ts: i as i64 * 10,
             subject: format!("sx.{}", i % 13).into_bytes(),
-            header: if i % 3 == 0 { b"NATS/1.0\r\nA: b\r\n\r\n".to_vec() } else { vec![] },
+            header: match i {
+                5 => format!("NATS/1.0\r\nNats-TTL: {TTL}\r\n\r\n").into_bytes(),
+                _ if i % 3 == 0 => b"NATS/1.0\r\nA: b\r\n\r\n".to_vec(),
+                _ => vec![],
+            },
             payload: vec![i as u8; 20],
         };
-        store.append(&NewMessage::new(&m.subject, &m.header, &m.payload), Timestamp(m.ts)).unwrap();
+        let ttl = if i == 5 { TTL } else { 0 };
+        let new = NewMessage { ttl, ..NewMessage::new(&m.subject, &m.header, &m.payload) };
+        store.append(&new, Timestamp(m.ts)).unwrap();
         messages.insert(i, m);
     }
     for seq in [2, 8] {
@@ -45,7 +57,27 @@ fn sample(options: Options) -> Sample {
         messages.remove(&seq);
     }
     store.close().unwrap();
+    let encryption = options.encryption.as_ref();
+    let (file, _) = ConsumerFile::open(disk.clone(), "S", "C", b"{}", encryption).unwrap();
+    file.write_state(&progress(), Timestamp(500)).unwrap();
     Sample { disk, settings, options, messages, last_seq: 14 }
+}
+
+/// Seconds that a message lives.
+const TTL: i64 = 1_000_000;
+
+/// A consumer that was given everything, and acknowledged some.
+fn progress() -> ConsumerState {
+    let mut state = ConsumerState::default();
+    for i in 1..=14 {
+        let at = SequencePair { consumer: i, stream: i };
+        state.deliver(AckPolicy::Explicit, None, at, 1, Timestamp(1_000_000_000)).unwrap();
+    }
+    for i in [1, 2, 3, 6] {
+        let at = SequencePair { consumer: i, stream: i };
+        state.acknowledge(AckPolicy::Explicit, at).unwrap();
+    }
+    state
 }
 
 fn variants() -> Vec<(&'static str, Options)> {
@@ -80,7 +112,10 @@ impl Sample {
         let mut store = match opened {
             Ok((store, _)) => store,
             Err(e) => {
-                let clear = matches!(e, Error::WrongKey(_) | Error::BadKeyFile(_) | Error::NoKey);
+                let clear = matches!(
+                    e,
+                    Error::WrongKey(_) | Error::BadKeyFile(_) | Error::NoKey | Error::MissingKey(_)
+                );
                 assert!(clear, "{context}: {e}");
                 for (path, bytes) in before {
                     assert_eq!(disk.content(&path), bytes, "{context}: {path} was touched");
@@ -105,6 +140,10 @@ impl Sample {
         }
         // Asked again after everything was read: nothing else gave way, and totals agree.
         store.check();
+        if store.load(5).is_ok() {
+            let due = Timestamp(50 + TTL * 1_000_000_000);
+            assert_eq!(store.next_expiry(), Some(due), "{context}: the wheel");
+        }
         let mut present = 0;
         let mut from = 0;
         while let Some(m) = store.next(&Filter::All, from).unwrap() {
@@ -127,7 +166,41 @@ impl Sample {
         let next = store.append(&NewMessage::new(b"s.new", b"", b""), Timestamp(600)).unwrap();
         assert_eq!(next.seq, self.last_seq + 1, "{context}");
         store.close().unwrap();
+        drop(store);
+        self.judge_consumer(disk, context);
         missing
+    }
+
+    /// The last sequence that the next start finds.
+    fn judge_next(&self, disk: &SimDisk) -> u64 {
+        let (settings, options) = (self.settings.clone(), self.options.clone());
+        let (store, _) =
+            FileStore::open(disk.clone(), settings, options, b"{}", Timestamp(700)).unwrap();
+        store.state().last_seq
+    }
+
+    /// A consumer is what it was, or begins again and says so.
+    fn judge_consumer(&self, disk: &SimDisk, context: &str) {
+        let encryption = self.options.encryption.as_ref();
+        match ConsumerFile::open(disk.clone(), "S", "C", b"{}", encryption) {
+            Ok((file, Some(state))) => {
+                assert_eq!(state, progress(), "{context}");
+                assert!(file.setback().is_none_or(|s| s.from_copy), "{context}");
+            }
+            // With both its files gone it is a new one.
+            Ok((file, None)) => {
+                let gone = ["o.dat", "o.own"].map(|f| disk.content(&format!("obs/C/{f}")));
+                let none = gone.iter().all(Vec::is_empty);
+                assert!(none || file.setback().is_some_and(|s| !s.from_copy), "{context}");
+            }
+            Err(e) => {
+                let clear = matches!(
+                    e,
+                    Error::WrongKey(_) | Error::BadKeyFile(_) | Error::NoKey | Error::MissingKey(_)
+                );
+                assert!(clear, "{context}: {e}");
+            }
+        }
     }
 }
 
@@ -222,6 +295,42 @@ fn every_missing_file_is_reported() {
             let disk = s.disk.copy();
             disk.delete(&path);
             s.judge(&disk, &format!("{name} without {path}"));
+        }
+    }
+}
+
+// Contract: FSTORE-010
+#[test]
+fn every_two_missing_files_are_reported() {
+    for (name, options) in variants() {
+        let s = sample(options);
+        let paths = s.disk.paths();
+        for (i, one) in paths.iter().enumerate() {
+            for other in paths.iter().skip(i + 1) {
+                let disk = s.disk.copy();
+                disk.delete(one);
+                disk.delete(other);
+                s.judge(&disk, &format!("{name} without {one} and {other}"));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_store_without_blocks_and_index_keeps_its_sequences() {
+    for (name, options) in variants() {
+        let s = sample(options);
+        let paths = s.disk.paths();
+        let is_ours = |p: &&String| p.ends_with("index.own");
+        // What our own file says, or what a consumer was given.
+        for own in [true, false] {
+            let disk = s.disk.copy();
+            let kept = |p: &&String| !p.starts_with("msgs/") || (own && is_ours(p));
+            paths.iter().filter(|p| !kept(p)).for_each(|p| disk.delete(p));
+            let context = format!("{name}, our own file there: {own}");
+            assert_eq!(s.judge(&disk, &context), s.messages.len(), "{context}");
+            // And again by whoever opens it next.
+            assert_eq!(s.judge_next(&disk), s.last_seq + 1, "{context}");
         }
     }
 }

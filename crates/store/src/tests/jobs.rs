@@ -356,3 +356,22 @@ fn a_consumers_state_is_written_by_a_job_one_at_a_time() {
     let (_, found) = open(&disk.after_crash());
     assert_eq!(found.unwrap().delivered.stream, 1);
 }
+
+#[test]
+fn a_picture_is_measured_by_all_it_copies() {
+    let options = Options { block_size: Some(4000), ..Options::default() };
+    let settings = Settings { name: "S".into(), allow_msg_ttl: true, ..Settings::default() };
+    let mut store =
+        FileStore::open(SimDisk::new(3), settings, options, b"{}", Timestamp(1)).unwrap().0;
+    let before = store.picture_size();
+    for i in 1..=100 {
+        put(&mut store, i);
+    }
+    let live = store.picture_size();
+    assert!(live > before + 7, "7 subjects in several blocks: {live} after {before}");
+    for seq in (2..100).step_by(2) {
+        assert!(store.remove(seq).unwrap());
+    }
+    let ragged = store.picture_size();
+    assert!(ragged > live, "sets of deleted sequences: {ragged} after {live}");
+}

@@ -8,10 +8,12 @@
 //!       checked against the limits before anybody waits for, or reserves room for, a payload.
 //! Reference: parser.go parse; client.go processPub, processHeaderPub.   Contract: CORE-001..011.
 
+mod again;
 mod args;
 mod blame;
 mod publish;
 
+pub use again::{Again, Plain};
 pub use args::size;
 pub use blame::{blame, written};
 
@@ -140,17 +142,6 @@ pub fn parse<'a>(input: &'a [u8], limits: &Limits) -> Step<'a> {
         b'-' => with_args(input, b"-ERR", limits, |line| Ok(Frame::Error(line))),
         _ => Step::Invalid(Violation::UnknownOperation),
     }
-}
-
-/// The message after one on the same subject, if it is of the plainest form; `head` is that one's
-/// `PUB <subject> `. `None` says nothing about the input: [`parse`] it.
-#[inline]
-pub fn parse_again<'a>(
-    input: &'a [u8],
-    head: &[u8],
-    limits: &Limits,
-) -> Option<(Publish<'a>, usize)> {
-    publish::again(input, head, limits)
 }
 
 /// The verb must stand at the start of `input`, in any case. `Err` is the step to return.

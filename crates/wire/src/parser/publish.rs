@@ -4,29 +4,13 @@
 //! ends. Sizes reach subscribers as they were written, leading zeros included.
 //! Reference: client.go processPub, processHeaderPub.   Contract: CORE-005, 006, 007, 009.
 
+use super::again::Plain;
 use super::{Frame, Limits, Publish, Step, Violation, args, control_line};
 
 /// `PUB <subject> [reply] <size>`.
 #[inline]
 pub(super) fn parse_pub<'a>(input: &'a [u8], limits: &Limits) -> Step<'a> {
     plain_pub(input, limits).unwrap_or_else(|| any_pub(input, limits))
-}
-
-/// The message after one on the same subject: `head` is that one's `PUB <subject> `. `None` if the
-/// input is not of the plainest form, whatever else it is: then [`super::parse`] decides.
-#[inline]
-pub(super) fn again<'a>(
-    input: &'a [u8],
-    head: &[u8],
-    limits: &Limits,
-) -> Option<(Publish<'a>, usize)> {
-    if !input.starts_with(head) {
-        return None;
-    }
-    match sized(input, 4, head.len() - 1, limits)? {
-        Step::Frame(Frame::Publish(publish), consumed) => Some((publish, consumed)),
-        _ => None,
-    }
 }
 
 /// The plainest and commonest form, `PUB <subject> <size>\r\n`, in one pass; `None` for any other.
@@ -46,12 +30,20 @@ fn plain_pub<'a>(input: &'a [u8], limits: &Limits) -> Option<Step<'a>> {
     if at == 4 {
         return None;
     }
-    sized(input, 4, at, limits)
+    let Plain { tail, body, end } = sized(input, 4, at, limits)?;
+    let publish = Publish {
+        subject: input.get(4..at)?,
+        reply: None,
+        header_len: None,
+        body: input.get(body..end - 2)?,
+        tail: input.get(tail..end),
+    };
+    Some(Step::Frame(Frame::Publish(publish), end))
 }
 
 /// `<size>\r\n<payload>\r\n` behind the blank at `blank`; `None` if that is not what is there.
 #[inline]
-fn sized<'a>(input: &'a [u8], start: usize, blank: usize, limits: &Limits) -> Option<Step<'a>> {
+pub(super) fn sized(input: &[u8], start: usize, blank: usize, limits: &Limits) -> Option<Plain> {
     let digits = blank + 1;
     let mut size = 0usize;
     let mut at = digits;
@@ -82,14 +74,7 @@ fn sized<'a>(input: &'a [u8], start: usize, blank: usize, limits: &Limits) -> Op
     let Some(b"\r\n") = input.get(end..end + 2) else {
         return None;
     };
-    let publish = Publish {
-        subject: input.get(start..blank)?,
-        reply: None,
-        header_len: None,
-        body: input.get(body..end)?,
-        tail: input.get(digits..end + 2),
-    };
-    Some(Step::Frame(Frame::Publish(publish), end + 2))
+    Some(Plain { tail: digits, body, end: end + 2 })
 }
 
 /// Any form of `PUB`.

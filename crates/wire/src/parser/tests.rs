@@ -178,13 +178,25 @@ proptest! {
     }
 
     #[test]
-    fn the_short_way_agrees_with_the_long_way(input in conversation()) {
+    fn the_short_way_agrees_with_the_long_way(input in conversation(), times in 1..4_usize) {
         if let Step::Frame(Frame::Publish(first), used) = parse(&input, &LIMITS) {
             let head = [b"PUB ", first.subject, b" "].concat();
-            let both = [&input[..used], &input[..]].concat();
-            if let Some((again, consumed)) = parse_again(&both[used..], &head, &LIMITS) {
-                prop_assert_eq!(parse(&both[used..], &LIMITS), Step::Frame(Frame::Publish(again), consumed));
+            let all = [input[..used].repeat(times), input.clone()].concat();
+            let mut at = used;
+            for again in Again::new(&all, used, &head, &LIMITS) {
+                let Step::Frame(Frame::Publish(publish), consumed) = parse(&all[at..], &LIMITS) else {
+                    panic!("not a message: {:?}", &all[at..]);
+                };
+                prop_assert_eq!(publish.subject, first.subject);
+                prop_assert_eq!((publish.reply, publish.header_len), (None, None));
+                prop_assert_eq!(publish.body, &all[again.body..again.end - 2]);
+                prop_assert_eq!(publish.tail, Some(&all[again.tail..again.end]));
+                at += consumed;
+                prop_assert_eq!(again.end, at);
             }
+            // Plain ones are not left to the long way.
+            let plain = first.reply.is_none() && first.tail.is_some() && input.starts_with(&head);
+            prop_assert!(!plain || first.header_len.is_some() || at >= used * times);
         }
     }
 

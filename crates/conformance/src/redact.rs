@@ -43,7 +43,7 @@ const WITH_OWN: [&str; 2] = ["subscriptions", "num_subscriptions"];
 const OWN: u64 = 20;
 
 /// The JSON in `text` without what changes, in its own order of members; `text` if it is no JSON.
-pub(crate) fn redact(text: &str, traffic: bool) -> String {
+pub fn redact(text: &str, traffic: bool) -> String {
     match serde_json::from_str::<Value>(text) {
         Ok(value) => clean("", value, traffic).to_string(),
         Err(_) => names(text),
@@ -51,7 +51,7 @@ pub(crate) fn redact(text: &str, traffic: bool) -> String {
 }
 
 /// The names and types of JSON only.
-pub(crate) fn shape(text: &str) -> String {
+pub fn shape(text: &str) -> String {
     fn of(value: &Value) -> String {
         match value {
             Value::Object(members) => {
@@ -115,7 +115,7 @@ fn is_time(text: &str) -> bool {
 }
 
 /// Public keys of servers, by what they are.
-pub(crate) fn names(text: &str) -> String {
+pub fn names(text: &str) -> String {
     let mut out = String::new();
     let mut rest = text;
     while let Some(at) = rest.find('N') {
