@@ -149,12 +149,11 @@ pub(crate) fn free_name<D: Disk>(disk: &D, path: &str) -> String {
 }
 
 /// Whether there is no room, on the disk or in the table of open files, so that the same may
-/// succeed later. A limit on the size of files, which whoever set it may lift, is the same to the
-/// store.
+/// succeed later. A limit on the size of files, which whoever set it may lift, is the same.
 pub(crate) fn is_full(e: &io::Error) -> bool {
     matches!(e.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
-        || Errno::from_io_error(e) == Some(Errno::FBIG)
         || is_out_of_files(e)
+        || e.raw_os_error() == Some(Errno::FBIG.raw_os_error())
 }
 
 /// Whether the process, or the system, has too many open files.

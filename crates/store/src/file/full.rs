@@ -18,8 +18,9 @@ use stdx::time::Timestamp;
 use crate::block::{Block, Form};
 use crate::disk::queue::{QueuedFile, Step};
 use crate::disk::{Disk, DiskFile};
-use crate::error::NO_SPACE;
-use crate::error::{Error, Result};
+use crate::error::{Error, NO_SPACE, Result};
+use crate::file::index_db::INDEX;
+use crate::file::own::OWN;
 use crate::file::{FileStore, MSGS, Recovery, block_path, key_path, shape_path};
 use crate::filter::Filter;
 use crate::record::{self, TOMBSTONE};
@@ -177,6 +178,8 @@ impl<D: Disk> FileStore<D> {
         let (mut free, kept): (Vec<u32>, Vec<u32>) = dropped.iter().partition(|&&i| i < bound);
         self.commit.dropped = kept;
         free.sort_unstable();
+        // What lists them goes first, or they would be missed.
+        self.commit.dirty.doomed.extend([OWN.to_owned(), INDEX.to_owned()]);
         for index in free {
             let doomed = &mut self.commit.dirty.doomed;
             doomed.extend([block_path(index), shape_path(index)]);
