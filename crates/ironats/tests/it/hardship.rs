@@ -316,6 +316,9 @@ async fn a_long_start_can_be_watched() {
         assert_eq!(testkit::http::get(address, path).status, 200, "{path}");
     }
     assert!(!server.log().contains("Server is ready"), "{}", server.log());
+    // Who waits goes on; who comes later finds a file.
+    fs::rename(&held, stream.join("held")).unwrap();
     fs::write(&held, "{}").unwrap();
+    drop(fs::OpenOptions::new().write(true).open(stream.join("held")).unwrap());
     server.wait_log("Server is ready");
 }
