@@ -308,6 +308,8 @@ async fn a_long_start_can_be_watched() {
     assert!(std::process::Command::new("mkfifo").arg(&held).status().unwrap().success());
     let text = config(dir.path(), "");
     let server = ServerBuilder::new(Which::Ours).config(&text).monitoring().spawn();
+    // Until the server reads it.
+    let writer = fs::OpenOptions::new().write(true).open(&held).unwrap();
     let address = monitor(&server);
     let health = testkit::http::get(address, "/healthz");
     assert_eq!(health.status, 500, "{}", health.text());
@@ -316,9 +318,9 @@ async fn a_long_start_can_be_watched() {
         assert_eq!(testkit::http::get(address, path).status, 200, "{path}");
     }
     assert!(!server.log().contains("Server is ready"), "{}", server.log());
-    // Who waits goes on; who comes later finds a file.
+    // Whoever comes later finds a file; who waits goes on.
     fs::rename(&held, stream.join("held")).unwrap();
     fs::write(&held, "{}").unwrap();
-    drop(fs::OpenOptions::new().write(true).open(stream.join("held")).unwrap());
+    drop(writer);
     server.wait_log("Server is ready");
 }
