@@ -308,8 +308,6 @@ async fn a_long_start_can_be_watched() {
     assert!(std::process::Command::new("mkfifo").arg(&held).status().unwrap().success());
     let text = config(dir.path(), "");
     let server = ServerBuilder::new(Which::Ours).config(&text).monitoring().spawn();
-    // Until the server reads it.
-    let writer = fs::OpenOptions::new().write(true).open(&held).unwrap();
     let address = monitor(&server);
     let health = testkit::http::get(address, "/healthz");
     assert_eq!(health.status, 500, "{}", health.text());
@@ -318,9 +316,16 @@ async fn a_long_start_can_be_watched() {
         assert_eq!(testkit::http::get(address, path).status, 200, "{path}");
     }
     assert!(!server.log().contains("Server is ready"), "{}", server.log());
-    // Whoever comes later finds a file; who waits goes on.
-    fs::rename(&held, stream.join("held")).unwrap();
+    // Whoever comes later finds a file; who waits goes on, as soon as it does wait.
+    let pipe = stream.join("held");
+    fs::rename(&held, &pipe).unwrap();
     fs::write(&held, "{}").unwrap();
-    drop(writer);
+    testkit::eventually(testkit::DEADLINE, "the server goes on", || {
+        use std::os::unix::fs::OpenOptionsExt;
+        // Without a reader this fails instead of waiting.
+        let flags = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+        let released = fs::OpenOptions::new().write(true).custom_flags(flags).open(&pipe).is_ok();
+        (released || server.log().contains("Server is ready")).then_some(())
+    });
     server.wait_log("Server is ready");
 }
