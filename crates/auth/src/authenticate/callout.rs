@@ -153,6 +153,11 @@ impl Delegation {
         &self.account
     }
 
+    /// The token that the login counts by, where users have tokens.
+    pub fn token(&self) -> Option<&TokenFacts> {
+        self.came_with.as_deref()
+    }
+
     /// The answer puts the client in an account that cannot be had.
     pub fn no_account(&self, name: &str) -> AuthError {
         title(no_account(name, &q(&self.account)))
