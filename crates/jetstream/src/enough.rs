@@ -160,7 +160,10 @@ mod tests {
         let fit = |all: &[AccountLimits]| all_fit(all.iter(), ROOM);
         let endless = limits(&[("", -1, -1)]);
         assert_eq!(fit(&[limits(&[("", 10, 20)]), endless.clone()]), Ok(()));
-        assert_eq!(fit(&[limits(&[("", 10, 0)]), limits(&[("", 1, 0)])]), Err(Insufficient::Memory));
+        assert_eq!(
+            fit(&[limits(&[("", 10, 0)]), limits(&[("", 1, 0)])]),
+            Err(Insufficient::Memory)
+        );
         let tiers = limits(&[("R1", -1, 15), ("R3", -1, 6)]);
         assert_eq!(fit(&[tiers]), Err(Insufficient::Storage));
         let huge = limits(&[("", i64::MAX, i64::MAX)]);
