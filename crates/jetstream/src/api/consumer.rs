@@ -550,7 +550,9 @@ impl Shard {
         stream: &str,
         name: &str,
     ) -> Outcome<ConsumerUnpin> {
-        let asked: ConsumerUnpinRequest = self.decode(&request.payload)?;
+        // Compat(API-030): fields that nobody knows are passed over, strict or not.
+        let asked: ConsumerUnpinRequest =
+            json::request(&request.payload, Unknown::Ignored).map_err(ApiError::invalid_json)?;
         if asked.group.is_empty() {
             return Err(ApiError::invalid_json("consumer group not specified"));
         }
