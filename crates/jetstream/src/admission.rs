@@ -109,6 +109,9 @@ impl Shared {
         for name in directories(&self.account_dir(owner).join("streams")) {
             let shard = self.shard_of(owner, &name);
             let Some(queue) = self.queues.get(shard).cloned() else { continue };
+            if self.passes_over(owner, &name) {
+                continue;
+            }
             let (shared, member, done) = (self.clone(), member.clone(), done.clone());
             self.io.run(move || {
                 let now = shared.started;

@@ -168,6 +168,9 @@ impl Engine {
             for name in names {
                 let shard = self.shared.shard_of(&account.account.name, &name);
                 let Some(queue) = self.shared.queues.get(shard) else { continue };
+                if self.shared.passes_over(&account.account.name, &name) {
+                    continue;
+                }
                 let (account, done) = (account.clone(), done.clone());
                 let (shared, queue) = (self.shared.clone(), queue.clone());
                 let read = Arc::<AtomicU64>::default();

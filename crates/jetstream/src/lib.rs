@@ -39,6 +39,7 @@ pub mod snapshot;
 mod sourcing;
 mod traced;
 mod transfer;
+mod unmade;
 mod upkeep;
 
 /// The version of the Go server that answers name.

@@ -398,8 +398,13 @@ impl<D: Disk> FileStore<D> {
         self.bytes = self.blocks.iter().map(|b| b.bytes).sum();
         self.settle_first();
         let torn = self.heal(damages, prior, &tombstones);
+        let is_new = self.tail_index().is_some_and(|tail| self.is_late(tail));
+        if is_new {
+            // Whoever gives up at the first damage would not see what comes behind it.
+            self.roll_plain()?;
+        }
         if prior.last_seq > self.last_seq {
-            self.remember_last(prior)?;
+            self.remember_last(prior, is_new)?;
         }
         self.drop_idle_blocks();
         self.align_empty_blocks();
@@ -408,10 +413,12 @@ impl<D: Disk> FileStore<D> {
     }
 
     /// Keeps sequences from being given twice when their records are gone.
-    fn remember_last(&mut self, prior: &Prior) -> Result<()> {
+    fn remember_last(&mut self, prior: &Prior, is_new: bool) -> Result<()> {
         self.last_seq = prior.last_seq;
         self.last_ts = prior.last_ts;
-        self.roll()?;
+        if !is_new {
+            self.roll()?;
+        }
         self.write_tombstone(prior.last_seq, prior.last_ts)?;
         self.flush()
     }
@@ -424,7 +431,11 @@ impl<D: Disk> FileStore<D> {
             .blocks
             .iter()
             .filter(|b| {
-                b.msgs == 0 && b.index != tail && b.tombstones == Some(0) && b.last < self.last_seq
+                b.msgs == 0
+                    && b.index != tail
+                    && b.tombstones == Some(0)
+                    && b.last < self.last_seq
+                    && !self.is_late(b.index)
             })
             .map(|b| b.index)
             .collect();
