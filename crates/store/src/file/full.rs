@@ -244,7 +244,8 @@ impl<D: Disk> FileStore<D> {
         self.commit.dirty.doomed.extend([OWN.to_owned(), INDEX.to_owned()]);
         for index in free {
             let doomed = &mut self.commit.dirty.doomed;
-            doomed.extend([block_path(index), shape_path(index)]);
+            // So would this tell.
+            doomed.extend([shape_path(index), block_path(index)]);
             if self.options.encryption.is_some() {
                 doomed.push(key_path(index));
             }
