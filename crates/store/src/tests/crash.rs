@@ -8,6 +8,7 @@
 //! used on, so that one disk sees many cuts.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 
 use stdx::time::Timestamp;
 
@@ -30,8 +31,6 @@ struct Cut {
     floor: u64,
     /// A limit was in force since the last cut.
     limited: bool,
-    /// New limits, or a truncation, since the last cut.
-    unsettled: bool,
     /// Messages whose schedule another message of their subject replaced, wherever that is now.
     moved_on: BTreeSet<u64>,
     /// Cuts after which an older index was gone on from.
@@ -61,7 +60,6 @@ impl Cut {
             trace,
             floor: u64::MAX,
             limited: true,
-            unsettled: true,
             moved_on: BTreeSet::new(),
             resumed: 0,
             refused: 0,
@@ -135,7 +133,6 @@ impl Cut {
                 } else {
                     next.truncate(to);
                     self.floor = self.floor.min(to);
-                    self.unsettled = true;
                     store.check_remove().and_then(|()| store.truncate(to))
                 }
             }
@@ -151,7 +148,6 @@ impl Cut {
                 let asked = store.check_update(&settings, now);
                 if !matches!(asked, Err(Error::DiskFull { .. })) {
                     self.limited |= is_limited(&settings);
-                    self.unsettled = true;
                     self.run.settings = settings.clone();
                 }
                 asked.and_then(|()| store.update(settings, now))
@@ -259,7 +255,9 @@ impl Cut {
     }
 
     fn cut(&mut self, context: &str, killed: bool) {
-        if let Some(store) = self.run.store.take().filter(|_| killed) {
+        let store = self.run.store.take();
+        let told = store.as_ref().map_or_else(Vec::new, |store| store.lost().to_vec());
+        if let Some(store) = store.filter(|_| killed) {
             // The system goes on, and keeps what it was given.
             self.durable = self.durable.max(store.written());
         }
@@ -310,13 +308,17 @@ impl Cut {
         }
         let ever: BTreeSet<u64> =
             later.iter().flat_map(|(_, o)| o.messages.keys().copied()).collect();
+        for lost in store.lost().iter().filter(|l| !told.contains(l)) {
+            let stored = |seqs: &RangeInclusive<u64>| seqs.clone().any(|s| ever.contains(&s));
+            let there = lost.seqs.as_ref().is_none_or(stored);
+            let whole = lost.bytes == 0 && lost.offset == 0;
+            assert!(!whole || !killed && there, "{context}: {lost:?} was lost by nobody");
+        }
         for seq in found.keys() {
             // A limit may find room again when what it made room for is cut off; what users removed
             // must stay away.
             let asked = self.gone.get(seq).is_some_and(|t| *t <= self.durable);
-            let excused =
-                self.limited && (self.unsettled || self.gone.values().any(|t| *t > self.durable));
-            let back = asked || (!excused && !ever.contains(seq));
+            let back = asked || (!self.limited && !ever.contains(seq));
             assert!(!back, "{context}: {seq} was removed for good and is back");
         }
         let last = store.state().last_seq;
@@ -331,7 +333,6 @@ impl Cut {
         self.run.oracle.compare(&mut store, context);
         self.floor = u64::MAX;
         self.limited = is_limited(&self.run.settings);
-        self.unsettled = false;
         self.gone.clear();
         self.durable = store.durable();
         self.states = vec![(store.ticket(), self.run.oracle.clone())];
