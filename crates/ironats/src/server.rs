@@ -197,9 +197,11 @@ impl Server {
         }));
         server.start_system(zero)?;
         server.start_claims()?;
+        // Before streams are opened, which may take long: whoever watches sees a server that is not
+        // ready, not one that is not there.
+        server.open_monitoring(zero)?;
         server.jetstream.start()?;
 
-        server.open_monitoring(zero)?;
         server.open_clients()?;
         server.node.accepting.store(true, Ordering::Release);
         server.ready = true;

@@ -14,6 +14,7 @@ mod claim;
 mod disk;
 mod driver;
 mod engine;
+mod enough;
 mod event;
 mod files;
 mod fire;
@@ -38,6 +39,7 @@ pub mod snapshot;
 mod sourcing;
 mod traced;
 mod transfer;
+mod unmade;
 mod upkeep;
 
 /// The version of the Go server that answers name.
@@ -46,5 +48,6 @@ pub(crate) const VERSION: &str = "2.14.5";
 pub use account::JsAccount;
 pub use driver::Clock;
 pub use engine::{Engine, Host, Member, StartError};
+pub use enough::Insufficient;
 pub use jetstream_core::stream::BatchLimits;
 pub use shared::{Config, Keys, Room, Shared};

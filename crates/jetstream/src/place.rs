@@ -41,7 +41,7 @@ pub(crate) struct Place {
     pub(crate) links: Option<Box<Links>>,
     /// Whether it is written where it left off with them.
     pub(crate) noting: Noting,
-    /// Consumers whose files are on their way out.
+    /// Consumers whose files are being made, or are on their way out.
     pub(crate) removing: BTreeSet<String>,
     /// When something of it expires.
     pub(crate) deadline: Option<Mono>,

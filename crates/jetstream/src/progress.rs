@@ -22,12 +22,23 @@ pub(crate) struct Opening {
 /// It is open, however much of it was read.
 pub(crate) const ALL: u64 = u64::MAX;
 
+/// What opening a stream or a consumer costs whatever is in it, in bytes that could be read instead.
+const EACH: u64 = 1 << 20;
+
 /// How far opening has come.
 pub(crate) struct Progress {
     streams: Vec<Opening>,
     begun: Instant,
-    /// Bytes on disk of each; looked up when the start turns out to be a long one.
-    sizes: Vec<u64>,
+    /// What there is to each; looked up when the start turns out to be a long one.
+    sizes: Vec<Size>,
+}
+
+/// What there is to a stream on the disk.
+struct Size {
+    /// In blocks.
+    bytes: u64,
+    /// The stream and its consumers.
+    assets: u64,
 }
 
 impl Progress {
@@ -38,17 +49,22 @@ impl Progress {
     /// How far it has come, in words.
     pub(crate) fn tell(&mut self) -> String {
         if self.sizes.is_empty() {
-            self.sizes = self.streams.iter().map(|s| size_of_blocks(&s.dir)).collect();
+            self.sizes = self.streams.iter().map(|s| Size::of(&s.dir)).collect();
         }
-        let (mut open, mut read) = (0, 0);
-        for (stream, &size) in self.streams.iter().zip(&self.sizes) {
+        let (mut open, mut read, mut assets) = (0, 0, 0);
+        for (stream, size) in self.streams.iter().zip(&self.sizes) {
             let bytes = stream.read.load(Ordering::Relaxed);
-            open += usize::from(bytes == ALL);
+            if bytes == ALL {
+                open += 1;
+                assets += size.assets;
+            }
             // What was written compressed is counted by what it expands to.
-            read += bytes.min(size);
+            read += bytes.min(size.bytes);
         }
-        let all: u64 = self.sizes.iter().sum();
-        let left = left(self.begun.elapsed(), read, all)
+        let all: u64 = self.sizes.iter().map(|size| size.bytes).sum();
+        let all_assets: u64 = self.sizes.iter().map(|size| size.assets).sum();
+        let (done, work) = (read + assets * EACH, all + all_assets * EACH);
+        let left = left(self.begun.elapsed(), done, work)
             .map_or_else(String::new, |left| format!(", about {} s left", left.as_secs()));
         format!(
             "Restoring streams: {open} of {} open, {} of {} MiB read{left}",
@@ -65,11 +81,16 @@ fn left(spent: Duration, read: u64, all: u64) -> Option<Duration> {
     (read > 0).then(|| spent.mul_f64(rest as f64 / read as f64))
 }
 
-fn size_of_blocks(dir: &Path) -> u64 {
-    let Ok(entries) = std::fs::read_dir(dir.join("msgs")) else { return 0 };
-    let is_block = |e: &std::fs::DirEntry| e.path().extension().is_some_and(|x| x == "blk");
-    let blocks = entries.flatten().filter(is_block);
-    blocks.filter_map(|e| e.metadata().ok()).map(|m| m.len()).sum()
+impl Size {
+    fn of(dir: &Path) -> Self {
+        let list = |name| std::fs::read_dir(dir.join(name)).into_iter().flatten().flatten();
+        let is_block = |e: &std::fs::DirEntry| e.path().extension().is_some_and(|x| x == "blk");
+        let blocks = list("msgs").filter(is_block);
+        Self {
+            bytes: blocks.filter_map(|e| e.metadata().ok()).map(|m| m.len()).sum(),
+            assets: 1 + list("obs").count() as u64,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -97,5 +118,12 @@ mod tests {
         }
         let text = Progress::new(streams).tell();
         assert!(text.contains("1 of 3 open, 3 of 6 MiB read, about 0 s left"), "{text}");
+        // Streams with hardly anything in them take their time, too.
+        let open =
+            |read| Opening { dir: dir.path().join("none"), read: Arc::new(AtomicU64::new(read)) };
+        let mut progress = Progress::new(vec![open(ALL), open(0), open(0)]);
+        progress.begun -= Duration::from_secs(5);
+        let text = progress.tell();
+        assert!(text.contains("1 of 3 open, 0 of 0 MiB read, about 10 s left"), "{text}");
     }
 }

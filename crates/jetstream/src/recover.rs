@@ -22,6 +22,7 @@ use crate::out::ShardOut;
 use crate::place::{Disk, Place};
 use crate::shard::Shard;
 use crate::shared::Shared;
+use crate::unmade::{is_unmade_consumer, is_unmade_stream};
 
 /// Opens the store of a stream. Waits for the disk: a job for the pool.
 pub(crate) fn open_storage(
@@ -75,6 +76,18 @@ pub(crate) enum Unopened {
 /// Waits for descriptors this often, and this long: a stream is not left out for want of some.
 const FILES_AGAIN: Duration = Duration::from_millis(250);
 const FILES_LOOKS: usize = 1_200;
+
+impl Shared {
+    /// Whether a directory of a stream is only what is left of one that could not be made.
+    pub(crate) fn passes_over(&self, account: &str, name: &str) -> bool {
+        let dir = self.stream_dir(account, name);
+        let is_unmade = is_unmade_stream(&dir);
+        if is_unmade {
+            stdx::debug!(self.broker.log, "  Stream '{account} > {name}' was never made");
+        }
+        is_unmade
+    }
+}
 
 /// Opens a stream that lies on the disk; the error is for the operator.
 pub(crate) fn open_found(
@@ -295,6 +308,10 @@ impl Shard {
         let dir = self.shared.stream_dir(owner, stream);
         let encryption = self.shared.encryption(owner);
         for name in directories(&dir.join("obs")) {
+            if is_unmade_consumer(&dir.join("obs").join(&name)) {
+                stdx::debug!(log, "    Consumer '{owner} > {stream} > {name}' was never made");
+                continue;
+            }
             let disk = self.shared.disk(dir.clone());
             let place = Document::consumer(stream, &name);
             let read = store::meta::read(&disk, &place, encryption.as_ref())

@@ -23,8 +23,10 @@ fn bytes(limit: Option<u64>) -> i64 {
     limit.map_or(-1, |n| i64::try_from(n).unwrap_or(i64::MAX))
 }
 
-fn config(shared: &Shared) -> JetStreamConfig {
+fn config(shared: &Shared, options: &config::Options) -> JetStreamConfig {
     let (config, room) = (&shared.config, shared.room());
+    let is_given = |limit: Option<i64>| limit.is_some_and(|limit| limit > 0);
+    let given = is_given(options.jetstream.max_memory) && is_given(options.jetstream.max_store);
     JetStreamConfig {
         max_memory: bytes(room.memory),
         max_storage: bytes(room.store),
@@ -32,7 +34,8 @@ fn config(shared: &Shared) -> JetStreamConfig {
         sync_interval: i64::try_from(config.sync_within.as_nanos()).unwrap_or(i64::MAX),
         sync_always: config.sync_always,
         domain: config.domain.clone().unwrap_or_default(),
-        compress_ok: true,
+        // As in the reference: told only where the configuration sets both limits.
+        compress_ok: given,
         strict: config.strict,
     }
 }
@@ -98,7 +101,7 @@ impl Node {
         let snapshot = shared.snapshot(&ask);
         let reserved = |of: fn(&AccountSnapshot) -> u64| snapshot.accounts.iter().map(of).sum();
         Some(JetStreamFacts {
-            config: config(&shared),
+            config: config(&shared, &self.options()),
             limits: limits(&shared),
             reserved_memory: reserved(|a| a.reserved_memory),
             reserved_storage: reserved(|a| a.reserved_storage),

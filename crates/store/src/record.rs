@@ -205,6 +205,48 @@ pub(crate) fn erased(key: &HashKey, seq: u64, len: usize, noise: &[u8]) -> Vec<u
     out
 }
 
+/// Whether `bytes`, with which a file ends, are the beginning of a record whose end was never
+/// written; `next` is the sequence that a message would have had.
+///
+/// A whole record of which only the length is wrong looks like that too, and proves itself by its
+/// true one.
+pub(crate) fn is_cut_short(bytes: &[u8], key: &HashKey, next: u64) -> bool {
+    if bytes.len() < 4 {
+        return true;
+    }
+    let raw = u32_at(bytes, 0);
+    let (total, flag) = ((raw & !HEADER_BIT) as usize, raw & HEADER_BIT);
+    if total <= bytes.len() || total < EMPTY || total as u64 > MAX_RECORD {
+        return false;
+    }
+    if bytes.len() >= 12 {
+        let raw_seq = u64_at(bytes, 4);
+        let seq = raw_seq & !(ERASED | TOMBSTONE);
+        let is_next = match (raw_seq & TOMBSTONE != 0, raw_seq & ERASED != 0) {
+            (true, _) => seq < next && total == EMPTY,
+            (false, true) => seq >= next && total == EMPTY,
+            (false, false) => seq == next,
+        };
+        if !is_next {
+            return false;
+        }
+    }
+    if bytes.len() >= HEAD {
+        let subject = u16::from_le_bytes([bytes[20], bytes[21]]) as usize;
+        if HEAD + subject + if flag == 0 { 8 } else { 12 } > total {
+            return false;
+        }
+    }
+    let Ok(len) = u32::try_from(bytes.len()) else { return false };
+    let mut whole = bytes.to_vec();
+    [flag, flag ^ HEADER_BIT].into_iter().all(|flag| {
+        if let Some(place) = whole.get_mut(..4) {
+            place.copy_from_slice(&(len | flag).to_le_bytes());
+        }
+        Record::verify(&whole, key).is_none()
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -227,7 +269,24 @@ mod tests {
         }
 
         #[test]
+        fn an_unfinished_record_is_told_from_a_whole_one(cut in 1usize..200, bit in 0u32..25,
+            header in proptest::bool::ANY, payload in proptest::collection::vec(any::<u8>(), 50..200)) {
+            let key = HashKey::new("S-1");
+            let mut out = Vec::new();
+            let header = if header { &b"NATS/1.0\r\nA: b\r\n\r\n"[..] } else { b"" };
+            put_message(&mut out, &key, 7, 1, b"a.b", header, &payload);
+            let part = &out[..cut.min(out.len() - 1)];
+            prop_assert!(is_cut_short(part, &key, 7));
+            prop_assert!(part.len() < 12 || !is_cut_short(part, &key, 6));
+            // Whatever its length says, it is there.
+            let length = u32_at(&out, 0) ^ (1 << bit);
+            out[..4].copy_from_slice(&length.to_le_bytes());
+            prop_assert!(!is_cut_short(&out, &key, 7));
+        }
+
+        #[test]
         fn parsing_anything_is_safe(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = is_cut_short(&bytes, &HashKey::new("x"), 1);
             if let Some(r) = Record::parse(&bytes) {
                 let _ = (r.subject(), r.header(), r.payload(), r.is_intact(&HashKey::new("x")));
             }

@@ -22,6 +22,10 @@ pub(super) fn without(theirs: &str, mine: &str) -> (String, String) {
     });
     let mut theirs: Vec<String> = lines.map(|line| without_api(&line)).collect();
     let mut mine: Vec<String> = mine.lines().map(str::to_owned).collect();
+    // A client that goes with something unread resets the connection, or not.
+    for line in theirs.iter_mut().chain(&mut mine) {
+        *line = line.replace("\"reason\":\"Read Error\"", "\"reason\":\"Client Closed\"");
+    }
     // Texts of Go's JSON.
     if let (Some(theirs), Some(mine)) = (theirs.first_mut(), mine.first())
         && theirs.contains(" - json: ")

@@ -357,3 +357,45 @@ async fn a_sealed_block_that_is_gone_before_any_index_is_told() {
     assert_eq!(state["first_seq"].as_u64().unwrap(), lost + 1, "{state}");
     assert!(server.log().contains("lost data: msgs/1.blk at byte 0"), "{}", server.log());
 }
+
+/// Where monitoring listens, as the log tells.
+fn monitor(server: &Server) -> std::net::SocketAddr {
+    const LINE: &str = "Starting http monitor on ";
+    server.wait_log(LINE);
+    let log = server.log();
+    log.lines().find_map(|line| Some(line.split_once(LINE)?.1.to_owned())).unwrap().parse().unwrap()
+}
+
+// Contract: MON-021
+#[cfg(unix)]
+#[tokio::test]
+async fn a_long_start_can_be_watched() {
+    let dir = tempfile::tempdir().unwrap();
+    let stream = dir.path().join("jetstream/$G/streams/S");
+    fs::create_dir_all(stream.join("msgs")).unwrap();
+    // Whoever reads it waits until somebody writes.
+    let held = stream.join("meta.inf");
+    assert!(std::process::Command::new("mkfifo").arg(&held).status().unwrap().success());
+    let text = config(dir.path(), "");
+    let server = ServerBuilder::new(Which::Ours).config(&text).monitoring().spawn();
+    let address = monitor(&server);
+    let health = testkit::http::get(address, "/healthz");
+    assert_eq!(health.status, 500, "{}", health.text());
+    assert!(health.text().contains("failed to be ready for connections"), "{}", health.text());
+    for path in ["/varz", "/jsz", "/connz", "/metrics"] {
+        assert_eq!(testkit::http::get(address, path).status, 200, "{path}");
+    }
+    assert!(!server.log().contains("Server is ready"), "{}", server.log());
+    // Whoever comes later finds a file; who waits goes on, as soon as it does wait.
+    let pipe = stream.join("held");
+    fs::rename(&held, &pipe).unwrap();
+    fs::write(&held, "{}").unwrap();
+    testkit::eventually(testkit::DEADLINE, "the server goes on", || {
+        use std::os::unix::fs::OpenOptionsExt;
+        // Without a reader this fails instead of waiting.
+        let flags = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+        let released = fs::OpenOptions::new().write(true).custom_flags(flags).open(&pipe).is_ok();
+        (released || server.log().contains("Server is ready")).then_some(())
+    });
+    server.wait_log("Server is ready");
+}

@@ -39,6 +39,7 @@ use crate::member::Member;
 use crate::place::{Disk, Place};
 use crate::shard::Shard;
 use crate::shared::Shared;
+use crate::unmade::{is_unmade_consumer, unmake};
 
 /// Consumers of a stream, as the rules of configurations look at them.
 struct Known<'a>(&'a Place);
@@ -250,17 +251,24 @@ impl Shard {
         let Some(place) = self.place(at) else { return };
         let (generation, request) = (place.generation, request.again());
         if place.removing.contains(&name) {
-            // Its files are on their way out: asked again once they are gone.
+            // Its files are on their way in or out: asked again once they are there, or gone.
             return queue.push_event(Event::Api(Box::new(request)));
         }
         let (owner, stream) = (place.account.account.name.clone(), place.config().name.clone());
         if !keeps_files(place, &config) {
             return self.finish_consumer(&request, at, &name, config, now, Ok(Files::default()));
         }
+        place.removing.insert(name.clone());
         self.shared.io.run(move || {
+            let dir = shared.stream_dir(&owner, &stream).join("obs").join(&name);
+            let was_unmade = is_unmade_consumer(&dir);
             let files = open_files(&shared, &owner, &stream, &name, &config, now);
+            if files.is_err() && was_unmade {
+                unmake(&shared.broker.log, &dir);
+            }
             queue.push_event(Event::Run(Box::new(move |shard: &mut Self| {
-                if shard.place(at).is_some_and(|p| p.generation == generation) {
+                if let Some(place) = shard.place(at).filter(|p| p.generation == generation) {
+                    place.removing.remove(&name);
                     shard.finish_consumer(&request, at, &name, config, now, files);
                 } else {
                     let gone = Err(ApiError::stream_not_found());
@@ -542,7 +550,9 @@ impl Shard {
         stream: &str,
         name: &str,
     ) -> Outcome<ConsumerUnpin> {
-        let asked: ConsumerUnpinRequest = self.decode(&request.payload)?;
+        // Compat(API-030): fields that nobody knows are passed over, strict or not.
+        let asked: ConsumerUnpinRequest =
+            json::request(&request.payload, Unknown::Ignored).map_err(ApiError::invalid_json)?;
         if asked.group.is_empty() {
             return Err(ApiError::invalid_json("consumer group not specified"));
         }

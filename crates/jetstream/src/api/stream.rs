@@ -23,6 +23,7 @@ use crate::event::{ApiRequest, Event};
 use crate::place::{Disk, Place};
 use crate::recover::open_storage;
 use crate::shard::Shard;
+use crate::unmade::{is_unmade_stream, unmake};
 
 /// What a stream says of itself.
 pub(crate) fn info(place: &mut Place, details: bool, listed: bool, now: Now) -> StreamInfo {
@@ -98,8 +99,13 @@ impl Shard {
         let request = request.again();
         self.shared.io.run(move || {
             let account = &request.account.account.name;
+            let dir = shared.stream_dir(account, &config.name);
+            let was_unmade = is_unmade_stream(&dir);
             let opened = open_storage(&shared, account, &config, now, now, None);
             let storage = opened.map(|(storage, _)| storage);
+            if storage.is_err() && was_unmade {
+                unmake(&shared.broker.log, &dir);
+            }
             queue.push_event(Event::Run(Box::new(move |shard| {
                 shard.finish_create(&request, &config, now, storage);
             })));

@@ -73,6 +73,20 @@ pub(crate) fn messages(file: &[u8], key: &HashKey) -> Option<u64> {
     Some(count)
 }
 
+/// Where the records end that it lists, if it is intact.
+pub(crate) fn extent(file: &[u8], key: &HashKey) -> Option<u64> {
+    let (head, entries) = file.split_at_checked(12)?;
+    if !head.starts_with(MAGIC) || head.get(4..) != Some(&key.hash(&[MAGIC, entries])[..]) {
+        return None;
+    }
+    let mut r = Reader::new(entries);
+    let mut end = 0u64;
+    while let (Some(total), Some(_), Some(_)) = (r.uvarint(), r.uvarint(), r.array::<2>()) {
+        end = end.saturating_add(total);
+    }
+    Some(end)
+}
+
 /// Makes holes of the messages at these offsets.
 pub(crate) fn drop_doubtful(scan: &mut Scan, doubts: &[usize]) {
     if doubts.is_empty() {

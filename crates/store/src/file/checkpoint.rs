@@ -126,9 +126,11 @@ impl<D: Disk> FileStore<D> {
     /// some 20 ns for each of [`FileStore::picture_size`].
     pub fn checkpoint(&mut self) -> Result<()> {
         self.check_open()?;
+        self.mend_late();
         self.mark_limits()?;
         self.barrier()?;
-        self.write_index()
+        // By an index nobody would look at the damage again.
+        if self.late.is_empty() { self.write_index() } else { Ok(()) }
     }
 
     /// The parts that a checkpoint copies, at most: subjects, blocks, pieces of the sets of deleted

@@ -36,8 +36,6 @@ pub(super) struct Commit<F> {
     pub(super) dirty: Dirty<F>,
     /// Files to be unlinked that are still there.
     doomed: usize,
-    /// Those whose steps are not queued yet: what they rely on may still be in the tail's buffer.
-    going: Vec<String>,
     /// Blocks among them that went whole, as the first of those there were or with all of them.
     pub(super) dropped: Vec<u32>,
     /// The newest block of which a message or skipped sequence was written.
@@ -58,7 +56,6 @@ impl<F> Default for Commit<F> {
             under_way: false,
             dirty: Dirty::default(),
             doomed: 0,
-            going: Vec::new(),
             dropped: Vec::new(),
             newest: 0,
             witnesses: 0,
@@ -159,7 +156,7 @@ impl<D: Disk> FileStore<D> {
     pub(super) fn doom(&mut self, path: String) {
         self.commit.doomed += 1;
         if self.disk.is_deferred() {
-            self.commit.going.push(path);
+            self.disk.note(Step::Doom(path));
         } else {
             self.commit.dirty.doomed.push(path);
         }
@@ -181,11 +178,6 @@ impl<D: Disk> FileStore<D> {
         self.flush_tail()?;
         if !self.disk.is_deferred() {
             self.commit.written = self.commit.changes;
-        } else if self.carried.is_empty() {
-            // Behind the tombstones: on a full disk those wait, and the files must wait for them.
-            for path in std::mem::take(&mut self.commit.going) {
-                self.disk.note(Step::Doom(path));
-            }
         }
         Ok(())
     }

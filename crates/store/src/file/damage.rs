@@ -3,8 +3,11 @@
 //! A block with holes is copied to `__damaged__`, then rewritten without them, so that every
 //! server can read what is left. A torn end of the last block is cut off the same way. What was
 //! lost is written to `__damaged__/lost.json` and stays in the state until it is purged.
-//! Laws: no bytes are dropped that are not zeros or kept in `__damaged__`; sequences are never
-//!       given anew; failing to set aside never fails the open, it only leaves the block as it is.
+//! Not here: the end of an append that was never finished, and what there is no room to mend
+//! (`torn.rs`).
+//! Laws: no bytes are dropped that are not zeros, an unfinished append, or kept in `__damaged__`;
+//!       sequences are never given anew; failing to set aside never fails the open, it only leaves
+//!       the block as it is, and nothing is appended to it.
 //! Parity: FSTORE-008 to FSTORE-010, FSTORE-025 (the reference deletes, and reports less).
 
 use std::ops::RangeInclusive;
@@ -36,27 +39,22 @@ impl<D: Disk> FileStore<D> {
     /// bytes, and the last sequence that is known to have been given.
     pub(super) fn heal(
         &mut self,
-        damages: Vec<Damage>,
+        mut damages: Vec<Damage>,
         prior: &Prior,
         tombstones: &SeqSet,
     ) -> (u64, u64) {
         let before = self.lost.len();
-        let mut torn = 0;
+        let late: Vec<u32> = std::mem::take(&mut self.late).iter().map(|l| l.index).collect();
         let tail = self.tail_index();
+        let mut torn = damages.last_mut().map_or(0, |last| self.cut_unfinished(last, prior));
+        damages.retain(|d| d.salvaged || d.scan.as_ref().is_none_or(|s| !s.holes.is_empty()));
         for damage in &damages {
-            torn += self.report_block(damage, prior, tombstones, tail);
+            torn += self.report_block(damage, prior, tombstones, tail, &late);
         }
         self.report_missing(prior, tombstones);
         let last_seq = self.report_unlisted(prior, tombstones);
         for damage in damages {
-            let index = damage.index;
-            if let Err(e) = self.set_aside(damage) {
-                warning!(
-                    self.options.log,
-                    "Filestore [{}] could not set block {index} aside: {e}",
-                    self.settings.name
-                );
-            }
+            self.mend(damage);
         }
         if self.lost.len() > before {
             for lost in &self.lost[before..] {
@@ -82,6 +80,7 @@ impl<D: Disk> FileStore<D> {
         prior: &Prior,
         tombs: &SeqSet,
         tail: Option<u32>,
+        late: &[u32],
     ) -> u64 {
         let file = block_path(damage.index);
         let known = prior.blocks.iter().find(|b| b.index == damage.index);
@@ -94,6 +93,9 @@ impl<D: Disk> FileStore<D> {
         };
         let mut torn = 0;
         for hole in &scan.holes {
+            if late.contains(&damage.index) && self.is_known_hole(damage.index, hole.offset) {
+                continue;
+            }
             let at_end = hole.before == 0;
             if at_end && Some(damage.index) == tail && !damage.salvaged {
                 torn += hole.len;
@@ -246,7 +248,7 @@ impl<D: Disk> FileStore<D> {
         self.start_after(index).filter(|&last| last >= first).map(|last| first..=last)
     }
 
-    fn set_aside(&mut self, damage: Damage) -> Result<()> {
+    pub(super) fn set_aside(&mut self, damage: Damage) -> Result<()> {
         let path = block_path(damage.index);
         let name = self.free_name(&format!("{}.blk", damage.index));
         self.disk.create_dir_all(ASIDE).map_err(|e| Error::io("create", ASIDE, e))?;
@@ -309,13 +311,15 @@ impl<D: Disk> FileStore<D> {
         self.index_on_disk = true;
         self.invalidate_index()?;
         let only_tail = holes.len() == 1 && holes[0].offset + holes[0].len == plain.len() as u64;
-        if only_tail && self.blocks[at].form == Form::Plain {
+        let grows = at + 1 == self.blocks.len() && self.tail.file.is_some();
+        if only_tail && self.blocks[at].form == Form::Plain && !grows {
             let path = block_path(index);
             let file =
                 self.disk.open(&path, Open::Write).map_err(|e| Error::io("open", &path, e))?;
             file.set_len(kept.len() as u64).map_err(|e| Error::io("truncate", &path, e))?;
             file.sync_data().map_err(|e| Error::io("sync", &path, e))?;
             self.blocks[at].len = kept.len() as u64;
+            self.forget_reads(index);
             return Ok(());
         }
         let sealed = at + 1 != self.blocks.len();

@@ -15,19 +15,20 @@ use std::sync::Arc;
 
 use stdx::time::Timestamp;
 
+use crate::block::column::Marks;
 use crate::block::{Block, Form};
 use crate::disk::queue::{QueuedFile, Step};
 use crate::disk::{Disk, DiskFile};
 use crate::error::{Error, NO_SPACE, Result};
 use crate::file::index_db::INDEX;
 use crate::file::own::OWN;
-use crate::file::{FileStore, MSGS, Recovery, block_path, key_path, shape_path};
+use crate::file::{FileStore, MSGS, Recovery, SyncJob, block_path, key_path, shape_path};
 use crate::filter::Filter;
-use crate::record::{self, TOMBSTONE};
+use crate::record::{self, EMPTY, ERASED, Record, TOMBSTONE};
 use crate::settings::Settings;
 
 /// A removal that writes tombstones is begun only if there is as much room.
-const ROOM: u64 = 64 << 10;
+pub(super) const ROOM: u64 = 64 << 10;
 
 impl<D: Disk> FileStore<D> {
     /// Opens the store once more, on a disk that has no room for what opening would write: that
@@ -93,7 +94,8 @@ impl<D: Disk> FileStore<D> {
                 (seq, _) => first.last < seq,
             });
         let empties = frees && (seq, keep) == (0, 0) && self.can_empty();
-        let makes_room = frees && self.can_drop_first() || empties;
+        let whole = *filter == Filter::All && (seq, keep) == (0, 0);
+        let makes_room = frees && self.can_drop_first() || empties || whole && self.can_blank();
         if makes_room { Ok(()) } else { self.check_some_room() }
     }
 
@@ -156,6 +158,65 @@ impl<D: Disk> FileStore<D> {
         self.disk.preempt(&slot, steps);
     }
 
+    /// Whether the only block can be emptied where it is, with nothing that waits to be written.
+    fn can_blank(&self) -> bool {
+        let plain = |b: &Block| b.secret.is_none() && b.form == Form::Plain && b.len > 0;
+        // With a key stream, what is overwritten would give the key away.
+        self.disk.is_deferred()
+            && self.disk.is_empty()
+            && self.jobs.run.is_none()
+            && self.last_seq > 0
+            && self.tail.flushed == self.tail.start + self.tail.buf.len() as u64
+            && self.blocks.len() == 1
+            && self.blocks.front().is_some_and(plain)
+            && self.late.is_empty()
+    }
+
+    /// Before all messages are purged where no new block can be written: the first record of the only
+    /// one is written over by one that skips everything, then the rest goes. Neither needs room, and a
+    /// crash between the two finds a stream without messages. False if that cannot be.
+    pub(super) fn blank_if_full(&mut self) -> Result<bool> {
+        if self.check_some_room().is_ok() || !self.can_blank() || self.can_empty() {
+            return Ok(false);
+        }
+        self.ensure_tail(0)?;
+        let plain = self.content(0)?;
+        let (Some(block), Some(file)) = (self.blocks.front(), &self.tail.file) else {
+            return Ok(false);
+        };
+        let (index, file) = (block.index, Arc::clone(file));
+        let Some(len) = Record::verify(&plain, &block.hash).map(|record| record.len()) else {
+            return Ok(false);
+        };
+        let mut record = Vec::with_capacity(len);
+        let (seq, noise) = (self.last_seq | ERASED, vec![0; len - EMPTY]);
+        let checksum =
+            record::put_message(&mut record, &block.hash, seq, self.last_ts, b"", b"", &noise);
+        // What lists its messages goes first, or they would be missed.
+        self.index_on_disk = true;
+        self.invalidate_index()?;
+        for path in [OWN.to_owned(), shape_path(index)] {
+            let _ = self.disk.remove_file(&path);
+        }
+        self.disk.sync_dir(MSGS).map_err(|e| Error::io("sync", MSGS, e))?;
+        let path = block_path(index);
+        file.write_at(&record, 0).map_err(|e| Error::io("write", &path, e))?;
+        file.sync_data().map_err(|e| Error::io("sync", &path, e))?;
+        file.set_len(len as u64).map_err(|e| Error::io("truncate", &path, e))?;
+        file.sync_data().map_err(|e| Error::io("sync", &path, e))?;
+        self.touch(&file);
+        self.forget_reads(index);
+        let mut block = Block::new(&self.settings.name, index, self.last_seq, self.last_ts);
+        (block.form, block.len, block.checksum) = (Form::Plain, len as u64, checksum);
+        (block.marks, block.tombstones) = (Some(Marks::default()), Some(0));
+        self.columns.clear();
+        self.blocks.clear();
+        self.blocks.push_back(block);
+        self.tail.buf.clear();
+        (self.tail.start, self.tail.flushed) = (len as u64, len as u64);
+        Ok(true)
+    }
+
     /// Dropped blocks whose files can go before anything is written.
     fn bound(&self) -> u32 {
         let first = self.blocks.front().map_or(u32::MAX, |b| b.index);
@@ -168,11 +229,12 @@ impl<D: Disk> FileStore<D> {
         self.is_full() && self.commit.dropped.iter().any(|&index| index < bound)
     }
 
-    /// Makes files part of the next sync that go after it; whether there are any.
-    pub(super) fn make_room(&mut self) -> bool {
+    /// A sync after which files go that need not wait for what there is no room for.
+    pub(super) fn make_room(&mut self) -> Option<SyncJob<D>> {
         if !self.can_make_room() {
-            return false;
+            return None;
         }
+        let later = std::mem::take(&mut self.commit.dirty.doomed);
         let bound = self.bound();
         let dropped = std::mem::take(&mut self.commit.dropped);
         let (mut free, kept): (Vec<u32>, Vec<u32>) = dropped.iter().partition(|&&i| i < bound);
@@ -188,6 +250,17 @@ impl<D: Disk> FileStore<D> {
                 doomed.push(key_path(index));
             }
         }
-        true
+        let sync = self.start_sync();
+        self.commit.dirty.doomed = later;
+        Some(sync)
+    }
+
+    /// A sync of what was written, if there is any, on a full disk: what takes the place of files
+    /// that are to go may not be among it, so that they stay.
+    pub(super) fn sync_when_full(&mut self) -> Option<SyncJob<D>> {
+        let later = std::mem::take(&mut self.commit.dirty.doomed);
+        let sync = (!self.commit.dirty.is_empty()).then(|| self.start_sync());
+        self.commit.dirty.doomed = later;
+        sync
     }
 }

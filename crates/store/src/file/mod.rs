@@ -38,6 +38,7 @@ pub(crate) mod restore;
 mod resume;
 mod rewrite;
 pub(crate) mod snapshot;
+mod torn;
 mod truncate;
 
 use std::collections::{BTreeSet, VecDeque};
@@ -141,6 +142,8 @@ pub struct FileStore<D: Disk> {
     last_seq: u64,
     last_ts: i64,
     lost: Vec<Lost>,
+    /// Damage that there was no room to mend.
+    late: Vec<torn::Late>,
     tail: Tail<QueuedFile<D>>,
     files: VecDeque<(u32, Arc<QueuedFile<D>>)>,
     window: Option<(u32, u64, Bytes)>,
@@ -193,7 +196,7 @@ pub struct Recovery {
     pub resumed: bool,
     /// Blocks there are.
     pub blocks: usize,
-    /// Bytes after the last whole record that were set aside.
+    /// Bytes after the last whole record that were cut off.
     pub torn_bytes: u64,
 }
 
@@ -249,6 +252,7 @@ impl<D: Disk> FileStore<D> {
             last_seq: 0,
             last_ts: 0,
             lost: Vec::new(),
+            late: Vec::new(),
             tail: Tail { file: None, buf: Vec::new(), start: 0, flushed: 0, is_resting: false },
             files: VecDeque::new(),
             window: None,
@@ -399,10 +403,15 @@ impl<D: Disk> FileStore<D> {
         }
         self.mark_limits()?;
         self.sync()?;
+        self.mend_late();
+        self.sync()?;
         if let Some(at) = self.blocks.len().checked_sub(1) {
             self.write_shape(at)?;
         }
-        self.write_index()?;
+        if self.late.is_empty() {
+            // By an index nobody would look at the damage again.
+            self.write_index()?;
+        }
         self.closed = true;
         self.files.clear();
         self.tail.file = None;

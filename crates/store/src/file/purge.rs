@@ -26,15 +26,10 @@ impl<D: Disk> FileStore<D> {
             self.note_all_removed()?;
         }
         self.flush()?;
-        self.empty_if_full();
-        let old: Vec<u32> = self.blocks.iter().map(|b| b.index).collect();
-        self.tail.file = None;
-        self.tail.buf.clear();
-        self.blocks.clear();
-        self.columns.clear();
-        for index in old {
-            self.forget_reads(index);
-            self.commit.dropped.push(index);
+        let is_blank = first <= self.last_seq + 1 && self.blank_if_full()?;
+        if !is_blank {
+            self.empty_if_full();
+            self.drop_every_block();
         }
         self.subjects.clear();
         self.unmarked.clear();
@@ -51,7 +46,7 @@ impl<D: Disk> FileStore<D> {
             schedules.clear();
         }
         self.pending_markers = super::expire::Pending::default();
-        let result = self.swap_directory();
+        let result = if is_blank { Ok(()) } else { self.swap_directory() };
         if let Err(e) = &result {
             self.commit.latch(e);
         }
@@ -60,6 +55,18 @@ impl<D: Disk> FileStore<D> {
         self.changed();
         self.checkpoint()?;
         Ok(purged)
+    }
+
+    fn drop_every_block(&mut self) {
+        let old: Vec<u32> = self.blocks.iter().map(|b| b.index).collect();
+        self.tail.file = None;
+        self.tail.buf.clear();
+        self.blocks.clear();
+        self.columns.clear();
+        for index in old {
+            self.forget_reads(index);
+            self.commit.dropped.push(index);
+        }
     }
 
     fn note_all_removed(&mut self) -> Result<()> {

@@ -413,8 +413,13 @@ impl<D: Disk> FileStore<D> {
         self.bytes = self.blocks.iter().map(|b| b.bytes).sum();
         self.settle_first();
         let (torn, last_seq) = self.heal(damages, prior, &tombstones);
+        let is_new = self.tail_index().is_some_and(|tail| self.is_late(tail));
+        if is_new {
+            // Whoever gives up at the first damage would not see what comes behind it.
+            self.roll_plain()?;
+        }
         if last_seq > self.last_seq {
-            self.remember_last(last_seq, prior.last_ts)?;
+            self.remember_last(last_seq, prior.last_ts, is_new)?;
         }
         self.drop_idle_blocks();
         self.align_empty_blocks();
@@ -423,10 +428,12 @@ impl<D: Disk> FileStore<D> {
     }
 
     /// Keeps sequences from being given twice when their records are gone.
-    fn remember_last(&mut self, seq: u64, ts: i64) -> Result<()> {
+    fn remember_last(&mut self, seq: u64, ts: i64, is_new: bool) -> Result<()> {
         self.last_seq = seq;
         self.last_ts = self.last_ts.max(ts);
-        self.roll()?;
+        if !is_new {
+            self.roll()?;
+        }
         self.write_tombstone(seq, self.last_ts)?;
         self.flush()
     }
@@ -439,7 +446,11 @@ impl<D: Disk> FileStore<D> {
             .blocks
             .iter()
             .filter(|b| {
-                b.msgs == 0 && b.index != tail && b.tombstones == Some(0) && b.last < self.last_seq
+                b.msgs == 0
+                    && b.index != tail
+                    && b.tombstones == Some(0)
+                    && b.last < self.last_seq
+                    && !self.is_late(b.index)
             })
             .map(|b| b.index)
             .collect();

@@ -110,6 +110,7 @@ impl<D: Disk> FileStore<D> {
     /// out, this is one, and nothing is freed yet.
     pub fn maintain(&mut self) -> Result<u64> {
         self.check_open()?;
+        self.mend_late();
         let last = self.blocks.len().saturating_sub(1);
         // Where others wait for the caller, a call looks at some blocks only, each time at the next.
         let all = !self.disk.is_deferred();

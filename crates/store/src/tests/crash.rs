@@ -88,7 +88,9 @@ impl Cut {
                 what = format!("append {}", next.last_seq + 1);
                 self.stored.entry(next.last_seq + 1).or_default().push(m.clone());
                 let r = store.append(&m.as_new(), now);
-                self.moved_on.extend(next.schedules.get(&m.subject).map(|s| s.0));
+                if !matches!(r, Err(Error::DiskFull { .. })) {
+                    self.moved_on.extend(next.schedules.get(&m.subject).map(|s| s.0));
+                }
                 next.append(m);
                 r.map(|_| ())
             }
@@ -156,7 +158,9 @@ impl Cut {
                 what = format!("append at {at}");
                 self.stored.entry(at).or_default().push(m.clone());
                 let r = store.append_at(&m.as_new(), at, now, false);
-                self.moved_on.extend(next.schedules.get(&m.subject).map(|s| s.0));
+                if !matches!(r, Err(Error::DiskFull { .. })) {
+                    self.moved_on.extend(next.schedules.get(&m.subject).map(|s| s.0));
+                }
                 next.append(m);
                 r.map(|_| ())
             }

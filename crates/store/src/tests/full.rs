@@ -153,6 +153,43 @@ fn a_single_block_is_emptied_by_a_purge() {
 }
 
 #[test]
+fn a_small_block_is_blanked_by_a_purge_that_nothing_waits_before() {
+    // Cuts at every point of it too: all messages are there or none, their sequences never again.
+    for cut in (1..20).map(Some).chain([None]) {
+        let disk = SimDisk::new(1);
+        let mut store = filled(&disk, 5);
+        store.checkpoint().unwrap();
+        run(&mut store).unwrap();
+        disk.set_capacity(Some(disk.used()));
+        store.check_purge(&Filter::All, 0, 0).unwrap();
+        assert_eq!(store.purge().unwrap(), 5);
+        store.check();
+        if let Some(cut) = cut {
+            disk.crash_after(cut);
+        }
+        let done = run(&mut store);
+        let after = disk.after_crash();
+        if cut.is_none() {
+            done.unwrap();
+            assert!(!store.is_full());
+            assert_eq!(store.durable(), store.ticket());
+            assert_eq!(open(&disk.copy()).state(), store.state());
+            assert_eq!(open(&after).state(), store.state());
+            // It has made some room.
+            assert_eq!(put(&mut store).unwrap(), 6);
+            run(&mut store).unwrap();
+            let mut found = open(&disk.copy());
+            assert_eq!((found.state().msgs, found.load(6).unwrap().seq), (1, 6));
+        }
+        let found = open(&after);
+        assert!(found.lost().is_empty(), "{cut:?}: {:?}", found.lost());
+        let state = found.state();
+        assert_eq!(state.last_seq, 5, "{cut:?}");
+        assert!(state.msgs == 0 || cut.is_some() && state.msgs == 5, "{cut:?}: {state:?}");
+    }
+}
+
+#[test]
 fn age_and_lower_limits_make_room() {
     let disk = SimDisk::new(1);
     let mut store = filled(&disk, 40);

@@ -11,3 +11,4 @@ mod oracle;
 mod parts;
 mod pool;
 mod refused;
+mod torn;
