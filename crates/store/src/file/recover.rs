@@ -139,7 +139,7 @@ impl<D: Disk> FileStore<D> {
                     }
                 }
                 None => {
-                    recovery.torn_bytes = self.read_everything(Some(index), &indices, orphans)?
+                    recovery.torn_bytes = self.read_everything(Some(index), &indices, orphans)?;
                 }
             },
             None => recovery.torn_bytes = self.read_everything(None, &indices, orphans)?,
