@@ -59,32 +59,32 @@ pub(crate) fn doubts(plain: &[u8], file: &[u8], key: &HashKey) -> Vec<usize> {
     out
 }
 
-/// How many messages a block has according to its file; `None` if that is damaged.
-pub(crate) fn messages(file: &[u8], key: &HashKey) -> Option<u64> {
+/// What it lists, if it is intact.
+fn listed<'a>(file: &'a [u8], key: &HashKey) -> Option<&'a [u8]> {
     let (head, entries) = file.split_at_checked(12)?;
-    if !head.starts_with(MAGIC) || head.get(4..) != Some(&key.hash(&[MAGIC, entries])[..]) {
-        return None;
-    }
-    let (mut r, mut count) = (Reader::new(entries), 0);
-    while let (Some(_), Some(subject), Some(_)) = (r.uvarint(), r.uvarint(), r.array::<2>()) {
-        // Tombstones and skips have none.
-        count += u64::from(subject > 0);
-    }
-    Some(count)
+    let is_intact =
+        head.starts_with(MAGIC) && head.get(4..) == Some(&key.hash(&[MAGIC, entries])[..]);
+    is_intact.then_some(entries)
 }
 
 /// Where the records end that it lists, if it is intact.
 pub(crate) fn extent(file: &[u8], key: &HashKey) -> Option<u64> {
-    let (head, entries) = file.split_at_checked(12)?;
-    if !head.starts_with(MAGIC) || head.get(4..) != Some(&key.hash(&[MAGIC, entries])[..]) {
-        return None;
-    }
-    let mut r = Reader::new(entries);
+    let mut r = Reader::new(listed(file, key)?);
     let mut end = 0u64;
     while let (Some(total), Some(_), Some(_)) = (r.uvarint(), r.uvarint(), r.array::<2>()) {
         end = end.saturating_add(total);
     }
     Some(end)
+}
+
+/// How many messages a block has according to its file; `None` if that is damaged.
+pub(crate) fn messages(file: &[u8], key: &HashKey) -> Option<u64> {
+    let (mut r, mut count) = (Reader::new(listed(file, key)?), 0);
+    while let (Some(_), Some(subject), Some(_)) = (r.uvarint(), r.uvarint(), r.array::<2>()) {
+        // Tombstones and skips have none.
+        count += u64::from(subject > 0);
+    }
+    Some(count)
 }
 
 /// Makes holes of the messages at these offsets.

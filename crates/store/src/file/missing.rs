@@ -8,7 +8,6 @@
 
 use crate::block::shape;
 use crate::disk::Disk;
-use crate::file::index_db::IndexBlock;
 use crate::file::recover::Prior;
 use crate::file::{FileStore, block_path, shape_path};
 use crate::hash::HashKey;
@@ -72,7 +71,8 @@ impl<D: Disk> FileStore<D> {
         let missing = indices.into_iter().map(|index| {
             let known = prior.blocks.last().filter(|b| b.index == index);
             let held = self.messages_of(index);
-            let unknown = held.map(|n| n.saturating_sub(known.map_or(0, IndexBlock::msgs)));
+            let unknown =
+                held.map(|n| n.saturating_sub(known.map_or(0, super::index_db::IndexBlock::msgs)));
             Missing { index, messages: unknown }
         });
         missing.filter(|m| m.messages != Some(0)).collect()
