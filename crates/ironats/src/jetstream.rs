@@ -60,6 +60,8 @@ impl JetStream {
             && let Some(engine) = engine.as_ref()
             && self.node.revise_jetstream(engine.shared())
         {
+            // What tokens say may fit now.
+            self.control.wait_for(self.node.clone().admit_claims());
             return Ok(());
         }
         self.end(&mut engine);

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 
 use broker::account::Account;
 use jetstream_api::validate::{self, AccountLimits, Tier, reservation};
@@ -80,6 +80,8 @@ pub struct JsAccount {
     pub(crate) facts: Arc<Facts>,
     /// What it may use.
     pub(crate) limits: Mutex<AccountLimits>,
+    /// Its time is over.
+    pub(crate) expired: AtomicBool,
     streams: Mutex<Streams>,
     memory: AtomicI64,
     file: AtomicI64,
@@ -96,6 +98,7 @@ impl JsAccount {
             standing: Standing::Member,
             facts,
             limits: Mutex::new(limits),
+            expired: AtomicBool::new(false),
             streams: Mutex::default(),
             memory: AtomicI64::new(0),
             file: AtomicI64::new(0),

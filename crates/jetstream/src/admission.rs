@@ -1,7 +1,8 @@
 //! Accounts that get or lose JetStream while it runs.
 //!
 //! Laws: an account's streams take messages before its requests are answered; an account that lost
-//!       JetStream keeps its streams, asleep, and finds them when it gets it back.
+//!       JetStream keeps its streams, asleep, and finds them when it gets it back; what cannot be
+//!       given changes nothing.
 //! Reference: jetstream.go configJetStream, enableJetStream, disableJetStream.   Contract: ACC-019.
 
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use jetstream_api::validate::AccountLimits;
 
 use crate::account::JsAccount;
 use crate::engine::directories;
+use crate::enough::Insufficient;
 use crate::event::Event;
 use crate::gate;
 use crate::recover::open_found;
@@ -22,13 +24,27 @@ use crate::shared::Shared;
 impl Shared {
     /// Lets an account use as much of JetStream as `limits` say; `None`: nothing. Waits until its
     /// streams are recovered, so it is not for network threads.
-    pub fn admit(self: &Arc<Self>, account: &Arc<Account>, limits: Option<AccountLimits>) {
+    ///
+    /// # Errors
+    /// The server has less than that. What the account could use before stays.
+    pub fn admit(
+        self: &Arc<Self>,
+        account: &Arc<Account>,
+        limits: Option<AccountLimits>,
+    ) -> Result<(), Insufficient> {
         let _one = self.admissions.lock();
         let name = &account.name;
         let known = self.account(name).filter(|known| Arc::ptr_eq(&known.account, account));
         match (limits, known) {
-            (Some(limits), Some(known)) => *known.limits.lock() = limits,
-            (Some(limits), None) => self.wake(account, limits),
+            (Some(limits), Some(known)) => {
+                let before = known.api_limits();
+                self.has_enough(Some(&before), &limits)?;
+                *known.limits.lock() = limits;
+            }
+            (Some(limits), None) => {
+                self.has_enough(None, &limits)?;
+                self.wake(account, limits);
+            }
             (None, Some(known)) => self.put_to_sleep(&known),
             (None, None) => {
                 if !self.listening.lock().contains_key(name) {
@@ -36,6 +52,7 @@ impl Shared {
                 }
             }
         }
+        Ok(())
     }
 
     fn without(&self, account: &Arc<Account>) -> Arc<JsAccount> {

@@ -120,12 +120,17 @@ impl Answers {
         out
     }
 
-    /// What the answers promised may not have come true, or only some day: nobody is told that it
-    /// did, nor, as a publisher would try again, that it did not.
-    pub(crate) fn disappoint(&mut self) {
+    /// What the answers promised may not have come true: publishers are told `refusal`, others what
+    /// was meant for this case, or nothing.
+    pub(crate) fn disappoint(&mut self, refusal: &[u8]) {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(refusal);
+        let refusal = start..self.bytes.len();
         self.list.retain_mut(|answer| {
-            if let Some(otherwise) = answer.otherwise.take() {
-                (answer.body, answer.header_len, answer.is_told) = (otherwise, 0, true);
+            let is_publish = !answer.is_told && answer.header_len == 0;
+            let instead = answer.otherwise.take().or_else(|| is_publish.then(|| refusal.clone()));
+            if let Some(instead) = instead {
+                (answer.body, answer.header_len, answer.is_told) = (instead, 0, true);
             }
             answer.is_told
         });

@@ -8,12 +8,13 @@
 //! | rewrite of a block | on the pool |
 //!
 //! Laws: an answer leaves when its change is written, or durable with `sync_interval: always`;
-//!       what was stored by a write that failed is not answered.
+//!       what was stored by a write that failed for good is answered with why.
 //! Not here: what is different while a disk is full (`full.rs`).
 
 use std::thread;
 use std::time::Duration;
 
+use jetstream_core::stream::refusal as pub_refusal;
 use stdx::time::Mono;
 use store::{Error, Job, JobKind, JobResult, MessageStore, Ticket};
 
@@ -163,7 +164,7 @@ impl Shard {
         }
     }
 
-    /// The disk refused. What was stored may be on it or not, and is not answered.
+    /// The disk refused. What was stored may be on it or not: its publishers hear why.
     pub(crate) fn disk_failed(&mut self, at: u32, error: &Error) {
         if matches!(error, Error::DiskFull { .. }) {
             return self.disk_is_full(at, error);
@@ -180,12 +181,14 @@ impl Shard {
             );
         }
         place.stream.fail(&error.to_string());
+        let refusal = place.stream.closed_for_writing();
+        let refusal = refusal.map_or_else(Vec::new, |why| pub_refusal(place.name(), &why));
         let account = place.account.account.clone();
         for (_, mut answers) in std::mem::take(&mut place.held) {
-            answers.disappoint();
+            answers.disappoint(&refusal);
             answers.release(&mut self.worker, |_| Some(account.clone()));
         }
-        theirs.disappoint();
+        theirs.disappoint(&refusal);
         theirs.release(&mut self.worker, |_| Some(account.clone()));
     }
 

@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 
 use broker::Broker;
-use broker::account::Account;
+use broker::account::{Account, GLOBAL};
 use broker::worker::Entropy;
 use hashbrown::HashMap;
 use jetstream_api::JetStreamAccountLimits;
@@ -25,13 +25,14 @@ use store::disk::real::{OpenFiles, StoreLock};
 use crate::account::JsAccount;
 use crate::claim::claim;
 use crate::driver::{self, Clock};
+use crate::enough::{Insufficient, all_fit};
 use crate::event::Event;
 use crate::gate::Waiting;
 use crate::io::IoPool;
 use crate::progress::{ALL, Opening, Progress, TELL_EVERY};
 use crate::queue::Queue;
 use crate::recover::open_found;
-use crate::shared::{self, Config, Shared};
+use crate::shared::{self, Config, Room, Shared};
 
 /// Threads that wait for the disk: while one syncs, others can.
 const IO_THREADS: usize = 8;
@@ -57,6 +58,9 @@ pub enum StartError {
         "the JetStream store directory {0} is in use by process {1}, which has {2} open for writing: stop it, or give this server its own store_dir"
     )]
     Writer(String, u32, String),
+    /// The configured accounts may use more than the server.
+    #[error("Error enabling jetstream on configured accounts: {0}")]
+    Accounts(#[from] Insufficient),
     /// The system gives no threads.
     #[error("cannot start the threads of JetStream: {0}")]
     Threads(std::io::Error),
@@ -76,6 +80,9 @@ pub struct Host {
     pub first_worker: usize,
     /// The time of the start.
     pub now: Now,
+    /// Accounts other than these members are admitted as soon as it runs: nobody answers for them
+    /// until then.
+    pub admits_later: bool,
 }
 
 /// An account that may use JetStream.
@@ -97,8 +104,12 @@ impl Engine {
     /// Starts JetStream: recovers what lies in the store directory, then listens.
     ///
     /// # Errors
-    /// The store directory cannot be used, or the system gives no threads.
+    /// The store directory cannot be used, the accounts may use more than the server, or the system
+    /// gives no threads.
     pub fn start(config: Config, host: &Host, members: Vec<Member>) -> Result<Self, StartError> {
+        let room = Room { memory: config.max_memory, store: config.max_store };
+        let given: Vec<_> = members.iter().map(|m| AccountLimits::untiered(m.limits)).collect();
+        all_fit(given.iter(), room)?;
         let lock = Some(claim(&config.store_dir)?);
         let io = IoPool::start(IO_THREADS).map_err(StartError::Threads)?;
         let open_batches = Arc::new(OpenBatches::default());
@@ -139,7 +150,7 @@ impl Engine {
         }
         let engine = Self { shared, threads, lock };
         engine.recover()?;
-        engine.listen();
+        engine.listen(host.admits_later);
         engine.begin_drawing();
         Ok(engine)
     }
@@ -199,10 +210,14 @@ impl Engine {
     }
 
     /// Takes requests, also of accounts that have no JetStream.
-    fn listen(&self) {
+    fn listen(&self, admits_later: bool) {
         let shared = &self.shared;
         for account in shared.broker.accounts() {
             let member = shared.account(&account.name);
+            let waits = admits_later && !account.is_system() && account.name != GLOBAL;
+            if member.is_none() && waits {
+                continue;
+            }
             let facts = shared.facts(&account);
             let account = member.unwrap_or_else(|| Arc::new(JsAccount::without(account, facts)));
             shared.answer_as(&account);

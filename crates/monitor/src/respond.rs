@@ -107,21 +107,32 @@ pub fn respond(
     base_path: &str,
     now: Now,
 ) -> Response {
-    let Some(path) = unescape(path, false) else {
+    const PLAIN: &[u8] = b"-_.~/$&+,:;=@!*'()";
+    let Some(decoded) = unescape(path, false) else {
         return Response::plain(400, TEXT, "400 Bad Request");
     };
-    let Ok(path) = String::from_utf8(path) else { return Response::not_found() };
-    let clean = clean(&path);
-    // A trailing slash is significant: it leads nowhere, but it is not redirected either.
-    let with_slash = path.ends_with('/') && clean != "/";
-    if !with_slash && clean != path {
-        let mut to = escape(&clean, b"-_.~/$&+,:;=@!*'()");
+    let Ok(decoded) = String::from_utf8(decoded) else { return Response::not_found() };
+    // Compat(MON-001): what was escaped is no `.`, `..` or slash of the path.
+    let is_plain = |b: u8| b.is_ascii_alphanumeric() || PLAIN.contains(&b) || b"[]%".contains(&b);
+    let escaped =
+        if path.bytes().all(is_plain) { path.to_owned() } else { escape(&decoded, PLAIN) };
+    let mut clean = clean(&escaped);
+    // A trailing slash is significant: it leads nowhere.
+    if escaped.ends_with('/') && clean != "/" {
+        clean.push('/');
+    }
+    if clean != escaped {
+        let mut to = escape(&clean, PLAIN);
         if !query.is_empty() {
             to.push('?');
             to.push_str(&escape(query, b"-_.~/$&+,:;=@!*'()%?[]{}|^\"`\\"));
         }
         return Response::redirect(&to);
     }
+    if decoded.matches('/').count() != escaped.matches('/').count() {
+        return Response::not_found();
+    }
+    let path = decoded;
     let base = normalize_base(base_path);
     if source.metrics_enabled() && path.strip_prefix(base.trim_end_matches('/')) == Some("/metrics")
     {

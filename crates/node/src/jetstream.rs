@@ -157,6 +157,7 @@ impl Node {
             shards: facts.shards,
             first_worker: facts.workers,
             now: facts.now,
+            admits_later: self.claims().is_some(),
         };
         let config = config(&options, facts, &info.server_name, &info.server_id);
         stdx::notice!(self.log(), "Starting JetStream");
@@ -190,10 +191,20 @@ impl Node {
         // Where operators are trusted, tokens say who has it.
         if self.claims().is_none() {
             let members = self.jetstream_members(&options);
-            for account in accounts {
-                let member = members.iter().find(|m| Arc::ptr_eq(&m.account, &account));
-                let limits = member.map(|member| AccountLimits::untiered(member.limits));
-                shared.admit(&account, limits);
+            let wanted = accounts.iter().map(|account| {
+                let member = members.iter().find(|m| Arc::ptr_eq(&m.account, account));
+                (account, member.map(|member| AccountLimits::untiered(member.limits)))
+            });
+            let mut wanted: Vec<_> = wanted.collect();
+            // Who gets less makes room for who gets more.
+            wanted.sort_by_key(|(account, limits)| shared.is_growth(account, limits.as_ref()));
+            for (account, limits) in wanted {
+                if let Err(error) = shared.admit(account, limits) {
+                    stdx::error!(
+                        self.log(),
+                        "Error enabling jetstream on configured accounts: {error}"
+                    );
+                }
             }
         }
         true

@@ -303,6 +303,25 @@ fn a_user_goes_when_its_token_ends() {
     });
 }
 
+// Contract: AUTH-025
+#[test]
+fn a_token_for_other_networks_lets_nobody_in() {
+    everywhere("a callout's networks", |which| {
+        let mut house = House::new(which, "", "");
+        for (src, theirs) in [("192.0.2.0/24", false), ("192.0.2.0/24,127.0.0.0/8", true)] {
+            let mut client = house.knock(&json!({"user": "u"}));
+            let question = house.question();
+            house.admit(&question, &json!({"nats": {"src": src}}));
+            // The reference does not look at them (docs/differences.md).
+            if theirs || which == Which::Peer {
+                admitted(&mut client);
+            } else {
+                refused(client, src);
+            }
+        }
+    });
+}
+
 // Contract: AUTH-026
 #[test]
 fn questions_and_answers_can_be_secret() {

@@ -24,8 +24,9 @@ fn limits() -> Value {
 }
 
 fn user(account: &KeyPair, key: &KeyPair, bearer: bool) -> String {
-    let claims = json!({"sub": key.public_key(), "nats": {"pub": {}, "sub": {}, "subs": -1,
-        "data": -1, "payload": -1, "bearer_token": bearer, "type": "user", "version": 2}});
+    let claims = json!({"sub": key.public_key(), "name": "keeper", "nats": {
+        "pub": {}, "sub": {}, "subs": -1, "data": -1, "payload": -1, "bearer_token": bearer,
+        "tags": ["eu", "red"], "type": "user", "version": 2}});
     signed(account, &claims)
 }
 
@@ -45,6 +46,7 @@ impl House {
             let claims = json!({"sub": key.public_key(), "name": name, "nats": body});
             preload.push_str(&format!("{}: {}\n", key.public_key(), signed(&operator, &claims)));
         }
+        let bearer = user(&auth, &sentinel, true);
         let operator_token = signed(
             &operator,
             &json!({"sub": operator.public_key(), "name": "O",
@@ -52,16 +54,15 @@ impl House {
         );
         let config = format!(
             "operator: {operator_token}\nresolver: MEMORY\nresolver_preload {{\n{preload}}}
-             system_account: {}\nauthorization {{ timeout: 2 }}",
+             system_account: {}\nauthorization {{ timeout: 2 }}\ndefault_sentinel: {bearer}",
             system.public_key()
         );
         let server = ServerBuilder::new(which).config(&config).monitoring().start();
-        let bearer = user(&auth, &service, true);
-        let mut client = server.client_with(&json!({"jwt": bearer}));
+        let own = user(&auth, &service, true);
+        let mut client = server.client_with(&json!({"jwt": own}));
         client.sub(SUBJECT, 1);
         client.flush();
-        let sentinel = user(&auth, &sentinel, true);
-        Self { server, auth, app, other, service: client, sentinel }
+        Self { server, auth, app, other, service: client, sentinel: bearer }
     }
 
     fn knock(&self) -> Client {
@@ -166,5 +167,42 @@ fn an_operators_account_may_send_users_anywhere() {
         let question = house.question();
         house.answer(&question, &KeyPair::new_account(), &auth);
         refused(client);
+    });
+}
+
+// Contract: AUTH-015, AUTH-025, AUTH-027
+#[test]
+fn who_shows_no_token_comes_with_the_sentinels() {
+    everywhere("a callout behind a default sentinel", |which| {
+        let mut house = House::new(which, false);
+        let sentinel = house.sentinel.clone();
+        let key = verified(&sentinel)["sub"].clone();
+        for (shown, named) in [
+            (json!({"jwt": sentinel}), &key),
+            (json!({}), &key),
+            (json!({"user": "u", "pass": "secret"}), &json!("u")),
+            (json!({"jwt": "none", "auth_token": "t"}), &key),
+        ] {
+            let mut client = Client::greeted(house.server.addr());
+            client.connect(&shown);
+            client.send("PING\r\n");
+            let (question, reply) = house.question();
+            let nats = &question["nats"];
+            let mut said = json!({"jwt": sentinel, "name": "testkit", "lang": "testkit",
+                "version": "1", "protocol": 1});
+            for (name, value) in shown.as_object().unwrap().iter().filter(|(n, _)| *n != "jwt") {
+                said[name] = value.clone();
+            }
+            assert_eq!(nats["connect_opts"], said, "{which:?} {shown}");
+            assert_eq!(
+                nats["client_info"],
+                json!({"host": "127.0.0.1", "id": client.info["client_id"], "user": named,
+                    "name": "testkit", "name_tag": "keeper", "tags": ["eu", "red"],
+                    "kind": "Client", "type": "nats"}),
+                "{which:?} {shown}"
+            );
+            house.service.publish(&reply, "no");
+            refused(client);
+        }
     });
 }

@@ -11,6 +11,7 @@ mod crowd;
 mod descriptors;
 mod flood;
 mod hostile;
+mod jetstream_room;
 mod proxy;
 mod slow;
 mod slow_write;

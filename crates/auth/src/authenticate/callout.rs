@@ -12,11 +12,11 @@ use super::jwt::{
 use super::{AuthError, AuthRequest, Authenticator};
 use crate::GLOBAL_ACCOUNT;
 use crate::identity::{Identity, TokenFacts, Who};
-use crate::jwt::UserClaims;
 use crate::jwt::authorization::{
     Client, ClientTls, ConnectOptions, Request, RequestClaims, ResponseClaims, Server,
 };
 use crate::jwt::limits::UserLimits;
+use crate::jwt::{UserClaims, window};
 use crate::permission::Permissions;
 use nkeys::{KeyPair, XKey};
 use std::sync::{Arc, OnceLock};
@@ -151,6 +151,11 @@ impl Delegation {
     /// The account that is asked.
     pub fn account(&self) -> &Arc<str> {
         &self.account
+    }
+
+    /// The token that the login counts by, where users have tokens.
+    pub fn token(&self) -> Option<&TokenFacts> {
+        self.came_with.as_deref()
     }
 
     /// The answer puts the client in an account that cannot be had.
@@ -497,7 +502,7 @@ fn settle_operated(
     Ok(admitted(delegation, name, claims, &limits, Some(&account), stay, request.now))
 }
 
-/// Whether the client may come now and in this way, and how long it may stay.
+/// Whether the client may come now, in this way and from there, and how long it may stay.
 fn timely(
     limits: &UserLimits,
     request: &AuthRequest<'_>,
@@ -510,6 +515,9 @@ fn timely(
     check_connection_type(limits, request).map_err(|_| {
         title(format!("authorized user on account {on} using invalid connection type"))
     })?;
+    if !window::admits(&limits.src, request.address) {
+        return Err(title(format!("authorized user on account {on} outside of its networks")));
+    }
     Ok(rest)
 }
 

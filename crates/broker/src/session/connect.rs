@@ -72,25 +72,28 @@ impl Attempt {
 }
 
 impl Attempt {
-    /// What who decides about it is told; `trusting` if operators are trusted, and a token means
-    /// something.
-    fn asked(&self, conn: &Conn, named: &auth::Who, trusting: bool) -> Asked {
+    /// What who decides about it is told. A token means something only where operators are trusted;
+    /// it need not be the client's own.
+    fn asked(&self, conn: &Conn, delegation: &Delegation) -> Asked {
         let connect = &self.connect;
+        let token = delegation.token();
         let signed = !connect.sig.is_empty();
         let facts = conn.facts.lock();
         Asked {
             client: callout::Client {
                 host: self.address.map_or_else(String::new, |address| address.to_string()),
                 id: conn.id,
-                user: named.raw().to_owned(),
+                user: delegation.named.raw().to_owned(),
                 name: connect.name.clone(),
+                tags: token.map(|token| token.tags.clone()).unwrap_or_default(),
+                name_tag: token.map(|token| token.name.clone()).unwrap_or_default(),
                 kind: "Client".to_owned(),
                 client_type: "nats".to_owned(),
                 nonce: if signed { self.nonce.clone() } else { String::new() },
                 ..callout::Client::default()
             },
             options: callout::ConnectOptions {
-                jwt: if trusting { connect.jwt.clone() } else { String::new() },
+                jwt: token.map(|token| token.jwt.clone()).unwrap_or_default(),
                 nkey: connect.nkey.clone(),
                 sig: connect.sig.clone(),
                 auth_token: connect.auth_token.clone(),
@@ -165,8 +168,7 @@ impl SlowLogin {
 
     /// Asks who decides.
     fn call_out(mut self: Box<Self>, delegation: Delegation) -> Verified {
-        let trusting = self.authenticator.operators().is_some();
-        let asked = self.attempt.asked(&self.conn, &delegation.named, trusting);
+        let asked = self.attempt.asked(&self.conn, &delegation);
         match self.authenticator.ask(&delegation, asked, self.attempt.now) {
             Ok(waiting) => {
                 self.delegation = Some(delegation);

@@ -6,6 +6,7 @@
 use super::rule::{Rule, Verdict, judged, refused};
 use super::show::{hidden, map, number, refusal, switch, text, time};
 use super::{Pair, Plan, Step};
+use crate::lang::unit::Nanos;
 use crate::options::Options;
 
 pub(super) const RULES: &[Rule] = &[
@@ -41,7 +42,7 @@ pub(super) const RULES: &[Rule] = &[
     refused("JetStreamUniqueTag", &["jetstream.unique_tag"], |o| {
         text(o.jetstream.unique_tag.as_ref())
     }),
-    refused("JetStreamLimits", &["jetstream.limits"], |o| hidden(&o.jetstream.limits)),
+    refused("JetStreamLimits", &["jetstream.limits"], limits),
     refused("JetStreamTpm", &["jetstream.tpm"], |o| hidden(&o.jetstream.tpm)),
     refused("JetStreamMaxCatchup", &["jetstream.max_outstanding_catchup"], |o| {
         number(o.jetstream.max_outstanding_catchup)
@@ -91,6 +92,23 @@ pub(super) const RULES: &[Rule] = &[
     refused("SyncAlways", &["jetstream.sync"], |o| switch(o.jetstream.sync_always)),
     refused("JsAccDefaultDomain", &["default_js_domain"], |o| map(&o.jetstream.default_domains)),
 ];
+
+/// All limits in the reference's order.
+fn limits(options: &Options) -> String {
+    let (limits, batch) = (&options.jetstream.limits, &options.jetstream.limits.batch);
+    let wait = |of: Option<Nanos>| time(of.map(Nanos::to_std).unwrap_or_default());
+    let all = [
+        number(limits.max_request_batch),
+        number(limits.max_ack_pending),
+        number(limits.max_ha_assets),
+        wait(limits.duplicate_window),
+        number(batch.max_inflight_per_stream),
+        number(batch.max_inflight_total),
+        number(batch.max_msgs),
+        wait(batch.timeout),
+    ];
+    format!("{{{}}}", all.join(" "))
+}
 
 fn memory(options: &Options) -> i64 {
     options.jetstream.max_memory.unwrap_or(-1)

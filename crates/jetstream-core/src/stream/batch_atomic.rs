@@ -39,8 +39,6 @@ enum Step {
     Staged,
     /// It was the last; the batch is stored, and ends at this sequence.
     Stored { seq: u64, count: u64 },
-    /// The store failed: the publisher hears nothing.
-    Silent,
 }
 
 /// How a message says that it is the last.
@@ -72,13 +70,12 @@ impl<D: Disk> Stream<D> {
         now: Now,
         out: &mut O,
     ) {
-        if self.failure.is_some() {
-            return;
-        }
         let plain = header::without_status(m.header);
         let m = Incoming { header: plain.as_deref().unwrap_or(m.header), ..*m };
         let step = self
-            .check_batch(id, &m, fields, limits)
+            .closed_for_writing()
+            .map_or(Ok(()), Err)
+            .and_then(|()| self.check_batch(id, &m, fields, limits))
             .and_then(|seq| self.step(id, seq, &m, fields, now, out));
         let Some(reply) = m.reply.filter(|r| !r.is_empty() && !self.config.no_ack) else { return };
         match step {
@@ -86,7 +83,6 @@ impl<D: Disk> Stream<D> {
             Ok(Step::Stored { seq, count }) => {
                 out.answer(reply, &self.batch_ack(seq, id, count, false));
             }
-            Ok(Step::Silent) => {}
             Err(error) => out.tell(reply, &pub_ack::refusal(&self.config.name, &error)),
         }
     }
@@ -229,7 +225,7 @@ impl<D: Disk> Stream<D> {
         match self.store_batch(&members, admitted, now, out) {
             Ok(seq) => Ok(Step::Stored { seq, count: members.len() as u64 }),
             Err(Refusal::Error(error)) => Err(error),
-            Err(_) => Ok(Step::Silent),
+            Err(Refusal::Duplicate(seq)) => Ok(Step::Stored { seq, count: members.len() as u64 }),
         }
     }
 

@@ -96,7 +96,10 @@ impl<D: Disk> Stream<D> {
             Ok(Some(says)) => Some(says),
             Err(BadPattern) => None,
         };
-        if self.failure.is_some() {
+        if let Some(closed) = self.closed_for_writing() {
+            if !self.config.no_ack {
+                out.tell(reply, &pub_ack::refusal(&self.config.name, &closed));
+            }
             return true;
         }
         let plain = header::without_status(m.header);
@@ -253,9 +256,7 @@ impl<D: Disk> Stream<D> {
                 batch.tell(self.open_fasts(), reply, out);
                 Fate::GoesOn
             }
-            Err(Some(refused)) => self.refuse_fast(batch, says, refused, reply, out),
-            // The store failed: nobody hears of this stream until it works again.
-            Err(None) => Fate::Over,
+            Err(refused) => self.refuse_fast(batch, says, refused, reply, out),
         }
     }
 
@@ -264,17 +265,16 @@ impl<D: Disk> Stream<D> {
         m: &Incoming<'_>,
         now: Now,
         out: &mut O,
-    ) -> Result<u64, Option<Refused>> {
+    ) -> Result<u64, Refused> {
         let fields = Fields::of(m.header);
         let mut plan = Plan::default();
         if let Some(expected) = fields.expected_last_msg_id.filter(|id| !id.is_empty()) {
-            self.check_last_id(expected, now).map_err(|error| Some(error.into()))?;
+            self.check_last_id(expected, now)?;
         }
-        let admitted = self.check_member(&mut plan, m, &fields, now).map_err(Some)?;
+        let admitted = self.check_member(&mut plan, m, &fields, now)?;
         self.apply(m, Via::Client, &admitted, now, out).map_err(|refusal| match refusal {
-            Refusal::Error(error) => Some(error.into()),
-            Refusal::Duplicate(seq) => Some(Refused::Duplicate(seq)),
-            Refusal::Silent => None,
+            Refusal::Error(error) => error.into(),
+            Refusal::Duplicate(seq) => Refused::Duplicate(seq),
         })
     }
 

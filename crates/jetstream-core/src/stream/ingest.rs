@@ -134,8 +134,6 @@ pub(super) struct Taken {
 pub(super) enum Refusal {
     Error(ApiError),
     Duplicate(u64),
-    /// The store failed: the publisher hears nothing and tries again.
-    Silent,
 }
 
 impl From<ApiError> for Refusal {
@@ -205,7 +203,6 @@ impl<D: Disk> Stream<D> {
             Err(Refusal::Error(error)) => {
                 return out.tell(reply, &pub_ack::refusal(&self.config.name, error));
             }
-            Err(Refusal::Silent) => return,
         };
         let mut body = out.scratch();
         body.clear();
@@ -290,8 +287,8 @@ impl<D: Disk> Stream<D> {
         limits: &Limits,
         now: Now,
     ) -> Result<Admitted<'a>, Refusal> {
-        if self.failure.is_some() {
-            return Err(Refusal::Silent);
+        if let Some(closed) = self.closed_for_writing() {
+            return Err(closed.into());
         }
         let size = record_len(m.subject.len(), m.header.len(), m.payload.len());
         if self.store.is_file() && size > MAX_RECORD {
@@ -638,7 +635,7 @@ impl<D: Disk> Stream<D> {
                     "JetStream failed to store a msg on stream '{account} > {name}': {other}"
                 );
                 self.fail(&other.to_string());
-                Refusal::Silent
+                ApiError::stream_store_failed(other).into()
             }
         }
     }

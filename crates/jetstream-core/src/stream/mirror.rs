@@ -93,7 +93,7 @@ impl<D: Disk> Stream<D> {
             }
             Err(refused) => {
                 let step = origin.retry(None, now, out);
-                origin.error = refused.into_error(self.failure());
+                origin.error = refused.into_error();
                 step
             }
         }

@@ -178,6 +178,11 @@ impl<D: Disk> Stream<D> {
         self.failure.as_deref()
     }
 
+    /// What a publisher hears once a write failed for good.
+    pub fn closed_for_writing(&self) -> Option<jetstream_api::ApiError> {
+        self.failure().map(jetstream_api::ApiError::stream_store_failed)
+    }
+
     /// Notes a write that failed for good.
     pub fn fail(&mut self, why: &str) {
         self.failure.get_or_insert_with(|| why.into());

@@ -97,7 +97,7 @@ impl<D: Disk> Stream<D> {
             }
             Err(refused) => {
                 let step = origin.retry(Some(ack.stream_seq), now, out);
-                origin.error = refused.into_error(self.failure());
+                origin.error = refused.into_error();
                 step
             }
         }
@@ -154,11 +154,10 @@ impl<D: Disk> Stream<D> {
 
 impl Refusal {
     /// What an origin says of it.
-    pub(super) fn into_error(self, failure: Option<&str>) -> Option<jetstream_api::ApiError> {
+    pub(super) fn into_error(self) -> Option<jetstream_api::ApiError> {
         match self {
             Self::Error(error) => Some(error),
             Self::Duplicate(_) => None,
-            Self::Silent => failure.map(jetstream_api::ApiError::stream_store_failed),
         }
     }
 }

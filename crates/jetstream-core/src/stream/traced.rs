@@ -64,7 +64,7 @@ impl<D: Disk> Stream<D> {
         };
         let late = refusal.is_none_or(|refusal| match refusal {
             Refusal::Error(error) => is_told_late(error),
-            Refusal::Duplicate(_) | Refusal::Silent => false,
+            Refusal::Duplicate(_) => false,
         });
         Verdict {
             no_interest,
@@ -92,7 +92,6 @@ fn is_of_store(error: &ApiError) -> bool {
 fn told(refusal: &Refusal, fields: Option<&Fields<'_>>) -> String {
     let error = match refusal {
         Refusal::Duplicate(_) => return "msgid is duplicate".to_owned(),
-        Refusal::Silent => return "stream closed".to_owned(),
         Refusal::Error(error) => error,
     };
     let is = |other: ApiError| other.err_code == error.err_code;

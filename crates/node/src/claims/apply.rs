@@ -155,7 +155,11 @@ impl Registry {
         }
         let again: Vec<&str> = again.iter().map(String::as_str).collect();
         self.redefine(&node, accounts, &again);
+        let jetstream = node.jetstream.load_full();
         for key in expired {
+            if let Some(jetstream) = &jetstream {
+                jetstream.set_expired(&key, true);
+            }
             expire_clients(&node, &key);
         }
     }

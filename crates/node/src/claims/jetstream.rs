@@ -53,7 +53,18 @@ impl Registry {
         if account.is_system() {
             return;
         }
-        jetstream.admit(&account, limits);
+        jetstream.set_expired(key, self.has_ended(key));
+        let Err(error) = jetstream.admit(&account, limits) else { return };
+        let label = match self.name_of(key) {
+            name if name == key => name,
+            name => format!("{key}/{name}"),
+        };
+        stdx::error!(node.log(), "Error configuring jetstream for account [{label}]: {error}");
+        // The same token may fit later. Who holds the lock takes JetStream away, which cannot fail.
+        let _one = self.changing.lock();
+        if let Some(entry) = self.accounts.write().get_mut(key) {
+            entry.incomplete = true;
+        }
     }
 
     /// As [`Registry::admit`], beside the threads that must not wait.

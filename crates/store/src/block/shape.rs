@@ -59,18 +59,32 @@ pub(crate) fn doubts(plain: &[u8], file: &[u8], key: &HashKey) -> Vec<usize> {
     out
 }
 
+/// What it lists, if it is intact.
+fn listed<'a>(file: &'a [u8], key: &HashKey) -> Option<&'a [u8]> {
+    let (head, entries) = file.split_at_checked(12)?;
+    let is_intact =
+        head.starts_with(MAGIC) && head.get(4..) == Some(&key.hash(&[MAGIC, entries])[..]);
+    is_intact.then_some(entries)
+}
+
 /// Where the records end that it lists, if it is intact.
 pub(crate) fn extent(file: &[u8], key: &HashKey) -> Option<u64> {
-    let (head, entries) = file.split_at_checked(12)?;
-    if !head.starts_with(MAGIC) || head.get(4..) != Some(&key.hash(&[MAGIC, entries])[..]) {
-        return None;
-    }
-    let mut r = Reader::new(entries);
+    let mut r = Reader::new(listed(file, key)?);
     let mut end = 0u64;
     while let (Some(total), Some(_), Some(_)) = (r.uvarint(), r.uvarint(), r.array::<2>()) {
         end = end.saturating_add(total);
     }
     Some(end)
+}
+
+/// How many messages a block has according to its file; `None` if that is damaged.
+pub(crate) fn messages(file: &[u8], key: &HashKey) -> Option<u64> {
+    let (mut r, mut count) = (Reader::new(listed(file, key)?), 0);
+    while let (Some(_), Some(subject), Some(_)) = (r.uvarint(), r.uvarint(), r.array::<2>()) {
+        // Tombstones and skips have none.
+        count += u64::from(subject > 0);
+    }
+    Some(count)
 }
 
 /// Makes holes of the messages at these offsets.
@@ -118,9 +132,11 @@ mod tests {
         let record = Record::verify(&plain[start..], &key).unwrap();
         assert_eq!(record.subject(), b"user.1", "the hash alone does not tell");
         assert_eq!(doubts(&plain, &file, &key), [start]);
+        assert_eq!(messages(&file, &key), Some(5));
         let mut torn = file.clone();
         torn[20] ^= 1;
         assert!(doubts(&plain, &torn, &key).is_empty(), "a damaged file proves nothing");
+        assert_eq!(messages(&torn, &key), None);
     }
 
     proptest! {
@@ -132,6 +148,7 @@ mod tests {
             framed.extend_from_slice(&key.hash(&[MAGIC, &bytes]));
             framed.extend_from_slice(&bytes);
             let _ = doubts(&plain, &framed, &key);
+            let _ = messages(&framed, &key);
         }
     }
 }

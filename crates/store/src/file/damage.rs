@@ -18,7 +18,7 @@ use crate::block::Form;
 use crate::disk::{Disk, DiskFile, Open, read_all, replace};
 use crate::error::{Error, Result};
 use crate::file::recover::{Damage, Prior};
-use crate::file::{FileStore, MSGS, block_path, key_path};
+use crate::file::{FileStore, MSGS, block_path, key_path, shape_path};
 use crate::seqset::SeqSet;
 use crate::state::Lost;
 
@@ -35,13 +35,14 @@ struct LostEntry {
 }
 
 impl<D: Disk> FileStore<D> {
-    /// Reports lost ranges of the scanned blocks and sets their damaged files aside.
+    /// Reports lost ranges of the scanned blocks and sets their damaged files aside. Returns torn
+    /// bytes, and the last sequence that is known to have been given.
     pub(super) fn heal(
         &mut self,
         mut damages: Vec<Damage>,
         prior: &Prior,
         tombstones: &SeqSet,
-    ) -> u64 {
+    ) -> (u64, u64) {
         let before = self.lost.len();
         let late: Vec<u32> = std::mem::take(&mut self.late).iter().map(|l| l.index).collect();
         let tail = self.tail_index();
@@ -51,6 +52,7 @@ impl<D: Disk> FileStore<D> {
             torn += self.report_block(damage, prior, tombstones, tail, &late);
         }
         self.report_missing(prior, tombstones);
+        let last_seq = self.report_unlisted(prior, tombstones);
         for damage in damages {
             self.mend(damage);
         }
@@ -68,7 +70,8 @@ impl<D: Disk> FileStore<D> {
             }
             self.write_lost();
         }
-        torn
+        self.forget_unlisted(prior);
+        (torn, last_seq)
     }
 
     fn report_block(
@@ -177,7 +180,7 @@ impl<D: Disk> FileStore<D> {
         }
     }
 
-    fn add_lost(
+    pub(super) fn add_lost(
         &mut self,
         file: &str,
         offset: u64,
@@ -226,7 +229,7 @@ impl<D: Disk> FileStore<D> {
         }
     }
 
-    fn end_before(&self, index: u32) -> u64 {
+    pub(super) fn end_before(&self, index: u32) -> u64 {
         self.blocks
             .iter()
             .take_while(|b| b.index < index)
@@ -236,7 +239,7 @@ impl<D: Disk> FileStore<D> {
             .unwrap_or(0)
     }
 
-    fn start_after(&self, index: u32) -> Option<u64> {
+    pub(super) fn start_after(&self, index: u32) -> Option<u64> {
         self.blocks.iter().find(|b| b.index > index && b.msgs > 0).map(|b| b.first - 1)
     }
 
@@ -260,6 +263,8 @@ impl<D: Disk> FileStore<D> {
             );
             self.disk.rename(&path, &name).map_err(|e| Error::io("rename", &path, e))?;
             let _ = self.disk.rename(&key_path(damage.index), &format!("{name}.key"));
+            // It is reported already.
+            let _ = self.disk.remove_file(&shape_path(damage.index));
             self.index_on_disk = true;
             self.invalidate_index()?;
             return self.sync_both();
@@ -429,7 +434,7 @@ impl<D: Disk> FileStore<D> {
             Some(std::mem::replace(&mut self.subjects, crate::subjects::Subjects::new(0)));
         let (last_seq, last_ts) = (self.last_seq, self.last_ts);
         let prior =
-            Prior { last_seq, last_ts, blocks, subjects, is_current: true, is_legacy: false };
+            Prior { last_seq, last_ts, blocks, subjects, is_current: true, ..Prior::default() };
         let indices: Vec<u32> = self.blocks.iter().map(|b| b.index).collect();
         for index in &indices {
             self.forget_reads(*index);

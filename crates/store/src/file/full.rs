@@ -22,7 +22,7 @@ use crate::disk::{Disk, DiskFile};
 use crate::error::{Error, NO_SPACE, Result};
 use crate::file::index_db::INDEX;
 use crate::file::own::OWN;
-use crate::file::{FileStore, MSGS, Recovery, block_path, key_path, shape_path};
+use crate::file::{FileStore, MSGS, Recovery, SyncJob, block_path, key_path, shape_path};
 use crate::filter::Filter;
 use crate::record::{self, EMPTY, ERASED, Record, TOMBSTONE};
 use crate::settings::Settings;
@@ -229,11 +229,12 @@ impl<D: Disk> FileStore<D> {
         self.is_full() && self.commit.dropped.iter().any(|&index| index < bound)
     }
 
-    /// Makes files part of the next sync that go after it; whether there are any.
-    pub(super) fn make_room(&mut self) -> bool {
+    /// A sync after which files go that need not wait for what there is no room for.
+    pub(super) fn make_room(&mut self) -> Option<SyncJob<D>> {
         if !self.can_make_room() {
-            return false;
+            return None;
         }
+        let later = std::mem::take(&mut self.commit.dirty.doomed);
         let bound = self.bound();
         let dropped = std::mem::take(&mut self.commit.dropped);
         let (mut free, kept): (Vec<u32>, Vec<u32>) = dropped.iter().partition(|&&i| i < bound);
@@ -243,11 +244,23 @@ impl<D: Disk> FileStore<D> {
         self.commit.dirty.doomed.extend([OWN.to_owned(), INDEX.to_owned()]);
         for index in free {
             let doomed = &mut self.commit.dirty.doomed;
-            doomed.extend([block_path(index), shape_path(index)]);
+            // So would this tell.
+            doomed.extend([shape_path(index), block_path(index)]);
             if self.options.encryption.is_some() {
                 doomed.push(key_path(index));
             }
         }
-        true
+        let sync = self.start_sync();
+        self.commit.dirty.doomed = later;
+        Some(sync)
+    }
+
+    /// A sync of what was written, if there is any, on a full disk: what takes the place of files
+    /// that are to go may not be among it, so that they stay.
+    pub(super) fn sync_when_full(&mut self) -> Option<SyncJob<D>> {
+        let later = std::mem::take(&mut self.commit.dirty.doomed);
+        let sync = (!self.commit.dirty.is_empty()).then(|| self.start_sync());
+        self.commit.dirty.doomed = later;
+        sync
     }
 }

@@ -152,9 +152,11 @@ impl<D: Disk> FileStore<D> {
         self.check_open()?;
         self.flush()?;
         let mut jobs = Vec::new();
-        if self.jobs.run.is_none() && !self.commit.under_way && self.make_room() {
+        if self.jobs.run.is_none()
+            && !self.commit.under_way
+            && let Some(sync) = self.make_room()
+        {
             // What waits has to wait for this anyway.
-            let sync = self.start_sync();
             jobs.push(job::<D>(JobKind::Sync, true, 0, move || Outcome::Synced(sync.run())));
             return Ok(jobs);
         }
@@ -166,8 +168,14 @@ impl<D: Disk> FileStore<D> {
         }
         // What must be alone is not kept waiting by what begins after it.
         if self.jobs.run != Some(true) && !self.disk.is_heavy() {
-            if !self.commit.under_way && !self.commit.dirty.is_empty() {
-                let sync = self.start_sync();
+            let sync = if self.commit.under_way || self.commit.dirty.is_empty() {
+                None
+            } else if self.commit.full.is_some() {
+                self.sync_when_full()
+            } else {
+                Some(self.start_sync())
+            };
+            if let Some(sync) = sync {
                 jobs.push(job::<D>(JobKind::Sync, true, 0, move || Outcome::Synced(sync.run())));
             }
             // What cannot be rewritten stays as it is.

@@ -24,6 +24,7 @@ mod job;
 mod keys;
 pub(crate) mod legacy;
 mod limits;
+mod missing;
 pub(crate) mod own;
 mod part;
 mod pending;

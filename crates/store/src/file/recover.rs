@@ -42,6 +42,8 @@ pub(super) struct Prior {
     pub(super) is_current: bool,
     /// It comes from a server before 2.10: no tombstones say what it calls removed.
     pub(super) is_legacy: bool,
+    /// Numbers of `.len` files without a block, ascending.
+    pub(super) orphans: Vec<u32>,
 }
 
 impl Prior {
@@ -108,15 +110,22 @@ impl<D: Disk> FileStore<D> {
     pub(super) fn recover(&mut self, now: Timestamp) -> Result<Recovery> {
         self.finish_purge()?;
         self.read_lost();
-        let (indices, legacy) = self.list_blocks()?;
-        self.next_index = indices.last().map_or(1, |i| i + 1);
+        let (indices, legacy, orphans) = self.list_blocks()?;
+        let highest = indices.last().max(orphans.last());
+        self.next_index = highest.map_or(1, |i| i.saturating_add(1));
         self.index_on_disk = exists(&self.disk, INDEX).unwrap_or(true);
         self.lists_blocks = true;
         let index = self.read_index_file()?;
         let mut recovery = Recovery::default();
+        let is_newer = |index: &Index| orphans.last().is_some_and(|o| *o >= index.last_block);
         match index {
+            Some(index) if is_newer(&index) => {
+                recovery.torn_bytes = self.read_everything(Some(index), &indices, orphans)?;
+            }
             Some(index) if self.index_holds(&index, &indices)? => {
                 self.adopt_index(index);
+                // Their blocks were dropped before it was written.
+                orphans.iter().for_each(|&i| drop(self.disk.remove_file(&shape_path(i))));
                 recovery.from_index = true;
             }
             Some(index) => match self.news_since(&index, &indices)? {
@@ -126,12 +135,14 @@ impl<D: Disk> FileStore<D> {
                     if !recovery.resumed {
                         self.forget_everything();
                         let index = self.read_index_file()?;
-                        recovery.torn_bytes = self.read_everything(index, &indices)?;
+                        recovery.torn_bytes = self.read_everything(index, &indices, orphans)?;
                     }
                 }
-                None => recovery.torn_bytes = self.read_everything(Some(index), &indices)?,
+                None => {
+                    recovery.torn_bytes = self.read_everything(Some(index), &indices, orphans)?;
+                }
             },
-            None => recovery.torn_bytes = self.read_everything(None, &indices)?,
+            None => recovery.torn_bytes = self.read_everything(None, &indices, orphans)?,
         }
         self.open_tail()?;
         self.recover_wheels()?;
@@ -146,12 +157,18 @@ impl<D: Disk> FileStore<D> {
         Ok(recovery)
     }
 
-    fn read_everything(&mut self, index: Option<Index>, indices: &[u32]) -> Result<u64> {
-        let prior = index
+    fn read_everything(
+        &mut self,
+        index: Option<Index>,
+        indices: &[u32],
+        orphans: Vec<u32>,
+    ) -> Result<u64> {
+        let mut prior = index
             .map(|i| self.prior_of(i))
             .or_else(|| self.read_legacy(indices))
             .or_else(|| self.prior_without_index(indices))
             .unwrap_or_default();
+        prior.orphans = orphans;
         if !indices.is_empty() {
             notice!(
                 self.options.log,
@@ -201,9 +218,9 @@ impl<D: Disk> FileStore<D> {
         self.disk.create_dir_all(MSGS).map_err(|e| Error::io("create", MSGS, e))
     }
 
-    /// Block numbers, ascending, and names of files that servers before 2.10 left. Staging files, of
-    /// which the named one is whole, are removed.
-    fn list_blocks(&mut self) -> Result<(Vec<u32>, Vec<String>)> {
+    /// Block numbers, ascending, names of files that servers before 2.10 left, and numbers of `.len`
+    /// files without a block, ascending. Staging files, of which the named one is whole, are removed.
+    fn list_blocks(&mut self) -> Result<(Vec<u32>, Vec<String>, Vec<u32>)> {
         let entries = match self.disk.list(MSGS) {
             Ok(entries) => entries,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => Vec::new(),
@@ -224,13 +241,11 @@ impl<D: Disk> FileStore<D> {
             }
         }
         indices.sort_unstable();
-        for index in entries.iter().filter_map(|e| number(&e.name, ".len")) {
-            if indices.binary_search(&index).is_err() {
-                // Its block is gone, or was never ours.
-                let _ = self.disk.remove_file(&shape_path(index));
-            }
-        }
-        Ok((indices, legacy))
+        let shapes = entries.iter().filter_map(|e| number(&e.name, ".len"));
+        let mut orphans: Vec<u32> =
+            shapes.filter(|index| indices.binary_search(index).is_err()).collect();
+        orphans.sort_unstable();
+        Ok((indices, legacy, orphans))
     }
 
     /// A crash between the renames of a block and of its key leaves the block under the new one.
@@ -365,7 +380,7 @@ impl<D: Disk> FileStore<D> {
             blocks: index.blocks,
             subjects: Some(index.subjects),
             is_current,
-            is_legacy: false,
+            ..Prior::default()
         }
     }
 
@@ -397,14 +412,14 @@ impl<D: Disk> FileStore<D> {
         self.msgs = self.blocks.iter().map(|b| b.msgs).sum();
         self.bytes = self.blocks.iter().map(|b| b.bytes).sum();
         self.settle_first();
-        let torn = self.heal(damages, prior, &tombstones);
+        let (torn, last_seq) = self.heal(damages, prior, &tombstones);
         let is_new = self.tail_index().is_some_and(|tail| self.is_late(tail));
         if is_new {
             // Whoever gives up at the first damage would not see what comes behind it.
             self.roll_plain()?;
         }
-        if prior.last_seq > self.last_seq {
-            self.remember_last(prior, is_new)?;
+        if last_seq > self.last_seq {
+            self.remember_last(last_seq, prior.last_ts, is_new)?;
         }
         self.drop_idle_blocks();
         self.align_empty_blocks();
@@ -413,13 +428,13 @@ impl<D: Disk> FileStore<D> {
     }
 
     /// Keeps sequences from being given twice when their records are gone.
-    fn remember_last(&mut self, prior: &Prior, is_new: bool) -> Result<()> {
-        self.last_seq = prior.last_seq;
-        self.last_ts = prior.last_ts;
+    fn remember_last(&mut self, seq: u64, ts: i64, is_new: bool) -> Result<()> {
+        self.last_seq = seq;
+        self.last_ts = self.last_ts.max(ts);
         if !is_new {
             self.roll()?;
         }
-        self.write_tombstone(prior.last_seq, prior.last_ts)?;
+        self.write_tombstone(seq, self.last_ts)?;
         self.flush()
     }
 
@@ -478,7 +493,12 @@ impl<D: Disk> FileStore<D> {
         let index = self.blocks[at].index;
         let path = block_path(index);
         self.ensure_secret(at)?;
-        let file = self.disk.open(&path, Open::Write).map_err(|e| Error::io("open", &path, e))?;
+        let file = match self.disk.open(&path, Open::Write) {
+            Err(e) if self.tail.is_resting && e.kind() == std::io::ErrorKind::NotFound => {
+                return Err(self.latch_foreign(&path, Foreign::Replaced));
+            }
+            other => other.map_err(|e| Error::io("open", &path, e))?,
+        };
         let size = file.size().map_err(|e| Error::io("stat", &path, e))?;
         let mut head = [0; 5];
         file.read_at(&mut head, 0).map_err(|e| Error::io("read", &path, e))?;
@@ -492,10 +512,7 @@ impl<D: Disk> FileStore<D> {
         }
         let left = self.blocks[at].len;
         if std::mem::take(&mut self.tail.is_resting) && size != left {
-            let foreign = std::io::Error::other(Foreign::Longer { left, found: size });
-            let error = Error::io("open", &path, foreign);
-            self.commit.latch(&error);
-            return Err(error);
+            return Err(self.latch_foreign(&path, Foreign::Longer { left, found: size }));
         }
         self.blocks[at].form = Form::Plain;
         self.blocks[at].len = size;
@@ -505,6 +522,15 @@ impl<D: Disk> FileStore<D> {
         (self.tail.start, self.tail.flushed) = (size, size);
         self.tail.buf.clear();
         Ok(())
+    }
+}
+
+impl<D: Disk> FileStore<D> {
+    /// While it rested somebody else wrote to it: nothing more is written.
+    fn latch_foreign(&mut self, path: &str, what: Foreign) -> Error {
+        let error = Error::io("open", path, std::io::Error::other(what));
+        self.commit.latch(&error);
+        error
     }
 }
 

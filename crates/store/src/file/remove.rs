@@ -246,8 +246,9 @@ impl<D: Disk> FileStore<D> {
         self.columns.remove(&index);
         self.forget_reads(index);
         self.commit.dropped.push(index);
-        self.doom(block_path(index));
+        // First what would tell that the block is missing.
         self.doom(shape_path(index));
+        self.doom(block_path(index));
         if self.options.encryption.is_some() {
             self.doom(key_path(index));
         }

@@ -61,7 +61,12 @@ impl<D: Disk> FileStore<D> {
             let path = block_path(i);
             let file =
                 self.disk.open(&path, Open::Read).map_err(|e| Error::io("open", &path, e))?;
-            bytes += file.size().map_err(|e| Error::io("stat", &path, e))?;
+            let size = file.size().map_err(|e| Error::io("stat", &path, e))?;
+            if size == 0 && new.last() != Some(&i) {
+                // Its `.len` may tell that it was not always.
+                return Ok(None);
+            }
+            bytes += size;
         }
         if bytes > MOST_BYTES {
             return Ok(None);

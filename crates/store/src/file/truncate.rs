@@ -56,6 +56,7 @@ impl<D: Disk> FileStore<D> {
         }
         self.barrier()?;
         for index in doomed {
+            self.doom(super::shape_path(index));
             self.doom(super::block_path(index));
             if self.options.encryption.is_some() {
                 self.doom(super::key_path(index));
@@ -209,6 +210,7 @@ impl<D: Disk> FileStore<D> {
         (self.last_seq, self.last_ts, self.first_seq) = (0, 0, 0);
         self.roll_plain()?;
         if let Some(index) = index {
+            self.doom(super::shape_path(index));
             self.doom(super::block_path(index));
             if self.options.encryption.is_some() {
                 self.doom(super::key_path(index));

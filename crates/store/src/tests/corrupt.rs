@@ -25,6 +25,15 @@ struct Sample {
 }
 
 fn sample(options: Options) -> Sample {
+    sample_left(options, false)
+}
+
+/// The same, killed before there was any index.
+fn killed(options: Options) -> Sample {
+    sample_left(options, true)
+}
+
+fn sample_left(options: Options, killed: bool) -> Sample {
     let settings = Settings {
         name: "S".into(),
         allow_msg_ttl: true,
@@ -56,7 +65,13 @@ fn sample(options: Options) -> Sample {
         store.remove(seq).unwrap();
         messages.remove(&seq);
     }
-    store.close().unwrap();
+    let disk = if killed {
+        store.flush().unwrap();
+        disk.copy()
+    } else {
+        store.close().unwrap();
+        disk
+    };
     let encryption = options.encryption.as_ref();
     let (file, _) = ConsumerFile::open(disk.clone(), "S", "C", b"{}", encryption).unwrap();
     file.write_state(&progress(), Timestamp(500)).unwrap();
@@ -167,6 +182,15 @@ impl Sample {
         assert_eq!(next.seq, self.last_seq + 1, "{context}");
         store.close().unwrap();
         missing
+    }
+
+    /// What the next start says was lost.
+    fn told(&self, disk: &SimDisk) -> String {
+        let (settings, options) = (self.settings.clone(), self.options.clone());
+        let (mut store, _) =
+            FileStore::open(disk.clone(), settings, options, b"{}", Timestamp(700)).unwrap();
+        store.close().unwrap();
+        format!("{:?}", store.lost())
     }
 
     /// The last sequence that the next start finds.
@@ -326,6 +350,57 @@ fn every_two_missing_files_are_reported() {
                 s.judge_consumer(&disk, &context);
             }
         }
+    }
+}
+
+// Contract: FSTORE-010
+#[test]
+fn sealed_blocks_that_go_before_there_is_an_index_are_reported() {
+    for (name, options) in variants() {
+        let s = killed(options);
+        let has_shape = |p: &String| {
+            p.ends_with(".blk") && !s.disk.content(&p.replace(".blk", ".len")).is_empty()
+        };
+        let sealed: Vec<String> = s.disk.paths().into_iter().filter(has_shape).collect();
+        assert!(sealed.len() > 2 && !s.disk.paths().iter().any(|p| p.contains("index")));
+        let harm = |disk: &SimDisk, path: &str, empty: bool| {
+            if empty { disk.put(path, b"") } else { disk.delete(path) }
+        };
+        for (i, one) in sealed.iter().enumerate() {
+            for other in &sealed[i..] {
+                for empty in [false, true] {
+                    let disk = s.disk.copy();
+                    harm(&disk, one, empty);
+                    harm(&disk, other, !empty);
+                    let context = format!("{name} without {one} and {other}, first empty {empty}");
+                    assert!(s.judge(&disk, &context) > 0, "{context}");
+                    let told = s.told(&disk);
+                    assert_eq!(told, s.told(&disk), "{context}: told twice");
+                    let whole = |p: &&String| *p != one && *p != other;
+                    for kept in sealed.iter().filter(whole) {
+                        assert!(!told.contains(&format!("\"{kept}\"")), "{context}: {told}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_sequences_of_missing_last_blocks_are_not_given_again() {
+    for (name, options) in variants() {
+        let s = killed(options);
+        let blocks: Vec<String> =
+            s.disk.paths().into_iter().filter(|p| p.ends_with(".blk")).collect();
+        let shaped = |p: &String| !s.disk.content(&p.replace(".blk", ".len")).is_empty();
+        let disk = s.disk.copy();
+        blocks.iter().for_each(|p| disk.delete(p));
+        let (settings, options) = (s.settings.clone(), s.options.clone());
+        let (store, _) =
+            FileStore::open(disk.clone(), settings, options, b"{}", Timestamp(500)).unwrap();
+        // Of the tail only consumers know.
+        assert_eq!(store.state().last_seq, s.last_seq, "{name}");
+        assert!(store.lost().len() >= blocks.iter().filter(|p| shaped(p)).count(), "{name}");
     }
 }
 

@@ -8,6 +8,7 @@
 //! used on, so that one disk sees many cuts.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 
 use stdx::time::Timestamp;
 
@@ -87,7 +88,9 @@ impl Cut {
                 what = format!("append {}", next.last_seq + 1);
                 self.stored.entry(next.last_seq + 1).or_default().push(m.clone());
                 let r = store.append(&m.as_new(), now);
-                self.moved_on.extend(next.schedules.get(&m.subject).map(|s| s.0));
+                if !matches!(r, Err(Error::DiskFull { .. })) {
+                    self.moved_on.extend(next.schedules.get(&m.subject).map(|s| s.0));
+                }
                 next.append(m);
                 r.map(|_| ())
             }
@@ -155,7 +158,9 @@ impl Cut {
                 what = format!("append at {at}");
                 self.stored.entry(at).or_default().push(m.clone());
                 let r = store.append_at(&m.as_new(), at, now, false);
-                self.moved_on.extend(next.schedules.get(&m.subject).map(|s| s.0));
+                if !matches!(r, Err(Error::DiskFull { .. })) {
+                    self.moved_on.extend(next.schedules.get(&m.subject).map(|s| s.0));
+                }
                 next.append(m);
                 r.map(|_| ())
             }
@@ -250,7 +255,9 @@ impl Cut {
     }
 
     fn cut(&mut self, context: &str, killed: bool) {
-        if let Some(store) = self.run.store.take().filter(|_| killed) {
+        let store = self.run.store.take();
+        let told = store.as_ref().map_or_else(Vec::new, |store| store.lost().to_vec());
+        if let Some(store) = store.filter(|_| killed) {
             // The system goes on, and keeps what it was given.
             self.durable = self.durable.max(store.written());
         }
@@ -301,6 +308,12 @@ impl Cut {
         }
         let ever: BTreeSet<u64> =
             later.iter().flat_map(|(_, o)| o.messages.keys().copied()).collect();
+        for lost in store.lost().iter().filter(|l| !told.contains(l)) {
+            let stored = |seqs: &RangeInclusive<u64>| seqs.clone().any(|s| ever.contains(&s));
+            let there = lost.seqs.as_ref().is_none_or(stored);
+            let whole = lost.bytes == 0 && lost.offset == 0;
+            assert!(!whole || !killed && there, "{context}: {lost:?} was lost by nobody");
+        }
         for seq in found.keys() {
             // A limit may find room again when what it made room for is cut off; what users removed
             // must stay away.

@@ -1,0 +1,105 @@
+//! Blocks that nobody dropped and that are not there, or empty: what tells of them.
+//!
+//! A sealed block has a `<n>.len` beside it. Whoever drops a block removes that file first, so that
+//! one without a block, or with an empty one, says that the block was lost. The index may know the
+//! block better (`damage.rs`); here is what it does not know: there is none, or it is older.
+//! Laws: a `.len` goes before its block, whatever drops it; one that is left is removed only after
+//!       what it tells was noted.
+
+use crate::block::shape;
+use crate::disk::Disk;
+use crate::file::recover::Prior;
+use crate::file::{FileStore, block_path, shape_path};
+use crate::hash::HashKey;
+use crate::seqset::SeqSet;
+
+/// A block that is known from its `.len` alone.
+struct Missing {
+    index: u32,
+    /// Messages it held; `None` if its `.len` does not hold either.
+    messages: Option<u64>,
+}
+
+impl<D: Disk> FileStore<D> {
+    /// Reports blocks without content that the index does not list; the last sequence they prove.
+    pub(super) fn report_unlisted(&mut self, prior: &Prior, tombs: &SeqSet) -> u64 {
+        let (mut last, mut proven) = (0, self.last_seq.max(prior.last_seq));
+        let missing = self.missing(prior);
+        for (i, m) in missing.iter().enumerate() {
+            let held = m.messages.unwrap_or(0);
+            let after = self.start_after(m.index);
+            // Several in a row share what lies between those before and after them.
+            let follows = |next: &Missing| self.start_after(next.index) == after;
+            let shared = missing.get(i + 1).is_some_and(follows);
+            let first = self.first_in(m, &missing, prior).max(last + 1);
+            let of_count = first.saturating_add(held).saturating_sub(1);
+            let end = match after {
+                Some(after) if shared => of_count.min(after),
+                Some(after) => after,
+                None if shared => of_count,
+                None => of_count.max(self.last_seq),
+            };
+            let path = block_path(m.index);
+            if end >= first {
+                self.add_lost(&path, 0, 0, Some(first..=end), tombs);
+                (last, proven) = (end, proven.max(end));
+            } else if m.messages.is_none() && after.is_none() {
+                self.add_lost(&path, 0, 0, None, tombs);
+            }
+        }
+        proven
+    }
+
+    /// What their `.len` told is noted.
+    pub(super) fn forget_unlisted(&self, prior: &Prior) {
+        for &index in &prior.orphans {
+            let _ = self.disk.remove_file(&shape_path(index));
+        }
+    }
+
+    /// In the order of their numbers; those that held no message are none.
+    fn missing(&self, prior: &Prior) -> Vec<Missing> {
+        let listed = prior.blocks.last().map_or(0, |b| b.index);
+        let tail = self.tail_index();
+        let empty = self.blocks.iter().filter(|b| b.len == 0 && Some(b.index) != tail);
+        let mut indices: Vec<u32> = empty.map(|b| b.index).collect();
+        // An empty file without a `.len` may have waited for its first record.
+        indices.retain(|&index| self.messages_of(index).is_some());
+        indices.extend(&prior.orphans);
+        indices.sort_unstable();
+        indices.retain(|&index| index >= listed);
+        let missing = indices.into_iter().map(|index| {
+            let known = prior.blocks.last().filter(|b| b.index == index);
+            let held = self.messages_of(index);
+            let unknown =
+                held.map(|n| n.saturating_sub(known.map_or(0, super::index_db::IndexBlock::msgs)));
+            Missing { index, messages: unknown }
+        });
+        missing.filter(|m| m.messages != Some(0)).collect()
+    }
+
+    fn messages_of(&self, index: u32) -> Option<u64> {
+        let file = self.read_shape(index)?;
+        shape::messages(&file, &HashKey::new(&format!("{}-{index}", self.settings.name)))
+    }
+
+    /// The first sequence that may have been in it.
+    fn first_in(&self, m: &Missing, missing: &[Missing], prior: &Prior) -> u64 {
+        let before = self.end_before(m.index).max(prior.blocks.last().map_or(0, |b| b.last));
+        if before > 0 {
+            return before + 1;
+        }
+        let start = self.settings.first_seq.max(1);
+        let is_first = missing.first().is_some_and(|first| first.index == 1);
+        match self.start_after(m.index) {
+            // Blocks before it were dropped, nobody knows where they ended.
+            Some(after) if !is_first => {
+                let later = missing.iter().filter(|n| n.index >= m.index);
+                let between = later.filter(|n| self.start_after(n.index) == Some(after));
+                let held: u64 = between.filter_map(|n| n.messages).sum();
+                (after + 1).saturating_sub(held).max(start)
+            }
+            _ => start,
+        }
+    }
+}
