@@ -52,6 +52,8 @@ pub(crate) struct Block {
     pub(crate) tombstones: Option<u32>,
     /// Set when compaction last found nothing to gain.
     pub(crate) no_compact: bool,
+    /// Damage was found in it that is still there, as nothing could be set aside.
+    pub(crate) is_holed: bool,
     /// For dropping the columns used least recently.
     pub(crate) used: u64,
 }
@@ -79,6 +81,7 @@ impl Block {
             column: None,
             tombstones: None,
             no_compact: false,
+            is_holed: false,
             used: 0,
         }
     }

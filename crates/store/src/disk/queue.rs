@@ -388,6 +388,12 @@ impl<D: Disk> Queue<D> {
         self.state.lock().steps.is_empty()
     }
 
+    /// Whether a file waits to be put in this place.
+    pub(crate) fn renames_to(&self, path: &str) -> bool {
+        let is_it = |step: &Step<_>| matches!(step, Step::Rename { to, .. } if to == path);
+        self.state.lock().steps.iter().any(|(_, step)| is_it(step))
+    }
+
     /// Whether a step waits that must be alone.
     pub(crate) fn is_heavy(&self) -> bool {
         self.state.lock().heavy > 0

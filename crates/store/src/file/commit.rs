@@ -36,6 +36,8 @@ pub(super) struct Commit<F> {
     pub(super) dirty: Dirty<F>,
     /// Files to be unlinked that are still there.
     doomed: usize,
+    /// Changes before the first of them.
+    doomed_from: u64,
     /// Blocks among them that went whole, as the first of those there were or with all of them.
     pub(super) dropped: Vec<u32>,
     /// The newest block of which a message or skipped sequence was written.
@@ -56,6 +58,7 @@ impl<F> Default for Commit<F> {
             under_way: false,
             dirty: Dirty::default(),
             doomed: 0,
+            doomed_from: 0,
             dropped: Vec::new(),
             newest: 0,
             witnesses: 0,
@@ -78,7 +81,7 @@ impl<F> Commit<F> {
     pub(super) fn settle(&mut self, ticket: u64) {
         self.written = self.written.max(ticket);
         self.durable = self.durable.max(ticket);
-        if self.durable == self.changes {
+        if self.durable == self.changes && self.dirty.doomed.is_empty() {
             self.doomed = 0;
             self.dropped.clear();
         }
@@ -154,6 +157,9 @@ impl<D: Disk> FileStore<D> {
 
     /// Unlinks a file once everything before is durable.
     pub(super) fn doom(&mut self, path: String) {
+        if self.commit.doomed == 0 {
+            self.commit.doomed_from = self.commit.changes;
+        }
         self.commit.doomed += 1;
         if self.disk.is_deferred() {
             self.disk.note(Step::Doom(path));
@@ -248,6 +254,16 @@ impl<D: Disk> FileStore<D> {
             dirty: std::mem::take(&mut self.commit.dirty),
             covers: self.written(),
         }
+    }
+
+    /// The same, but these files are to go later: until then what let them go is not done.
+    pub(super) fn start_sync_before(&mut self, later: Vec<String>) -> SyncJob<D> {
+        let mut sync = self.start_sync();
+        if !later.is_empty() {
+            sync.covers = sync.covers.min(Ticket(self.commit.doomed_from));
+        }
+        self.commit.dirty.doomed = later;
+        sync
     }
 
     /// Takes the outcome of a job: completes tickets, or closes the store for writing.

@@ -319,11 +319,13 @@ impl<D: Disk> FileStore<D> {
             file.set_len(kept.len() as u64).map_err(|e| Error::io("truncate", &path, e))?;
             file.sync_data().map_err(|e| Error::io("sync", &path, e))?;
             self.blocks[at].len = kept.len() as u64;
+            self.blocks[at].is_holed = false;
             self.forget_reads(index);
             return Ok(());
         }
         let sealed = at + 1 != self.blocks.len();
         self.write_block_file(at, &kept, sealed)?;
+        self.blocks[at].is_holed = false;
         self.blocks[at].marks = None;
         self.blocks[at].column = None;
         Ok(())

@@ -220,7 +220,11 @@ impl<D: Disk> FileStore<D> {
     /// Dropped blocks whose files can go before anything is written.
     fn bound(&self) -> u32 {
         let first = self.blocks.front().map_or(u32::MAX, |b| b.index);
-        first.min(self.commit.newest)
+        // A rewritten one that waits for its place would bring it back, and what hides its records is
+        // in those after it.
+        let dropped = self.commit.dropped.iter().copied();
+        let returns = dropped.filter(|&index| self.disk.renames_to(&block_path(index))).min();
+        first.min(self.commit.newest).min(returns.unwrap_or(u32::MAX))
     }
 
     /// Whether room can be made.
@@ -250,17 +254,17 @@ impl<D: Disk> FileStore<D> {
                 doomed.push(key_path(index));
             }
         }
-        let sync = self.start_sync();
-        self.commit.dirty.doomed = later;
-        Some(sync)
+        Some(self.start_sync_before(later))
     }
 
     /// A sync of what was written, if there is any, on a full disk: what takes the place of files
     /// that are to go may not be among it, so that they stay.
     pub(super) fn sync_when_full(&mut self) -> Option<SyncJob<D>> {
         let later = std::mem::take(&mut self.commit.dirty.doomed);
-        let sync = (!self.commit.dirty.is_empty()).then(|| self.start_sync());
-        self.commit.dirty.doomed = later;
-        sync
+        if self.commit.dirty.is_empty() {
+            self.commit.dirty.doomed = later;
+            return None;
+        }
+        Some(self.start_sync_before(later))
     }
 }

@@ -298,8 +298,10 @@ fn finish(
         block.column = Some(Box::new(column));
     }
     spare.batch = batch;
+    let is_damaged = !outcome.scan.holes.is_empty() || outcome.salvaged;
+    block.is_holed = is_damaged;
     let mut product = Product { block: Some(block), damage: None };
-    if !outcome.scan.holes.is_empty() || outcome.salvaged {
+    if is_damaged {
         outcome.scan.messages.shrink_to_fit();
         let Outcome { index, scan, plain, salvaged, .. } = outcome;
         product.damage = Some(Damage { index, scan: Some(scan), plain, why: None, salvaged });

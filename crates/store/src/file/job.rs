@@ -133,8 +133,10 @@ impl<D: Disk> FileStore<D> {
         self.disk.defer(true);
         // Opening may have left files to go, and in memory what has to be durable before they do.
         let doomed = std::mem::take(&mut self.commit.dirty.doomed);
-        if self.flush().is_ok() {
+        if self.flush().is_ok() && !doomed.is_empty() {
             doomed.into_iter().for_each(|path| self.disk.note(Step::Doom(path)));
+            // Until they are gone not everything is done: newer ones may not go before them.
+            self.changed();
         }
     }
 

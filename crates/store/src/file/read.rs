@@ -12,7 +12,7 @@ use bytes::Bytes;
 use stdx::warning;
 
 use crate::block::column::{Column, Marks};
-use crate::block::scan::{Scan, scan};
+use crate::block::scan::{Hole, Scan, scan};
 use crate::block::shape::{doubts, drop_doubtful};
 use crate::block::{Block, Form};
 use crate::compress::{decompress_block, is_compressed, plain_size, salvage_block};
@@ -143,7 +143,22 @@ impl<D: Disk> FileStore<D> {
             parts.forget(self.blocks[at].index);
         }
         let (span, offset) = self.span_of(at, seq)?;
-        Ok(self.pick(at, seq, &span, 0, offset))
+        match self.pick(at, seq, &span, 0, offset) {
+            None if self.blocks[at].is_holed => self.pick_behind_hole(at, seq),
+            picked => Ok(picked),
+        }
+    }
+
+    /// The message if it lies behind damage that could not be set aside, past which no record leads.
+    fn pick_behind_hole(&mut self, at: usize, seq: u64) -> Result<Option<Message>> {
+        let bytes = Bytes::from(self.content(at)?);
+        let found = scan(&bytes, &self.blocks[at].hash, &self.subjects.hasher());
+        let Ok(place) = found.messages.binary_search_by_key(&seq, |m| m.seq) else {
+            return Ok(None);
+        };
+        let offset = found.messages[place].offset as usize;
+        self.window = Some((self.blocks[at].index, 0, bytes.clone()));
+        Ok(self.pick(at, seq, &bytes, offset, 0))
     }
 
     /// The message if it is the one after the last that was read, or that one itself, and all of
@@ -484,7 +499,8 @@ impl<D: Disk> FileStore<D> {
     /// Whether a scan lacks a message the accounts have, or holds a subject they do not.
     fn disagrees(&self, at: usize, found: &Scan, bytes: &[u8]) -> bool {
         let block = &self.blocks[at];
-        if found.holes.iter().any(|h| !self.is_known_hole(block.index, h.offset)) {
+        let is_new = |h: &Hole| !block.is_holed && !self.is_known_hole(block.index, h.offset);
+        if found.holes.iter().any(is_new) {
             return true;
         }
         let mut present = 0;

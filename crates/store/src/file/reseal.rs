@@ -269,6 +269,11 @@ impl<D: Disk> FileStore<D> {
                 Ok(())
             }
             New::Empty => Ok(()),
+            New::Damaged if self.blocks[at].is_holed => {
+                // Known, and not to be mended now.
+                self.blocks[at].no_compact = true;
+                Ok(())
+            }
             New::Damaged => match self.rescan() {
                 Err(Error::Rescanned) => Ok(()),
                 other => other,

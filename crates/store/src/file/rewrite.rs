@@ -133,11 +133,16 @@ impl<D: Disk> FileStore<D> {
     /// Rewrites a sealed block without what was removed from it.
     pub(super) fn compact_block(&mut self, at: usize) -> Result<u64> {
         let Some(block) = self.blocks.get(at) else { return Ok(0) };
-        let (index, before) = (block.index, block.len);
+        let (index, before, block_is_holed) = (block.index, block.len, block.is_holed);
         let plain = self.content(at)?;
         let keep = Keep::new(&self.blocks[at], self.last_seq);
         let key = &self.blocks[at].hash;
         let (kept, here) = sift(&plain, key, &keep, |seq| self.needs_tombstone(index, seq));
+        if here < plain.len() && block_is_holed {
+            // Known, and not to be mended now.
+            self.blocks[at].no_compact = true;
+            return Ok(0);
+        }
         if here < plain.len() {
             // Damage: the scan sets it aside, nothing is rewritten from bytes unproven.
             return self.rescan().map(|()| 0);
