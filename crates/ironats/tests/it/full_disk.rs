@@ -139,3 +139,66 @@ async fn a_server_goes_on_by_itself_once_there_is_room() {
     assert_eq!(messages(&a).await, KEPT + 2, "what was refused is not there");
     assert_eq!(server.get("/healthz").status, 200);
 }
+
+/// The beginning of the record that would have been next, as a kill in the middle of a write leaves
+/// it.
+fn half_a_record(seq: u64) -> Vec<u8> {
+    let mut out = 1100u32.to_le_bytes().to_vec();
+    out.extend_from_slice(&seq.to_le_bytes());
+    out.extend_from_slice(&1u64.to_le_bytes());
+    out.extend_from_slice(&1u16.to_le_bytes());
+    out.extend_from_slice(b"s");
+    out.extend_from_slice(&[b'x'; 500]);
+    out
+}
+
+// Contract: FSTORE-008
+#[tokio::test]
+async fn a_write_that_a_kill_cut_short_is_removed_and_is_no_loss() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut server, ..) = filled(dir.path()).await;
+    server.signal(testkit::server::Signal::KILL);
+    server.wait_exit(std::time::Duration::from_secs(10));
+    let block = dir.path().join("jetstream/A/streams/S/msgs/1.blk");
+    let whole = fs::read(&block).unwrap();
+    fs::write(&block, [&whole[..], &half_a_record(KEPT + 1)].concat()).unwrap();
+    let (server, a, _) = start(dir.path()).await;
+    assert!(server.log().contains("an unfinished write was removed"), "{}", server.log());
+    assert!(!server.log().contains("lost data"), "{}", server.log());
+    assert_eq!(fs::read(&block).unwrap(), whole);
+    let info = ask(&a, "$JS.API.STREAM.INFO.S", Value::Null).await;
+    assert_eq!((&info["state"]["lost"], &info["state"]["messages"]), (&Value::Null, &json!(KEPT)));
+    assert_eq!(ask(&a, "s", json!("x")).await["seq"], KEPT + 1);
+}
+
+// Contract: FSTORE-014
+#[tokio::test]
+async fn what_a_full_disk_does_not_let_be_made_leaves_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut server, a, _) = filled(dir.path()).await;
+    server.limit_files(Some(0));
+    let refused =
+        ask(&a, "$JS.API.STREAM.CREATE.NEW", json!({"name":"NEW","subjects":["n"]})).await;
+    assert_eq!(refused["error"]["err_code"], 10049, "{refused}");
+    let config = json!({"durable_name":"D","ack_policy":"explicit"});
+    let body = json!({"stream_name":"S","config":config});
+    let refused = ask(&a, "$JS.API.CONSUMER.CREATE.S.D", body.clone()).await;
+    assert_eq!(refused["error"]["err_code"], 10104, "{refused}");
+    let streams = dir.path().join("jetstream/A/streams");
+    assert!(!streams.join("NEW").exists());
+    assert!(!streams.join("S/obs/D").exists());
+    server.limit_files(None);
+    let made = ask(&a, "$JS.API.CONSUMER.CREATE.S.D", body).await;
+    assert_eq!(made["name"], "D", "{made}");
+    server.signal(testkit::server::Signal::KILL);
+    server.wait_exit(std::time::Duration::from_secs(10));
+    // What older servers left behind is passed over.
+    fs::create_dir_all(streams.join("OLD/msgs")).unwrap();
+    fs::write(streams.join("OLD/msgs/1.blk"), "").unwrap();
+    fs::create_dir_all(streams.join("S/obs/E")).unwrap();
+    let (server, a, _) = start(dir.path()).await;
+    assert_eq!(server.get("/healthz").status, 200);
+    assert!(!server.log().contains("Error recovering"), "{}", server.log());
+    let made = ask(&a, "$JS.API.STREAM.CREATE.OLD", json!({"name":"OLD","subjects":["o"]})).await;
+    assert_eq!(made["did_create"], true, "{made}");
+}

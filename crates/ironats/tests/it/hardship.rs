@@ -294,6 +294,70 @@ async fn a_go_server_at_work_in_the_same_directory_is_noticed() {
     assert_eq!(publish(&client, "s").await["seq"], json!(6));
 }
 
+#[tokio::test]
+async fn publishers_hear_that_a_stream_is_closed_for_writing() {
+    let dir = tempfile::tempdir().unwrap();
+    // Wherever the publisher waits: for the page cache, or for the device.
+    for (name, sync) in [("S", ""), ("T", "sync_interval: always")] {
+        let store = dir.path().join(name);
+        let (server, client) = start(&store, sync).await;
+        ask(&client, &format!("STREAM.CREATE.{name}"), json!({"name":name,"subjects":["s"]})).await;
+        if name == "S" {
+            assert_eq!(publish(&client, "s").await["seq"], json!(1));
+        }
+        // As the other server does with a block that is empty.
+        let msgs = store.join(format!("jetstream/$G/streams/{name}/msgs"));
+        fs::rename(msgs.join("1.blk"), dir.path().join(name.to_owned() + ".blk")).unwrap();
+        fs::remove_file(dir.path().join(name.to_owned() + ".blk")).unwrap();
+        for _ in 0..3 {
+            let answer = publish(&client, "s").await;
+            is_closed(&answer, "another server writes to it");
+            assert_eq!(answer["stream"], json!(name));
+        }
+        server.wait_log("another server writes to it");
+    }
+}
+
+/// An empty stream that rests has no file open.
+#[tokio::test]
+async fn an_empty_stream_that_was_taken_over_names_the_cause() {
+    let dir = tempfile::tempdir().unwrap();
+    let (server, client) = start(dir.path(), "").await;
+    ask(&client, "STREAM.CREATE.S", json!({"name":"S","subjects":["s"]})).await;
+    stop(server);
+    let (_server, client) = start(dir.path(), "").await;
+    let msgs = dir.path().join("jetstream/$G/streams/S/msgs");
+    fs::rename(msgs.join("1.blk"), msgs.join("2.blk")).unwrap();
+    for _ in 0..2 {
+        is_closed(&publish(&client, "s").await, "another server writes to it");
+    }
+}
+
+#[tokio::test]
+async fn a_sealed_block_that_is_gone_before_any_index_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut server, client) = start(dir.path(), "").await;
+    // Small blocks.
+    let config = json!({"name":"S","subjects":["s"],"max_bytes":400_000});
+    ask(&client, "STREAM.CREATE.S", config).await;
+    let msgs = dir.path().join("jetstream/$G/streams/S/msgs");
+    let body = "x".repeat(1000);
+    for _ in 0..300 {
+        within(client.request("s", body.clone().into())).await.unwrap();
+    }
+    while !msgs.join("1.len").exists() {
+        within(client.request("s", body.clone().into())).await.unwrap();
+    }
+    server.signal(Signal::KILL);
+    server.wait_exit(testkit::DEADLINE);
+    fs::remove_file(msgs.join("1.blk")).unwrap();
+    let (server, client) = start(dir.path(), "").await;
+    let state = ask(&client, "STREAM.INFO.S", Value::Null).await["state"].clone();
+    let lost = state["lost"]["msgs"].as_array().unwrap().len() as u64;
+    assert_eq!(state["first_seq"].as_u64().unwrap(), lost + 1, "{state}");
+    assert!(server.log().contains("lost data: msgs/1.blk at byte 0"), "{}", server.log());
+}
+
 /// Where monitoring listens, as the log tells.
 fn monitor(server: &Server) -> std::net::SocketAddr {
     const LINE: &str = "Starting http monitor on ";

@@ -102,6 +102,8 @@ fn the_peer_refuses_in_the_same_words() {
         ("/raftz", ""),
         ("/nope", ""),
         ("/varz/", ""),
+        ("/%2e%2e/varz", ""),
+        ("/..%2fvarz", ""),
         ("/ipqueuesz", ""),
     ];
     let refusals = REFUSALS.iter().map(|(path, query, _)| (*path, *query));

@@ -43,7 +43,8 @@ impl<D: Disk> FileStore<D> {
         if form == Form::Plain && !plain.bytes.is_empty() {
             self.write_block_file(at, &plain.bytes, true)?;
         }
-        self.write_shape(at)
+        // The tail cannot be read as a compressed block.
+        self.write_shape_of(at, &plain.bytes)
     }
 
     /// The lengths file of a block, if there is one.
@@ -53,16 +54,20 @@ impl<D: Disk> FileStore<D> {
 
     /// Notes the lengths of a block's records, unless an older note doubts what is there.
     pub(super) fn write_shape(&mut self, at: usize) -> Result<()> {
-        let index = self.blocks[at].index;
         let plain = self.content(at)?;
+        self.write_shape_of(at, &plain)
+    }
+
+    fn write_shape_of(&self, at: usize, plain: &[u8]) -> Result<()> {
+        let index = self.blocks[at].index;
         let key = &self.blocks[at].hash;
         if let Some(old) = self.read_shape(index)
-            && !doubts(&plain, &old, key).is_empty()
+            && !doubts(plain, &old, key).is_empty()
         {
             return Ok(());
         }
         let path = shape_path(index);
-        let bytes = encode(&plain, key);
+        let bytes = encode(plain, key);
         // Not synced: torn, it proves nothing, and what it proves is in the block.
         let file =
             self.disk.open(&path, Open::Create).map_err(|e| Error::io("create", &path, e))?;
