@@ -58,16 +58,21 @@ impl<D: Disk> FileStore<D> {
         self.write_shape_of(at, &plain)
     }
 
-    fn write_shape_of(&self, at: usize, plain: &[u8]) -> Result<()> {
+    fn write_shape_of(&mut self, at: usize, plain: &[u8]) -> Result<()> {
         let index = self.blocks[at].index;
+        let old = self.read_shape(index);
         let key = &self.blocks[at].hash;
-        if let Some(old) = self.read_shape(index)
-            && !doubts(plain, &old, key).is_empty()
-        {
+        if old.is_some_and(|old| !doubts(plain, &old, key).is_empty()) {
             return Ok(());
         }
         let path = shape_path(index);
         let bytes = encode(plain, key);
+        // The block first: what tells of a block that a power cut took along would report a loss
+        // where nothing was promised.
+        let block = self.file_of(index)?;
+        let of_block = |e| Error::io("sync", &block_path(index), e);
+        block.sync_data().map_err(of_block)?;
+        self.disk.sync_dir(MSGS).map_err(|e| Error::io("sync", MSGS, e))?;
         // Not synced: torn, it proves nothing, and what it proves is in the block.
         let file =
             self.disk.open(&path, Open::Create).map_err(|e| Error::io("create", &path, e))?;

@@ -10,7 +10,7 @@
 
 use stdx::{notice, warning};
 
-use crate::block::scan::{Hole, Scan};
+use crate::block::scan::Hole;
 use crate::block::shape::extent;
 use crate::disk::{Disk, DiskFile, Open, exists};
 use crate::error::{Error, Result};
@@ -155,7 +155,8 @@ impl<D: Disk> FileStore<D> {
         }
     }
 
-    /// Reads the block again: nothing was appended to it.
+    /// Reads the block again. Nothing was appended to it, but it may have been written anew or cut
+    /// since: then what is found now counts.
     fn damage_of(&self, late: Late) -> std::result::Result<Damage, (Late, Error)> {
         let (index, salvaged) = (late.index, late.salvaged);
         let Some(holes) = &late.holes else {
@@ -164,7 +165,10 @@ impl<D: Disk> FileStore<D> {
         let hasher = self.subjects.hasher();
         match self.scan_block(index, &hasher, &Prior::default(), &mut Spare::default()) {
             Ok(outcome) => {
-                let scan = Scan { holes: holes.clone(), ..outcome.scan };
+                let mut scan = outcome.scan;
+                if outcome.plain.len() as u64 == late.len {
+                    scan.holes.clone_from(holes);
+                }
                 Ok(Damage { index, scan: Some(scan), plain: outcome.plain, why: None, salvaged })
             }
             Err(e) => Err((late, e)),
