@@ -168,13 +168,21 @@ impl<F: DiskFile> Dirty<F> {
         for dir in std::mem::take(&mut self.dirs) {
             disk.sync_dir(&dir)?;
         }
-        let mut parents = BTreeSet::new();
-        for path in self.doomed.drain(..) {
-            absent(disk.remove_file(&path))?;
-            parents.insert(super::parent(&path).to_string());
-        }
-        parents.iter().try_for_each(|dir| disk.sync_dir(dir))
+        // What tells of a block goes for good before the block: alone it would tell of a loss.
+        let (lengths, others) = self.doomed.drain(..).partition(|path| path.ends_with(".len"));
+        unlink(disk, lengths)?;
+        unlink(disk, others)
     }
+}
+
+/// Removes files for good, in this order.
+fn unlink<D: Disk>(disk: &D, paths: Vec<String>) -> io::Result<()> {
+    let mut parents = BTreeSet::new();
+    for path in paths {
+        absent(disk.remove_file(&path))?;
+        parents.insert(super::parent(&path).to_string());
+    }
+    parents.iter().try_for_each(|dir| disk.sync_dir(dir))
 }
 
 /// Going twice is going.

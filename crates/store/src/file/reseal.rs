@@ -310,6 +310,7 @@ impl<D: Disk> FileStore<D> {
 
     fn put_shape(&mut self, index: u32, shape: Option<Vec<u8>>) -> Result<()> {
         let Some(bytes) = shape else { return Ok(()) };
+        self.settle_block(index)?;
         let path = shape_path(index);
         // Not synced: torn, it proves nothing, and what it proves is in the block.
         let file =

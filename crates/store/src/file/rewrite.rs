@@ -67,16 +67,19 @@ impl<D: Disk> FileStore<D> {
         }
         let path = shape_path(index);
         let bytes = encode(plain, key);
-        // The block first: what tells of a block that a power cut took along would report a loss
-        // where nothing was promised.
-        let block = self.file_of(index)?;
-        let of_block = |e| Error::io("sync", &block_path(index), e);
-        block.sync_data().map_err(of_block)?;
-        self.disk.sync_dir(MSGS).map_err(|e| Error::io("sync", MSGS, e))?;
+        self.settle_block(index)?;
         // Not synced: torn, it proves nothing, and what it proves is in the block.
         let file =
             self.disk.open(&path, Open::Create).map_err(|e| Error::io("create", &path, e))?;
         file.write_at(&bytes, 0).map_err(|e| Error::io("write", &path, e))
+    }
+
+    /// Makes a block durable before something tells of it: what tells of a block that a power cut
+    /// took along would report a loss where nothing was promised.
+    pub(super) fn settle_block(&mut self, index: u32) -> Result<()> {
+        let block = self.file_of(index)?;
+        block.sync_data().map_err(|e| Error::io("sync", &block_path(index), e))?;
+        self.disk.sync_dir(MSGS).map_err(|e| Error::io("sync", MSGS, e))
     }
 
     /// Replaces a block's file by these plain bytes, compressed if sealed and so configured.
