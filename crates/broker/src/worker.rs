@@ -159,7 +159,8 @@ impl Worker {
 
     /// Counts `n` bytes at the front of `writing` as written by a layer.
     pub fn written(&mut self, conn: &Conn, writing: &mut VecDeque<Chunk>, n: usize) {
-        conn.outbox.lock().note_written(n);
+        let held = conn.outbox.lock().note_written(n);
+        held.into_iter().for_each(Waker::wake);
         outbox::advance(writing, n, &mut self.pool);
     }
 

@@ -14,9 +14,10 @@ use jetstream_core::stream::Role;
 use serde::{Deserialize, Serialize};
 use stdx::time::Mono;
 use store::MessageStore;
+use store::disk::{Disk as _, replace};
 
 use crate::event::Event;
-use crate::place::Place;
+use crate::place::{Disk, Place};
 use crate::shard::Shard;
 
 /// It is written at most this often.
@@ -55,15 +56,9 @@ fn read(dir: &Path) -> Option<LeftOff> {
     serde_json::from_slice(&std::fs::read(path).ok()?).ok()
 }
 
-fn write(dir: &Path, left_off: &LeftOff) -> std::io::Result<()> {
-    use std::io::Write;
-    let text = serde_json::to_vec(left_off)?;
-    let temporary = dir.join(format!("{FILE}.tmp"));
-    let mut file = std::fs::File::create(&temporary)?;
-    file.write_all(&text)?;
-    file.sync_data()?;
-    drop(file);
-    std::fs::rename(temporary, dir.join(FILE))
+fn write(disk: &Disk, left_off: &LeftOff) -> std::io::Result<()> {
+    replace(disk, FILE, &serde_json::to_vec(left_off)?)?;
+    disk.sync_dir("")
 }
 
 impl Place {
@@ -138,8 +133,9 @@ impl Shard {
             place.noting = Noting::UnderWay(false);
             let left_off = place.left_off();
             let dir = shared.stream_dir(&place.account.account.name, place.name());
+            let disk = shared.disk(dir.clone());
             shared.io.run(move || {
-                if let Err(error) = write(&dir, &left_off) {
+                if let Err(error) = write(&disk, &left_off) {
                     stdx::warning!(log, "JetStream cannot write '{}': {error}", dir.display());
                 }
                 queue.push_event(Event::Run(Box::new(move |shard: &mut Self| {
@@ -169,7 +165,7 @@ impl Shard {
         let Some(place) = self.place(at).filter(|p| p.noting != Noting::Done) else { return };
         let dir = shared.stream_dir(&place.account.account.name, place.name());
         let left_off = place.left_off();
-        if let Err(error) = write(&dir, &left_off) {
+        if let Err(error) = write(&shared.disk(dir.clone()), &left_off) {
             let log = &self.worker.broker.log;
             stdx::warning!(log, "JetStream cannot write '{}': {error}", dir.display());
         }
@@ -179,18 +175,18 @@ impl Shard {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use store::disk::real::OpenFiles;
 
     #[test]
     fn what_was_written_is_read_and_what_is_damaged_is_not() {
-        let dir = std::env::temp_dir().join(format!("left-off-{}", std::process::id()));
-        std::fs::create_dir_all(&dir).unwrap();
-        assert_eq!(read(&dir), None);
+        let dir = tempfile::tempdir().unwrap();
+        let (dir, disk) = (dir.path(), Disk::held(dir.path(), OpenFiles::at_most(0)));
+        assert_eq!(read(dir), None);
         let sources = BTreeMap::from([("O > >".to_owned(), 7)]);
         let left_off = LeftOff { last_seq: 9, sources };
-        write(&dir, &left_off).unwrap();
-        assert_eq!(read(&dir), Some(left_off));
+        write(&disk, &left_off).unwrap();
+        assert_eq!(read(dir), Some(left_off));
         std::fs::write(dir.join(FILE), b"{\"last_seq\":").unwrap();
-        assert_eq!(read(&dir), None);
-        std::fs::remove_dir_all(&dir).unwrap();
+        assert_eq!(read(dir), None);
     }
 }

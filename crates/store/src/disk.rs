@@ -124,7 +124,7 @@ pub(crate) fn exists<D: Disk>(disk: &D, path: &str) -> io::Result<bool> {
 
 /// Replaces a file so that a crash leaves either the old or the new content: written beside it,
 /// synced, renamed. The directory is left to the caller to sync.
-pub(crate) fn replace<D: Disk>(disk: &D, path: &str, bytes: &[u8]) -> io::Result<()> {
+pub fn replace<D: Disk>(disk: &D, path: &str, bytes: &[u8]) -> io::Result<()> {
     let staged = format!("{path}.tmp");
     let result = (|| {
         let file = disk.open(&staged, Open::Create)?;

@@ -89,7 +89,13 @@ fn rounds(
         let (written, failure) = write_all(sink.as_ref(), writing, pool);
         let mut out = conn.outbox.lock();
         out.pending = out.pending.saturating_sub(written);
-        out.release(written).into_iter().for_each(Waker::wake);
+        let held = out.release(written);
+        if !held.is_empty() {
+            // Waking may be a system call. Whoever writes stays the one who does.
+            drop(out);
+            held.into_iter().for_each(Waker::wake);
+            out = conn.outbox.lock();
+        }
         match failure {
             None if out.chunks.is_empty() => {
                 out.state = State::Idle;

@@ -254,10 +254,11 @@ impl Outbox {
         self.state = State::Idle;
     }
 
-    /// Counts bytes that a layer took.
-    pub fn note_written(&mut self, n: usize) {
+    /// Counts bytes that a layer took. Returns the producers to wake, without the lock.
+    #[must_use]
+    pub fn note_written(&mut self, n: usize) -> Vec<Waker> {
         self.pending = self.pending.saturating_sub(n);
-        self.release(n).into_iter().for_each(Waker::wake);
+        self.release(n)
     }
 
     /// Notes whether a layer takes no more for now.
