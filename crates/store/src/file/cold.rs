@@ -151,9 +151,17 @@ impl<D: Disk> ColdRead<D> {
     }
 }
 
+impl<D: Disk> Fetched<D> {
+    /// What was read.
+    pub fn key(&self) -> ColdKey {
+        self.key
+    }
+}
+
 impl<D: Disk> FileStore<D> {
     /// From now on questions end in [`Error::Cold`] where they would wait for the disk, or no
-    /// longer. Only for what does not change the store: nothing else is prepared for that.
+    /// longer. Only for questions and the removal of single messages: nothing else is prepared for
+    /// that.
     pub fn defer_reads(&mut self, on: bool) {
         self.defers = on;
     }
