@@ -6,20 +6,24 @@
 
 #![expect(unsafe_code, reason = "madvise on mappings this process did not make")]
 
-/// Takes the program's code, and that of its libraries, out of what counts as this process's
-/// memory. It stays in the page cache. Does nothing where the system does not say what is mapped.
+use std::ops::Range;
+
+/// Takes the code and the constants of the program, and of the libraries it was started with, out
+/// of what counts as this process's memory. They stay in the page cache. Does nothing where the
+/// system does not say what is mapped.
 #[cfg(target_os = "linux")]
 pub(crate) fn release() {
     let Ok(maps) = std::fs::read_to_string("/proc/self/smaps") else { return };
-    for mapping in code(&maps) {
-        let start = std::ptr::without_provenance_mut(mapping.start);
-        // SAFETY: the range is a private mapping of a file which can be read and run, but not
-        // written, and of which no page is a copy of the process's own (`Anonymous` is 0: nothing was
-        // relocated in it, no debugger changed it). Dropping such pages is what the kernel does by itself when
+    for range in unchanged(&mappings(&maps)) {
+        let start = std::ptr::without_provenance_mut(range.start);
+        // SAFETY: the range is a private mapping of a file, which cannot be written, and of which
+        // no page is a copy of the process's own (`Anonymous` is 0: nothing was relocated in it,
+        // no debugger changed it). Dropping such pages is what the kernel does by itself when
         // memory is short: the next access finds the same bytes in the file, which cannot be
-        // written while it runs. A mapping that went since it was listed gives an error.
+        // written while it runs. It is still there although it was listed before: it is code, or
+        // lies against the code of the same file, and this process unloads none.
         let _ =
-            unsafe { rustix::mm::madvise(start, mapping.len(), rustix::mm::Advice::LinuxDontNeed) };
+            unsafe { rustix::mm::madvise(start, range.len(), rustix::mm::Advice::LinuxDontNeed) };
     }
 }
 
@@ -27,72 +31,105 @@ pub(crate) fn release() {
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn release() {}
 
-/// The mappings of unchanged code of files in `smaps`.
+/// A mapping as the system lists it.
 #[cfg(any(target_os = "linux", test))]
-fn code(smaps: &str) -> Vec<std::ops::Range<usize>> {
-    let mut found = Vec::new();
-    let mut candidate = None;
-    for line in smaps.lines() {
+struct Mapping<'a> {
+    range: Range<usize>,
+    rights: &'a str,
+    path: &'a str,
+    /// Every page is as in the file.
+    unchanged: bool,
+}
+
+#[cfg(any(target_os = "linux", test))]
+impl<'a> Mapping<'a> {
+    fn from_heading(line: &'a str) -> Option<Self> {
         let mut words = line.split_ascii_whitespace();
-        let first = words.next().unwrap_or_default();
-        match first {
-            "Anonymous:" if words.next() != Some("0") => candidate = None,
-            // The last line of a mapping.
-            "VmFlags:" => found.extend(candidate.take()),
-            _ if !first.ends_with(':') => candidate = heading(first, words),
-            _ => {}
+        let (start, end) = words.next()?.split_once('-')?;
+        let address = |text| usize::from_str_radix(text, 16).ok();
+        let (range, rights) = (address(start)?..address(end)?, words.next()?);
+        let path = words.nth(3).unwrap_or_default();
+        Some(Self { range, rights, path, unchanged: false })
+    }
+
+    fn is_code(&self) -> bool {
+        self.rights == "r-xp" && self.path.starts_with('/')
+    }
+
+    /// Whether this is the constants that belong to the code which follows.
+    fn are_constants_of(&self, code: &Mapping<'_>) -> bool {
+        self.rights == "r--p" && self.path == code.path && self.range.end == code.range.start
+    }
+}
+
+#[cfg(any(target_os = "linux", test))]
+fn mappings(smaps: &str) -> Vec<Mapping<'_>> {
+    let mut found: Vec<Mapping<'_>> = Vec::new();
+    for line in smaps.lines() {
+        if let Some(mapping) = Mapping::from_heading(line) {
+            found.push(mapping);
+        } else if let Some(size) = line.strip_prefix("Anonymous:")
+            && let Some(last) = found.last_mut()
+        {
+            last.unchanged = size.trim() == "0 kB";
         }
     }
     found
 }
 
-/// The range a mapping's first line names, if it is of a file's code.
+/// The ranges of code, and of the constants before it, that are as in their file.
 #[cfg(any(target_os = "linux", test))]
-fn heading<'a>(
-    range: &str,
-    mut words: impl Iterator<Item = &'a str>,
-) -> Option<std::ops::Range<usize>> {
-    let is_code = words.next() == Some("r-xp");
-    let is_file = words.nth(3).is_some_and(|path| path.starts_with('/'));
-    let (start, end) = range.split_once('-')?;
-    let address = |text| usize::from_str_radix(text, 16).ok();
-    (is_code && is_file).then_some(address(start)?..address(end)?)
+fn unchanged(mappings: &[Mapping<'_>]) -> Vec<Range<usize>> {
+    let mut found = Vec::new();
+    for (at, code) in mappings.iter().enumerate().filter(|(_, mapping)| mapping.is_code()) {
+        let before = at.checked_sub(1).and_then(|at| mappings.get(at));
+        let constants = before.filter(|before| before.are_constants_of(code));
+        let both = constants.into_iter().chain([code]);
+        found.extend(both.filter(|mapping| mapping.unchanged).map(|mapping| mapping.range.clone()));
+    }
+    found
 }
 
 #[cfg(test)]
 mod tests {
-    use super::code;
+    use super::{mappings, unchanged};
 
     const SMAPS: &str = "\
 1000-2000 r--p 00000000 08:01 7 /bin/server
+Size:                  4 kB
 Anonymous:             0 kB
 VmFlags: rd mr mw me
 2000-5000 r-xp 00001000 08:01 7 /bin/server
 Size:                 12 kB
 Anonymous:             0 kB
-VmFlags: rd ex mr mw me
+5000-6000 r--p 00004000 08:01 7 /bin/server
+Anonymous:             0 kB
 6000-7000 r-xp 00001000 08:01 8 /lib/patched code.so
 Anonymous:             4 kB
-VmFlags: rd ex mr mw me
 8000-9000 rw-p 00000000 00:00 0
 Anonymous:             4 kB
-VmFlags: rd wr mr mw me
 a000-b000 r-xp 00000000 00:00 0                          [vdso]
-VmFlags: rd ex mr mw me
-c000-d000 r-xp 00001000 08:01 9 /lib/c.so
+Anonymous:             0 kB
+c000-d000 r--p 00000000 08:01 9 /lib/c.so
+Anonymous:             4 kB
+d000-e000 r-xp 00001000 08:01 9 /lib/c.so
+Anonymous:             0 kB
+e000-f000 r-xp 00001000 08:01 9 /lib/cut.so
 ";
 
     #[test]
-    fn only_unchanged_code_of_files_is_taken() {
-        // Neither what was patched, nor data, nor what the kernel put there, nor what is cut off.
-        assert_eq!(code(SMAPS), [0x2000..0x5000]);
+    fn only_what_is_as_in_its_file_is_taken() {
+        // Not what may be unmapped again, was relocated or patched, is data, the kernel's, or cut
+        // off.
+        let taken = [0x1000..0x2000, 0x2000..0x5000, 0xd000..0xe000];
+        assert_eq!(unchanged(&mappings(SMAPS)), taken);
     }
 
     #[cfg(target_os = "linux")]
     #[test]
     fn a_program_goes_on_without_its_pages() {
         let maps = std::fs::read_to_string("/proc/self/smaps").unwrap_or_default();
-        assert!(!code(&maps).is_empty(), "{maps}");
+        assert!(!unchanged(&mappings(&maps)).is_empty(), "{maps}");
         super::release();
         let words: Vec<_> = "it still runs".split(' ').map(str::len).collect();
         assert_eq!(words, [2, 5, 4]);
