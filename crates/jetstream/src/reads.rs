@@ -158,20 +158,19 @@ impl Place {
 }
 
 impl Shard {
-    /// A question to a stream's store was cold: `waiter` asks again once this is read.
-    pub(crate) fn await_read(&mut self, at: u32, read: ColdRead<Disk>, waiter: Waiter) {
+    /// A question to a stream's store was cold: `waiter` asks again once this is read. Without one
+    /// it is read for those to come.
+    pub(crate) fn await_read(&mut self, at: u32, read: ColdRead<Disk>, waiter: Option<Waiter>) {
         let Some(place) = self.places.get_mut(at as usize).and_then(Option::as_deref_mut) else {
             return;
         };
         let (key, generation) = (read.key(), place.generation);
         let reads = place.reads.get_or_insert_default();
         if let Some((_, waiters)) = reads.under_way.iter_mut().find(|(other, _)| *other == key) {
-            if !waiters.contains(&waiter) {
-                waiters.push(waiter);
-            }
+            waiters.extend(waiter.filter(|w| !waiters.contains(w)));
             return;
         }
-        reads.under_way.push((key, vec![waiter]));
+        reads.under_way.push((key, waiter.into_iter().collect()));
         let queue = self.queue.clone();
         self.shared.io.read(move || {
             let fetched = Box::new(read.run());
@@ -224,7 +223,7 @@ impl Shard {
     /// The first request of a requester is answered once what it takes is read.
     pub(crate) fn begin_line(&mut self, at: u32, reply: &[u8], asked: Asked, read: ColdRead<Disk>) {
         self.stand_in_line(at, reply, asked);
-        self.await_read(at, read, Waiter::Requester(requester(reply).into()));
+        self.await_read(at, read, Some(Waiter::Requester(requester(reply).into())));
     }
 
     /// Answers a requester's requests, up to one that has to wait for the disk; with `defers` unset
@@ -242,7 +241,8 @@ impl Shard {
             let waits = match asked {
                 Asked::Direct(direct) => {
                     let waits = self.direct_get(&direct.frame(), defers);
-                    waits.map(|(get, read)| (Asked::Begun(get), read, true))
+                    let (get, read) = waits;
+                    get.zip(read).map(|(get, read)| (Asked::Begun(get), read, true))
                 }
                 Asked::Begun(mut get) => {
                     let before = get.mark();
@@ -261,7 +261,7 @@ impl Shard {
             if let Some(line) = place.reads.as_mut().and_then(|r| r.lines.get_mut(who)) {
                 line.reads = if is_further { 1 } else { so_far.saturating_add(1) };
             }
-            return self.await_read(at, read, Waiter::Requester(who.into()));
+            return self.await_read(at, read, Some(Waiter::Requester(who.into())));
         }
     }
 

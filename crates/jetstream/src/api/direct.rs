@@ -24,8 +24,10 @@ impl Shard {
             }
             self.serve_line(at, requester(reply), false);
         }
-        if let Some((get, read)) = self.direct_get(frame, defers) {
-            self.begin_line(at, reply, Asked::Begun(get), read);
+        match self.direct_get(frame, defers) {
+            (Some(get), Some(read)) => self.begin_line(at, reply, Asked::Begun(get), read),
+            (_, Some(read)) => self.await_read(at, read, None),
+            _ => {}
         }
         self.note_read(at);
     }
@@ -35,10 +37,12 @@ impl Shard {
         &mut self,
         frame: &Frame<'_>,
         defers: bool,
-    ) -> Option<(Box<DirectGet>, ColdRead<Disk>)> {
+    ) -> (Option<Box<DirectGet>>, Option<ColdRead<Disk>>) {
         let (at, reply) = (frame.tag.stream, frame.reply.unwrap_or_default());
         let max_bytes = self.shared.config.max_pending;
-        let place = self.places.get_mut(at as usize)?.as_deref_mut()?;
+        let Some(place) = self.places.get_mut(at as usize).and_then(Option::as_deref_mut) else {
+            return (None, None);
+        };
         // The name is that of the stream, or of the one that it mirrors.
         let rest = frame.subject.get(PREFIX..).unwrap_or_default();
         let subject = rest.splitn(2, |b| *b == b'.').nth(1);
@@ -54,6 +58,6 @@ impl Shard {
         place.stream.store().defer_reads(defers);
         let waits = place.stream.direct_get(subject, header, body, reply, max_bytes, &mut out);
         place.stream.store().defer_reads(false);
-        waits.and_then(|get| Some((get, place.stream.store().take_cold()?)))
+        (waits, place.stream.store().take_cold())
     }
 }
