@@ -338,7 +338,8 @@ impl Shard {
         let place = self.place(at).ok_or_else(ApiError::stream_not_found)?;
         let mut member = Box::new(Member::new(consumer, file));
         let (account, stream) = (place.account.account.clone(), place.config().name.clone());
-        member.listen(&account, &stream, &queue, at, id);
+        let facts = place.stream.facts().clone();
+        member.listen(&account, &facts, &stream, &queue, at, id);
         place.members.insert(id, member);
         place.names.insert(name, id);
         place.consumers.store(place.members.len(), Ordering::Relaxed);
@@ -365,8 +366,9 @@ impl Shard {
             .map_err(ApiError::consumer_create)?;
         let place = self.place(at).ok_or_else(ApiError::stream_not_found)?;
         let (account, stream) = (place.account.account.clone(), place.config().name.clone());
+        let facts = place.stream.facts().clone();
         if let Some(member) = place.members.get_mut(&id) {
-            member.listen(&account, &stream, &queue, at, id);
+            member.listen(&account, &facts, &stream, &queue, at, id);
             member.write_document().map_err(ApiError::consumer_store_failed)?;
         }
         place.note_filters();
