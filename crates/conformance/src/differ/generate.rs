@@ -292,6 +292,20 @@ impl Generator {
         if let (Some(stream), Some(seq)) = (json["stream"].as_str(), json["seq"].as_u64()) {
             self.lasts.insert(stream.to_owned(), seq);
         }
+        // When a stream that lost its origin asks again, is chance.
+        if self.flavour == Flavour::Origins
+            && subject == "$JS.API.STREAM.DELETE.S0"
+            && answer.contains("\"success\": true")
+        {
+            self.settle = self.forget("");
+        }
+        // After that, the reference's consumers count what is gone as waiting.
+        if let Some(name) = subject.strip_prefix("$JS.API.STREAM.PURGE.")
+            && json["purged"] == 1
+            && String::from_utf8_lossy(payload).contains("\"keep\"")
+        {
+            self.settle = self.forget(name);
+        }
         if let Some(consumer) = subject.strip_prefix(PAUSE)
             && json["paused"] == true
         {
@@ -325,7 +339,8 @@ impl Generator {
 
     /// What makes both servers equal again after they differed about a stream.
     pub(super) fn forget(&mut self, stream: &str) -> Vec<Step> {
-        let names = if stream.is_empty() { STREAMS.to_vec() } else { vec![stream] };
+        let is_all = stream.is_empty() || self.flavour == Flavour::Origins;
+        let names = if is_all { STREAMS.to_vec() } else { vec![stream] };
         names
             .into_iter()
             .map(|name| {
