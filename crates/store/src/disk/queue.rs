@@ -98,6 +98,12 @@ pub(crate) enum Step<F> {
     Doom(String),
     /// Files made when it is their turn, each replaced whole.
     Make(Make),
+    /// What tells of another file, written whole, if that file is still there.
+    Tell {
+        of: String,
+        path: String,
+        data: Bytes,
+    },
     /// Everything until now is made durable before anything later: up to this ticket.
     Settle(u64),
 }
@@ -297,6 +303,11 @@ impl<F: DiskFile> Carried<F> {
                     other => other,
                 }
             }
+            // Files may have gone to make room since this was asked for.
+            Step::Tell { of, path, data } => match super::exists(disk, of)? {
+                true => super::replace(disk, path, data),
+                false => Ok(()),
+            },
             Step::Settle(ticket) => {
                 self.dirty.settle(disk)?;
                 self.settled = Some(*ticket);
@@ -418,6 +429,17 @@ impl<D: Disk> Queue<D> {
         inner.push(Step::Make(make));
         // One of them that goes earlier can go again later.
         paths.iter().for_each(|path| drop(inner.names.remove(*path)));
+    }
+
+    /// Writes what tells of the file `of`, which is durable by then; not if that went meanwhile.
+    pub(crate) fn tell(&self, of: &str, path: &str, data: Vec<u8>) -> io::Result<()> {
+        if !self.is_deferred() {
+            return super::replace(&self.base, path, &data);
+        }
+        let mut inner = self.state.lock();
+        inner.push(Step::Tell { of: of.into(), path: path.into(), data: data.into() });
+        inner.names.remove(path);
+        Ok(())
     }
 
     /// Everything that waits, or only what does not mind company; `None` if that is nothing.

@@ -53,9 +53,7 @@ impl<D: Disk> FileStore<D> {
         }
         self.report_missing(prior, tombstones);
         let last_seq = self.report_unlisted(prior, tombstones);
-        for damage in damages {
-            self.mend(damage);
-        }
+        // Noted before it is mended: a block that is mended tells of nothing any more.
         if self.lost.len() > before {
             for lost in &self.lost[before..] {
                 error!(
@@ -69,6 +67,9 @@ impl<D: Disk> FileStore<D> {
                 );
             }
             self.write_lost();
+        }
+        for damage in damages {
+            self.mend(damage);
         }
         self.forget_unlisted(prior);
         (torn, last_seq)
@@ -321,6 +322,8 @@ impl<D: Disk> FileStore<D> {
             self.blocks[at].len = kept.len() as u64;
             self.blocks[at].is_holed = false;
             self.forget_reads(index);
+            // It lists what was cut off.
+            let _ = self.disk.remove_file(&shape_path(index));
             return Ok(());
         }
         let sealed = at + 1 != self.blocks.len();
@@ -328,6 +331,11 @@ impl<D: Disk> FileStore<D> {
         self.blocks[at].is_holed = false;
         self.blocks[at].marks = None;
         self.blocks[at].column = None;
+        // The block is mended, whatever becomes of this.
+        if sealed && let Err(e) = self.write_shape_of(at, &kept) {
+            let name = &self.settings.name;
+            warning!(self.options.log, "Filestore [{name}] lengths of block {index}: {e}");
+        }
         Ok(())
     }
 

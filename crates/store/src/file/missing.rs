@@ -6,7 +6,7 @@
 //! Laws: a `.len` goes before its block, whatever drops it; one that is left is removed only after
 //!       what it tells was noted.
 
-use crate::block::shape;
+use crate::block::shape::{self, Held};
 use crate::disk::Disk;
 use crate::file::recover::Prior;
 use crate::file::{FileStore, block_path, shape_path};
@@ -16,8 +16,17 @@ use crate::seqset::SeqSet;
 /// A block that is known from its `.len` alone.
 struct Missing {
     index: u32,
-    /// Messages it held; `None` if its `.len` does not hold either.
-    messages: Option<u64>,
+    /// What it held; `None` if its `.len` does not hold either.
+    held: Option<Held>,
+}
+
+impl Missing {
+    fn count(&self) -> Option<u64> {
+        match self.held.as_ref()? {
+            Held::Count(count) => Some(*count),
+            Held::Seqs { runs, .. } => Some(runs.iter().map(|(first, end)| end - first + 1).sum()),
+        }
+    }
 }
 
 impl<D: Disk> FileStore<D> {
@@ -26,7 +35,12 @@ impl<D: Disk> FileStore<D> {
         let (mut last, mut proven) = (0, self.last_seq.max(prior.last_seq));
         let missing = self.missing(prior);
         for (i, m) in missing.iter().enumerate() {
-            let held = m.messages.unwrap_or(0);
+            if let Some(Held::Seqs { runs, last: used }) = &m.held {
+                self.report_seqs(m.index, runs, tombs);
+                (last, proven) = (last.max(*used), proven.max(*used));
+                continue;
+            }
+            let held = m.count().unwrap_or(0);
             let after = self.start_after(m.index);
             // Several in a row share what lies between those before and after them.
             let follows = |next: &Missing| self.start_after(next.index) == after;
@@ -43,11 +57,22 @@ impl<D: Disk> FileStore<D> {
             if end >= first {
                 self.add_lost(&path, 0, 0, Some(first..=end), tombs);
                 (last, proven) = (end, proven.max(end));
-            } else if m.messages.is_none() && after.is_none() {
+            } else if m.held.is_none() && after.is_none() {
                 self.add_lost(&path, 0, 0, None, tombs);
             }
         }
         proven
+    }
+
+    /// These sequences were in a block that is gone; those of them that nobody removed are lost.
+    fn report_seqs(&mut self, index: u32, runs: &[(u64, u64)], tombs: &SeqSet) {
+        let is_there = |&seq: &u64| !tombs.contains(seq);
+        let seqs = || runs.iter().flat_map(|(first, end)| *first..=*end);
+        let first = seqs().find(is_there);
+        let last = runs.iter().rev().find_map(|(first, end)| (*first..=*end).rev().find(is_there));
+        if let (Some(first), Some(last)) = (first, last) {
+            self.add_lost(&block_path(index), 0, 0, Some(first..=last), tombs);
+        }
     }
 
     /// What their `.len` told is noted.
@@ -57,30 +82,38 @@ impl<D: Disk> FileStore<D> {
         }
     }
 
-    /// In the order of their numbers; those that held no message are none.
+    /// In the order of their numbers; those that held nothing are none.
     fn missing(&self, prior: &Prior) -> Vec<Missing> {
         let listed = prior.blocks.last().map_or(0, |b| b.index);
         let tail = self.tail_index();
         let empty = self.blocks.iter().filter(|b| b.len == 0 && Some(b.index) != tail);
         let mut indices: Vec<u32> = empty.map(|b| b.index).collect();
         // An empty file without a `.len` may have waited for its first record.
-        indices.retain(|&index| self.messages_of(index).is_some());
+        indices.retain(|&index| self.held_by(index).is_some());
         indices.extend(&prior.orphans);
         indices.sort_unstable();
         indices.retain(|&index| index >= listed);
         let missing = indices.into_iter().map(|index| {
             let known = prior.blocks.last().filter(|b| b.index == index);
-            let held = self.messages_of(index);
-            let unknown =
-                held.map(|n| n.saturating_sub(known.map_or(0, super::index_db::IndexBlock::msgs)));
-            Missing { index, messages: unknown }
+            let held = self.held_by(index).map(|held| match (held, known) {
+                (Held::Count(n), Some(known)) => Held::Count(n.saturating_sub(known.msgs())),
+                // What the index knows of is reported, or removed, according to that.
+                (Held::Seqs { runs, last }, Some(known)) => {
+                    let after = known.last.saturating_add(1);
+                    let new = runs.into_iter().filter(|run| run.1 >= after);
+                    let runs = new.map(|(first, end)| (first.max(after), end)).collect();
+                    Held::Seqs { runs, last }
+                }
+                (held, None) => held,
+            });
+            Missing { index, held }
         });
-        missing.filter(|m| m.messages != Some(0)).collect()
+        missing.filter(|m| m.held != Some(Held::Count(0))).collect()
     }
 
-    fn messages_of(&self, index: u32) -> Option<u64> {
+    fn held_by(&self, index: u32) -> Option<Held> {
         let file = self.read_shape(index)?;
-        shape::messages(&file, &HashKey::new(&format!("{}-{index}", self.settings.name)))
+        shape::held(&file, &HashKey::new(&format!("{}-{index}", self.settings.name)))
     }
 
     /// The first sequence that may have been in it.
@@ -96,7 +129,7 @@ impl<D: Disk> FileStore<D> {
             Some(after) if !is_first => {
                 let later = missing.iter().filter(|n| n.index >= m.index);
                 let between = later.filter(|n| self.start_after(n.index) == Some(after));
-                let held: u64 = between.filter_map(|n| n.messages).sum();
+                let held: u64 = between.filter_map(Missing::count).sum();
                 (after + 1).saturating_sub(held).max(start)
             }
             _ => start,

@@ -174,7 +174,7 @@ impl<D: Disk> Rewrite<D> {
         if kept.len() == plain.bytes.len() {
             return Ok(New::Same { shape: None });
         }
-        self.stage(&kept, None)
+        self.stage(&kept, Some(encode(&kept, &self.hash)))
     }
 
     /// The lengths of a block's records, unless an older note doubts what is there.
@@ -309,12 +309,6 @@ impl<D: Disk> FileStore<D> {
     }
 
     fn put_shape(&mut self, index: u32, shape: Option<Vec<u8>>) -> Result<()> {
-        let Some(bytes) = shape else { return Ok(()) };
-        self.settle_block(index)?;
-        let path = shape_path(index);
-        // Not synced: torn, it proves nothing, and what it proves is in the block.
-        let file =
-            self.disk.open(&path, Open::Create).map_err(|e| Error::io("create", &path, e))?;
-        file.write_owned(bytes.into(), 0).map_err(|e| Error::io("write", &path, e))
+        shape.map_or(Ok(()), |bytes| self.tell_shape(index, bytes))
     }
 }

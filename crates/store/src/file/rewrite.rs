@@ -58,28 +58,26 @@ impl<D: Disk> FileStore<D> {
         self.write_shape_of(at, &plain)
     }
 
-    fn write_shape_of(&mut self, at: usize, plain: &[u8]) -> Result<()> {
+    pub(super) fn write_shape_of(&mut self, at: usize, plain: &[u8]) -> Result<()> {
         let index = self.blocks[at].index;
         let old = self.read_shape(index);
         let key = &self.blocks[at].hash;
         if old.is_some_and(|old| !doubts(plain, &old, key).is_empty()) {
             return Ok(());
         }
-        let path = shape_path(index);
         let bytes = encode(plain, key);
-        self.settle_block(index)?;
-        // Not synced: torn, it proves nothing, and what it proves is in the block.
-        let file =
-            self.disk.open(&path, Open::Create).map_err(|e| Error::io("create", &path, e))?;
-        file.write_at(&bytes, 0).map_err(|e| Error::io("write", &path, e))
+        self.tell_shape(index, bytes)
     }
 
-    /// Makes a block durable before something tells of it: what tells of a block that a power cut
-    /// took along would report a loss where nothing was promised.
-    pub(super) fn settle_block(&mut self, index: u32) -> Result<()> {
-        let block = self.file_of(index)?;
-        block.sync_data().map_err(|e| Error::io("sync", &block_path(index), e))?;
-        self.disk.sync_dir(MSGS).map_err(|e| Error::io("sync", MSGS, e))
+    /// Has the lengths of a block written, after the block itself is durable: what tells of a block
+    /// that a power cut took along would report a loss where nothing was promised.
+    pub(super) fn tell_shape(&mut self, index: u32, bytes: Vec<u8>) -> Result<()> {
+        let block = block_path(index);
+        let file = self.file_of(index)?;
+        file.sync_data().map_err(|e| Error::io("sync", &block, e))?;
+        self.disk.sync_dir(MSGS).map_err(|e| Error::io("sync", MSGS, e))?;
+        let path = shape_path(index);
+        self.disk.tell(&block, &path, bytes).map_err(|e| Error::io("write", &path, e))
     }
 
     /// Replaces a block's file by these plain bytes, compressed if sealed and so configured.
@@ -172,6 +170,7 @@ impl<D: Disk> FileStore<D> {
         (block.marks, block.column, block.tombstones) = (None, None, None);
         block.no_compact = true;
         self.changed();
+        self.write_shape_of(at, &kept)?;
         Ok(before.saturating_sub(kept.len() as u64))
     }
 

@@ -194,7 +194,7 @@ impl<D: Disk> FileStore<D> {
         (block.marks, block.column, block.tombstones) = (None, None, None);
         self.columns.remove(&block.index);
         self.changed();
-        Ok(())
+        self.write_shape_of(at, &plain)
     }
 
     fn reset(&mut self) -> Result<()> {

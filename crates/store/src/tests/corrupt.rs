@@ -424,3 +424,68 @@ fn a_store_without_blocks_and_index_keeps_its_sequences() {
         }
     }
 }
+
+// Contract: FSTORE-010
+#[test]
+fn a_lost_block_is_reported_with_the_sequences_it_held() {
+    for (name, options) in variants() {
+        let settings = Settings { name: "S".into(), ..Settings::default() };
+        let disk = SimDisk::new(3);
+        let open = |disk: &SimDisk| {
+            let (settings, options) = (settings.clone(), options.clone());
+            FileStore::open(disk.clone(), settings, options, b"{}", Timestamp(1)).unwrap().0
+        };
+        let mut store = open(&disk);
+        for i in 1..=30u64 {
+            if i % 7 == 0 {
+                store.skip_many(0, 5, Timestamp(i as i64)).unwrap();
+            }
+            store.append(&NewMessage::new(b"s.a", b"", &[i as u8; 30]), Timestamp(1)).unwrap();
+        }
+        // One that is written anew, without what was removed from it.
+        for seq in [1, 2] {
+            store.remove(seq).unwrap();
+        }
+        while store.maintain().unwrap() > 0 {}
+        store.sync().unwrap();
+        let all: Vec<u64> =
+            (1..=store.state().last_seq).filter(|&s| store.load(s).is_ok()).collect();
+        let last = store.state().last_seq;
+        drop(store);
+        assert!(!disk.paths().iter().any(|p| p.contains("index")));
+        let sealed: Vec<String> =
+            disk.paths().into_iter().filter(|p| p.ends_with(".len")).collect();
+        assert!(sealed.len() > 4, "{name}");
+        for shape in &sealed {
+            let disk = disk.copy();
+            disk.delete(&shape.replace(".len", ".blk"));
+            let mut store = open(&disk);
+            let [lost] = &store.lost().to_vec()[..] else {
+                panic!("{name} {shape}: {:?}", store.lost())
+            };
+            let range = lost.seqs.clone().unwrap();
+            let gone: Vec<u64> = all.iter().copied().filter(|&s| store.load(s).is_err()).collect();
+            assert_eq!((range.start(), range.end()), (&gone[0], gone.last().unwrap()), "{name}");
+            assert!(all.iter().all(|s| range.contains(s) == gone.contains(s)), "{name} {shape}");
+            assert_eq!(store.state().last_seq, last, "{name}");
+        }
+        // The last ones together: their sequences are not given again.
+        let end = sealed.iter().map(|p| number(p)).max().unwrap();
+        let disk = disk.copy();
+        for path in disk.paths().iter().filter(|p| p.ends_with(".blk") && number(p) + 1 >= end) {
+            disk.delete(path);
+        }
+        let mut store = open(&disk);
+        let known = store.state().last_seq;
+        let gone: Vec<u64> =
+            all.iter().copied().filter(|&s| s <= known && store.load(s).is_err()).collect();
+        let lost = store.lost().to_vec();
+        let told = |s: &u64| lost.iter().any(|l| l.seqs.as_ref().unwrap().contains(s));
+        assert!(gone.len() > 4 && gone.iter().all(told), "{name}: {gone:?} {lost:?}");
+    }
+}
+
+fn number(path: &str) -> u32 {
+    let name = path.trim_start_matches("msgs/");
+    name.split('.').next().unwrap().parse().unwrap()
+}

@@ -244,3 +244,52 @@ fn an_index_without_room_is_left_out() {
     run(&mut store).unwrap();
     assert_eq!(open(&disk.copy()).state().msgs, 41);
 }
+
+/// A store whose full disk has room again, after a block went whose final form waits.
+fn made_room(disk: &SimDisk) -> Store {
+    let mut store = filled(disk, 20);
+    let mut sealing = Vec::new();
+    while sealing.is_empty() {
+        put(&mut store).unwrap();
+        for job in store.take_jobs().unwrap() {
+            if job.kind() == JobKind::Rewrite {
+                sealing.push(job);
+            } else {
+                store.complete(job.run()).unwrap();
+            }
+        }
+    }
+    let last = store.state().last_seq;
+    for job in store.take_jobs().unwrap() {
+        store.complete(job.run()).unwrap();
+    }
+    full(disk, &mut store);
+    sealing.into_iter().for_each(|job| store.complete(job.run()).unwrap());
+    let blocks = |disk: &SimDisk| disk.paths().iter().filter(|p| p.ends_with(".blk")).count();
+    let before = blocks(disk);
+    store.compact(last).unwrap();
+    let jobs = store.take_jobs().unwrap();
+    assert_eq!(jobs.iter().map(crate::Job::kind).collect::<Vec<_>>(), [JobKind::Sync]);
+    jobs.into_iter().for_each(|job| store.complete(job.run()).unwrap());
+    assert!(before - blocks(disk) > 1, "it made room");
+    disk.set_capacity(None);
+    store
+}
+
+#[test]
+fn what_tells_of_a_block_does_not_come_after_it_went_to_make_room() {
+    for cut in 1.. {
+        let disk = SimDisk::new(cut);
+        let mut store = made_room(&disk);
+        disk.crash_after(cut);
+        let outcome = run(&mut store);
+        for (how, disk) in [("killed", disk.copy()), ("cut", disk.after_crash())] {
+            assert_eq!(open(&disk).lost(), [], "{how} after {cut} changes");
+        }
+        if outcome.is_ok() && !disk.crashed() {
+            assert!(cut > 5 && !store.is_full());
+            assert_eq!(open(&disk.copy()).state(), store.state());
+            break;
+        }
+    }
+}
