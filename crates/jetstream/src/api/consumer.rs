@@ -356,8 +356,12 @@ impl Shard {
     fn change_consumer(&mut self, at: u32, name: &str, config: ConsumerConfig) -> Outcome<u32> {
         let id = self.consumer_id(at, name)?;
         let queue = self.queue.clone();
-        let same = self.with(at, id, |consumer, _| *consumer.config() == config);
-        if same == Some(true) {
+        let changes = self.with(at, id, |consumer, _| {
+            let old = consumer.config();
+            (*old != config, old.filters() != config.filters())
+        });
+        let (changes, selects_others) = changes.unwrap_or((true, true));
+        if !changes {
             return Ok(id);
         }
         let woken = self
@@ -372,6 +376,10 @@ impl Shard {
             member.write_document().map_err(ApiError::consumer_store_failed)?;
         }
         place.note_filters();
+        if selects_others && place.config().retention == RetentionPolicy::Interest {
+            place.free_unneeded();
+            self.touch(at);
+        }
         if woken {
             self.make_ready(at, id);
         }
