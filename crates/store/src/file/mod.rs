@@ -15,7 +15,7 @@
 pub(crate) mod append;
 mod checkpoint;
 mod commit;
-mod damage;
+pub(crate) mod damage;
 pub(crate) mod expire;
 mod full;
 mod gather;
