@@ -32,6 +32,7 @@ mod place;
 mod progress;
 mod queue;
 mod random;
+mod reads;
 mod recover;
 mod shard;
 mod shared;

@@ -19,6 +19,7 @@ use crate::left_off::Noting;
 use crate::member::Member;
 use crate::names::Names;
 use crate::queue::{Kind, Queue, Tag};
+use crate::reads::Reads;
 use crate::shared::Shared;
 use crate::sourcing::Links;
 use crate::upkeep::Upkeep;
@@ -59,6 +60,8 @@ pub(crate) struct Place {
     pub(crate) told_failure: bool,
     /// Something was stored since the last flush.
     pub(crate) touched: bool,
+    /// What waits for reads of the store.
+    pub(crate) reads: Option<Box<Reads>>,
     /// Makes durable what was stored, once it is due.
     pub(crate) sync: Option<Box<Job>>,
     /// When something was last stored or removed.
@@ -99,6 +102,7 @@ impl Place {
             full: None,
             told_failure: false,
             touched: false,
+            reads: None,
             sync: None,
             used: Mono::default(),
             resting: false,
