@@ -1,5 +1,7 @@
 //! `nats-server`: read the command line and the configuration, run, leave with an exit status.
 
+mod program_pages;
+
 use config::flags::{self, Command, Run};
 use config::{Diagnostics, Options};
 use ironats::files::System;
@@ -201,6 +203,7 @@ async fn start_and_serve(
         stdx::error!(log, "Error writing ports file {error}");
     }
     server.reloader().set_process(files.clone());
+    program_pages::release();
     until_stopped(&server, &mut signals, early, log, control).await;
     server.shutdown();
     files.remove_ports();

@@ -128,9 +128,11 @@ impl<F: DiskFile> Slot<F> {
     /// A write that waits; whether it begins where the file ends.
     pub(crate) fn write(&self, number: u64, offset: u64, data: Bytes) -> io::Result<bool> {
         let mut view = self.view();
-        let len = match view.len {
-            Some(len) => len,
-            None => self.base()?.size()?,
+        let len = match (view.len, self.end.load(Ordering::Relaxed)) {
+            (Some(len), _) => len,
+            (None, UNKNOWN) => self.base()?.size()?,
+            // Whether it still ends there is looked at when it is written.
+            (None, end) => end,
         };
         view.len = Some(len.max(offset.saturating_add(data.len() as u64)));
         view.writes.push((number, offset, data));
