@@ -190,6 +190,8 @@ pub struct FileStore<D: Disk> {
     newest: u32,
     /// A limit dropped a whole block whose file is not unlinked yet.
     dropped_by_limit: bool,
+    /// The same, and it held messages that never expire.
+    dropped_timeless: bool,
     jobs: job::Jobs,
     /// Tombstones for the tail that is about to be started.
     carried: Vec<(u64, i64)>,
@@ -291,6 +293,7 @@ impl<D: Disk> FileStore<D> {
             timeless: crate::seqset::SeqSet::default(),
             newest: 0,
             dropped_by_limit: false,
+            dropped_timeless: false,
             jobs: job::Jobs::default(),
             carried: Vec::new(),
             closed: false,

@@ -103,6 +103,7 @@ impl<D: Disk> FileStore<D> {
 
     /// Writes the tombstones that removals by limits did without.
     pub(super) fn mark_limits(&mut self) -> Result<()> {
+        self.dropped_timeless = false;
         if std::mem::take(&mut self.dropped_by_limit) && self.has_doomed() {
             // The dropped file must not be found again once there is room.
             self.barrier()?;
@@ -117,6 +118,9 @@ impl<D: Disk> FileStore<D> {
 
     /// The same for those that never expire: with what age takes, other limits find room again.
     pub(super) fn mark_timeless(&mut self) -> Result<()> {
+        if std::mem::take(&mut self.dropped_timeless) && self.has_doomed() {
+            self.barrier()?;
+        }
         if self.timeless.is_empty() {
             return Ok(());
         }
@@ -214,6 +218,7 @@ impl<D: Disk> FileStore<D> {
         let index = self.blocks[at].index;
         self.drop_block(at)?;
         self.dropped_by_limit = true;
+        self.dropped_timeless |= may_outlive;
         if self.position_of(index).is_some() {
             // The file stays for its tombstones, so its records need some too.
             self.unmarked.insert_range(first, last);
@@ -274,6 +279,7 @@ impl<D: Disk> FileStore<D> {
         self.disown_blocks();
         if at == 0 {
             self.dropped_by_limit |= !self.unmarked.is_empty();
+            self.dropped_timeless |= !self.timeless.is_empty();
             self.unmarked.remove_below(self.blocks[at].last + 1);
             self.timeless.remove_below(self.blocks[at].last + 1);
         }
