@@ -1,12 +1,13 @@
 //! `ironats-bench`: ours and the reference in turn, on the same scenarios, with a cheap load.
 //!
 //! Not here: the scenarios and their goals (`scenario`), the load itself (`flow`, `request`,
-//! `hold`, `stream`), what is read from the system (`measure`), the tables (`report`).
+//! `hold`, `stream`, `client`), what is read from the system (`measure`), the tables (`report`).
 //! Laws: servers run interleaved (ours, peer, ours, peer, ...) so that drift of the machine hits
 //!       both; every figure shown is a median over the rounds; every run starts a fresh server.
 
 #![expect(clippy::unwrap_used, reason = "a load generator that cannot go on should say so and end")]
 
+mod client;
 mod conn;
 mod flow;
 mod hold;

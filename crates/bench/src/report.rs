@@ -74,8 +74,9 @@ impl Report {
                 continue;
             }
             let ratio = ours.zip(peer).map(|(o, p)| o / p);
-            let goal = scenario.goals.iter().find(|(n, _)| *n == name).map(|(_, g)| *g);
-            let verdict = goal.map(|g| self.judge(name, g, ours, ratio)).unwrap_or_default();
+            let goals = scenario.goals.iter().filter(|(n, _)| *n == name);
+            let verdicts: Vec<_> = goals.map(|(_, g)| self.judge(name, *g, ours, ratio)).collect();
+            let verdict = verdicts.join(", ");
             let show = |v: Option<f64>| v.map_or_else(|| "-".to_owned(), |v| amount(name, v));
             let ratio = ratio.map_or_else(|| "-".to_owned(), |r| format!("{r:.2}"));
             println!(
@@ -92,9 +93,11 @@ impl Report {
             Goal::RatioAtMost(x) => ratio.map(|r| r <= x),
             Goal::RatioAtLeast(x) => ratio.map(|r| r >= x),
             Goal::AtMost(x) => ours.map(|o| o <= x),
+            Goal::AtLeast(x) => ours.map(|o| o >= x),
         };
         let goal = match goal {
             Goal::AtMost(x) => format!("<= {}", amount(name, x)),
+            Goal::AtLeast(x) => format!(">= {}", amount(name, x)),
             ratio => ratio.to_string(),
         };
         match met {

@@ -45,6 +45,8 @@ pub(crate) enum Goal {
     RatioAtLeast(f64),
     /// Ours alone is at most this.
     AtMost(f64),
+    /// Ours alone is at least this.
+    AtLeast(f64),
 }
 
 impl fmt::Display for Goal {
@@ -53,6 +55,7 @@ impl fmt::Display for Goal {
             Self::RatioAtMost(x) => write!(f, "<= {x:.2}x"),
             Self::RatioAtLeast(x) => write!(f, ">= {x:.2}x"),
             Self::AtMost(x) => write!(f, "<= {x:.0}"),
+            Self::AtLeast(x) => write!(f, ">= {x:.0}"),
         }
     }
 }
@@ -190,6 +193,8 @@ fn streams() -> Vec<Scenario> {
     let pipelined = Kind::Publish { window: 4096 };
     let mut keys = load("keys-200k", 3.0, Kind::Keys { count: 200_000 }, "file", false);
     keys.goals.push(("bytes_each", Goal::RatioAtMost(0.25)));
+    let mut source = load("source", 1.0, Kind::Source, "file", false);
+    source.goals.push(("rate", Goal::AtLeast(100_000.0)));
     vec![
         load("pub-one", 1.3, Kind::Publish { window: 1 }, "file", false),
         load("pub-file", 3.0, pipelined, "file", false),
@@ -199,6 +204,8 @@ fn streams() -> Vec<Scenario> {
         load("pull-ack", 3.0, Kind::Pull { acks: true }, "file", false),
         load("pull", 3.0, Kind::Pull { acks: false }, "file", false),
         load("get", 3.0, Kind::Get { window: 64 }, "file", false),
+        load("consumers-50", 1.0, Kind::Crowd { consumers: 50 }, "file", false),
+        source,
     ]
 }
 

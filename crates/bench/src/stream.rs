@@ -1,13 +1,15 @@
-//! JetStream load: publishing with answers, pulling with and without acknowledgements, direct gets.
+//! JetStream load: publishing with answers, pulling with and without acknowledgements, direct gets,
+//! drawing from another stream.
 //!
 //! Laws: the windows of a run are the same for both servers; a run is over when every answer has
 //!       arrived, so CPU per message is exact.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::conn::Conn;
+use crate::client::{Client, WINDOW};
 use crate::measure::{self, Meter};
 use crate::scenario::Figures;
 
@@ -34,14 +36,16 @@ pub(crate) enum Kind {
     Pull { acks: bool },
     /// Messages of a filled stream are got one by one, so many at once.
     Get { window: usize },
+    /// So many consumers pull all messages of a filled stream at once, and acknowledge them.
+    Crowd { consumers: usize },
+    /// Another stream draws all messages of a filled one.
+    Source,
 }
 
 /// Messages in a stream that is read.
 const FILL: usize = 300_000;
-/// Messages of one pull request.
-const BATCH: usize = 500;
-/// Publishes that wait while a stream is filled.
-const WINDOW: usize = 4096;
+/// Messages in a stream that many read.
+const SHARED: usize = 20_000;
 
 impl Stream {
     /// Lines for the configuration of the server.
@@ -51,7 +55,7 @@ impl Stream {
     }
 
     pub(crate) fn run(&self, pid: u32, addr: SocketAddr, length: Duration) -> io::Result<Figures> {
-        let mut client = Client::new(addr)?;
+        let mut client = Client::new(addr, "_IN")?;
         let keys = matches!(self.kind, Kind::Keys { .. });
         let limit = if keys { 1 } else { -1 };
         let storage = self.storage;
@@ -66,6 +70,8 @@ impl Stream {
             Kind::Keys { count } => self.keys(&mut client, pid, count),
             Kind::Pull { acks } => self.pull(&mut client, pid, acks),
             Kind::Get { window } => self.get(&mut client, pid, window),
+            Kind::Crowd { consumers } => self.crowd(&mut client, pid, addr, consumers),
+            Kind::Source => self.source(&mut client, pid),
         }
     }
 
@@ -116,50 +122,58 @@ impl Stream {
         Ok(figures)
     }
 
-    fn fill(&self, client: &mut Client) -> io::Result<()> {
-        let mut sent = 0;
-        client.publish(FILL, WINDOW, self.size, |n| format!("b.{}", n % 10), &mut sent)?;
-        client.settle(sent, 0)
+    fn pull(&self, client: &mut Client, pid: u32, acks: bool) -> io::Result<Figures> {
+        client.fill(FILL, self.size)?;
+        client.consume("C", acks)?;
+        let meter = Meter::start(pid);
+        client.pull("C", FILL, acks)?;
+        Ok(Figures::of(&meter.stop(), FILL as u64))
     }
 
-    fn pull(&self, client: &mut Client, pid: u32, acks: bool) -> io::Result<Figures> {
-        self.fill(client)?;
-        let policy = if acks { "explicit" } else { "none" };
-        client.ask(
-            "$JS.API.CONSUMER.CREATE.B.C",
-            &format!(
-                r#"{{"stream_name":"B","config":{{"durable_name":"C","name":"C","ack_policy":"{policy}","max_ack_pending":20000,"deliver_policy":"all"}}}}"#
-            ),
-        )?;
-        let request = format!(
-            "PUB $JS.API.CONSUMER.MSG.NEXT.B.C _IN.m {}\r\n{{\"batch\":{BATCH}}}\r\n",
-            format!("{{\"batch\":{BATCH}}}").len()
-        );
-        let meter = Meter::start(pid);
-        client.conn.tcp.write_all(request.repeat(2).as_bytes())?;
-        let (mut got, mut asked) = (0, 2 * BATCH);
-        let mut out = Vec::new();
-        while got < FILL {
-            out.clear();
-            got += client.read_messages(|reply| {
-                if acks {
-                    out.extend_from_slice(b"PUB ");
-                    out.extend_from_slice(reply);
-                    out.extend_from_slice(b" 0\r\n\r\n");
-                }
-            })?;
-            while asked < FILL && asked - got <= BATCH {
-                out.extend_from_slice(request.as_bytes());
-                asked += BATCH;
-            }
-            client.conn.tcp.write_all(&out)?;
+    /// Each consumer reads everything, over a connection of its own.
+    fn crowd(
+        &self,
+        client: &mut Client,
+        pid: u32,
+        addr: SocketAddr,
+        consumers: usize,
+    ) -> io::Result<Figures> {
+        client.fill(SHARED, self.size)?;
+        let mut readers = Vec::new();
+        for n in 0..consumers {
+            let mut reader = Client::new(addr, &format!("_IN{n}"))?;
+            reader.consume(&format!("C{n}"), true)?;
+            readers.push(reader);
         }
-        client.conn.flush()?;
+        let meter = Meter::start(pid);
+        thread::scope(|scope| {
+            let pull =
+                |(n, reader): (usize, &mut Client)| reader.pull(&format!("C{n}"), SHARED, true);
+            let each = readers.iter_mut().enumerate();
+            let threads: Vec<_> = each.map(|reader| scope.spawn(move || pull(reader))).collect();
+            threads.into_iter().try_for_each(|thread| thread.join().unwrap())
+        })?;
+        Ok(Figures::of(&meter.stop(), (SHARED * consumers) as u64))
+    }
+
+    /// Another stream draws everything; the time is over once it has it.
+    fn source(&self, client: &mut Client, pid: u32) -> io::Result<Figures> {
+        client.fill(FILL, self.size)?;
+        let storage = self.storage;
+        let meter = Meter::start(pid);
+        client.ask(
+            "$JS.API.STREAM.CREATE.D",
+            &format!(r#"{{"name":"D","storage":"{storage}","sources":[{{"name":"B"}}]}}"#),
+        )?;
+        let whole = format!("\"messages\":{FILL},");
+        while !client.ask("$JS.API.STREAM.INFO.D", "")?.replace(' ', "").contains(&whole) {
+            thread::sleep(Duration::from_millis(5));
+        }
         Ok(Figures::of(&meter.stop(), FILL as u64))
     }
 
     fn get(&self, client: &mut Client, pid: u32, window: usize) -> io::Result<Figures> {
-        self.fill(client)?;
+        client.fill(FILL, self.size)?;
         let count = 100_000;
         let meter = Meter::start(pid);
         let (mut asked, mut got) = (0, 0);
@@ -181,115 +195,4 @@ impl Stream {
         }
         Ok(Figures::of(&meter.stop(), count as u64))
     }
-}
-
-/// A connection that hears its answers.
-struct Client {
-    conn: Conn,
-    unread: Vec<u8>,
-    answers: usize,
-}
-
-impl Client {
-    fn new(addr: SocketAddr) -> io::Result<Self> {
-        let mut conn = Conn::new(addr)?;
-        conn.tcp.write_all(b"SUB _IN.> 1\r\n")?;
-        conn.flush()?;
-        Ok(Self { conn, unread: Vec::new(), answers: 0 })
-    }
-
-    /// Asks the API, and refuses an error.
-    fn ask(&mut self, subject: &str, body: &str) -> io::Result<()> {
-        let len = body.len();
-        write!(self.conn.tcp, "PUB {subject} _IN.api {len}\r\n{body}\r\n")?;
-        let mut text = Vec::new();
-        let mut chunk = [0; 4096];
-        while !text.ends_with(b"}\r\n") {
-            let n = self.conn.tcp.read(&mut chunk)?;
-            text.extend_from_slice(&chunk[..n]);
-        }
-        let text = String::from_utf8_lossy(&text).into_owned();
-        if text.contains("\"error\"") { Err(io::Error::other(text)) } else { Ok(()) }
-    }
-
-    /// Publishes `count` messages, at most `window` of them unanswered.
-    fn publish(
-        &mut self,
-        count: usize,
-        window: usize,
-        size: usize,
-        subject: impl Fn(usize) -> String,
-        sent: &mut usize,
-    ) -> io::Result<()> {
-        let step = (window / 8).clamp(1, 512);
-        let payload = "x".repeat(size);
-        let mut out = Vec::new();
-        let mut left = count;
-        while left > 0 {
-            let now = step.min(left);
-            out.clear();
-            for _ in 0..now {
-                let (subject, n) = (subject(*sent), *sent);
-                write!(out, "PUB {subject} _IN.{n} {size}\r\n{payload}\r\n")?;
-                *sent += 1;
-            }
-            left -= now;
-            self.conn.tcp.write_all(&out)?;
-            self.settle(*sent, window.saturating_sub(step))?;
-        }
-        Ok(())
-    }
-
-    /// Waits until at most `open` of `sent` publishes are unanswered.
-    fn settle(&mut self, sent: usize, open: usize) -> io::Result<()> {
-        while sent - self.answers > open {
-            self.answers += self.read_messages(|_| {})?;
-        }
-        Ok(())
-    }
-
-    /// Reads once; calls `each` with the reply subject of every whole message.
-    fn read_messages(&mut self, mut each: impl FnMut(&[u8])) -> io::Result<usize> {
-        let start = self.unread.len();
-        self.unread.resize(start + (256 << 10), 0);
-        let n = self.conn.tcp.read(&mut self.unread[start..])?;
-        if n == 0 {
-            return Err(io::Error::other("closed by the server"));
-        }
-        self.unread.truncate(start + n);
-        let (mut at, mut count) = (0, 0);
-        while let Some(len) = message(&self.unread[at..], &mut each, &mut count)? {
-            at += len;
-        }
-        self.unread.drain(..at);
-        Ok(count)
-    }
-}
-
-/// The length of the frame that `bytes` begins with, if it is whole.
-fn message(
-    bytes: &[u8],
-    each: &mut impl FnMut(&[u8]),
-    count: &mut usize,
-) -> io::Result<Option<usize>> {
-    let Some(end) = bytes.iter().position(|b| *b == b'\n') else { return Ok(None) };
-    let line = bytes[..end].trim_ascii();
-    let words: Vec<&[u8]> = line.split(|b| *b == b' ').collect();
-    let with_header = match words[0] {
-        b"MSG" => false,
-        b"HMSG" => true,
-        b"-ERR" => return Err(io::Error::other(String::from_utf8_lossy(line).into_owned())),
-        _ => return Ok(Some(end + 1)),
-    };
-    let number = std::str::from_utf8(words[words.len() - 1]).ok().and_then(|n| n.parse().ok());
-    let size: usize = number.ok_or_else(|| io::Error::other("no size"))?;
-    let whole = end + 1 + size + 2;
-    if bytes.len() < whole {
-        return Ok(None);
-    }
-    *count += 1;
-    // MSG subject sid [reply] size; HMSG has one size more.
-    let replied = words.len() == if with_header { 6 } else { 5 };
-    each(if replied { words[3] } else { b"" });
-    Ok(Some(whole))
 }

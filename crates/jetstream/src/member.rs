@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use broker::account::{Account, Watcher};
+use jetstream_core::Facts;
 use jetstream_core::consumer::Consumer;
 use parking_lot::Mutex;
 use stdx::time::Mono;
@@ -87,6 +88,7 @@ impl Member {
     pub(crate) fn listen(
         &mut self,
         account: &Arc<Account>,
+        facts: &Facts,
         stream: &str,
         queue: &Arc<Queue>,
         place: u32,
@@ -94,17 +96,19 @@ impl Member {
     ) {
         let name = self.consumer.name();
         let tag = |kind| Tag { kind, stream: place, part: id };
+        let origin = format!("{}.{}", facts.domain.as_deref().unwrap_or("_"), facts.account_hash);
         let mut subjects = Vec::new();
         if self.consumer.takes_acks() {
+            // Wider than what is an acknowledgement: whoever sends anything else is told so.
             subjects.push((format!("$JS.ACK.{stream}.{name}.>"), Kind::Ack));
-            subjects.push((format!("$JS.ACK.*.*.{stream}.{name}.>"), Kind::Ack));
+            subjects.push((format!("$JS.ACK.{origin}.{stream}.{name}.>"), Kind::Ack));
         }
         let config = self.consumer.config();
         // Who asks a push consumer is told so.
         subjects.push((format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{name}"), Kind::Pull));
         if !config.is_pull() && config.flow_control {
             subjects.push((format!("$JS.FC.{stream}.{name}.*"), Kind::Flow));
-            subjects.push((format!("$JS.FC.*.*.{stream}.{name}.*"), Kind::Flow));
+            subjects.push((format!("$JS.FC.{origin}.{stream}.{name}.*"), Kind::Flow));
         }
         self.listening = subjects
             .iter()

@@ -285,9 +285,15 @@ impl Shard {
     }
 
     pub(crate) fn handle_ack(&mut self, frame: &Frame<'_>) {
-        let Some(ack) = Ack::parse(frame.subject) else { return };
-        let of = AckOf::from(&ack);
         let (at, id) = (frame.tag.stream, frame.tag.part);
+        let place = self.places.get(at as usize).and_then(Option::as_deref);
+        let Some(member) = place.and_then(|p| Some((p, p.members.get(&id)?))) else { return };
+        let (stream, name) = (member.0.name().as_bytes(), member.1.consumer.name().as_bytes());
+        let parsed = Ack::parse(frame.subject);
+        let Some(ack) = parsed.filter(|ack| ack.stream == stream && ack.consumer == name) else {
+            return self.tell_nobody(frame);
+        };
+        let of = AckOf::from(&ack);
         let reply = frame.reply.unwrap_or_default();
         let answers = self.answers.len();
         let more = self.with(at, id, |c, cx| c.handle_ack(of, frame.payload, reply, cx));
@@ -297,6 +303,18 @@ impl Shard {
         if more == Some(true) {
             self.make_ready(at, id);
         }
+    }
+
+    /// Compat(CONS-044): other subjects than those of acknowledgements are nobody's.
+    fn tell_nobody(&mut self, frame: &Frame<'_>) {
+        use jetstream_core::{Out, Outgoing};
+        let Some(reply) = frame.reply.filter(|r| !r.is_empty()) else { return };
+        let Some(place) = self.place(frame.tag.stream) else { return };
+        let account = place.account.account.clone();
+        let mut header = b"NATS/1.0 503\r\nNats-Subject: ".to_vec();
+        header.extend_from_slice(frame.subject);
+        header.extend_from_slice(b"\r\n\r\n");
+        self.out(frame.tag.stream, &account).send(Outgoing::new(reply, &header, b""));
     }
 
     pub(crate) fn handle_pull(&mut self, frame: &Frame<'_>) {

@@ -35,7 +35,7 @@ impl Message {
     }
 }
 
-/// The value of header `name` in a NATS header block, trimmed.
+/// The value of header `name` in a NATS header block, without the spaces before it.
 pub(crate) fn header_value<'a>(block: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     let mut rest = block;
     while let Some(end) = memchr::memmem::find(rest, b"\r\n") {
@@ -45,7 +45,9 @@ pub(crate) fn header_value<'a>(block: &'a [u8], name: &[u8]) -> Option<&'a [u8]>
             && line.get(name.len()) == Some(&b':')
             && line.get(..name.len()) == Some(name)
         {
-            return line.get(name.len() + 1..).map(<[u8]>::trim_ascii);
+            let value = line.get(name.len() + 1..)?;
+            let start = value.iter().position(|b| *b != b' ').unwrap_or(value.len());
+            return value.get(start..);
         }
     }
     None
@@ -107,6 +109,8 @@ mod tests {
             ("1s", 1),
             ("1h1m1.9s", 3661),
             ("500ms", 0),
+            ("1 ", 0),
+            ("1h ", 0),
             ("-3", 0),
             ("abc", 0),
             ("0", 0),

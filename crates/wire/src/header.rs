@@ -20,7 +20,9 @@ pub fn fields(block: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         let colon = memchr::memchr(b':', line)?;
         let (name, value) = (line.get(..colon)?, line.get(colon + 1..)?);
-        Some((name, value.trim_ascii_start()))
+        // Compat(PUB-002): spaces before the value are no part of it, anything else is.
+        let start = value.iter().position(|b| *b != b' ').unwrap_or(value.len());
+        Some((name, value.get(start..)?))
     })
 }
 

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use conformance::differ::{self, Flavour};
 
 const USAGE: &str = "\
-usage: differ [--seed N] [--seeds N] [--steps N] [--most N] [--only FLAVOUR] [--shown N]
+usage: differ [--seed N] [--seeds N] [--steps N] [--most N] [--only FLAVOUR] [--shown N] [--trace yes]
 
 Our binary is NATS_SERVER_BIN, or nats-server in the target directory of this program; the other
 one is NATS_PEER, which has to be a 2.14. Flavours: all, streams, consumers, fields, priorities, batches,
@@ -55,6 +55,7 @@ fn parse(peer: PathBuf) -> Option<(differ::Options, u64, Option<Flavour>)> {
         most: 10,
         flavour: Flavour::All,
         shown: 25,
+        traced: false,
     };
     let (mut seeds, mut only) = (1, None);
     let mut args = std::env::args().skip(1);
@@ -66,6 +67,7 @@ fn parse(peer: PathBuf) -> Option<(differ::Options, u64, Option<Flavour>)> {
             "--steps" => options.steps = value.parse().ok()?,
             "--most" => options.most = value.parse().ok()?,
             "--shown" => options.shown = value.parse().ok()?,
+            "--trace" => options.traced = value == "yes",
             "--only" => only = Some(Flavour::named(&value)?),
             _ => return None,
         }

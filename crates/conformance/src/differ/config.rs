@@ -127,7 +127,9 @@ pub(super) fn consumer(r: &mut Random, name: &str, last: u64) -> Value {
         r.of(&["all", "all", "all", "last", "new", "by_start_sequence", "last_per_subject"]);
     c.insert("deliver_policy".into(), deliver.into());
     if deliver == "by_start_sequence" {
-        c.insert("opt_start_seq".into(), (last.saturating_sub(2) + r.below(4)).into());
+        // Of what is stored before that, the reference counts as waiting what it will not deliver.
+        let start = (last.saturating_sub(2) + r.below(4)).min(last + 1);
+        c.insert("opt_start_seq".into(), start.into());
     }
     c.insert("replay_policy".into(), "instant".into());
     if r.one_in(4) {

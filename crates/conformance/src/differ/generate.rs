@@ -2,7 +2,7 @@
 //!
 //! Few names and small numbers on purpose: requests must meet each other's traces.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
@@ -175,6 +175,7 @@ pub(super) fn is_question(subject: &str) -> bool {
 }
 
 pub(super) const STREAMS: &[&str] = &["S0", "S1", "S2"];
+const PAUSE: &str = "$JS.API.CONSUMER.PAUSE.";
 const CONSUMERS: &[&str] = &["c0", "c1", "c2"];
 
 /// What was created last under a name, to be changed a little.
@@ -186,8 +187,12 @@ pub(super) struct Generator {
     /// Last sequences that both servers told.
     lasts: BTreeMap<String, u64>,
     made: u64,
-    /// Questions that come next.
+    /// Steps that come next.
     settle: Vec<Step>,
+    /// Consumers that have filters.
+    filtered: BTreeSet<(String, String)>,
+    /// Consumers that are paused, as the end of their requests' subjects.
+    paused: BTreeSet<String>,
 }
 
 impl Generator {
@@ -200,11 +205,27 @@ impl Generator {
             lasts: BTreeMap::new(),
             made: 0,
             settle: Vec::new(),
+            filtered: BTreeSet::new(),
+            paused: BTreeSet::new(),
         }
     }
 
     /// The next step; `acks` deliveries can be acknowledged.
     pub(super) fn next(&mut self, acks: usize) -> Step {
+        let step = self.any(acks);
+        // One of the reference that is resumed waits for the next message or request.
+        if let Step::Ask { subject, .. } = &step
+            && let Some(consumer) = subject.strip_prefix(PAUSE)
+            && self.paused.contains(consumer)
+        {
+            let (stream, name) = consumer.split_once('.').unwrap_or_default();
+            self.consumers.remove(&(stream.to_owned(), name.to_owned()));
+            return ask(format!("$JS.API.CONSUMER.DELETE.{consumer}"), "");
+        }
+        step
+    }
+
+    fn any(&mut self, acks: usize) -> Step {
         self.made += 1;
         if let Some(step) = self.settle.pop() {
             return step;
@@ -267,16 +288,59 @@ impl Generator {
             self.lasts.remove(name);
         }
         let body = answer.lines().skip(1).collect::<String>();
-        if let Ok(json) = serde_json::from_str::<Value>(&body)
-            && let (Some(stream), Some(seq)) = (json["stream"].as_str(), json["seq"].as_u64())
-        {
+        let Ok(json) = serde_json::from_str::<Value>(&body) else { return };
+        if let (Some(stream), Some(seq)) = (json["stream"].as_str(), json["seq"].as_u64()) {
             self.lasts.insert(stream.to_owned(), seq);
+        }
+        // When a stream that lost its origin asks again, is chance.
+        if self.flavour == Flavour::Origins
+            && subject == "$JS.API.STREAM.DELETE.S0"
+            && answer.contains("\"success\": true")
+        {
+            self.settle = self.forget("");
+        }
+        // After that, the reference's consumers count what is gone as waiting.
+        if let Some(name) = subject.strip_prefix("$JS.API.STREAM.PURGE.")
+            && json["purged"] == 1
+            && String::from_utf8_lossy(payload).contains("\"keep\"")
+        {
+            self.settle = self.forget(name);
+        }
+        if let Some(consumer) = subject.strip_prefix(PAUSE)
+            && json["paused"] == true
+        {
+            self.paused.insert(consumer.to_owned());
+        }
+        if subject.starts_with("$JS.API.CONSUMER.") && json["config"].is_object() {
+            self.learn_consumer(&json);
+        }
+    }
+
+    /// A consumer of the reference that loses its filters hears of nothing any more: it goes.
+    fn learn_consumer(&mut self, json: &Value) {
+        let (Some(stream), Some(name)) = (json["stream_name"].as_str(), json["name"].as_str())
+        else {
+            return;
+        };
+        let at = format!("{stream}.{name}");
+        if json["config"]["pause_until"].is_string() {
+            self.paused.insert(at);
+        } else {
+            self.paused.remove(&at);
+        }
+        let (consumer, config) = ((stream.to_owned(), name.to_owned()), &json["config"]);
+        if config["filter_subject"].is_string() || config["filter_subjects"].is_array() {
+            self.filtered.insert(consumer);
+        } else if self.filtered.remove(&consumer) {
+            self.consumers.remove(&consumer);
+            self.settle.push(ask(format!("$JS.API.CONSUMER.DELETE.{stream}.{name}"), ""));
         }
     }
 
     /// What makes both servers equal again after they differed about a stream.
     pub(super) fn forget(&mut self, stream: &str) -> Vec<Step> {
-        let names = if stream.is_empty() { STREAMS.to_vec() } else { vec![stream] };
+        let is_all = stream.is_empty() || self.flavour == Flavour::Origins;
+        let names = if is_all { STREAMS.to_vec() } else { vec![stream] };
         names
             .into_iter()
             .map(|name| {

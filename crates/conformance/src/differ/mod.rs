@@ -46,6 +46,8 @@ pub struct Options {
     pub flavour: Flavour,
     /// How many steps that led to a difference are shown with it.
     pub shown: usize,
+    /// Each step and the answer of the server that is right go to standard error.
+    pub traced: bool,
 }
 
 /// What was seen.
@@ -105,11 +107,17 @@ pub fn run(options: &Options) -> Report {
             ours.send(&own);
             let (theirs, mine) = (peer.answer(&step), ours.answer(&own));
             report.answers += 1;
-            if theirs == mine || !step.is_question() || asked.elapsed() > patience {
+            if is_alike(&theirs, &mine) {
+                break (theirs.clone(), theirs);
+            }
+            if !step.is_question() || asked.elapsed() > patience {
                 break (theirs, mine);
             }
             std::thread::sleep(Duration::from_millis(100));
         };
+        if options.traced {
+            eprintln!("{} {step}\n    {}", report.steps, theirs.replace('\n', " "));
+        }
         generator.learn(&step, &theirs);
         let meant = is_on_purpose(&step, &theirs, &mine);
         let difference = golden::difference(&theirs, &mine)
@@ -160,6 +168,20 @@ fn leading(history: &[String], stream: &str, shown: usize) -> String {
     led[led.len().saturating_sub(shown)..].join("\n")
 }
 
+/// Whether two answers are the same, but that the reference counts a message that fitted into no
+/// request as redelivered.
+fn is_alike(theirs: &str, mine: &str) -> bool {
+    let redelivered = |line: &str| {
+        let (_, number) = line.split_once("\"num_redelivered\": ")?;
+        number.trim_end_matches(',').parse::<u64>().ok()
+    };
+    theirs == mine
+        || theirs.lines().count() == mine.lines().count()
+            && theirs.lines().zip(mine.lines()).all(|(their, my)| {
+                their == my || redelivered(their).zip(redelivered(my)).is_some_and(|(t, m)| t > m)
+            })
+}
+
 /// Differences that docs/differences.md names.
 fn is_on_purpose(step: &Step, theirs: &str, mine: &str) -> bool {
     if theirs == mine {
@@ -170,6 +192,14 @@ fn is_on_purpose(step: &Step, theirs: &str, mine: &str) -> bool {
         && suffix.ends_with("$FI")
         && (theirs == "(nothing)" && mine.contains("\"batch\"")
             || theirs.contains("\"gap\"") && mine.contains("10208"))
+    {
+        return true;
+    }
+    // To the reference, a stream whose last message was deleted has no last message under `>`.
+    if let Step::Ask { headers, payload, .. } = step
+        && (String::from_utf8_lossy(payload).contains("\"last_by_subj\":\">\"")
+            && (theirs.contains("10037") || theirs.contains("404 Message Not Found"))
+            || headers.contains("Nats-Expected-Last-Subject-Sequence-Subject: >\r"))
     {
         return true;
     }

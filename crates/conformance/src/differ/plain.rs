@@ -89,6 +89,12 @@ fn hide(json: &mut Value) {
             if fields.get("kind").is_some_and(|kind| kind == "JetStream") {
                 fields.shift_remove("id");
             }
+            // Where a stream that draws from another begins, is told by a time or by a sequence.
+            if fields.get("sourcing").is_some_and(|sourcing| *sourcing == true)
+                && let Some(time) = fields.get_mut("opt_start_time")
+            {
+                *time = "*".into();
+            }
             // Whether a mirror has begun to draw when its stream is shown first, is chance.
             if let Some(Value::Object(mirror)) = fields.get_mut("mirror")
                 && mirror.contains_key("lag")

@@ -15,6 +15,9 @@ const FIRST: u64 = 10;
 /// How long an answer that may not come is waited for.
 const QUIET: Duration = Duration::from_millis(400);
 
+/// The least that is waited: the other side's wait may have used up the time.
+const MOMENT: Duration = Duration::from_millis(80);
+
 /// How many deliveries are remembered, to be acknowledged.
 const ACKS: usize = 64;
 
@@ -22,6 +25,8 @@ pub(super) struct Side {
     server: Server,
     client: Client,
     sid: u64,
+    /// When the latest step was sent.
+    sent: Instant,
     acks: Vec<String>,
     aside: Vec<String>,
 }
@@ -36,7 +41,8 @@ impl Side {
             client.send(format!("SUB {push} {sid}\r\n"));
         }
         client.flush();
-        Self { server, client, sid: FIRST, acks: Vec::new(), aside: Vec::new() }
+        let sent = Instant::now();
+        Self { server, client, sid: FIRST, sent, acks: Vec::new(), aside: Vec::new() }
     }
 
     /// How many deliveries there are to acknowledge.
@@ -55,6 +61,7 @@ impl Side {
 
     pub(super) fn send(&mut self, step: &Step) {
         self.sid += 1;
+        self.sent = Instant::now();
         let sid = self.sid;
         match step {
             Step::Wait(_) => {}
@@ -121,7 +128,7 @@ impl Side {
     fn gather(&mut self, end: &End, patience: Duration) -> Vec<Msg> {
         let sid = self.sid.to_string();
         let mut got: Vec<Msg> = Vec::new();
-        let mut until = Instant::now() + patience;
+        let mut until = (self.sent + patience).max(Instant::now() + patience.min(MOMENT));
         loop {
             let left = until.saturating_duration_since(Instant::now());
             let Ok(frame) = self.client.try_frame(left) else { return got };
@@ -140,7 +147,9 @@ impl Side {
                         _ => "late",
                     };
                     // How often a question is asked is chance, and so are the audits that follow.
-                    if m.subject != "$JS.EVENT.ADVISORY.API" || !is_of_question(&m) {
+                    if !is_of_own_removal(&m.subject)
+                        && (m.subject != "$JS.EVENT.ADVISORY.API" || !is_of_question(&m))
+                    {
                         self.aside.push(format!("{kind} {}", plain::message(&m)));
                     }
                     self.delivered(m);
@@ -176,16 +185,33 @@ impl Side {
 
     pub(super) fn forget(&mut self) {
         self.sid += 1;
+        self.sent = Instant::now();
         self.gather(&End::Nothing, Duration::from_millis(200));
         self.aside.clear();
         self.acks.clear();
     }
 }
 
-/// Whether an audit tells of a request that changes nothing.
+/// Whether an advisory tells that a consumer of the server's own is gone: the reference leaves it
+/// to its timeout.
+fn is_of_own_removal(subject: &str) -> bool {
+    subject.strip_prefix("$JS.EVENT.ADVISORY.CONSUMER.DELETED.").is_some_and(is_own)
+}
+
+/// Whether it names a consumer of the server's own.
+fn is_own(subject: &str) -> bool {
+    subject.split('.').any(|token| token.starts_with("JS_SRC_") || token.starts_with("JS_MIRROR_"))
+}
+
+/// Whether an audit tells of a request that changes nothing, or that asks to remove a consumer of
+/// the server's own.
 fn is_of_question(audit: &Msg) -> bool {
+    let is_passed_over = |subject: &str| {
+        generate::is_question(subject)
+            || subject.starts_with("$JS.API.CONSUMER.DELETE.") && is_own(subject)
+    };
     serde_json::from_slice::<serde_json::Value>(&audit.payload)
         .ok()
-        .and_then(|json| json["subject"].as_str().map(generate::is_question))
+        .and_then(|json| json["subject"].as_str().map(is_passed_over))
         .unwrap_or(true)
 }

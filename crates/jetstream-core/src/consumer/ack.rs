@@ -45,15 +45,18 @@ impl Consumer {
         reply: &[u8],
         cx: &mut Cx<'_, S, O>,
     ) -> bool {
-        if matches!(self.config.ack_policy, AckPolicy::None | AckPolicy::FlowControl) || of.seq == 0
-        {
+        if matches!(self.config.ack_policy, AckPolicy::None | AckPolicy::FlowControl) {
             return false;
         }
         self.postpone_deletion(cx.now.mono);
         let was_full = self.is_full();
-        let mut confirm = true;
+        // Nothing has the sequence 0. Compat(CONS-041): who acknowledges it one by one is answered.
+        let mut confirm = of.seq > 0;
         match AckBody::parse(body) {
-            AckBody::Ack => confirm = self.acknowledge(of, true, cx),
+            AckBody::Ack => {
+                let is_one = matches!(self.progress.acks, Acks::Explicit);
+                confirm = self.acknowledge(of, true, cx) && (confirm || is_one);
+            }
             AckBody::Next(request) => {
                 self.acknowledge(of, true, cx);
                 let pulled = self.handle_pull(b"", request, reply, cx);
@@ -64,7 +67,7 @@ impl Consumer {
                 self.progress.apply_touched(of.at(), cx.now.wall);
             }
             AckBody::Term(reason) => {
-                confirm = self.acknowledge(of, false, cx);
+                confirm &= self.acknowledge(of, false, cx);
                 self.advise_terminated(of, &reason, cx);
             }
             // Not an acknowledgement, but its sender may wait for an answer.

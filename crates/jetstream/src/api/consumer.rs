@@ -338,7 +338,8 @@ impl Shard {
         let place = self.place(at).ok_or_else(ApiError::stream_not_found)?;
         let mut member = Box::new(Member::new(consumer, file));
         let (account, stream) = (place.account.account.clone(), place.config().name.clone());
-        member.listen(&account, &stream, &queue, at, id);
+        let facts = place.stream.facts().clone();
+        member.listen(&account, &facts, &stream, &queue, at, id);
         place.members.insert(id, member);
         place.names.insert(name, id);
         place.consumers.store(place.members.len(), Ordering::Relaxed);
@@ -355,8 +356,12 @@ impl Shard {
     fn change_consumer(&mut self, at: u32, name: &str, config: ConsumerConfig) -> Outcome<u32> {
         let id = self.consumer_id(at, name)?;
         let queue = self.queue.clone();
-        let same = self.with(at, id, |consumer, _| *consumer.config() == config);
-        if same == Some(true) {
+        let changes = self.with(at, id, |consumer, _| {
+            let old = consumer.config();
+            (*old != config, old.filters() != config.filters())
+        });
+        let (changes, selects_others) = changes.unwrap_or((true, true));
+        if !changes {
             return Ok(id);
         }
         let woken = self
@@ -365,11 +370,16 @@ impl Shard {
             .map_err(ApiError::consumer_create)?;
         let place = self.place(at).ok_or_else(ApiError::stream_not_found)?;
         let (account, stream) = (place.account.account.clone(), place.config().name.clone());
+        let facts = place.stream.facts().clone();
         if let Some(member) = place.members.get_mut(&id) {
-            member.listen(&account, &stream, &queue, at, id);
+            member.listen(&account, &facts, &stream, &queue, at, id);
             member.write_document().map_err(ApiError::consumer_store_failed)?;
         }
         place.note_filters();
+        if selects_others && place.config().retention == RetentionPolicy::Interest {
+            place.free_unneeded();
+            self.touch(at);
+        }
         if woken {
             self.make_ready(at, id);
         }

@@ -13,8 +13,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use rustix::fs::{
-    Access, Advice, AtFlags, CWD, FlockOperation, Mode, OFlags, ResolveFlags, accessat, fadvise,
-    flock, fstatfs, openat2, statvfs,
+    Access, Advice, AtFlags, CWD, FlockOperation, FsWord, Mode, OFlags, ResolveFlags, accessat,
+    fadvise, flock, fstatfs, openat2, statvfs,
 };
 use rustix::io::{Errno, ReadWriteFlags, preadv2};
 use rustix::rand::{GetRandomFlags, getrandom};
@@ -215,11 +215,11 @@ fn patiently<T>(open: impl Fn() -> io::Result<T>) -> io::Result<T> {
 }
 
 /// The kind of a file system that has no device, as `statfs` tells it: tmpfs.
-const IN_MEMORY: i64 = 0x0102_1994;
+const IN_MEMORY: FsWord = 0x0102_1994;
 
 impl RealFile {
     fn is_memory(&self) -> bool {
-        fstatfs(&self.file).is_ok_and(|found| i64::from(found.f_type) == IN_MEMORY)
+        fstatfs(&self.file).is_ok_and(|found| found.f_type == IN_MEMORY)
     }
 }
 

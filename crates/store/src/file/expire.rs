@@ -177,12 +177,16 @@ impl<D: Disk> FileStore<D> {
             if self.blocks[at].last_ts > floor || may_outlive || at + 1 == self.blocks.len() {
                 break;
             }
+            self.mark_timeless()?;
             self.again(|s| s.drop_whole(at))?;
             self.settle_first();
             self.changed();
         }
         loop {
             let aged = self.aged(now, BATCH)?;
+            if !aged.is_empty() {
+                self.mark_timeless()?;
+            }
             for &seq in &aged {
                 self.again(|s| s.take(seq, Why::Limit))?;
                 self.changed();

@@ -16,7 +16,7 @@ pub(crate) mod append;
 mod checkpoint;
 mod cold;
 mod commit;
-mod damage;
+pub(crate) mod damage;
 pub(crate) mod expire;
 mod full;
 mod gather;
@@ -184,10 +184,14 @@ pub struct FileStore<D: Disk> {
     oldest: Option<(u64, i64)>,
     /// Removed by limits, their records still on disk without a tombstone.
     unmarked: crate::seqset::SeqSet,
+    /// Those of them that never expire: they come back when what they made room for does.
+    timeless: crate::seqset::SeqSet,
     /// The block that holds the newest message or skipped sequence.
     newest: u32,
     /// A limit dropped a whole block whose file is not unlinked yet.
     dropped_by_limit: bool,
+    /// The same, and it held messages that never expire.
+    dropped_timeless: bool,
     jobs: job::Jobs,
     /// Tombstones for the tail that is about to be started.
     carried: Vec<(u64, i64)>,
@@ -286,8 +290,10 @@ impl<D: Disk> FileStore<D> {
             schedules_valid_to: u64::MAX,
             oldest: None,
             unmarked: crate::seqset::SeqSet::default(),
+            timeless: crate::seqset::SeqSet::default(),
             newest: 0,
             dropped_by_limit: false,
+            dropped_timeless: false,
             jobs: job::Jobs::default(),
             carried: Vec::new(),
             closed: false,

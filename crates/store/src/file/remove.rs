@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::file::{FileStore, Removed, block_path, key_path, shape_path};
 use crate::message::{Message, message_ttl};
 use crate::record::{EMPTY, record_len};
+use crate::seqset::SeqSet;
 
 /// Why a message goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +78,9 @@ impl<D: Disk> FileStore<D> {
         let tail_empties = self.blocks[at].msgs == 1 && at + 1 == self.blocks.len();
         if why == Why::Limit {
             self.unmarked.insert(seq);
+            if !message.header.is_empty() && message_ttl(&message.header) < 0 {
+                self.timeless.insert(seq);
+            }
         } else {
             self.mark_limits()?;
         }
@@ -99,6 +103,7 @@ impl<D: Disk> FileStore<D> {
 
     /// Writes the tombstones that removals by limits did without.
     pub(super) fn mark_limits(&mut self) -> Result<()> {
+        self.dropped_timeless = false;
         if std::mem::take(&mut self.dropped_by_limit) && self.has_doomed() {
             // The dropped file must not be found again once there is room.
             self.barrier()?;
@@ -106,9 +111,29 @@ impl<D: Disk> FileStore<D> {
         if self.unmarked.is_empty() {
             return Ok(());
         }
+        self.timeless.clear();
         let unmarked = std::mem::take(&mut self.unmarked);
+        self.mark_all(&unmarked)
+    }
+
+    /// The same for those that never expire: with what age takes, other limits find room again.
+    pub(super) fn mark_timeless(&mut self) -> Result<()> {
+        if std::mem::take(&mut self.dropped_timeless) && self.has_doomed() {
+            self.barrier()?;
+        }
+        if self.timeless.is_empty() {
+            return Ok(());
+        }
+        let timeless = std::mem::take(&mut self.timeless);
+        for seq in timeless.iter() {
+            self.unmarked.remove(seq);
+        }
+        self.mark_all(&timeless)
+    }
+
+    fn mark_all(&mut self, seqs: &SeqSet) -> Result<()> {
         let ts = self.last_ts;
-        for seq in unmarked.iter().filter(|&seq| seq <= self.last_seq).collect::<Vec<_>>() {
+        for seq in seqs.iter().filter(|&seq| seq <= self.last_seq).collect::<Vec<_>>() {
             self.write_tombstone(seq, ts)?;
         }
         Ok(())
@@ -179,6 +204,7 @@ impl<D: Disk> FileStore<D> {
                 self.subjects.remove_one(id, seq);
             }
         }
+        let may_outlive = self.blocks[at].ttls > 0 || self.ttls.is_some();
         let block = &mut self.blocks[at];
         self.msgs = self.msgs.saturating_sub(block.msgs);
         self.bytes = self.bytes.saturating_sub(block.bytes);
@@ -192,9 +218,13 @@ impl<D: Disk> FileStore<D> {
         let index = self.blocks[at].index;
         self.drop_block(at)?;
         self.dropped_by_limit = true;
+        self.dropped_timeless |= may_outlive;
         if self.position_of(index).is_some() {
             // The file stays for its tombstones, so its records need some too.
             self.unmarked.insert_range(first, last);
+            if may_outlive {
+                self.timeless.insert_range(first, last);
+            }
         }
         Ok(())
     }
@@ -249,7 +279,9 @@ impl<D: Disk> FileStore<D> {
         self.disown_blocks();
         if at == 0 {
             self.dropped_by_limit |= !self.unmarked.is_empty();
+            self.dropped_timeless |= !self.timeless.is_empty();
             self.unmarked.remove_below(self.blocks[at].last + 1);
+            self.timeless.remove_below(self.blocks[at].last + 1);
         }
         self.blocks.remove(at);
         self.columns.remove(&index);

@@ -42,7 +42,7 @@ fn ask<T>(
 }
 
 fn cold(store: &mut Store, seq: u64) -> ColdRead<SimDisk> {
-    ask(store, |s| s.load(seq)).err().expect("it is cold")
+    ask(store, |s| s.load(seq)).expect_err("it is cold")
 }
 
 /// Asks again each time a read came back; returns how many it took.
