@@ -4,7 +4,7 @@
 //! | who waits | meanwhile | asks again |
 //! |---|---|---|
 //! | a consumer | delivers nothing | from the message it stopped at |
-//! | who sent a direct get or `MSG.GET` | those of the same requester stand in line behind | from where the answer stopped |
+//! | who sent a direct get or `MSG.GET` | those of the same requester stand in line behind, and what they want is read too | from where the answer stopped |
 //! | messages that consumers are done with | those that follow wait as well | with the first |
 //!
 //! Laws: answers to one requester leave in the order of the requests; whoever waits is asked for once
@@ -28,6 +28,9 @@ use crate::shard::Shard;
 pub(crate) const PATIENCE: u16 = 64;
 /// Bytes of requests that may wait for one stream.
 const MOST_WAITING: usize = 16 << 20;
+
+/// Reads under way for one stream while more are begun for requests whose turn it is not.
+const MOST_FOR_LATER: usize = 32;
 
 /// What waits for the reads of one stream.
 #[derive(Default)]
@@ -141,6 +144,11 @@ impl Place {
     /// Whether what waits for its reads is as much as may.
     pub(crate) fn waits_too_much(&self) -> bool {
         self.reads.as_ref().is_some_and(|reads| reads.bytes >= MOST_WAITING)
+    }
+
+    /// Whether no more is read for requests that others are before.
+    pub(crate) fn reads_enough(&self) -> bool {
+        self.reads.as_ref().is_some_and(|reads| reads.under_way.len() >= MOST_FOR_LATER)
     }
 
     fn push_asked(&mut self, who: &[u8], asked: Asked, in_front: bool) {

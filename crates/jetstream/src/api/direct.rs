@@ -20,7 +20,8 @@ impl Shard {
         let defers = !place.waits_too_much();
         if place.keeps_waiting(reply) {
             if defers {
-                return self.stand_in_line(at, reply, Asked::direct(frame));
+                self.stand_in_line(at, reply, Asked::direct(frame));
+                return self.read_for_later(frame);
             }
             self.serve_line(at, requester(reply), false);
         }
@@ -43,9 +44,7 @@ impl Shard {
         let Some(place) = self.places.get_mut(at as usize).and_then(Option::as_deref_mut) else {
             return (None, None);
         };
-        // The name is that of the stream, or of the one that it mirrors.
-        let rest = frame.subject.get(PREFIX..).unwrap_or_default();
-        let subject = rest.splitn(2, |b| *b == b'.').nth(1);
+        let subject = named(frame);
         let mut out = crate::out::ShardOut {
             worker: &mut self.worker,
             account: &place.account.account,
@@ -60,4 +59,21 @@ impl Shard {
         place.stream.store().defer_reads(false);
         (waits, place.stream.store().take_cold())
     }
+    /// Has read what a direct get will want that others are before.
+    fn read_for_later(&mut self, frame: &Frame<'_>) {
+        let at = frame.tag.stream;
+        let Some(place) = self.place(at).filter(|p| !p.reads_enough()) else { return };
+        place.stream.store().defer_reads(true);
+        place.stream.foresee_direct_get(named(frame), frame.header, frame.payload);
+        place.stream.store().defer_reads(false);
+        if let Some(read) = place.stream.store().take_cold() {
+            self.await_read(at, read, None);
+        }
+    }
+}
+
+/// What the subject of a direct get names, if it names a subject. Before that stands the name of the
+/// stream, or of the one that it mirrors.
+fn named<'a>(frame: &Frame<'a>) -> Option<&'a [u8]> {
+    frame.subject.get(PREFIX..)?.splitn(2, |b| *b == b'.').nth(1)
 }
