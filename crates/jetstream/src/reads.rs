@@ -6,6 +6,7 @@
 //! | a consumer | delivers nothing | from the message it stopped at |
 //! | who sent a direct get or `MSG.GET` | those of the same requester stand in line behind, and what they want is read too | from where the answer stopped |
 //! | messages that consumers are done with | those that follow wait as well | with the first |
+//! | messages that are too old | are still there | with the first that is left |
 //!
 //! Laws: answers to one requester leave in the order of the requests; whoever waits is asked for once
 //!       what it waits for came back, whatever came of it; what waits is bounded, and beyond that
@@ -58,6 +59,8 @@ pub(crate) enum Waiter {
     Requester(Box<[u8]>),
     /// Messages that are to leave.
     Freeing,
+    /// Messages that are too old.
+    Expiry,
 }
 
 /// Requests of one requester, the first of which is being answered.
@@ -201,6 +204,7 @@ impl Shard {
                 Waiter::Consumer(id) => self.wake_reader(at, id),
                 Waiter::Requester(who) => self.serve_line(at, &who, true),
                 Waiter::Freeing => self.free_waiting(at),
+                Waiter::Expiry => self.expire(at),
             }
         }
         let Some(place) = self.place(at) else { return };
