@@ -275,6 +275,31 @@ fn what_was_acknowledged_leaves_once_it_could_be_read() {
     }
 }
 
+#[test]
+fn a_consumer_is_made_once_its_beginning_could_be_read() {
+    let mut world = held_back(&Value::Null);
+    let config = json!({ "durable_name": "T", "deliver_policy": "by_start_time",
+        "opt_start_time": "2020-01-01T00:00:00Z", "filter_subject": "COLD.3" });
+    let body = json!({ "stream_name": "COLD", "config": config }).to_string();
+    let made = world.begin("$JS.API.CONSUMER.CREATE.COLD.T.COLD.3", &body);
+    world.dial.await_waiting(1);
+    assert_eq!(world.publish("HOT.1", "x"), 1);
+    assert_eq!(world.publish("COLD.9", "fresh"), FILLED + 1);
+    world.dial.check();
+    world.dial.release();
+    let made = made.next().json();
+    assert_eq!(made["num_pending"], FILLED.div_ceil(7), "{made}");
+    let first = pull(&mut world, "T", 1).next();
+    assert_eq!(number(&first.payload), 3);
+    // One whose stream goes meanwhile.
+    world.restart();
+    world.dial.hold();
+    let made = world.begin("$JS.API.CONSUMER.CREATE.COLD.U.COLD.3", body.replace("\"T\"", "\"U\""));
+    world.dial.await_waiting(1);
+    world.api("STREAM.DELETE.COLD", &Value::Null);
+    assert_eq!(made.next().json()["error"]["err_code"], 10059);
+}
+
 /// Messages that are too old, with and without a consumer that hears of each; false if they were
 /// gone before the disk was held back.
 fn ages(seconds: u64, watched: bool) -> bool {
