@@ -1,11 +1,15 @@
 //! `meta.inf` with its checksum and key: the document of a stream or consumer.
 //!
+//! ```text
+//! meta.sum.tmp ─► meta.inf.tmp ─► rename meta.inf ─► rename meta.sum
+//! ```
 //! Not here: what the document says.
-//! Laws: a document is returned only if `meta.sum` matches its stored bytes.
+//! Laws: a document is returned only if `meta.sum` matches its stored bytes, or will once the write
+//!       that was cut short is finished; or if `meta.sum` is gone and its seal proves it.
 //! Reference: filestore.go writeStreamMeta, writeConsumerMeta.   Parity: FSTORE-018.
 
 use crate::crypt::{Encryption, Secret};
-use crate::disk::{Disk, parent, read_all, replace};
+use crate::disk::{Disk, DiskFile, Open, parent, read_all, replace};
 use crate::error::{Error, Result};
 use crate::hash::{HashKey, hex};
 
@@ -82,9 +86,23 @@ pub(crate) fn read_with<D: Disk>(
     let read =
         |path: String, limit| read_all(disk, &path, limit).map_err(|e| Error::io("read", &path, e));
     let stored = read(place.text(), LIMIT)?;
-    let sum = read(place.sum(), 1 << 12)?;
-    if place.checksum(&stored).as_bytes() != sum.trim_ascii() {
-        return Err(Error::corrupt(&place.text(), "checksum does not match"));
+    let sum = match read(place.sum(), 1 << 12) {
+        Err(e) if e.is_missing() => None,
+        sum => Some(sum?),
+    };
+    let wanted = place.checksum(&stored);
+    let is_it = |sum: &[u8]| wanted.as_bytes() == sum.trim_ascii();
+    if !sum.as_deref().is_some_and(is_it) {
+        if read(staged(place), 1 << 12).is_ok_and(|sum| is_it(&sum)) {
+            // A kill came between the two renames. Whether it can be finished now or not: it proves.
+            let _ = disk.rename(&staged(place), &place.sum());
+        } else if sum.is_some() {
+            return Err(Error::corrupt(&place.text(), "checksum does not match"));
+        } else if secret.is_some_and(|secret| secret.unseal(&stored).is_some()) {
+            let _ = replace(disk, &place.sum(), wanted.as_bytes());
+        } else {
+            return Err(Error::corrupt(&place.sum(), "there is none beside the document"));
+        }
     }
     match secret {
         // A document is JSON: anything else was sealed.
@@ -96,7 +114,13 @@ pub(crate) fn read_with<D: Disk>(
     }
 }
 
-/// Writes a document and its checksum, durably, names included.
+/// Where a checksum waits until its document is in place.
+fn staged(place: &Document) -> String {
+    format!("{}.tmp", place.sum())
+}
+
+/// Writes a document and its checksum, durably, names included. A crash leaves the old one or the
+/// new one.
 pub(crate) fn write<D: Disk>(
     disk: &D,
     place: &Document,
@@ -107,9 +131,17 @@ pub(crate) fn write<D: Disk>(
         None => text.to_vec(),
         Some(secret) => secret.seal(text, &|out| disk.random(out))?,
     };
-    let path = place.text();
-    replace(disk, &path, &stored).map_err(|e| Error::io("write", &path, e))?;
-    let sum = place.checksum(&stored);
-    replace(disk, &place.sum(), sum.as_bytes()).map_err(|e| Error::io("write", &path, e))?;
+    let (path, sum) = (place.text(), staged(place));
+    let write = || {
+        let file = disk.open(&sum, Open::Create)?;
+        file.write_at(place.checksum(&stored).as_bytes(), 0)?;
+        file.sync_data()?;
+        replace(disk, &path, &stored)
+    };
+    if let Err(e) = write() {
+        let _ = disk.remove_file(&sum);
+        return Err(Error::io("write", &path, e));
+    }
+    disk.rename(&sum, &place.sum()).map_err(|e| Error::io("rename", &sum, e))?;
     disk.sync_dir(parent(&path)).map_err(|e| Error::io("sync", &path, e))
 }

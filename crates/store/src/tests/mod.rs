@@ -4,6 +4,7 @@ mod bad;
 mod both;
 mod corrupt;
 mod crash;
+mod documents;
 mod full;
 mod jobs;
 mod model;
