@@ -18,19 +18,18 @@ impl<D: Disk> FileStore<D> {
     /// kept under another key from now on.
     pub(super) fn open_meta(&mut self, document: &[u8]) -> Result<()> {
         let place = Document::stream(&self.settings.name);
-        let has_key =
-            exists(&self.disk, &place.key()).map_err(|e| Error::io("open", "meta.key", e))?;
         let Some(encryption) = self.options.encryption.clone() else {
-            if has_key {
+            if exists(&self.disk, &place.key()).map_err(|e| Error::io("open", "meta.key", e))? {
                 return Err(Error::NoKey);
             }
             let text = meta::read_with(&self.disk, &place, None);
             return self.write_document_if_unproven(&place, text, document);
         };
-        if has_key {
-            let file = read_all(&self.disk, &place.key(), 1 << 16)
-                .map_err(|e| Error::io("read", "meta.key", e))?;
-            let opened = encryption.open(&place.context, &file, "meta.key")?;
+        let keys = meta::open_keys(&self.disk, &place, &encryption)?;
+        if let Some(opened) = keys.current {
+            if keys.before.is_some() {
+                meta::finish_key(&self.disk, &place)?;
+            }
             let outdated = opened.outdated;
             let text = meta::read_with(&self.disk, &place, Some(&opened.secret));
             self.secret = Some(opened.secret);
@@ -67,11 +66,9 @@ impl<D: Disk> FileStore<D> {
 
     fn new_secret(&mut self, place: &Document, text: &[u8]) -> Result<()> {
         let Some(encryption) = &self.options.encryption else { return Ok(()) };
-        let disk = &self.disk;
-        let (secret, file) = encryption.generate(&place.context, &|out| disk.random(out))?;
-        replace(&self.disk, &place.key(), &file).map_err(|e| Error::io("write", "meta.key", e))?;
-        self.secret = Some(secret);
-        self.write_document(place, text)
+        self.secret = Some(meta::new_key(&self.disk, place, encryption)?);
+        self.write_document(place, text)?;
+        meta::finish_key(&self.disk, place)
     }
 
     /// Writes a document where there is none. A damaged one, which nobody could read at the next

@@ -4,7 +4,10 @@ use stdx::time::Timestamp;
 
 use crate::disk::sim::SimDisk;
 use crate::meta::{self, Document};
-use crate::{Cipher, ConsumerFile, Encryption, Error, FileStore, NewMessage, Options, Settings};
+use crate::{
+    Cipher, ConsumerFile, ConsumerState, Encryption, Error, FileStore, NewMessage, Options,
+    SequencePair, Settings,
+};
 
 const OLD: &[u8] = b"{\"Created\":\"then\"}";
 const NEW: &[u8] = b"{\"Created\":\"then\",\"max_msgs\":7}";
@@ -116,6 +119,63 @@ fn a_stream_made_anew_over_a_damaged_document_is_there_at_the_next_start() {
             assert_eq!(read(&disk, &place, encryption).unwrap(), want, "{damage}");
             let aside = disk.content("meta.inf.damaged-1");
             assert_eq!(aside, if proven || damage == "empty" { vec![] } else { stored });
+        }
+    }
+}
+
+// Contract: FSTORE-022
+#[test]
+fn a_change_of_keys_that_is_cut_is_finished_at_the_next_start() {
+    let [plain, sealed] = encryptions();
+    let next = sealed.clone().map(|old| Encryption {
+        cipher: Cipher::Aes,
+        key: b"new".to_vec(),
+        previous: Some(old.key),
+        ..old
+    });
+    for (before, after) in [(&plain, &sealed), (&sealed, &next)] {
+        for cut in 1.. {
+            let disk = SimDisk::new(cut);
+            let mut store = open(&disk, OLD, before.as_ref()).unwrap();
+            for seq in 1..=3 {
+                store.append(&NewMessage::new(b"a", b"", b"x"), Timestamp(seq)).unwrap();
+            }
+            store.close().unwrap();
+            let (file, _) =
+                ConsumerFile::open(disk.clone(), "S", "C", OLD, before.as_ref()).unwrap();
+            let at = SequencePair { consumer: 2, stream: 2 };
+            let state = ConsumerState { delivered: at, ack_floor: at, ..ConsumerState::default() };
+            file.write_state(&state, Timestamp(1)).unwrap();
+            drop(file);
+            // As the other server leaves it.
+            disk.delete("obs/C/o.own");
+            disk.crash_after(cut);
+            let done = open(&disk, NEW, after.as_ref()).and_then(|mut store| {
+                store.load(1)?;
+                store.close()?;
+                ConsumerFile::open(disk.clone(), "S", "C", NEW, after.as_ref()).map(|_| ())
+            });
+            for (how, disk) in [("killed", disk.copy()), ("cut", disk.after_crash())] {
+                for place in [Document::stream("S"), Document::consumer("S", "C")] {
+                    let found = read(&disk, &place, after.as_ref());
+                    assert_eq!(found.ok().as_deref(), Some(OLD), "{how} after {cut}: {place:?}");
+                }
+                let mut store = open(&disk, NEW, after.as_ref()).unwrap();
+                assert!((1..=3).all(|seq| store.load(seq).is_ok()), "{how} after {cut}");
+                assert_eq!(store.lost(), [], "{how} after {cut}");
+                store.close().unwrap();
+                for _ in 0..2 {
+                    let opened = ConsumerFile::open(disk.clone(), "S", "C", NEW, after.as_ref());
+                    assert_eq!(opened.unwrap().1, Some(state.clone()), "{how} after {cut}");
+                }
+                for place in [Document::stream("S"), Document::consumer("S", "C")] {
+                    assert_eq!(read(&disk, &place, after.as_ref()).unwrap(), OLD, "{how} {cut}");
+                }
+            }
+            if done.is_ok() && !disk.crashed() {
+                assert!(cut > 10);
+                break;
+            }
         }
     }
 }
