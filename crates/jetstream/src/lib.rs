@@ -52,3 +52,6 @@ pub use engine::{Engine, Host, Member, StartError};
 pub use enough::Insufficient;
 pub use jetstream_core::stream::BatchLimits;
 pub use shared::{Config, Keys, Room, Shared};
+
+#[cfg(test)]
+mod tests;

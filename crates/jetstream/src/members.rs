@@ -153,15 +153,15 @@ impl Shard {
             cx.store.defer_reads(defers);
             let more = consumer.deliver(BUDGET, cx);
             cx.store.defer_reads(false);
-            (more, consumer.waits_for_disk().and_then(|_| cx.store.take_cold()))
+            (more, consumer.waits_for_disk().is_some(), cx.store.take_cold())
         });
         self.note_read(at);
-        let Some((more, cold)) = delivered else { return false };
+        let Some((more, waits, cold)) = delivered else { return false };
         if let Some(read) = cold
             && let Some(member) = self.place(at).and_then(|p| p.members.get_mut(&id))
         {
-            member.reading = true;
-            self.await_read(at, read, Waiter::Consumer(id));
+            member.reading = waits;
+            self.await_read(at, read, waits.then_some(Waiter::Consumer(id)));
         }
         more
     }
@@ -369,7 +369,7 @@ impl Shard {
         done.clear();
         self.done = done;
         if let Some(read) = cold {
-            self.await_read(at, read, Waiter::Freeing);
+            self.await_read(at, read, Some(Waiter::Freeing));
         }
     }
 
@@ -380,7 +380,7 @@ impl Shard {
         let cold = place.free_or_wait(waiting.unwrap_or_default().make_contiguous());
         self.touch(at);
         if let Some(read) = cold {
-            self.await_read(at, read, Waiter::Freeing);
+            self.await_read(at, read, Some(Waiter::Freeing));
         }
     }
 

@@ -8,7 +8,6 @@ use jetstream_api::{StorageType, StreamConfig};
 use jetstream_core::stream::{Limits, Storage, Stream};
 use parking_lot::RwLock;
 use stdx::time::Mono;
-use store::disk::real::RealDisk;
 use store::{Job, MessageStore, Ticket};
 
 use crate::account::JsAccount;
@@ -25,7 +24,10 @@ use crate::sourcing::Links;
 use crate::upkeep::Upkeep;
 
 /// The disk of a stream.
-pub(crate) type Disk = RealDisk;
+#[cfg(not(test))]
+pub(crate) type Disk = store::disk::real::RealDisk;
+#[cfg(test)]
+pub(crate) type Disk = crate::tests::slow::SlowDisk;
 
 /// A stream on its shard.
 pub(crate) struct Place {

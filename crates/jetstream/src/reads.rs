@@ -4,7 +4,7 @@
 //! | who waits | meanwhile | asks again |
 //! |---|---|---|
 //! | a consumer | delivers nothing | from the message it stopped at |
-//! | who sent a direct get or `MSG.GET` | those of the same requester stand in line behind | from where the answer stopped |
+//! | who sent a direct get or `MSG.GET` | those of the same requester stand in line behind, and what they want is read too | from where the answer stopped |
 //! | messages that consumers are done with | those that follow wait as well | with the first |
 //!
 //! Laws: answers to one requester leave in the order of the requests; whoever waits is asked for once
@@ -28,6 +28,9 @@ use crate::shard::Shard;
 pub(crate) const PATIENCE: u16 = 64;
 /// Bytes of requests that may wait for one stream.
 const MOST_WAITING: usize = 16 << 20;
+
+/// Reads under way for one stream while more are begun for requests whose turn it is not.
+const MOST_FOR_LATER: usize = 32;
 
 /// What waits for the reads of one stream.
 #[derive(Default)]
@@ -143,6 +146,11 @@ impl Place {
         self.reads.as_ref().is_some_and(|reads| reads.bytes >= MOST_WAITING)
     }
 
+    /// Whether no more is read for requests that others are before.
+    pub(crate) fn reads_enough(&self) -> bool {
+        self.reads.as_ref().is_some_and(|reads| reads.under_way.len() >= MOST_FOR_LATER)
+    }
+
     fn push_asked(&mut self, who: &[u8], asked: Asked, in_front: bool) {
         let reads = self.reads.get_or_insert_default();
         reads.bytes += asked.weight();
@@ -158,20 +166,19 @@ impl Place {
 }
 
 impl Shard {
-    /// A question to a stream's store was cold: `waiter` asks again once this is read.
-    pub(crate) fn await_read(&mut self, at: u32, read: ColdRead<Disk>, waiter: Waiter) {
+    /// A question to a stream's store was cold: `waiter` asks again once this is read. Without one
+    /// it is read for those to come.
+    pub(crate) fn await_read(&mut self, at: u32, read: ColdRead<Disk>, waiter: Option<Waiter>) {
         let Some(place) = self.places.get_mut(at as usize).and_then(Option::as_deref_mut) else {
             return;
         };
         let (key, generation) = (read.key(), place.generation);
         let reads = place.reads.get_or_insert_default();
         if let Some((_, waiters)) = reads.under_way.iter_mut().find(|(other, _)| *other == key) {
-            if !waiters.contains(&waiter) {
-                waiters.push(waiter);
-            }
+            waiters.extend(waiter.filter(|w| !waiters.contains(w)));
             return;
         }
-        reads.under_way.push((key, vec![waiter]));
+        reads.under_way.push((key, waiter.into_iter().collect()));
         let queue = self.queue.clone();
         self.shared.io.read(move || {
             let fetched = Box::new(read.run());
@@ -224,7 +231,7 @@ impl Shard {
     /// The first request of a requester is answered once what it takes is read.
     pub(crate) fn begin_line(&mut self, at: u32, reply: &[u8], asked: Asked, read: ColdRead<Disk>) {
         self.stand_in_line(at, reply, asked);
-        self.await_read(at, read, Waiter::Requester(requester(reply).into()));
+        self.await_read(at, read, Some(Waiter::Requester(requester(reply).into())));
     }
 
     /// Answers a requester's requests, up to one that has to wait for the disk; with `defers` unset
@@ -242,7 +249,8 @@ impl Shard {
             let waits = match asked {
                 Asked::Direct(direct) => {
                     let waits = self.direct_get(&direct.frame(), defers);
-                    waits.map(|(get, read)| (Asked::Begun(get), read, true))
+                    let (get, read) = waits;
+                    get.zip(read).map(|(get, read)| (Asked::Begun(get), read, true))
                 }
                 Asked::Begun(mut get) => {
                     let before = get.mark();
@@ -261,7 +269,7 @@ impl Shard {
             if let Some(line) = place.reads.as_mut().and_then(|r| r.lines.get_mut(who)) {
                 line.reads = if is_further { 1 } else { so_far.saturating_add(1) };
             }
-            return self.await_read(at, read, Waiter::Requester(who.into()));
+            return self.await_read(at, read, Some(Waiter::Requester(who.into())));
         }
     }
 

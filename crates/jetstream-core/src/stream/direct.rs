@@ -130,6 +130,16 @@ impl<D: Disk> Stream<D> {
         self.go_on(&get.asked, &mut get.progress, &get.reply, get.max_bytes, out)
     }
 
+    /// Asks for what a direct get will ask for, so that what is cold is known.
+    pub fn foresee_direct_get(&mut self, subject: Option<&[u8]>, header: &[u8], body: &[u8]) {
+        let Ok(asked) = asked(subject, header, body) else { return };
+        if asked.batch == 0 && asked.multi_last.is_empty() && asked.start_time.is_none() {
+            let filter = Filter::parse(asked.next_by_subj.as_bytes());
+            // Whatever the answer is, it is given when it is the request's turn.
+            let _ = self.next_of(&asked, &filter, asked.seq, 0);
+        }
+    }
+
     fn go_on<O: Out>(
         &mut self,
         asked: &MsgGetRequest,

@@ -20,12 +20,15 @@ impl Shard {
         let defers = !place.waits_too_much();
         if place.keeps_waiting(reply) {
             if defers {
-                return self.stand_in_line(at, reply, Asked::direct(frame));
+                self.stand_in_line(at, reply, Asked::direct(frame));
+                return self.read_for_later(frame);
             }
             self.serve_line(at, requester(reply), false);
         }
-        if let Some((get, read)) = self.direct_get(frame, defers) {
-            self.begin_line(at, reply, Asked::Begun(get), read);
+        match self.direct_get(frame, defers) {
+            (Some(get), Some(read)) => self.begin_line(at, reply, Asked::Begun(get), read),
+            (_, Some(read)) => self.await_read(at, read, None),
+            _ => {}
         }
         self.note_read(at);
     }
@@ -35,13 +38,13 @@ impl Shard {
         &mut self,
         frame: &Frame<'_>,
         defers: bool,
-    ) -> Option<(Box<DirectGet>, ColdRead<Disk>)> {
+    ) -> (Option<Box<DirectGet>>, Option<ColdRead<Disk>>) {
         let (at, reply) = (frame.tag.stream, frame.reply.unwrap_or_default());
         let max_bytes = self.shared.config.max_pending;
-        let place = self.places.get_mut(at as usize)?.as_deref_mut()?;
-        // The name is that of the stream, or of the one that it mirrors.
-        let rest = frame.subject.get(PREFIX..).unwrap_or_default();
-        let subject = rest.splitn(2, |b| *b == b'.').nth(1);
+        let Some(place) = self.places.get_mut(at as usize).and_then(Option::as_deref_mut) else {
+            return (None, None);
+        };
+        let subject = named(frame);
         let mut out = crate::out::ShardOut {
             worker: &mut self.worker,
             account: &place.account.account,
@@ -54,6 +57,23 @@ impl Shard {
         place.stream.store().defer_reads(defers);
         let waits = place.stream.direct_get(subject, header, body, reply, max_bytes, &mut out);
         place.stream.store().defer_reads(false);
-        waits.and_then(|get| Some((get, place.stream.store().take_cold()?)))
+        (waits, place.stream.store().take_cold())
     }
+    /// Has read what a direct get will want that others are before.
+    fn read_for_later(&mut self, frame: &Frame<'_>) {
+        let at = frame.tag.stream;
+        let Some(place) = self.place(at).filter(|p| !p.reads_enough()) else { return };
+        place.stream.store().defer_reads(true);
+        place.stream.foresee_direct_get(named(frame), frame.header, frame.payload);
+        place.stream.store().defer_reads(false);
+        if let Some(read) = place.stream.store().take_cold() {
+            self.await_read(at, read, None);
+        }
+    }
+}
+
+/// What the subject of a direct get names, if it names a subject. Before that stands the name of the
+/// stream, or of the one that it mirrors.
+fn named<'a>(frame: &Frame<'a>) -> Option<&'a [u8]> {
+    frame.subject.get(PREFIX..)?.splitn(2, |b| *b == b'.').nth(1)
 }

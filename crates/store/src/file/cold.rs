@@ -166,7 +166,8 @@ impl<D: Disk> FileStore<D> {
         self.defers = on;
     }
 
-    /// The read that the last question wanted.
+    /// The read that the last question wanted; one that could be answered without may still want
+    /// it, for those after it.
     pub fn take_cold(&mut self) -> Option<ColdRead<D>> {
         self.cold.as_mut()?.wanted.take()
     }

@@ -67,7 +67,13 @@ impl<D: Disk> FileStore<D> {
         {
             return Ok(Some(m));
         }
-        let (span, offset) = self.span_of(at, seq)?;
+        let span = self.span_of(at, seq);
+        if matches!(span, Err(Error::Cold(_)))
+            && let Some(m) = self.pick_from_tail(at, seq)
+        {
+            return Ok(Some(m));
+        }
+        let (span, offset) = span?;
         if let Some(m) = self.pick(at, seq, &span, 0, offset) {
             return Ok(Some(m));
         }
@@ -145,6 +151,23 @@ impl<D: Disk> FileStore<D> {
         let index = self.blocks[at].index;
         self.window = Some((index, offset, bytes.clone()));
         Ok((bytes, offset))
+    }
+
+    /// The message, if it was appended lately: to a block that was not looked through since the store
+    /// was opened, and has to be read for that.
+    fn pick_from_tail(&self, at: usize, seq: u64) -> Option<Message> {
+        let block = self.blocks.get(at).filter(|b| Some(b.index) == self.tail_index())?;
+        let mut rest = self.tail.buf.as_slice();
+        while let Some(record) = Record::parse(rest) {
+            let (found, after) = rest.split_at_checked(record.len())?;
+            if record.kind == Kind::Message && record.seq == seq {
+                let bytes = Bytes::copy_from_slice(found);
+                let record = Record::parse(&bytes).filter(|r| r.is_intact(&block.hash))?;
+                return Some(Message::from_record(&record, &bytes));
+            }
+            rest = after;
+        }
+        None
     }
 
     /// The message, if its part of the block is kept.

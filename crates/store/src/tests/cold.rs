@@ -315,7 +315,6 @@ impl Readers {
     }
 }
 
-// Contract: FSTORE-005
 #[test]
 fn questions_that_wait_for_the_disk_are_answered_as_things_are_then() {
     let first = std::env::var("STORE_SEED").ok().and_then(|n| n.parse().ok());
