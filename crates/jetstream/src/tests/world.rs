@@ -199,7 +199,8 @@ impl World {
     }
 
     /// A request on the API that succeeds.
-    pub(super) fn api(&mut self, subject: &str, body: Value) -> Value {
+    pub(super) fn api(&mut self, subject: &str, body: impl Into<Value>) -> Value {
+        let body: Value = body.into();
         let body = if body.is_null() { String::new() } else { body.to_string() };
         let answer = self.request(&format!("$JS.API.{subject}"), body).json();
         assert!(answer["error"].is_null(), "{subject}: {answer}");
