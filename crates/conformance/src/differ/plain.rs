@@ -95,6 +95,20 @@ fn hide(json: &mut Value) {
             {
                 *time = "*".into();
             }
+            if fields.get("config").is_some_and(|config| config["sourcing"] == true) {
+                // How much was published by then is chance.
+                fields.shift_remove("num_pending");
+            }
+            // A change is answered before what it says has begun.
+            if fields
+                .get("type")
+                .is_some_and(|t| t == "io.nats.jetstream.api.v1.stream_update_response")
+            {
+                let sources = fields.get_mut("sources").and_then(Value::as_array_mut);
+                for source in sources.into_iter().flatten().filter_map(Value::as_object_mut) {
+                    source.shift_remove("filter_subject");
+                }
+            }
             // Whether a mirror has begun to draw when its stream is shown first, is chance.
             if let Some(Value::Object(mirror)) = fields.get_mut("mirror")
                 && mirror.contains_key("lag")

@@ -5,6 +5,7 @@ mod both;
 mod cold;
 mod corrupt;
 mod crash;
+mod documents;
 mod full;
 mod jobs;
 mod model;
