@@ -222,6 +222,9 @@ impl Shard {
             Event::Job { stream, generation, result } => {
                 self.handle_job(stream, generation, result);
             }
+            Event::Read { stream, generation, fetched } => {
+                self.handle_read(stream, generation, *fetched);
+            }
             Event::Interest { stream, consumer } => self.handle_interest(stream, consumer),
             Event::Written { stream, consumer, failed } => {
                 self.handle_written(stream, consumer, failed);
@@ -368,8 +371,9 @@ impl Shard {
 
     /// Takes a stream from its place.
     pub(crate) fn remove(&mut self, at: u32) -> Option<Box<Place>> {
-        let place = self.places.get_mut(at as usize)?.take()?;
+        let mut place = self.places.get_mut(at as usize)?.take()?;
         self.free.push(at);
+        self.dismiss_readers(at, &mut place);
         Some(place)
     }
 

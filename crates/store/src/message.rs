@@ -93,7 +93,8 @@ fn go_duration_secs(text: &str) -> Option<i64> {
         rest = next;
     }
     let secs = (nanos / 1e9) as i64;
-    (secs >= 1).then_some(secs)
+    // What nanoseconds in 64 bits cannot tell is no duration.
+    (secs >= 1 && nanos < i64::MAX as f64).then_some(secs)
 }
 
 #[cfg(test)]
@@ -109,6 +110,8 @@ mod tests {
             ("1s", 1),
             ("1h1m1.9s", 3661),
             ("500ms", 0),
+            ("2562047h", 9_223_369_200),
+            ("2562048h", 0),
             ("1 ", 0),
             ("1h ", 0),
             ("-3", 0),

@@ -176,6 +176,7 @@ pub(super) fn is_question(subject: &str) -> bool {
 
 pub(super) const STREAMS: &[&str] = &["S0", "S1", "S2"];
 const PAUSE: &str = "$JS.API.CONSUMER.PAUSE.";
+const RESET: &str = "$JS.API.CONSUMER.RESET.";
 const CONSUMERS: &[&str] = &["c0", "c1", "c2"];
 
 /// What was created last under a name, to be changed a little.
@@ -193,6 +194,8 @@ pub(super) struct Generator {
     filtered: BTreeSet<(String, String)>,
     /// Consumers that are paused, as the end of their requests' subjects.
     paused: BTreeSet<String>,
+    /// Consumers that deliver the last message of each subject, in the same form.
+    lasting: BTreeSet<String>,
 }
 
 impl Generator {
@@ -207,6 +210,7 @@ impl Generator {
             settle: Vec::new(),
             filtered: BTreeSet::new(),
             paused: BTreeSet::new(),
+            lasting: BTreeSet::new(),
         }
     }
 
@@ -221,6 +225,14 @@ impl Generator {
             let (stream, name) = consumer.split_once('.').unwrap_or_default();
             self.consumers.remove(&(stream.to_owned(), name.to_owned()));
             return ask(format!("$JS.API.CONSUMER.DELETE.{consumer}"), "");
+        }
+        // One of the reference that delivers the last of each subject counts them so after a reset,
+        // and delivers them all.
+        if let Step::Ask { subject, .. } = &step
+            && let Some(consumer) = subject.strip_prefix(RESET)
+            && self.lasting.contains(consumer)
+        {
+            return ask(format!("$JS.API.CONSUMER.INFO.{consumer}"), "");
         }
         step
     }
@@ -323,11 +335,15 @@ impl Generator {
             return;
         };
         let at = format!("{stream}.{name}");
-        if json["config"]["pause_until"].is_string() {
-            self.paused.insert(at);
-        } else {
-            self.paused.remove(&at);
-        }
+        let note = |names: &mut BTreeSet<String>, is: bool| {
+            if is {
+                names.insert(at.clone())
+            } else {
+                names.remove(&at)
+            };
+        };
+        note(&mut self.paused, json["config"]["pause_until"].is_string());
+        note(&mut self.lasting, json["config"]["deliver_policy"] == "last_per_subject");
         let (consumer, config) = ((stream.to_owned(), name.to_owned()), &json["config"]);
         if config["filter_subject"].is_string() || config["filter_subjects"].is_array() {
             self.filtered.insert(consumer);

@@ -90,9 +90,23 @@ fn hide(json: &mut Value) {
                 fields.shift_remove("id");
             }
             // Where a stream that draws from another begins, is told by a time or by a sequence.
-            if fields.get("sourcing").is_some_and(|sourcing| *sourcing == true) {
-                if let Some(time) = fields.get_mut("opt_start_time") {
-                    *time = "*".into();
+            if fields.get("sourcing").is_some_and(|sourcing| *sourcing == true)
+                && let Some(time) = fields.get_mut("opt_start_time")
+            {
+                *time = "*".into();
+            }
+            if fields.get("config").is_some_and(|config| config["sourcing"] == true) {
+                // How much was published by then is chance.
+                fields.shift_remove("num_pending");
+            }
+            // A change is answered before what it says has begun.
+            if fields
+                .get("type")
+                .is_some_and(|t| t == "io.nats.jetstream.api.v1.stream_update_response")
+            {
+                let sources = fields.get_mut("sources").and_then(Value::as_array_mut);
+                for source in sources.into_iter().flatten().filter_map(Value::as_object_mut) {
+                    source.shift_remove("filter_subject");
                 }
             }
             // Whether a mirror has begun to draw when its stream is shown first, is chance.

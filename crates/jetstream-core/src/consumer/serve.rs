@@ -130,6 +130,7 @@ impl Consumer {
         cx: &mut Cx<'_, S, O>,
     ) -> Option<Served> {
         let by_priority = self.by_priority();
+        let is_pinned = self.config.priority_policy == PriorityPolicy::PinnedClient;
         if pins {
             self.pin_head(cx);
         }
@@ -137,8 +138,10 @@ impl Consumer {
         let head = waiting.head()?;
         let mut header = Vec::new();
         let mut sent = Outgoing { to: &head.reply, ..message };
-        if let Some(pin) = pin {
-            status::put_field(&mut header, message.header, "Nats-Pin-Id", pin.id.as_bytes());
+        if is_pinned {
+            // Compat(CONS-058): nobody is pinned by a request that names no group.
+            let id = pin.as_ref().map_or("", |pin| pin.id.as_str());
+            status::put_field(&mut header, message.header, "Nats-Pin-Id", id.as_bytes());
             sent.header = &header;
             sent.shared = None;
         }

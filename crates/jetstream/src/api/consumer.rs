@@ -376,14 +376,23 @@ impl Shard {
             member.write_document().map_err(ApiError::consumer_store_failed)?;
         }
         place.note_filters();
-        if selects_others && place.config().retention == RetentionPolicy::Interest {
-            place.free_unneeded();
-            self.touch(at);
+        if selects_others {
+            self.free_lost_interest(at);
         }
         if woken {
             self.make_ready(at, id);
         }
         Ok(id)
+    }
+
+    /// A consumer needs other messages now: those that nobody needs go, where interest keeps them.
+    fn free_lost_interest(&mut self, at: u32) {
+        if let Some(place) = self.place(at)
+            && place.config().retention == RetentionPolicy::Interest
+        {
+            place.free_unneeded();
+            self.touch(at);
+        }
     }
 
     /// The number of a consumer.
@@ -611,6 +620,7 @@ impl Shard {
             .ok_or_else(ApiError::consumer_not_found)?
             .map_err(ApiError::consumer_invalid_reset)?
             .map_err(ApiError::consumer_invalid_reset)?;
+        self.free_lost_interest(at);
         self.make_ready(at, id);
         let info = self.with(at, id, |c, cx| c.info(cx)).map(shown);
         Ok(ConsumerReset { info, reset_seq: reset })

@@ -121,6 +121,7 @@ impl<D: Disk> FileStore<D> {
         if self.options.encryption.is_none() || self.blocks[at].secret.is_some() {
             return Ok(());
         }
+        self.check_key(at)?;
         let index = self.blocks[at].index;
         self.blocks[at].secret = self.block_secret(index)?;
         Ok(())

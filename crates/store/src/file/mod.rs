@@ -14,6 +14,7 @@
 
 pub(crate) mod append;
 mod checkpoint;
+mod cold;
 mod commit;
 pub(crate) mod damage;
 pub(crate) mod expire;
@@ -47,11 +48,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use stdx::time::Timestamp;
 
+pub use cold::{ColdKey, ColdRead, Fetched};
 pub use commit::{SyncJob, Synced, Ticket};
 pub use expire::Expired;
 pub use job::{Job, JobKind, JobResult};
 pub use part::ReadBudget;
-pub use read::{ColdRead, Fetched, Loaded};
 pub use restore::{Unpacker, restore_files};
 pub use snapshot::{Packer, SnapshotFile, SnapshotPlan, damaged_places};
 
@@ -115,6 +116,11 @@ impl Cursor {
         self.block == block && self.seq == seq
     }
 
+    /// Whether the next record in sequence begins there.
+    fn leads_to(&self, block: u32, offset: u64) -> bool {
+        self.block == block && self.offset == offset
+    }
+
     /// Where the record of `seq` begins, if that is known.
     fn offset_of(&self, block: u32, seq: u64) -> Option<u64> {
         if self.follows(block, seq) {
@@ -152,6 +158,9 @@ pub struct FileStore<D: Disk> {
     plain: Option<(u32, Bytes)>,
     /// Counts how often something that was read became outdated.
     generation: u64,
+    /// Reads that would wait for the disk are handed out, not done.
+    defers: bool,
+    cold: Option<Box<cold::Cold<D>>>,
     ttls: Option<Wheel>,
     schedules: Option<Box<Schedules>>,
     commit: commit::Commit<D::File>,
@@ -264,6 +273,8 @@ impl<D: Disk> FileStore<D> {
             cursor: Cursor::default(),
             plain: None,
             generation: 0,
+            defers: false,
+            cold: None,
             ttls: None,
             schedules: None,
             commit: commit::Commit::default(),
@@ -361,7 +372,7 @@ impl<D: Disk> FileStore<D> {
     /// Gives back what only a busy store needs: buffers, caches, open files. It takes them again
     /// by itself; a store with changes that are not durable yet keeps what they need.
     pub fn rest(&mut self) {
-        (self.window, self.plain, self.parts) = (None, None, None);
+        (self.window, self.plain, self.parts, self.cold) = (None, None, None, None);
         self.cursor = Cursor::default();
         self.files = VecDeque::new();
         self.disk.rest();

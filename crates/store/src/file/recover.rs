@@ -499,13 +499,16 @@ impl<D: Disk> FileStore<D> {
             other => other.map_err(|e| Error::io("open", &path, e))?,
         };
         let size = file.size().map_err(|e| Error::io("stat", &path, e))?;
-        let mut head = [0; 5];
-        file.read_at(&mut head, 0).map_err(|e| Error::io("read", &path, e))?;
-        if let Some(secret) = &self.blocks[at].secret {
-            secret.apply(0, &mut head);
+        if self.blocks[at].form == Form::Unknown {
+            let mut head = [0; 5];
+            file.read_at(&mut head, 0).map_err(|e| Error::io("read", &path, e))?;
+            if let Some(secret) = &self.blocks[at].secret {
+                secret.apply(0, &mut head);
+            }
+            let is_packed = size > 4 && crate::compress::is_compressed(&head);
+            self.blocks[at].form = if is_packed { Form::Compressed } else { Form::Plain };
         }
-        if size > 4 && crate::compress::is_compressed(&head) {
-            self.blocks[at].form = Form::Compressed;
+        if self.blocks[at].form == Form::Compressed {
             // A compressed block cannot grow.
             return self.roll();
         }
@@ -513,7 +516,6 @@ impl<D: Disk> FileStore<D> {
         if std::mem::take(&mut self.tail.is_resting) && size != left {
             return Err(self.latch_foreign(&path, Foreign::Longer { left, found: size }));
         }
-        self.blocks[at].form = Form::Plain;
         self.blocks[at].len = size;
         // A handle from before would not see what waits to be written through this one.
         self.files.retain(|(i, _)| *i != index);

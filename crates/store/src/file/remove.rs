@@ -28,7 +28,8 @@ pub(super) enum Why {
 }
 
 impl<D: Disk> FileStore<D> {
-    /// Removes a message; false if it was not there.
+    /// Removes a message; false if it was not there. With reads that are deferred it may have to be
+    /// asked again.
     pub fn remove(&mut self, seq: u64) -> Result<bool> {
         self.remove_asked(seq, Why::Asked)
     }
@@ -65,6 +66,14 @@ impl<D: Disk> FileStore<D> {
             Err(Error::NotFound | Error::Damaged { .. }) => return Ok(false),
             Err(e) => return Err(e),
         };
+        // From here on the store changes: it cannot be left half done.
+        let defers = std::mem::take(&mut self.defers);
+        let taken = self.take_out(seq, why, &message);
+        self.defers = defers;
+        taken
+    }
+
+    fn take_out(&mut self, seq: u64, why: Why, message: &Message) -> Result<bool> {
         let at = self.locate(seq)?;
         let tail_empties = self.blocks[at].msgs == 1 && at + 1 == self.blocks.len();
         if why == Why::Limit {
@@ -82,7 +91,7 @@ impl<D: Disk> FileStore<D> {
         if why == Why::Erased {
             self.erase_record(at, seq)?;
         }
-        self.account_removal(at, &message)?;
+        self.account_removal(at, message)?;
         if self.blocks.get(at).is_some_and(|b| b.msgs == 0) && at + 1 != self.blocks.len() {
             self.drop_block(at)?;
         }

@@ -2,6 +2,7 @@
 
 mod bad;
 mod both;
+mod cold;
 mod corrupt;
 mod crash;
 mod documents;
