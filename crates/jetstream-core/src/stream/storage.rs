@@ -96,6 +96,11 @@ impl<D: Disk> Storage<D> {
         either!(self, s => s.has_lost_index(), _s => false)
     }
 
+    /// Whether nothing on the disk would tell of a last block that goes.
+    pub fn is_unlisted(&self) -> bool {
+        either!(self, s => s.is_unlisted(), _s => false)
+    }
+
     /// Writes an index, so that a later crash has less to read.
     pub fn checkpoint(&mut self) -> Result<()> {
         either!(self, s => s.checkpoint(), _s => Ok(()))

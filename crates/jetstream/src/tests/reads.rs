@@ -276,6 +276,32 @@ fn what_was_acknowledged_leaves_once_it_could_be_read() {
 }
 
 #[test]
+fn what_one_acknowledged_who_left_meanwhile_stays_for_the_other() {
+    let mut world = World::new();
+    world.stream("COLD", &json!({ "retention": "interest" }));
+    consumer(&mut world, "A", &Value::Null);
+    consumer(&mut world, "B", &Value::Null);
+    world.fill("COLD", FILLED);
+    let pulled = pull(&mut world, "A", 50);
+    let acks: Vec<_> = (0..50).map(|_| pulled.next().reply).collect();
+    world.restart();
+    world.dial.hold();
+    for ack in &acks {
+        world.request(ack, "");
+    }
+    world.dial.await_waiting(1);
+    // It looks for what nobody needs any more, for which it has to read, too.
+    let deleted = world.begin("$JS.API.CONSUMER.DELETE.COLD.A", "");
+    world.dial.release();
+    assert_eq!(deleted.next().json()["success"], true);
+    let left = pull(&mut world, "B", FILLED);
+    for n in 1..=FILLED {
+        assert_eq!(number(&left.next().payload), n);
+    }
+    assert_eq!(world.messages("COLD"), FILLED);
+}
+
+#[test]
 fn a_consumer_is_made_once_its_beginning_could_be_read() {
     let mut world = held_back(&Value::Null);
     let config = json!({ "durable_name": "T", "deliver_policy": "by_start_time",
