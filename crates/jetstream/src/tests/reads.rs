@@ -1,5 +1,7 @@
 //! Reads that are held back: what goes on meanwhile, and what happens to who waits.
 
+use std::path::{Path, PathBuf};
+
 use serde_json::{Value, json};
 
 use super::slow::PATIENCE;
@@ -360,6 +362,45 @@ fn what_is_too_old_leaves_once_it_could_be_read() {
     for watched in [false, true] {
         assert!([1, 3, 8].into_iter().any(|seconds| ages(seconds, watched)), "too slow to tell");
     }
+}
+
+/// The files with this name below a directory.
+fn named(dir: &Path, name: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(dir).unwrap().map(Result::unwrap) {
+        if entry.path().is_dir() {
+            found.extend(named(&entry.path(), name));
+        } else if entry.file_name() == name {
+            found.push(entry.path());
+        }
+    }
+    found
+}
+
+#[test]
+fn damage_that_a_read_finds_is_noted_at_once() {
+    let mut world = World::new();
+    world.stream("COLD", &Value::Null);
+    world.fill("COLD", FILLED);
+    world.restart();
+    let block = named(world.dir.path(), "1.blk").remove(0);
+    let mut bytes = std::fs::read(&block).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 0x55;
+    std::fs::write(&block, bytes).unwrap();
+    let lost = (1..=FILLED).find(|n| world.request(DIRECT, get(*n)).header.contains("404"));
+    let lost = lost.unwrap();
+    // Nothing is stored or removed that would take it along.
+    let end = std::time::Instant::now() + PATIENCE;
+    let told = loop {
+        assert!(std::time::Instant::now() < end, "{lost} is gone and noted nowhere");
+        let texts = named(world.dir.path(), "lost.json");
+        let text = texts.first().and_then(|path| std::fs::read_to_string(path).ok());
+        if let Some(told) = text.and_then(|text| serde_json::from_str::<Value>(&text).ok()) {
+            break told;
+        }
+    };
+    assert_eq!((&told[0]["first"], &told[0]["last"]), (&json!(lost), &json!(lost)), "{told}");
 }
 
 #[test]
