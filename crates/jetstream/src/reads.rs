@@ -4,8 +4,9 @@
 //! | who waits | meanwhile | asks again |
 //! |---|---|---|
 //! | a consumer | delivers nothing | from the message it stopped at |
-//! | who sent a direct get or `MSG.GET` | those of the same requester stand in line behind, and what they want is read too | from where the answer stopped |
+//! | who sent a direct get or `MSG.GET`, or makes a consumer | those of the same requester stand in line behind, and what they want is read too | from where the answer stopped |
 //! | messages that consumers are done with | those that follow wait as well | with the first |
+//! | messages that are too old | are still there | with the first that is left |
 //!
 //! Laws: answers to one requester leave in the order of the requests; whoever waits is asked for once
 //!       what it waits for came back, whatever came of it; what waits is bounded, and beyond that
@@ -58,6 +59,8 @@ pub(crate) enum Waiter {
     Requester(Box<[u8]>),
     /// Messages that are to leave.
     Freeing,
+    /// Messages that are too old.
+    Expiry,
 }
 
 /// Requests of one requester, the first of which is being answered.
@@ -76,6 +79,8 @@ pub(crate) enum Asked {
     Begun(Box<DirectGet>),
     /// A `MSG.GET`.
     Message(Box<ApiRequest>),
+    /// A request for a new consumer.
+    Consumer(Box<ApiRequest>),
 }
 
 /// The frame of a direct get.
@@ -121,7 +126,7 @@ impl Asked {
                         + d.payload.len()
                 }
                 Self::Begun(get) => get.weight(),
-                Self::Message(m) => {
+                Self::Message(m) | Self::Consumer(m) => {
                     size_of::<ApiRequest>() + m.subject.len() + m.header.len() + m.payload.len()
                 }
             }
@@ -201,6 +206,7 @@ impl Shard {
                 Waiter::Consumer(id) => self.wake_reader(at, id),
                 Waiter::Requester(who) => self.serve_line(at, &who, true),
                 Waiter::Freeing => self.free_waiting(at),
+                Waiter::Expiry => self.expire(at),
             }
         }
         let Some(place) = self.place(at) else { return };
@@ -262,6 +268,10 @@ impl Shard {
                     let cold = self.resume_message_get(&request, defers && so_far < PATIENCE);
                     cold.map(|read| (Asked::Message(request), read, false))
                 }
+                Asked::Consumer(request) => {
+                    let cold = self.resume_consumer_create(&request, defers && so_far < PATIENCE);
+                    cold.map(|read| (Asked::Consumer(request), read, false))
+                }
             };
             let Some((asked, read, is_further)) = waits else { continue };
             let Some(place) = self.place(at) else { return };
@@ -303,6 +313,9 @@ impl Shard {
                 }
                 Asked::Message(request) => {
                     self.resume_message_get(&request, false);
+                }
+                Asked::Consumer(request) => {
+                    self.resume_consumer_create(&request, false);
                 }
             }
         }

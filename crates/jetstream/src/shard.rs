@@ -27,6 +27,7 @@ use crate::out::ShardOut;
 use crate::place::Place;
 use crate::queue::{Batch, Frame, Kind, Queue};
 use crate::random::Random;
+use crate::reads::Waiter;
 use crate::shared::Shared;
 use crate::transfer::Transfers;
 
@@ -301,13 +302,16 @@ impl Shard {
         }
     }
 
-    fn expire(&mut self, at: u32) {
+    pub(crate) fn expire(&mut self, at: u32) {
         let now = self.now;
         let Some(place) = self.place(at) else { return };
         place.deadline = None;
-        place.stream.expire(now);
+        let cold = if place.stream.expire(now) { None } else { place.stream.store().take_cold() };
         self.fire(at);
         self.touch(at);
+        if let Some(read) = cold {
+            self.await_read(at, read, Some(Waiter::Expiry));
+        }
     }
 
     /// Does what is due, and says when it has something to do again.

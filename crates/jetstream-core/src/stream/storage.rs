@@ -66,6 +66,11 @@ impl<D: Disk> Storage<D> {
         either!(self, s => s.forget_read(), _s => ());
     }
 
+    /// Whether questions about subjects are answered from memory.
+    pub fn is_at_hand(&self) -> bool {
+        either!(self, s => s.is_at_hand(), _s => true)
+    }
+
     /// Whether a job that was handed out is not completed yet.
     pub fn is_under_way(&self) -> bool {
         either!(self, s => s.is_under_way(), _s => false)

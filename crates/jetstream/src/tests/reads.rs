@@ -39,7 +39,7 @@ fn consumer(world: &mut World, name: &str, more: &Value) {
         config[key] = value.clone();
     }
     let body = json!({ "stream_name": "COLD", "config": config });
-    world.api(&format!("CONSUMER.CREATE.COLD.{name}"), body);
+    world.api(&format!("CONSUMER.CREATE.COLD.{name}"), &body);
 }
 
 fn pull(world: &mut World, name: &str, batch: u64) -> Sub {
@@ -60,7 +60,7 @@ fn a_read_that_is_held_back_keeps_nobody_else_waiting() {
     let last = format!("{DIRECT}.COLD.9");
     assert_eq!(world.request(&last, "").payload, b"fresh");
     assert_eq!(world.messages("COLD"), FILLED + 1);
-    let stored = world.api("STREAM.MSG.GET.COLD", json!({ "last_by_subj": "COLD.9" }));
+    let stored = world.api("STREAM.MSG.GET.COLD", &json!({ "last_by_subj": "COLD.9" }));
     assert_eq!(stored["message"]["seq"], FILLED + 1);
     // Consumers of what is in memory.
     consumer(&mut world, "NEW", &json!({ "deliver_policy": "last" }));
@@ -147,7 +147,7 @@ fn a_consumer_that_waits_for_the_disk_delivers_in_sequence() {
     world.dial.await_waiting(1);
     assert_eq!(world.publish("COLD.9", "fresh"), FILLED + 1);
     assert_eq!(world.publish("HOT.1", "x"), 1);
-    let info = world.api("CONSUMER.INFO.COLD.C", Value::Null);
+    let info = world.api("CONSUMER.INFO.COLD.C", &Value::Null);
     assert_eq!((&info["num_waiting"], &info["num_pending"]), (&json!(1), &json!(FILLED + 1)));
     assert!(pulled.is_empty() && push.is_empty());
     world.dial.check();
@@ -169,7 +169,7 @@ fn what_is_purged_while_it_is_read_is_not_delivered() {
     let pulled = pull(&mut world, "C", 3);
     let waits = world.begin(DIRECT, get(5));
     world.dial.await_waiting(1);
-    world.api("STREAM.PURGE.COLD", Value::Null);
+    world.api("STREAM.PURGE.COLD", &Value::Null);
     assert_eq!(world.publish("COLD.9", "after"), FILLED + 1);
     world.dial.release();
     assert_eq!(pulled.next().payload, b"after");
@@ -194,7 +194,7 @@ fn a_message_that_is_deleted_while_it_is_read_is_passed_over() {
     world.dial.await_waiting(1);
     world.dial.release();
     let delete = json!({ "seq": 2, "no_erase": true });
-    world.api("STREAM.MSG.DELETE.COLD", delete);
+    world.api("STREAM.MSG.DELETE.COLD", &delete);
     let first = pulled.next();
     assert_eq!(number(&first.payload), 1);
 }
@@ -205,7 +205,7 @@ fn streams_and_consumers_go_while_they_are_read_for() {
     consumer(&mut world, "C", &Value::Null);
     let pulled = pull(&mut world, "C", 1);
     world.dial.await_waiting(1);
-    world.api("CONSUMER.DELETE.COLD.C", Value::Null);
+    world.api("CONSUMER.DELETE.COLD.C", &Value::Null);
     assert!(pulled.next().header.contains("409 Consumer Deleted"));
     let (waits, behind) = (world.begin(DIRECT, get(300)), world.subscribe("_INBOX.b.>"));
     for n in 0..2 {
@@ -213,7 +213,7 @@ fn streams_and_consumers_go_while_they_are_read_for() {
     }
     let stored = world.begin("$JS.API.STREAM.MSG.GET.COLD", get(500));
     world.dial.await_waiting(1);
-    world.api("STREAM.DELETE.COLD", Value::Null);
+    world.api("STREAM.DELETE.COLD", &Value::Null);
     // Nobody is left without an answer.
     assert!(waits.next().header.contains("404"));
     assert!(behind.next().header.contains("404") && behind.next().header.contains("404"));
@@ -272,6 +272,67 @@ fn what_was_acknowledged_leaves_once_it_could_be_read() {
         while world.messages("COLD") != FILLED - 49 {
             assert!(std::time::Instant::now() < end, "{} messages", world.messages("COLD"));
         }
+    }
+}
+
+#[test]
+fn a_consumer_is_made_once_its_beginning_could_be_read() {
+    let mut world = held_back(&Value::Null);
+    let config = json!({ "durable_name": "T", "deliver_policy": "by_start_time",
+        "opt_start_time": "2020-01-01T00:00:00Z", "filter_subject": "COLD.3" });
+    let body = json!({ "stream_name": "COLD", "config": config }).to_string();
+    let made = world.begin("$JS.API.CONSUMER.CREATE.COLD.T.COLD.3", &body);
+    world.dial.await_waiting(1);
+    assert_eq!(world.publish("HOT.1", "x"), 1);
+    assert_eq!(world.publish("COLD.9", "fresh"), FILLED + 1);
+    world.dial.check();
+    world.dial.release();
+    let made = made.next().json();
+    assert_eq!(made["num_pending"], FILLED.div_ceil(7), "{made}");
+    let first = pull(&mut world, "T", 1).next();
+    assert_eq!(number(&first.payload), 3);
+    // One whose stream goes meanwhile.
+    world.restart();
+    world.dial.hold();
+    let made = world.begin("$JS.API.CONSUMER.CREATE.COLD.U.COLD.3", body.replace("\"T\"", "\"U\""));
+    world.dial.await_waiting(1);
+    world.api("STREAM.DELETE.COLD", &Value::Null);
+    assert_eq!(made.next().json()["error"]["err_code"], 10059);
+}
+
+/// Messages that are too old, with and without a consumer that hears of each; false if they were
+/// gone before the disk was held back.
+fn ages(seconds: u64, watched: bool) -> bool {
+    let mut world = World::new();
+    world.stream("COLD", &json!({ "max_age": seconds * 1_000_000_000 }));
+    world.stream("HOT", &Value::Null);
+    world.fill("COLD", FILLED);
+    if watched {
+        consumer(&mut world, "C", &Value::Null);
+    }
+    world.restart();
+    world.dial.hold();
+    if world.messages("COLD") < FILLED {
+        return false;
+    }
+    world.dial.await_waiting(1);
+    assert_eq!(world.publish("HOT.1", "x"), 1);
+    assert_eq!(world.publish("COLD.9", "fresh"), FILLED + 1);
+    world.dial.check();
+    world.dial.warm();
+    world.dial.release();
+    let end = std::time::Instant::now() + PATIENCE;
+    while world.messages("COLD") > 1 {
+        assert!(std::time::Instant::now() < end, "{} messages", world.messages("COLD"));
+    }
+    true
+}
+
+// Contract: RET-001
+#[test]
+fn what_is_too_old_leaves_once_it_could_be_read() {
+    for watched in [false, true] {
+        assert!([1, 3, 8].into_iter().any(|seconds| ages(seconds, watched)), "too slow to tell");
     }
 }
 

@@ -72,6 +72,11 @@ impl Dial {
         self.turned.notify_all();
     }
 
+    /// What is read from now on is in the system's memory.
+    pub(super) fn warm(&self) {
+        self.state().is_cold = false;
+    }
+
     pub(super) fn fail(&self, on: bool) {
         self.state().fails = on;
     }

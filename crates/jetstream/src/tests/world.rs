@@ -199,8 +199,7 @@ impl World {
     }
 
     /// A request on the API that succeeds.
-    pub(super) fn api(&mut self, subject: &str, body: impl Into<Value>) -> Value {
-        let body: Value = body.into();
+    pub(super) fn api(&mut self, subject: &str, body: &Value) -> Value {
         let body = if body.is_null() { String::new() } else { body.to_string() };
         let answer = self.request(&format!("$JS.API.{subject}"), body).json();
         assert!(answer["error"].is_null(), "{subject}: {answer}");
@@ -213,7 +212,7 @@ impl World {
         for (key, value) in more.as_object().into_iter().flatten() {
             config[key] = value.clone();
         }
-        self.api(&format!("STREAM.CREATE.{name}"), config);
+        self.api(&format!("STREAM.CREATE.{name}"), &config);
     }
 
     /// Publishes with an acknowledgement; the sequence.
@@ -234,7 +233,7 @@ impl World {
     }
 
     pub(super) fn messages(&mut self, name: &str) -> u64 {
-        let info = self.api(&format!("STREAM.INFO.{name}"), Value::Null);
+        let info = self.api(&format!("STREAM.INFO.{name}"), &Value::Null);
         info["state"]["messages"].as_u64().unwrap()
     }
 }

@@ -160,10 +160,18 @@ impl<D: Disk> Fetched<D> {
 
 impl<D: Disk> FileStore<D> {
     /// From now on questions end in [`Error::Cold`] where they would wait for the disk, or no
-    /// longer. Only for questions and the removal of single messages: nothing else is prepared for
-    /// that.
+    /// longer. Only for questions, the removal of single messages and [`Self::expire`]: nothing else
+    /// is prepared for that.
     pub fn defer_reads(&mut self, on: bool) {
         self.defers = on;
+    }
+
+    /// Does what cannot be left half done: waits for the disk if it has to.
+    pub(super) fn waiting<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> T {
+        let defers = std::mem::take(&mut self.defers);
+        let done = work(self);
+        self.defers = defers;
+        done
     }
 
     /// The read that the last question wanted; one that could be answered without may still want

@@ -426,14 +426,10 @@ impl<D: Disk> FileStore<D> {
     /// Rebuilds all state from the blocks. Always ends in an error: what was asked must be asked
     /// again, since positions of blocks may have changed.
     pub(super) fn rescan(&mut self) -> Result<()> {
-        // This changes the store: it cannot be left half done.
-        let defers = std::mem::take(&mut self.defers);
-        let outcome = self.rescan_waiting();
-        self.defers = defers;
-        outcome
+        self.waiting(Self::rescan_now)
     }
 
-    fn rescan_waiting(&mut self) -> Result<()> {
+    fn rescan_now(&mut self) -> Result<()> {
         self.epoch += 1;
         self.oldest = None;
         self.distrust_blocks();

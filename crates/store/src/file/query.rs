@@ -47,6 +47,11 @@ impl<D: Disk> FileStore<D> {
         }
     }
 
+    /// Whether the columns of all blocks are in memory.
+    pub fn is_at_hand(&self) -> bool {
+        self.blocks.iter().all(|b| b.msgs == 0 || b.column.is_some())
+    }
+
     /// The last message the filter selects.
     pub fn last(&mut self, filter: &Filter) -> Result<Option<Message>> {
         self.prev(filter, self.last_seq)

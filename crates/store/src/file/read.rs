@@ -330,7 +330,7 @@ impl<D: Disk> FileStore<D> {
     }
 
     /// All plain bytes of a sealed block, kept for the next call.
-    fn whole_plain(&mut self, at: usize) -> Result<Bytes> {
+    pub(super) fn whole_plain(&mut self, at: usize) -> Result<Bytes> {
         let index = self.blocks[at].index;
         if let Some((cached, bytes)) = &self.plain
             && *cached == index

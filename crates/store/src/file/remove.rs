@@ -66,11 +66,8 @@ impl<D: Disk> FileStore<D> {
             Err(Error::NotFound | Error::Damaged { .. }) => return Ok(false),
             Err(e) => return Err(e),
         };
-        // From here on the store changes: it cannot be left half done.
-        let defers = std::mem::take(&mut self.defers);
-        let taken = self.take_out(seq, why, &message);
-        self.defers = defers;
-        taken
+        // From here on the store changes.
+        self.waiting(|s| s.take_out(seq, why, &message))
     }
 
     fn take_out(&mut self, seq: u64, why: Why, message: &Message) -> Result<bool> {
@@ -190,8 +187,16 @@ impl<D: Disk> FileStore<D> {
     /// Drops a whole block with its messages (limits, compaction of the stream).
     pub(super) fn drop_whole(&mut self, at: usize) -> Result<()> {
         self.ensure_column(at)?;
-        let (first, last) = (self.blocks[at].first, self.blocks[at].last);
         let detailed = self.removals.is_some() || self.ttls.is_some() || self.schedules.is_some();
+        if self.defers && detailed && at + 1 < self.blocks.len() {
+            // Each of its messages will be looked at: it is brought into the system's memory.
+            self.whole_plain(at)?;
+        }
+        self.waiting(|s| s.drop_messages(at, detailed))
+    }
+
+    fn drop_messages(&mut self, at: usize, detailed: bool) -> Result<()> {
+        let (first, last) = (self.blocks[at].first, self.blocks[at].last);
         if detailed && self.blocks[at].msgs > 0 {
             let seqs: Vec<u64> = (first..=last).filter(|&s| self.blocks[at].contains(s)).collect();
             for seq in seqs {
