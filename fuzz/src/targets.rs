@@ -43,6 +43,7 @@ pub const ALL: &[Target] = &[
     consensus::RECOVERY,
     consensus::MESSAGES,
     store::BLOCK,
+    store::LENGTHS,
     store::INDEX,
     store::WHEEL,
     store::SCHEDULES,

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use broker::tracing::StreamTrace;
 use bytes::Bytes;
-use store::JobResult;
+use store::{Fetched, JobResult};
 
 use crate::account::JsAccount;
 use crate::gate::Line;
+use crate::place::Disk;
 use crate::shard::Shard;
 
 /// A request on the API, out of its message.
@@ -56,6 +57,15 @@ pub(crate) enum Event {
         generation: u32,
         /// The outcome.
         result: JobResult,
+    },
+    /// What was read for a stream.
+    Read {
+        /// The stream's place.
+        stream: u32,
+        /// Which stream at that place.
+        generation: u32,
+        /// The outcome.
+        fetched: Box<Fetched<Disk>>,
     },
     /// The interest in a push consumer's deliver subject changed.
     Interest {

@@ -32,6 +32,7 @@ mod place;
 mod progress;
 mod queue;
 mod random;
+mod reads;
 mod recover;
 mod shard;
 mod shared;
@@ -51,3 +52,6 @@ pub use engine::{Engine, Host, Member, StartError};
 pub use enough::Insufficient;
 pub use jetstream_core::stream::BatchLimits;
 pub use shared::{Config, Keys, Room, Shared};
+
+#[cfg(test)]
+mod tests;

@@ -24,6 +24,8 @@ pub(crate) struct Member {
     watch: Option<Box<Watch>>,
     /// It stands in the line of those that deliver.
     pub(crate) ready: bool,
+    /// It waits for a read.
+    pub(crate) reading: bool,
     /// When it has to be looked at.
     pub(crate) deadline: Option<Mono>,
     /// Its state is being written, or will be.
@@ -72,6 +74,7 @@ impl Member {
             listening: Box::default(),
             watch: None,
             ready: false,
+            reading: false,
             deadline: None,
             writing: false,
             trouble: None,

@@ -16,12 +16,13 @@ use jetstream_api::subject::Ack;
 use jetstream_core::consumer::{AckOf, Consumer, Cx};
 use jetstream_core::stream::{Storage, Stored};
 use stdx::time::Mono;
-use store::{MessageStore, Removed};
+use store::{ColdRead, MessageStore, Removed};
 
 use crate::event::Event;
 use crate::out::ShardOut;
 use crate::place::{Disk, Place};
 use crate::queue::Frame;
+use crate::reads::{PATIENCE, Waiter};
 use crate::shard::Shard;
 
 /// Messages one consumer delivers before the next has its turn.
@@ -34,6 +35,9 @@ const WRITE_EVERY: Duration = Duration::from_millis(100);
 const MOST_UNCONFIRMED: usize = 4096;
 /// The same after the disk refused it.
 const WRITE_AGAIN: Duration = Duration::from_millis(500);
+
+/// The disk has to be waited for.
+struct Cold;
 
 /// What a consumer is lent.
 pub(crate) type Context<'a, 'b> = Cx<'a, Storage<Disk>, ShardOut<'b>>;
@@ -132,16 +136,34 @@ impl Shard {
                 continue;
             };
             member.ready = false;
-            self.make_room(at);
-            let more = self.with(at, id, |consumer, cx| consumer.deliver(BUDGET, cx));
-            self.note_read(at);
-            if more == Some(true) {
+            if !member.reading && self.deliver_from(at, id) {
                 self.make_ready(at, id);
                 // Its client can work on these while the next are gathered.
                 self.worker.flush_touched();
             }
         }
         !self.ready.is_empty()
+    }
+
+    /// Lets a consumer deliver its share. `true` if it has more to do.
+    pub(crate) fn deliver_from(&mut self, at: u32, id: u32) -> bool {
+        self.make_room(at);
+        let delivered = self.with(at, id, |consumer, cx| {
+            let defers = consumer.waits_for_disk().is_none_or(|reads| reads < PATIENCE);
+            cx.store.defer_reads(defers);
+            let more = consumer.deliver(BUDGET, cx);
+            cx.store.defer_reads(false);
+            (more, consumer.waits_for_disk().is_some(), cx.store.take_cold())
+        });
+        self.note_read(at);
+        let Some((more, waits, cold)) = delivered else { return false };
+        if let Some(read) = cold
+            && let Some(member) = self.place(at).and_then(|p| p.members.get_mut(&id))
+        {
+            member.reading = waits;
+            self.await_read(at, read, waits.then_some(Waiter::Consumer(id)));
+        }
+        more
     }
 
     /// Tells the consumers of a stream what was stored and what left.
@@ -342,12 +364,24 @@ impl Shard {
     /// Messages that a consumer is done with leave, unless another one needs them.
     fn free_acknowledged(&mut self, at: u32) {
         let mut done = std::mem::take(&mut self.done);
-        if let Some(place) = self.place(at) {
-            place.free(&done);
-            self.touch(at);
-        }
+        let cold = self.place(at).and_then(|place| place.free_or_wait(&done));
+        self.touch(at);
         done.clear();
         self.done = done;
+        if let Some(read) = cold {
+            self.await_read(at, read, Some(Waiter::Freeing));
+        }
+    }
+
+    /// Goes on with what waited for a read.
+    pub(crate) fn free_waiting(&mut self, at: u32) {
+        let Some(place) = self.place(at) else { return };
+        let waiting = place.reads.as_mut().map(|reads| std::mem::take(&mut reads.freeing));
+        let cold = place.free_or_wait(waiting.unwrap_or_default().make_contiguous());
+        self.touch(at);
+        if let Some(read) = cold {
+            self.await_read(at, read, Some(Waiter::Freeing));
+        }
     }
 
     /// Writes the states that are due.
@@ -448,22 +482,40 @@ impl Shard {
 }
 
 impl Place {
-    /// Removes messages that no consumer needs, once one is done with them.
-    pub(crate) fn free(&mut self, seqs: &[u64]) {
+    /// Removes messages that no consumer needs, once one is done with them. From one on for which the
+    /// disk has to be waited for, they wait: what has to be read, if nobody reads it yet.
+    fn free_or_wait(&mut self, seqs: &[u64]) -> Option<ColdRead<Disk>> {
         if self.config().retention == RetentionPolicy::Limits {
-            return;
+            return None;
         }
-        // The one that is done with them is the only one that could need them.
-        let alone = self.members.len() <= 1;
-        for &seq in seqs {
-            if !alone {
-                let Ok(message) = self.stream.store().load(seq) else { continue };
-                if self.is_needed(seq, &message.subject) {
-                    continue;
-                }
+        if let Some(reads) = self.reads.as_mut().filter(|reads| !reads.freeing.is_empty()) {
+            reads.freeing.extend(seqs);
+            return None;
+        }
+        self.stream.store().defer_reads(true);
+        let cold = seqs.iter().position(|&seq| self.free(seq).is_err());
+        self.stream.store().defer_reads(false);
+        let waits = seqs.get(cold?..).unwrap_or_default();
+        self.reads.get_or_insert_default().freeing.extend(waits);
+        self.stream.store().take_cold()
+    }
+
+    fn free(&mut self, seq: u64) -> Result<(), Cold> {
+        // The one that is done with it may be the only one that could need it.
+        if self.members.len() > 1 {
+            match self.stream.store().load(seq) {
+                Ok(message) if self.is_needed(seq, &message.subject) => return Ok(()),
+                Ok(_) => {}
+                Err(store::Error::Cold(_)) => return Err(Cold),
+                Err(_) => return Ok(()),
             }
-            if let Err(error) = self.stream.store().remove(seq, false) {
+        }
+        match self.stream.store().remove(seq, false) {
+            Ok(_) => Ok(()),
+            Err(store::Error::Cold(_)) => Err(Cold),
+            Err(error) => {
                 self.stream.note_trouble(&error);
+                Ok(())
             }
         }
     }

@@ -8,7 +8,6 @@ use jetstream_api::{StorageType, StreamConfig};
 use jetstream_core::stream::{Limits, Storage, Stream};
 use parking_lot::RwLock;
 use stdx::time::Mono;
-use store::disk::real::RealDisk;
 use store::{Job, MessageStore, Ticket};
 
 use crate::account::JsAccount;
@@ -19,12 +18,16 @@ use crate::left_off::Noting;
 use crate::member::Member;
 use crate::names::Names;
 use crate::queue::{Kind, Queue, Tag};
+use crate::reads::Reads;
 use crate::shared::Shared;
 use crate::sourcing::Links;
 use crate::upkeep::Upkeep;
 
 /// The disk of a stream.
-pub(crate) type Disk = RealDisk;
+#[cfg(not(test))]
+pub(crate) type Disk = store::disk::real::RealDisk;
+#[cfg(test)]
+pub(crate) type Disk = crate::tests::slow::SlowDisk;
 
 /// A stream on its shard.
 pub(crate) struct Place {
@@ -59,6 +62,8 @@ pub(crate) struct Place {
     pub(crate) told_failure: bool,
     /// Something was stored since the last flush.
     pub(crate) touched: bool,
+    /// What waits for reads of the store.
+    pub(crate) reads: Option<Box<Reads>>,
     /// Makes durable what was stored, once it is due.
     pub(crate) sync: Option<Box<Job>>,
     /// When something was last stored or removed.
@@ -99,6 +104,7 @@ impl Place {
             full: None,
             told_failure: false,
             touched: false,
+            reads: None,
             sync: None,
             used: Mono::default(),
             resting: false,

@@ -26,6 +26,7 @@ use crate::out::ShardOut;
 use crate::place::Place;
 use crate::queue::{Batch, Frame, Kind, Queue};
 use crate::random::Random;
+use crate::reads::Waiter;
 use crate::shared::Shared;
 use crate::transfer::Transfers;
 
@@ -218,6 +219,9 @@ impl Shard {
             Event::Job { stream, generation, result } => {
                 self.handle_job(stream, generation, result);
             }
+            Event::Read { stream, generation, fetched } => {
+                self.handle_read(stream, generation, *fetched);
+            }
             Event::Interest { stream, consumer } => self.handle_interest(stream, consumer),
             Event::Written { stream, consumer, failed } => {
                 self.handle_written(stream, consumer, failed);
@@ -294,13 +298,16 @@ impl Shard {
         }
     }
 
-    fn expire(&mut self, at: u32) {
+    pub(crate) fn expire(&mut self, at: u32) {
         let now = self.now;
         let Some(place) = self.place(at) else { return };
         place.deadline = None;
-        place.stream.expire(now);
+        let cold = if place.stream.expire(now) { None } else { place.stream.store().take_cold() };
         self.fire(at);
         self.touch(at);
+        if let Some(read) = cold {
+            self.await_read(at, read, Some(Waiter::Expiry));
+        }
     }
 
     /// Does what is due, and says when it has something to do again.
@@ -363,8 +370,9 @@ impl Shard {
 
     /// Takes a stream from its place.
     pub(crate) fn remove(&mut self, at: u32) -> Option<Box<Place>> {
-        let place = self.places.get_mut(at as usize)?.take()?;
+        let mut place = self.places.get_mut(at as usize)?.take()?;
         self.free.push(at);
+        self.dismiss_readers(at, &mut place);
         Some(place)
     }
 

@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
@@ -37,8 +37,8 @@ pub struct CalloutHost {
 pub(crate) struct Inquiry {
     host: CalloutHost,
     open: Arc<AtomicUsize>,
-    /// Known once the server stands.
-    server: OnceLock<(Arc<System>, Arc<Broker>)>,
+    /// Known once the server stands; it holds this, so this does not hold it.
+    server: OnceLock<(Weak<System>, Weak<Broker>)>,
 }
 
 impl Inquiry {
@@ -48,7 +48,15 @@ impl Inquiry {
 
     /// Names the server. The first one stays.
     pub(crate) fn attach(&self, system: &Arc<System>, broker: &Arc<Broker>) {
-        let _ = self.server.set((system.clone(), broker.clone()));
+        let _ = self.server.set((Arc::downgrade(system), Arc::downgrade(broker)));
+    }
+
+    fn system(&self) -> Option<Arc<System>> {
+        self.server.get()?.0.upgrade()
+    }
+
+    fn broker(&self) -> Option<Arc<Broker>> {
+        self.server.get()?.1.upgrade()
     }
 
     /// What a login needs to be decided outside.
@@ -75,7 +83,7 @@ impl Asker for Inquiry {
     fn ask(&self, question: Question, patience: Duration, answer: Arc<Answer>) -> Waiting {
         let pending = Arc::new(Pending::default());
         let place = Place::take(&self.open);
-        if let (Some(place), Some((system, _))) = (place, self.server.get()) {
+        if let (Some(place), Some(system)) = (place, self.system()) {
             let asked = Asked { question, answer, pending: pending.clone(), _place: place };
             if system.account().is_some() {
                 // Without room for the question `asked` is dropped, which ends the wait.
@@ -88,11 +96,11 @@ impl Asker for Inquiry {
     }
 
     fn knows(&self, account: &str) -> bool {
-        self.server.get().is_some_and(|(_, broker)| broker.account(account).is_some())
+        self.broker().is_some_and(|broker| broker.account(account).is_some())
     }
 
     fn server(&self) -> Server {
-        let Some((_, broker)) = self.server.get() else { return Server::default() };
+        let Some(broker) = self.broker() else { return Server::default() };
         let info = broker.info();
         Server {
             name: info.server_name.clone(),

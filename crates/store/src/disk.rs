@@ -44,6 +44,10 @@ pub trait Disk: Clone + Send + Sync + 'static {
 
     /// Opens a file.
     fn open(&self, path: &str, how: Open) -> io::Result<Self::File>;
+    /// Opens a file for reading unless that would wait for the device: `WouldBlock` then.
+    fn open_now(&self, path: &str) -> io::Result<Self::File> {
+        self.open(path, Open::Read)
+    }
     /// Lists a directory, in no order.
     fn list(&self, dir: &str) -> io::Result<Vec<Entry>>;
     /// Creates a directory and its parents.
@@ -72,6 +76,12 @@ pub trait Disk: Clone + Send + Sync + 'static {
 pub trait DiskFile: Send + Sync + 'static {
     /// Reads at an offset; fewer bytes only at the end of the file.
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize>;
+    /// The same, unless that would wait for the device: `WouldBlock` then.
+    fn read_now(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.read_at(buf, offset)
+    }
+    /// Has the system read ahead what will be asked for next; nothing waits for it.
+    fn read_ahead(&self, _offset: u64, _len: u64) {}
     /// Writes everything at an offset.
     fn write_at(&self, data: &[u8], offset: u64) -> io::Result<()>;
     /// Makes content and length durable.

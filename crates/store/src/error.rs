@@ -155,6 +155,10 @@ pub enum Error {
         /// The system's words.
         source: io::Error,
     },
+    /// Reads are deferred, and this one would wait for the disk: have it done elsewhere, then ask
+    /// again. Of what is looked for forwards there is none before this sequence.
+    #[error("the disk has to be waited for")]
+    Cold(u64),
     /// Damage was found and every block read anew; ask again.
     #[error("the store was read anew after damage was found; ask again")]
     Rescanned,
@@ -192,6 +196,11 @@ impl Error {
             io::ErrorKind::WouldBlock => Self::Locked(file.into()),
             _ => Self::Io { op, file: file.into(), source },
         }
+    }
+
+    /// What is looked for forwards is not before `seq`.
+    pub(crate) fn reached(self, seq: u64) -> Self {
+        if let Self::Cold(_) = self { Self::Cold(seq) } else { self }
     }
 
     pub(crate) fn corrupt(file: &str, why: &'static str) -> Self {

@@ -50,7 +50,7 @@ pub use crypt::{Cipher, Encryption};
 pub use error::{Error, Result};
 pub use file::append::NewMessage;
 pub use file::{
-    Appended, ColdRead, Expired, Fetched, FileStore, Job, JobKind, JobResult, Loaded, Packer,
+    Appended, ColdKey, ColdRead, Expired, Fetched, FileStore, Job, JobKind, JobResult, Packer,
     ReadBudget, Recovery, Removed, SnapshotFile, SnapshotPlan, SyncJob, Synced, Ticket, Unpacker,
     damaged_places, restore_files,
 };

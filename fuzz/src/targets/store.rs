@@ -15,6 +15,10 @@ pub(super) const BLOCK: Target = target("block", &["cmp\x01", "NATS/1.0\r\n"], |
     Shape::count(::store::fuzz::block(bytes))
 });
 
+/// Our own files beside blocks.
+pub(super) const LENGTHS: Target =
+    target("lengths", &["\x01", "\x7e\x00"], |bytes| Shape::count(::store::fuzz::lengths(bytes)));
+
 /// `index.db`, and the `.idx` files of old servers.
 pub(super) const INDEX: Target =
     target("index", &["\x0b\x04", "\x16\x02"], |bytes| Shape::count(::store::fuzz::index(bytes)));
@@ -39,8 +43,9 @@ pub(super) const REPLICATED: Target =
     });
 
 /// Documents, their hashes, their keys.
-pub(super) const META: Target =
-    target("meta", &["{\"name\":"], |bytes| Shape::count(::store::fuzz::meta(bytes)));
+pub(super) const META: Target = target("meta", &["{\"name\":", "[{\"file\":"], |bytes| {
+    Shape::count(::store::fuzz::meta(bytes))
+});
 
 /// Backups.
 pub(super) const ARCHIVE: Target =

@@ -245,7 +245,8 @@ fn import_service(
     cycle::of_services(drafts, account, exporter, &plain)?;
     let terms = ServiceTerms::new(exporter, from, to, share, export)?;
     let Some(draft) = drafts.get_mut(account) else { return Ok(()) };
-    let taken = draft.services.iter().find(|s| s.account == terms.account && s.from == terms.from);
+    // Compat(ACC-010): as it is written, so that of two with placeholders neither is in the way.
+    let taken = draft.services.iter().find(|s| s.account == terms.account && s.from == from);
     if let Some(taken) = taken {
         let account = taken.account.clone();
         return Err(EntryError::DuplicateService {

@@ -376,7 +376,12 @@ impl Session {
 
     /// The first of the session's deadlines, if any.
     pub fn next_deadline(&self) -> Option<Mono> {
-        [self.ping.next(), self.auth_deadline, self.expires].into_iter().flatten().min()
+        // Who may not speak yet is asked nothing: that deadline would be in the past for ever.
+        let ping = self.auth_deadline.is_none().then(|| self.ping.due());
+        let deadlines = [ping, self.auth_deadline, self.expires];
+        // Of one that is closing nothing is due any more.
+        let open = self.phase != Phase::Closing;
+        deadlines.into_iter().flatten().min().filter(|_| open)
     }
 
     /// Gives the session the client's verified certificate. Before any bytes.

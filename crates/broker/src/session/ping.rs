@@ -39,8 +39,8 @@ impl Ping {
     }
 
     /// When `on_timer` has something to do.
-    pub(super) fn next(&self) -> Option<Mono> {
-        Some(self.due)
+    pub(super) fn due(&self) -> Mono {
+        self.due
     }
 }
 
@@ -92,7 +92,7 @@ impl Session {
             self.close(CloseReason::AuthenticationExpired);
             return;
         }
-        if now < self.ping.due || self.auth_deadline.is_some() {
+        if self.phase == Phase::Closing || now < self.ping.due || self.auth_deadline.is_some() {
             return;
         }
         let interval = self.settings.ping_interval;

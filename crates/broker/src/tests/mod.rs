@@ -1,6 +1,7 @@
 //! Sessions driven with bytes, without sockets or threads.
 
 mod bulk;
+mod deadlines;
 mod harness;
 mod limits;
 mod mapping;

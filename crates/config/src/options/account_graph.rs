@@ -253,6 +253,7 @@ impl<'o> Graph<'o> {
             from.to_owned()
         };
         self.service_cycle(exporter, &here, &mut BTreeSet::from([account.name.as_str()]))?;
+        self.service_is_free(account, exporter, from)?;
         if subjects::has_wildcard(to) && to != from {
             subjects::check_import(to, from).map_err(|cause| {
                 let (from, to) = (quote(from), quote(to));
@@ -264,6 +265,27 @@ impl<'o> Graph<'o> {
         }
         let (importer, exporter) = (account.name.as_str(), exporter.name.as_str());
         Ok(Edge { importer, exporter, subject: to.into(), to: here })
+    }
+
+    /// Compat(ACC-010): what is written here is looked for among those found good, whose
+    /// placeholders are wildcards by then.
+    fn service_is_free(
+        &self,
+        importer: &Account,
+        exporter: &Account,
+        from: &str,
+    ) -> Result<(), String> {
+        let taken = self.services.iter().find(|edge| {
+            edge.importer == importer.name && edge.exporter == exporter.name && edge.to == from
+        });
+        let Some(taken) = taken else { return Ok(()) };
+        Err(format!(
+            "duplicate service import subject {}, previously used in import for account {}, \
+             subject {}",
+            quote(from),
+            quote(taken.exporter),
+            quote(&taken.subject)
+        ))
     }
 
     fn service_cycle(

@@ -106,6 +106,26 @@ fn imports_may_not_form_a_cycle() {
     assert_eq!(messages(&streams), expected.replace("service", "stream"));
 }
 
+// Contract: ACC-010
+#[test]
+fn services_may_not_meet_on_one_subject() {
+    let file = |imports: [&str; 2]| {
+        format!(
+            "accounts {{\n\
+            A {{ exports: [ {{service: \"a.*\"}}, {{service: \"*.b\"}} ] }}\n\
+            B {{ imports: [ {}, {} ] }} }}",
+            imports[0], imports[1]
+        )
+    };
+    let placed = "{service {account: A, subject: \"a.*\"}, to: \"x.$1\"}";
+    let wild = "{service {account: A, subject: \"*.b\"}, to: \"x.*\"}";
+    let expected = "t.conf:1:0: Error adding service import \"*.b\": duplicate service import \
+                    subject \"x.*\", previously used in import for account \"A\", subject \"a.*\"\n";
+    assert_eq!(messages(&file([placed, wild])), expected);
+    // As in the reference, what is written with placeholders is not seen to be the same.
+    assert_eq!(messages(&file([wild, placed])), "");
+}
+
 // Contract: CONF-102
 #[test]
 fn compression_modes_have_many_names() {

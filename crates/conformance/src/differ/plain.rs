@@ -91,10 +91,10 @@ fn hide(json: &mut Value) {
                 fields.shift_remove("id");
             }
             // Where a stream that draws from another begins, is told by a time or by a sequence.
-            if fields.get("sourcing").is_some_and(|sourcing| *sourcing == true) {
-                if let Some(time) = fields.get_mut("opt_start_time") {
-                    *time = "*".into();
-                }
+            if fields.get("sourcing").is_some_and(|sourcing| *sourcing == true)
+                && let Some(time) = fields.get_mut("opt_start_time")
+            {
+                *time = "*".into();
             }
             if fields.get("config").is_some_and(|config| config["sourcing"] == true) {
                 // How much was published by then is chance.

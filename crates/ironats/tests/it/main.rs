@@ -18,6 +18,7 @@ mod sourcing;
 mod stream_rows;
 
 use ironats::{Log, Options, Server};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 
@@ -92,6 +93,40 @@ async fn a_server_without_a_listener_serves_connections_inside_the_process() {
     assert!(message.ends_with(b"x\r\nPONG\r\n"));
     drop(sending.await.unwrap());
     server.shutdown();
+}
+
+/// A connection that was just opened is not left behind, with its socket and its thread's poller.
+#[tokio::test]
+async fn nothing_is_left_of_a_server_that_ends_as_connections_come_in() {
+    let dir = tempfile::tempdir().unwrap();
+    let conf = format!(
+        "jetstream {{ store_dir: {:?} }}
+         accounts {{
+           A {{ users: [{{user: a, password: p}}], jetstream: enabled
+                exports: [{{service: svc.>}}, {{stream: s.>}}]
+                imports: [{{service: {{account: B, subject: back}}}}] }}
+           B {{ users: [{{user: b, password: p}}], exports: [{{service: back}}]
+                imports: [{{service: {{account: A, subject: svc.x}}, to: x}},
+                          {{stream: {{account: A, subject: s.>}}}}] }}
+         }}",
+        dir.path()
+    );
+    for round in 0..40 {
+        let server = server(if round % 4 == 0 { &conf } else { "" });
+        let broker = Arc::downgrade(&server.node().broker);
+        let accounts = ["A", "B", "$G"].map(|name| {
+            server.node().broker.account(name).map_or_else(Weak::new, |a| Arc::downgrade(&a))
+        });
+        let address = server.client_address().unwrap();
+        let pipe = server.connect_in_process();
+        let socket = std::net::TcpStream::connect(address).unwrap();
+        server.shutdown();
+        drop((pipe, socket));
+        assert!(broker.upgrade().is_none(), "round {round}: the server is held by something");
+        for account in accounts {
+            assert!(account.upgrade().is_none(), "round {round}: an account is held by something");
+        }
+    }
 }
 
 // Contract: CORE-016, SUBJ-003, ACC-006

@@ -27,6 +27,8 @@ enum Stop {
     Full,
     /// Nothing to deliver, nobody to deliver to, or not allowed to.
     Idle,
+    /// The disk would have to be waited for; requests are left alone.
+    Cold,
 }
 
 /// Buffers of one run of the loop.
@@ -40,12 +42,14 @@ struct Buffers {
 const RETRY: Duration = Duration::from_millis(250);
 
 impl Consumer {
-    /// Delivers up to `budget` messages; `true` if there may be more to do at once.
+    /// Delivers up to `budget` messages; `true` if there may be more to do at once. With reads that
+    /// are deferred it may end at one that is cold ([`Self::waits_for_disk`]).
     pub fn deliver<S: MessageStore, O: Out>(
         &mut self,
         budget: usize,
         cx: &mut Cx<'_, S, O>,
     ) -> bool {
+        self.is_cold = false;
         let mut stop = self.blocked(cx);
         if stop.is_none() {
             let mut buffers = Buffers { reply: cx.out.scratch(), header: cx.out.scratch() };
@@ -62,6 +66,11 @@ impl Consumer {
             self.rest(stop, cx);
         }
         stop.is_none()
+    }
+
+    /// If its next message has to be read from the disk: how many reads that took so far.
+    pub fn waits_for_disk(&self) -> Option<u16> {
+        self.is_cold.then_some(self.reads)
     }
 
     /// Whether nothing may be delivered, whatever there is.
@@ -225,7 +234,13 @@ impl Consumer {
                 }
                 Err(Stop::Idle)
             }
-            Err(e) => Err(self.trouble(self.next, &e, cx)),
+            Err(e) => {
+                if let (store::Error::Cold(reached), None) = (&e, &self.skip) {
+                    // What it selects is not before: the next time it is looked for from there.
+                    self.next = self.next.max(*reached);
+                }
+                Err(self.trouble(self.next, &e, cx))
+            }
         }
     }
 
@@ -255,6 +270,11 @@ impl Consumer {
     }
 
     fn trouble<S, O: Out>(&mut self, seq: u64, e: &store::Error, cx: &mut Cx<'_, S, O>) -> Stop {
+        if matches!(e, store::Error::Cold(_)) {
+            self.is_cold = true;
+            self.reads = self.reads.saturating_add(1);
+            return Stop::Cold;
+        }
         if self.trouble.is_none() {
             self.warn(cx, format_args!("cannot read message {seq}: {e}; trying again"));
         }
@@ -284,7 +304,7 @@ impl Consumer {
         count: u64,
         cx: &mut Cx<'_, S, O>,
     ) {
-        self.trouble = None;
+        (self.trouble, self.reads) = (None, 0);
         self.last_delivered = Some(cx.now.wall);
         if count == 1 {
             self.num_pending = self.num_pending.saturating_sub(1);

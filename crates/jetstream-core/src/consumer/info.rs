@@ -34,6 +34,8 @@ pub enum Standing {
     Overflow,
     /// The store could not read a message; tried again.
     Trouble(String),
+    /// The disk is being read for the next message.
+    Reading,
 }
 
 impl std::fmt::Display for Standing {
@@ -54,6 +56,7 @@ impl std::fmt::Display for Standing {
             Self::Pinned(id) => write!(f, "pinned to client {id}, which does not ask"),
             Self::Overflow => f.write_str("no waiting request's priority is reached"),
             Self::Trouble(what) => write!(f, "cannot read {what}"),
+            Self::Reading => f.write_str("reads the next message from the disk"),
         }
     }
 }
@@ -141,6 +144,9 @@ impl Consumer {
         }
         if let Some(gate) = self.gate.filter(|gate| *gate > now.mono) {
             return Standing::Pace(gate.0 - now.mono.0);
+        }
+        if self.is_cold {
+            return Standing::Reading;
         }
         self.held_back().unwrap_or(Standing::Delivering)
     }

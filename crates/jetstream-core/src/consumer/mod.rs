@@ -137,6 +137,9 @@ pub struct Consumer {
     gate: Option<Mono>,
     /// The store could not read a message.
     trouble: Option<Box<str>>,
+    /// The next message has to be read from the disk; reads that took since the last delivery.
+    is_cold: bool,
+    reads: u16,
 }
 
 /// Who decides when messages are sent.
@@ -294,6 +297,8 @@ impl Consumer {
             threshold: Duration::ZERO,
             gate: None,
             trouble: None,
+            is_cold: false,
+            reads: 0,
         };
         this.progress.acks = this.acks();
         this.progress.max_deliver = this.max_deliver();

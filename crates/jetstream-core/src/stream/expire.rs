@@ -10,10 +10,15 @@ use super::Stream;
 
 impl<D: Disk> Stream<D> {
     /// Removes what is too old; the last message of a subject leaves a marker, if the
-    /// configuration wants one. Also forgets message ids that left the window.
-    pub fn expire(&mut self, now: Now) {
+    /// configuration wants one. Also forgets message ids that left the window. False if the disk has
+    /// to be waited for.
+    pub fn expire(&mut self, now: Now) -> bool {
         self.expire_ids(now.wall);
-        match self.store.expire(now.wall) {
+        self.store.defer_reads(true);
+        let expired = self.store.expire(now.wall);
+        self.store.defer_reads(false);
+        match expired {
+            Err(Error::Cold(_)) => return false,
             Ok(proposed) => {
                 for expired in proposed {
                     if let Err(error) = self.replace(&expired, now) {
@@ -23,6 +28,7 @@ impl<D: Disk> Stream<D> {
             }
             Err(error) => self.note_trouble(&error),
         }
+        true
     }
 
     fn replace(&mut self, expired: &Expired, now: Now) -> Result<(), Error> {

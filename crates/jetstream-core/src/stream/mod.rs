@@ -43,6 +43,7 @@ use subject::Transform;
 
 pub use batch::{BatchLimits, OpenBatches};
 pub use batch_recover::{CutBatch, cut_batch};
+pub use direct::DirectGet;
 pub use ingest::{Incoming, Limits};
 pub use origin::{Ask, Begun, Origin, Position, Role, Step};
 pub use pub_ack::refusal;

@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 use stdx::time::Timestamp;
 use store::disk::Disk;
 use store::{
-    Due, Error, Expired, FileStore, Filter, Job, JobResult, Lost, MemStore, Message, MessageStore,
-    NewMessage, Removed, ReplicatedState, Result, Settings, SimpleState, State, Ticket,
+    ColdRead, Due, Error, Expired, Fetched, FileStore, Filter, Job, JobResult, Lost, MemStore,
+    Message, MessageStore, NewMessage, Removed, ReplicatedState, Result, Settings, SimpleState,
+    State, Ticket,
 };
 
 /// A stream's messages.
@@ -42,6 +43,32 @@ impl<D: Disk> Storage<D> {
     /// From now on changes are queued, and jobs are handed out for them.
     pub fn hand_out_jobs(&mut self) {
         either!(self, s => s.hand_out_jobs(), _s => ());
+    }
+
+    /// From now on questions end in [`Error::Cold`] where they would wait for the disk, or no
+    /// longer.
+    pub fn defer_reads(&mut self, on: bool) {
+        either!(self, s => s.defer_reads(on), _s => ());
+    }
+
+    /// The read that the last question wanted.
+    pub fn take_cold(&mut self) -> Option<ColdRead<D>> {
+        either!(self, s => s.take_cold(), _s => None)
+    }
+
+    /// Takes what was read; whoever wanted it asks again.
+    pub fn complete_read(&mut self, fetched: Fetched<D>) {
+        either!(self, s => s.complete_read(fetched), _s => ());
+    }
+
+    /// Whoever wanted what came back has asked again.
+    pub fn forget_read(&mut self) {
+        either!(self, s => s.forget_read(), _s => ());
+    }
+
+    /// Whether questions about subjects are answered from memory.
+    pub fn is_at_hand(&self) -> bool {
+        either!(self, s => s.is_at_hand(), _s => true)
     }
 
     /// Whether a job that was handed out is not completed yet.

@@ -98,7 +98,7 @@ impl World {
         self.now.mono = self.now.mono + time;
         self.now.wall = self.now.wall + time;
         self.out.said.clear();
-        self.stream.expire(self.now);
+        assert!(self.stream.expire(self.now), "the disk is in memory");
         self.stream.expire_batches(self.now, &mut self.out);
         self.stream.fire_schedules(&Limits::default(), self.now, &mut self.out);
     }

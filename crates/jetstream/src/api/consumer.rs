@@ -30,13 +30,14 @@ use jetstream_api::{
 use jetstream_core::consumer::Consumer;
 use parking_lot::Mutex;
 use stdx::time::Timestamp;
-use store::{ConsumerFile, ConsumerState, Setback};
+use store::{ColdRead, ConsumerFile, ConsumerState, Setback};
 
 use super::Outcome;
 use super::list::page;
 use crate::event::{ApiRequest, Event};
 use crate::member::Member;
 use crate::place::{Disk, Place};
+use crate::reads::Asked;
 use crate::shard::Shard;
 use crate::shared::Shared;
 use crate::unmade::{is_unmade_consumer, unmake};
@@ -141,7 +142,37 @@ fn shown(mut info: ConsumerInfo) -> ConsumerInfo {
 
 impl Shard {
     pub(super) fn consumer_create(&mut self, request: &ApiRequest, asked: &Request<'_>) {
+        if let Some((at, read)) = self.create_or_wait(request, asked, true) {
+            let reply = request.reply.clone().unwrap_or_default();
+            self.begin_line(at, &reply, Asked::Consumer(Box::new(request.again())), read);
+        }
+    }
+
+    /// Asks again for what had to be read; what has to be read next, if something does.
+    pub(crate) fn resume_consumer_create(
+        &mut self,
+        request: &ApiRequest,
+        defers: bool,
+    ) -> Option<ColdRead<Disk>> {
+        let subject = request.subject.clone();
+        let asked = Request::parse(subject.get(request.prefix..).unwrap_or_default())?;
+        self.create_or_wait(request, &asked, defers).map(|(_, read)| read)
+    }
+
+    /// Makes or changes a consumer, unless something has to be read first.
+    fn create_or_wait(
+        &mut self,
+        request: &ApiRequest,
+        asked: &Request<'_>,
+        defers: bool,
+    ) -> Option<(u32, ColdRead<Disk>)> {
         let begun = self.begin_consumer(request, asked);
+        if let Ok((at, Created::New(name, config))) = &begun
+            && defers
+            && let Some(read) = self.foresee_consumer(*at, name, config)
+        {
+            return Some((*at, read));
+        }
         match begun {
             Ok((at, Created::Changed(name, config))) => {
                 let sourcing = config.sourcing;
@@ -158,6 +189,28 @@ impl Shard {
             }
             Err(error) => self.respond::<ConsumerCreate>(request, Err(error)),
         }
+        None
+    }
+
+    /// What has to be read to tell where a new consumer begins, and how much is before it.
+    fn foresee_consumer(
+        &mut self,
+        at: u32,
+        name: &str,
+        config: &ConsumerConfig,
+    ) -> Option<ColdRead<Disk>> {
+        let now = self.now.wall;
+        // Times are those of the messages, which have to be read for that.
+        if config.opt_start_time.is_none() && self.place(at)?.stream.store_ref().is_at_hand() {
+            return None;
+        }
+        self.with_stream(at, |cx| {
+            cx.store.defer_reads(true);
+            let placed = Consumer::new(config.clone(), name, now, cx);
+            cx.store.defer_reads(false);
+            let is_cold = matches!(placed, Err(store::Error::Cold(_)));
+            cx.store.take_cold().filter(|_| is_cold)
+        })?
     }
 
     fn begin_consumer(

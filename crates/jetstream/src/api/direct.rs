@@ -1,6 +1,12 @@
 //! Direct gets, from their queue to the stream.
 
+use jetstream_core::stream::DirectGet;
+
+use store::ColdRead;
+
+use crate::place::Disk;
 use crate::queue::Frame;
+use crate::reads::{Asked, requester};
 use crate::shard::Shard;
 
 const PREFIX: usize = "$JS.API.DIRECT.GET.".len();
@@ -10,16 +16,35 @@ impl Shard {
         let Some(reply) = frame.reply.filter(|r| !r.is_empty()) else { return };
         self.catch_up();
         let at = frame.tag.stream;
+        let Some(place) = self.place(at).filter(|p| p.generation == frame.tag.part) else { return };
+        let defers = !place.waits_too_much();
+        if place.keeps_waiting(reply) {
+            if defers {
+                self.stand_in_line(at, reply, Asked::direct(frame));
+                return self.read_for_later(frame);
+            }
+            self.serve_line(at, requester(reply), false);
+        }
+        match self.direct_get(frame, defers) {
+            (Some(get), Some(read)) => self.begin_line(at, reply, Asked::Begun(get), read),
+            (_, Some(read)) => self.await_read(at, read, None),
+            _ => {}
+        }
+        self.note_read(at);
+    }
+
+    /// Answers a direct get; if it has to wait for the disk, it is returned with what to read.
+    pub(crate) fn direct_get(
+        &mut self,
+        frame: &Frame<'_>,
+        defers: bool,
+    ) -> (Option<Box<DirectGet>>, Option<ColdRead<Disk>>) {
+        let (at, reply) = (frame.tag.stream, frame.reply.unwrap_or_default());
         let max_bytes = self.shared.config.max_pending;
         let Some(place) = self.places.get_mut(at as usize).and_then(Option::as_deref_mut) else {
-            return;
+            return (None, None);
         };
-        if place.generation != frame.tag.part {
-            return;
-        }
-        // The name is that of the stream, or of the one that it mirrors.
-        let rest = frame.subject.get(PREFIX..).unwrap_or_default();
-        let subject = rest.splitn(2, |b| *b == b'.').nth(1);
+        let subject = named(frame);
         let mut out = crate::out::ShardOut {
             worker: &mut self.worker,
             account: &place.account.account,
@@ -28,7 +53,27 @@ impl Shard {
             random: &mut self.random,
             stream: at,
         };
-        place.stream.direct_get(subject, frame.header, frame.payload, reply, max_bytes, &mut out);
-        self.note_read(at);
+        let (header, body) = (frame.header, frame.payload);
+        place.stream.store().defer_reads(defers);
+        let waits = place.stream.direct_get(subject, header, body, reply, max_bytes, &mut out);
+        place.stream.store().defer_reads(false);
+        (waits, place.stream.store().take_cold())
     }
+    /// Has read what a direct get will want that others are before.
+    fn read_for_later(&mut self, frame: &Frame<'_>) {
+        let at = frame.tag.stream;
+        let Some(place) = self.place(at).filter(|p| !p.reads_enough()) else { return };
+        place.stream.store().defer_reads(true);
+        place.stream.foresee_direct_get(named(frame), frame.header, frame.payload);
+        place.stream.store().defer_reads(false);
+        if let Some(read) = place.stream.store().take_cold() {
+            self.await_read(at, read, None);
+        }
+    }
+}
+
+/// What the subject of a direct get names, if it names a subject. Before that stands the name of the
+/// stream, or of the one that it mirrors.
+fn named<'a>(frame: &Frame<'a>) -> Option<&'a [u8]> {
+    frame.subject.get(PREFIX..)?.splitn(2, |b| *b == b'.').nth(1)
 }

@@ -2,42 +2,113 @@
 
 use jetstream_api::request::{MsgDeleteRequest, MsgGetRequest, is_empty};
 use jetstream_api::response::{MsgDelete, MsgGet};
+use jetstream_api::subject::Request;
 use jetstream_api::{ApiError, StoredMsg};
-use store::{Error, Filter, MessageStore};
+use store::{ColdRead, Error, Filter, MessageStore};
 
 use super::Outcome;
 use crate::event::ApiRequest;
+use crate::place::Disk;
+use crate::reads::{Asked, requester};
 use crate::shard::Shard;
+
+/// Why a message is not told.
+enum Unanswered {
+    Refused(ApiError),
+    /// The disk has to be waited for.
+    Cold,
+}
+
+impl From<ApiError> for Unanswered {
+    fn from(error: ApiError) -> Self {
+        Self::Refused(error)
+    }
+}
 
 impl Shard {
     pub(super) fn message_get(&mut self, request: &ApiRequest, name: &str) {
-        match self.got_message(request, name) {
+        let reply = request.reply.clone().unwrap_or_default();
+        let at = self.find(request, name).ok();
+        let place = at.and_then(|at| self.place(at));
+        let (defers, waits) =
+            place.map_or((false, false), |p| (!p.waits_too_much(), p.keeps_waiting(&reply)));
+        let Some(at) = at else {
+            self.message_got(request, name, false);
+            return;
+        };
+        let later = || Asked::Message(Box::new(request.again()));
+        if waits && defers {
+            return self.stand_in_line(at, &reply, later());
+        }
+        if waits {
+            self.serve_line(at, requester(&reply), false);
+        }
+        if let Some(read) = self.message_got(request, name, defers) {
+            self.begin_line(at, &reply, later(), read);
+        }
+    }
+
+    /// Asks again for what had to be read; what has to be read next, if something does.
+    pub(crate) fn resume_message_get(
+        &mut self,
+        request: &ApiRequest,
+        defers: bool,
+    ) -> Option<ColdRead<Disk>> {
+        let subject = request.subject.clone();
+        let rest = subject.get(request.prefix..).unwrap_or_default();
+        match Request::parse(rest) {
+            Some(Request::MsgGet { stream }) => self.message_got(request, stream, defers),
+            _ => None,
+        }
+    }
+
+    /// Answers, unless something has to be read first.
+    fn message_got(
+        &mut self,
+        request: &ApiRequest,
+        name: &str,
+        defers: bool,
+    ) -> Option<ColdRead<Disk>> {
+        let at = self.find(request, name).ok();
+        if let Some(place) = at.and_then(|at| self.place(at)) {
+            place.stream.store().defer_reads(defers);
+        }
+        let got = self.got_message(request, name);
+        if let Some(place) = at.and_then(|at| self.place(at)) {
+            place.stream.store().defer_reads(false);
+        }
+        match got {
             // Compat(API-011): what is found is not counted.
             Ok(found) => {
                 self.reply(request, Ok(found));
             }
-            Err(error) => self.respond::<MsgGet>(request, Err(error)),
+            Err(Unanswered::Refused(error)) => self.respond::<MsgGet>(request, Err(error)),
+            Err(Unanswered::Cold) => return self.place(at?)?.stream.store().take_cold(),
         }
+        None
     }
 
-    fn got_message(&mut self, request: &ApiRequest, name: &str) -> Outcome<MsgGet> {
+    fn got_message(&mut self, request: &ApiRequest, name: &str) -> Result<MsgGet, Unanswered> {
         if is_empty(&request.payload) {
-            return Err(ApiError::bad_request());
+            return Err(ApiError::bad_request().into());
         }
         let asked: MsgGetRequest = self.decode(&request.payload)?;
         if asked.batch > 0 || asked.max_bytes > 0 {
-            return Err(ApiError::bad_request());
+            return Err(ApiError::bad_request().into());
         }
         let (seq, last) = (asked.seq > 0, !asked.last_by_subj.is_empty());
         let (next, time) = (!asked.next_by_subj.is_empty(), asked.start_time.is_some());
         let nothing = !seq && !last && !next && !time;
         if nothing || (seq && last) || (seq && time) || (time && last) || (last && next) {
-            return Err(ApiError::bad_request());
+            return Err(ApiError::bad_request().into());
         }
         let at = self.find(request, name)?;
         let place = self.place(at).ok_or_else(ApiError::stream_not_found)?;
         let store = place.stream.store();
-        let not_found = |_: Error| ApiError::no_message_found();
+        let not_found = |e: Error| match e {
+            Error::Cold(_) => Unanswered::Cold,
+            _ => ApiError::no_message_found().into(),
+        };
         let seq = match asked.start_time {
             Some(time) => store.seq_at_time(time).map_err(not_found)?,
             None => asked.seq,

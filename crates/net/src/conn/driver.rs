@@ -32,6 +32,9 @@ const READS_PER_TURN: usize = 4;
 const RATION_WAIT: Duration = Duration::from_millis(2);
 /// How long a producer waits at most for a peer to take what it brought.
 const HOLD_MOST: Duration = Duration::from_millis(2);
+/// What was just seen to is not due again before that: a deadline that nobody moves must not take
+/// the thread.
+const SEEN_TO: Duration = Duration::from_millis(1);
 /// A frame of at least this size gets a buffer of its own.
 const OWN_BUFFER_FROM: usize = 64 * 1024;
 
@@ -248,7 +251,7 @@ impl Driver {
                 return true;
             }
             let next = self.next_deadline().unwrap_or(now + Duration::from_secs(60));
-            let at = self.peer.context.borrow().clock.instant(next);
+            let at = self.peer.context.borrow().clock.instant(next.max(now + SEEN_TO));
             self.timer.as_mut().reset(at.into());
         }
         false
@@ -283,9 +286,13 @@ impl Driver {
     /// Brings the timer forward if something is due before it.
     fn arm(&mut self, cx: &mut TaskContext<'_>) {
         let Some(next) = self.next_deadline() else { return };
-        let at = self.peer.context.borrow().clock.instant(next).into();
-        if self.timer.deadline() > at {
-            self.timer.as_mut().reset(at);
+        let at = |when| self.peer.context.borrow().clock.instant(when).into();
+        if self.timer.deadline() <= at(next) {
+            return;
+        }
+        let soonest = at(next.max(self.peer.now() + SEEN_TO));
+        if self.timer.deadline() > soonest {
+            self.timer.as_mut().reset(soonest);
             if self.timer.as_mut().poll(cx).is_ready() {
                 cx.waker().wake_by_ref();
             }

@@ -17,8 +17,8 @@ use crate::codec::{Reader, put_uvarint};
 use crate::hash::HashKey;
 use crate::record::{Kind, Record};
 
-const MAGIC: &[u8; 4] = b"len2";
-const OLD: &[u8; 4] = b"len1";
+pub(crate) const MAGIC: &[u8; 4] = b"len2";
+pub(crate) const OLD: &[u8; 4] = b"len1";
 
 /// The messages of a block, as its file lists them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,9 +59,14 @@ pub(crate) fn encode(plain: &[u8], key: &HashKey) -> Vec<u8> {
         before = end;
     }
     body.extend_from_slice(&entries);
-    let mut out = MAGIC.to_vec();
-    out.extend_from_slice(&key.hash(&[MAGIC, &body]));
-    out.extend_from_slice(&body);
+    frame(MAGIC, &body, key)
+}
+
+/// The file with this body.
+pub(crate) fn frame(magic: &[u8; 4], body: &[u8], key: &HashKey) -> Vec<u8> {
+    let mut out = magic.to_vec();
+    out.extend_from_slice(&key.hash(&[magic, body]));
+    out.extend_from_slice(body);
     out
 }
 
@@ -178,13 +183,6 @@ mod tests {
         (plain, key)
     }
 
-    fn framed(magic: &[u8; 4], body: &[u8], key: &HashKey) -> Vec<u8> {
-        let mut out = magic.to_vec();
-        out.extend_from_slice(&key.hash(&[magic, body]));
-        out.extend_from_slice(body);
-        out
-    }
-
     #[test]
     fn a_shifted_subject_is_doubted_though_its_hash_holds() {
         let (mut plain, key) = block();
@@ -202,7 +200,7 @@ mod tests {
         assert_eq!(held(&torn, &key), None);
         // As it was written before it knew sequences.
         let entries = listed(&file, &key).unwrap().entries;
-        let old = framed(OLD, entries, &key);
+        let old = frame(OLD, entries, &key);
         assert_eq!(doubts(&plain, &old, &key), [start]);
         assert_eq!(extent(&old, &key), Some(plain.len() as u64));
         assert_eq!(held(&old, &key), Some(Held::Count(5)));
@@ -228,7 +226,7 @@ mod tests {
         let file = |body: &[u64]| {
             let mut bytes = Vec::new();
             body.iter().for_each(|n| put_uvarint(&mut bytes, *n));
-            framed(MAGIC, &bytes, &key)
+            frame(MAGIC, &bytes, &key)
         };
         assert!(held(&file(&[9, 2, 1, 3, 2, 3]), &key).is_some());
         for bad in [
@@ -246,7 +244,7 @@ mod tests {
         fn any_file_is_safe(bytes in proptest::collection::vec(any::<u8>(), 0..100), old: bool) {
             let (plain, key) = block();
             prop_assert!(doubts(&plain, &bytes, &key).is_empty());
-            let framed = framed(if old { OLD } else { MAGIC }, &bytes, &key);
+            let framed = frame(if old { OLD } else { MAGIC }, &bytes, &key);
             let _ = doubts(&plain, &framed, &key);
             let _ = extent(&framed, &key);
             let _ = held(&framed, &key);

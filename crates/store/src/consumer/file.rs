@@ -84,10 +84,8 @@ pub(crate) fn peek<D: Disk>(
     encryption: Option<&Encryption>,
 ) -> Option<ConsumerState> {
     let place = Document::consumer(stream, name);
-    let secret = match (read_all(disk, &place.key(), 1 << 16), encryption) {
-        (Ok(key), Some(e)) => Some(e.open(&place.context, &key, &place.key()).ok()?.secret),
-        _ => None,
-    };
+    let keys = encryption.map(|e| meta::open_keys(disk, &place, e).ok());
+    let secret = keys.and_then(|keys| Some(keys?.current?.secret));
     let key = HashKey::new(&place.hash_name);
     ["o.dat", "o.own"].iter().find_map(|file| {
         let bytes = read_all(disk, &format!("obs/{name}/{file}"), LIMIT).ok()?;
@@ -134,31 +132,38 @@ impl<D: Disk> ConsumerFile<D> {
         encryption: Option<&Encryption>,
     ) -> Result<Option<ConsumerState>> {
         let key_path = self.place.key();
-        let has_key = exists(&self.disk, &key_path).map_err(|e| Error::io("open", &key_path, e))?;
         let Some(encryption) = encryption else {
-            if has_key {
+            if exists(&self.disk, &key_path).map_err(|e| Error::io("open", &key_path, e))? {
                 return Err(Error::NoKey);
             }
             let text = meta::read_with(&self.disk, &self.place, None);
             self.keep_document(text, document)?;
-            return self.read_state(None);
+            return self.read_state(&[None]);
         };
-        if !has_key {
+        let keys = meta::open_keys(&self.disk, &self.place, encryption)?;
+        let Some(opened) = keys.current else {
             // In the clear until now, or new; or a key is gone that nothing here replaces.
             let text = match meta::read_with(&self.disk, &self.place, None) {
                 Err(e @ Error::MissingKey(_)) => return Err(e),
                 text => text.unwrap_or_else(|_| document.to_vec()),
             };
-            let state = self.read_state(None)?;
+            let state = self.read_state(&[None])?;
             return self.seal_anew(encryption, &text, state);
-        }
-        let bytes = read_all(&self.disk, &key_path, 1 << 16)
-            .map_err(|e| Error::io("read", &key_path, e))?;
-        let opened = encryption.open(&self.place.context, &bytes, &key_path)?;
-        let state = self.read_state(Some(&opened.secret))?;
+        };
+        let before = keys.before.as_ref().map(Option::as_ref);
+        let secrets = [Some(Some(&opened.secret)), before];
+        let secrets: Vec<Option<&Secret>> = secrets.into_iter().flatten().collect();
+        let state = self.read_state(&secrets)?;
         let text = meta::read_with(&self.disk, &self.place, Some(&opened.secret));
         let outdated = opened.outdated;
+        let was_cut = keys.before.is_some();
         self.secret = Some(opened.secret);
+        if was_cut {
+            if let Some(state) = &state {
+                self.write_found(state)?;
+            }
+            meta::finish_key(&self.disk, &self.place)?;
+        }
         if outdated {
             let text = text.unwrap_or_else(|_| document.to_vec());
             return self.seal_anew(encryption, &text, state);
@@ -186,15 +191,12 @@ impl<D: Disk> ConsumerFile<D> {
         text: &[u8],
         state: Option<ConsumerState>,
     ) -> Result<Option<ConsumerState>> {
-        let disk = &self.disk;
-        let (secret, key) = encryption.generate(&self.place.context, &|out| disk.random(out))?;
-        let path = self.place.key();
-        replace(&self.disk, &path, &key).map_err(|e| Error::io("write", &path, e))?;
-        self.secret = Some(secret);
+        self.secret = Some(meta::new_key(&self.disk, &self.place, encryption)?);
         self.write_meta(text)?;
         if let Some(state) = &state {
             self.write_found(state)?;
         }
+        meta::finish_key(&self.disk, &self.place)?;
         Ok(state)
     }
 
@@ -223,8 +225,8 @@ impl<D: Disk> ConsumerFile<D> {
         HashKey::new(&self.place.hash_name)
     }
 
-    /// What lies in a file; `None` if there is none.
-    fn judge(&self, path: &str, secret: Option<&Secret>) -> Result<Option<Judged>> {
+    /// What lies in a file, kept in one of these ways; `None` if there is none.
+    fn judge(&self, path: &str, secrets: &[Option<&Secret>]) -> Result<Option<Judged>> {
         let bytes = match read_all(&self.disk, path, LIMIT) {
             Ok(bytes) => bytes,
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -234,23 +236,27 @@ impl<D: Disk> ConsumerFile<D> {
             Err(e) => return Err(Error::io("read", path, e)),
         };
         let key = self.hash_key();
-        Ok(Some(match secret {
+        let mut ways = secrets.iter().map(|secret| match secret {
             Some(secret) => match secret.unseal(&bytes) {
                 Some(plain) => judge(&plain, &key),
                 None => Judged::Damaged("its key does not open it"),
             },
             None => judge(&bytes, &key),
-        }))
+        });
+        let first = ways.next();
+        let is_damaged = matches!(first, Some(Judged::Damaged(_)));
+        let whole = ways.find(|judged| is_damaged && !matches!(judged, Judged::Damaged(_)));
+        Ok(whole.or(first))
     }
 
-    fn read_state(&mut self, secret: Option<&Secret>) -> Result<Option<ConsumerState>> {
+    fn read_state(&mut self, secrets: &[Option<&Secret>]) -> Result<Option<ConsumerState>> {
         let (path, copy) = (format!("{}/o.dat", self.dir), format!("{}/o.own", self.dir));
-        let why = match self.judge(&path, secret)? {
+        let why = match self.judge(&path, secrets)? {
             Some(Judged::Proven(state) | Judged::Unproven(state)) => return Ok(Some(state)),
             Some(Judged::Damaged(why)) => Some(why),
             None => None,
         };
-        let copied = self.judge(&copy, secret)?;
+        let copied = self.judge(&copy, secrets)?;
         if why.is_none() && copied.is_none() {
             return Ok(None);
         }
@@ -258,7 +264,7 @@ impl<D: Disk> ConsumerFile<D> {
         // A copy in the clear without proof was torn, or is not ours.
         let state = match copied {
             Some(Judged::Proven(state)) => Some(state),
-            Some(Judged::Unproven(state)) if secret.is_some() => Some(state),
+            Some(Judged::Unproven(state)) if secrets.iter().all(Option::is_some) => Some(state),
             _ => None,
         };
         self.setback = Some(Setback {

@@ -518,16 +518,12 @@ impl<D: Disk> Queue<D> {
         inner.name(path, Some(Arc::new(Slot::open(path, file))), last + 1);
     }
 
-    fn file(&self, slot: Arc<Slot<D::File>>) -> QueuedFile<D> {
-        QueuedFile { state: Arc::clone(&self.state), slot }
-    }
-}
-
-impl<D: Disk> Disk for Queue<D> {
-    type File = QueuedFile<D>;
-    type Lock = D::Lock;
-
-    fn open(&self, path: &str, how: Open) -> io::Result<QueuedFile<D>> {
+    fn open_by(
+        &self,
+        path: &str,
+        how: Open,
+        open: impl FnOnce(&D) -> io::Result<D::File>,
+    ) -> io::Result<QueuedFile<D>> {
         if self.is_deferred() {
             let mut inner = self.state.lock();
             if how == Open::Create {
@@ -545,8 +541,25 @@ impl<D: Disk> Disk for Queue<D> {
                 None => {}
             }
         }
-        let file = self.base.open(path, how)?;
+        let file = open(&self.base)?;
         Ok(self.file(Arc::new(Slot::open(path, file))))
+    }
+
+    fn file(&self, slot: Arc<Slot<D::File>>) -> QueuedFile<D> {
+        QueuedFile { state: Arc::clone(&self.state), slot }
+    }
+}
+
+impl<D: Disk> Disk for Queue<D> {
+    type File = QueuedFile<D>;
+    type Lock = D::Lock;
+
+    fn open(&self, path: &str, how: Open) -> io::Result<QueuedFile<D>> {
+        self.open_by(path, how, |base| base.open(path, how))
+    }
+
+    fn open_now(&self, path: &str) -> io::Result<QueuedFile<D>> {
+        self.open_by(path, Open::Read, |base| base.open_now(path))
     }
 
     fn list(&self, dir: &str) -> io::Result<Vec<Entry>> {
@@ -719,6 +732,16 @@ impl<D: Disk> QueuedFile<D> {
 impl<D: Disk> DiskFile for QueuedFile<D> {
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
         self.slot.read_at(buf, offset)
+    }
+
+    fn read_now(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.slot.read_now(buf, offset)
+    }
+
+    fn read_ahead(&self, offset: u64, len: u64) {
+        if let Ok(file) = self.slot.base() {
+            file.read_ahead(offset, len);
+        }
     }
 
     fn write_at(&self, data: &[u8], offset: u64) -> io::Result<()> {

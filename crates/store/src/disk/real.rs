@@ -5,13 +5,18 @@
 //!       opened because too many are is asked for again for a moment.
 
 use std::fs::{self, File, OpenOptions};
-use std::io;
+use std::io::{self, IoSliceMut};
+use std::num::NonZeroU64;
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use rustix::fs::{Access, AtFlags, CWD, FlockOperation, accessat, flock, statvfs};
+use rustix::fs::{
+    Access, Advice, AtFlags, CWD, FlockOperation, FsWord, Mode, OFlags, ResolveFlags, accessat,
+    fadvise, flock, fstatfs, openat2, statvfs,
+};
+use rustix::io::{Errno, ReadWriteFlags, preadv2};
 use rustix::rand::{GetRandomFlags, getrandom};
 
 use super::files::Held;
@@ -100,6 +105,17 @@ impl Disk for RealDisk {
         let path = self.path(path);
         let file = patiently(|| options.open(&path))?;
         Ok(RealFile { file, _held: self.files.hold() })
+    }
+
+    fn open_now(&self, path: &str) -> io::Result<RealFile> {
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        let found = openat2(CWD, self.path(path), flags, Mode::empty(), ResolveFlags::CACHED);
+        match found {
+            Ok(file) => Ok(RealFile { file: file.into(), _held: self.files.hold() }),
+            Err(Errno::NOENT) => Err(io::ErrorKind::NotFound.into()),
+            // Not known without the device; or a system that cannot tell; or there are too many.
+            Err(_) => Err(io::ErrorKind::WouldBlock.into()),
+        }
     }
 
     fn list(&self, dir: &str) -> io::Result<Vec<Entry>> {
@@ -198,6 +214,15 @@ fn patiently<T>(open: impl Fn() -> io::Result<T>) -> io::Result<T> {
     open()
 }
 
+/// The kind of a file system that has no device, as `statfs` tells it: tmpfs.
+const IN_MEMORY: FsWord = 0x0102_1994;
+
+impl RealFile {
+    fn is_memory(&self) -> bool {
+        fstatfs(&self.file).is_ok_and(|found| found.f_type == IN_MEMORY)
+    }
+}
+
 impl DiskFile for RealFile {
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
         let mut done = 0;
@@ -210,6 +235,31 @@ impl DiskFile for RealFile {
             }
         }
         Ok(done)
+    }
+
+    fn read_now(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        let mut done = 0;
+        while let Some(rest) = buf.get_mut(done..).filter(|r| !r.is_empty()) {
+            let mut parts = [IoSliceMut::new(rest)];
+            let flags = ReadWriteFlags::NOWAIT;
+            match preadv2(&self.file, &mut parts, offset + done as u64, flags) {
+                Ok(0) => break,
+                Ok(n) => done += n,
+                Err(Errno::INTR) => {}
+                // A file system, or a kernel, that cannot tell.
+                Err(Errno::OPNOTSUPP) if self.is_memory() => return self.read_at(buf, offset),
+                Err(Errno::AGAIN | Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => {
+                    return Err(io::ErrorKind::WouldBlock.into());
+                }
+                Err(e) => return Err(e.into()),
+            }
+        }
+        Ok(done)
+    }
+
+    fn read_ahead(&self, offset: u64, len: u64) {
+        // Whoever reads will find out.
+        let _ = fadvise(&self.file, offset, NonZeroU64::new(len), Advice::WillNeed);
     }
 
     fn write_at(&self, data: &[u8], offset: u64) -> io::Result<()> {

@@ -36,6 +36,10 @@ struct Inner {
     syncs: u64,
     writes: u64,
     locked: bool,
+    /// Of 16 reads that must not wait, so many would.
+    cold: u64,
+    /// Reads fail.
+    unreadable: bool,
 }
 
 #[derive(Clone, Default)]
@@ -135,6 +139,16 @@ impl SimDisk {
     /// From now on writes and syncs fail, or no longer.
     pub fn set_broken(&self, on: bool) {
         self.state().broken = on;
+    }
+
+    /// Of 16 reads that must not wait for the device so many would have to from now on; 16: all.
+    pub fn set_cold(&self, chance: u64) {
+        self.state().cold = chance;
+    }
+
+    /// From now on reads fail, or no longer.
+    pub fn set_unreadable(&self, on: bool) {
+        self.state().unreadable = on;
     }
 
     /// Bytes in its files.
@@ -295,6 +309,12 @@ impl Inner {
         if self.room_for(1)? == 0 { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
     }
 
+    /// Whether a read has to wait for the device.
+    fn check_warm(&mut self) -> io::Result<()> {
+        let cold = self.cold > 0 && self.random(16) < self.cold;
+        if cold { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+    }
+
     fn lit(&self) -> io::Result<()> {
         if self.fuel == Some(0) { Err(io::Error::other("power is gone")) } else { Ok(()) }
     }
@@ -348,6 +368,11 @@ impl Disk for SimDisk {
             (None, _) => return Err(missing()),
         };
         Ok(SimFile { inner: Arc::clone(&self.inner), inode })
+    }
+
+    fn open_now(&self, path: &str) -> io::Result<SimFile> {
+        self.state().check_warm()?;
+        self.open(path, Open::Read)
     }
 
     fn list(&self, dir: &str) -> io::Result<Vec<Entry>> {
@@ -453,11 +478,19 @@ impl DiskFile for SimFile {
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
         let state = self.state();
         state.lit()?;
+        if state.unreadable {
+            return Err(io::Error::other("the disk cannot be read"));
+        }
         let live = &state.inodes[self.inode].live;
         let from = live.get((offset as usize).min(live.len())..).unwrap_or_default();
         let n = from.len().min(buf.len());
         buf[..n].copy_from_slice(&from[..n]);
         Ok(n)
+    }
+
+    fn read_now(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.state().check_warm()?;
+        self.read_at(buf, offset)
     }
 
     fn write_at(&self, data: &[u8], offset: u64) -> io::Result<()> {

@@ -162,25 +162,47 @@ impl<F: DiskFile> Slot<F> {
     }
 
     pub(crate) fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.read_by(buf, offset, F::read_at)
+    }
+
+    /// The same, unless the disk would have to be waited for.
+    pub(crate) fn read_now(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.read_by(buf, offset, F::read_now)
+    }
+
+    /// The view is not held while the disk reads, for somebody may write meanwhile: what is carried
+    /// out until then is over the same bytes once more.
+    fn read_by(
+        &self,
+        buf: &mut [u8],
+        offset: u64,
+        read: impl Fn(&F, &mut [u8], u64) -> io::Result<usize>,
+    ) -> io::Result<usize> {
         let view = self.view();
         let Some(len) = view.len else {
             drop(view);
-            return self.base()?.read_at(buf, offset);
+            return read(self.base()?, buf, offset);
         };
         let wanted = len.saturating_sub(offset).min(buf.len() as u64) as usize;
         let Some(buf) = buf.get_mut(..wanted) else { return Ok(0) };
+        let end = offset + wanted as u64;
         let shown = view.cuts.iter().map(|c| c.1).min().unwrap_or(u64::MAX);
         let shown = shown.saturating_sub(offset).min(wanted as u64) as usize;
+        let over = |(_, at, data): &&(u64, u64, Bytes)| {
+            *at < end && offset < at.saturating_add(data.len() as u64)
+        };
+        let over: Vec<_> = view.writes.iter().filter(over).cloned().collect();
+        drop(view);
         let mut found = 0;
         if let (Some(file), Some(part)) = (self.file.get(), buf.get_mut(..shown))
             && !part.is_empty()
         {
-            found = file.read_at(part, offset)?;
+            found = read(file, part, offset)?;
         }
         buf.get_mut(found..).unwrap_or_default().fill(0);
-        for (_, at, data) in &view.writes {
+        for (_, at, data) in &over {
             let from = offset.max(*at);
-            let to = (offset + wanted as u64).min(at + data.len() as u64);
+            let to = end.min(at + data.len() as u64);
             if from < to
                 && let Some(place) = buf.get_mut((from - offset) as usize..(to - offset) as usize)
                 && let Some(bytes) = data.get((from - at) as usize..(to - at) as usize)

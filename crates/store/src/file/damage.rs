@@ -349,16 +349,7 @@ impl<D: Disk> FileStore<D> {
 
     pub(super) fn read_lost(&mut self) {
         let Ok(bytes) = read_all(&self.disk, LOST, 64 << 20) else { return };
-        let entries: Vec<LostEntry> = serde_json::from_slice(&bytes).unwrap_or_default();
-        self.lost = entries
-            .into_iter()
-            .map(|e| Lost {
-                file: e.file,
-                offset: e.offset,
-                bytes: e.bytes,
-                seqs: e.first.zip(e.last).map(|(a, b)| a..=b),
-            })
-            .collect();
+        self.lost = decode_lost(&bytes);
     }
 
     fn write_lost(&mut self) {
@@ -435,6 +426,10 @@ impl<D: Disk> FileStore<D> {
     /// Rebuilds all state from the blocks. Always ends in an error: what was asked must be asked
     /// again, since positions of blocks may have changed.
     pub(super) fn rescan(&mut self) -> Result<()> {
+        self.waiting(Self::rescan_now)
+    }
+
+    fn rescan_now(&mut self) -> Result<()> {
         self.epoch += 1;
         self.oldest = None;
         self.distrust_blocks();
@@ -457,6 +452,18 @@ impl<D: Disk> FileStore<D> {
         self.open_tail()?;
         Err(Error::Rescanned)
     }
+}
+
+/// What a `lost.json` says; nothing if it does not decode.
+pub(crate) fn decode_lost(bytes: &[u8]) -> Vec<Lost> {
+    let entries: Vec<LostEntry> = serde_json::from_slice(bytes).unwrap_or_default();
+    let lost = entries.into_iter().map(|e| Lost {
+        file: e.file,
+        offset: e.offset,
+        bytes: e.bytes,
+        seqs: e.first.zip(e.last).map(|(a, b)| a..=b),
+    });
+    lost.collect()
 }
 
 fn describe(lost: &Lost) -> String {

@@ -86,7 +86,8 @@ fn deadline(m: &Message) -> Option<i64> {
 }
 
 impl<D: Disk> FileStore<D> {
-    /// Removes what expired. With delete markers, returns it instead of removing it.
+    /// Removes what expired. With delete markers, returns it instead of removing it. With reads that
+    /// are deferred it may have to be asked again, if there are no markers.
     pub fn expire(&mut self, now: Timestamp) -> Result<Vec<Expired>> {
         self.check_open()?;
         if self.settings.subject_delete_marker_ttl.is_none() {
@@ -95,6 +96,10 @@ impl<D: Disk> FileStore<D> {
             self.find_oldest()?;
             return Ok(Vec::new());
         }
+        self.waiting(|s| s.propose_due(now))
+    }
+
+    fn propose_due(&mut self, now: Timestamp) -> Result<Vec<Expired>> {
         let mut due = self.aged(now, 2 * BATCH)?;
         let wheel = self.ttls.as_ref().map(|w| w.due(now.0, 2 * BATCH)).unwrap_or_default();
         for (seq, at) in wheel {
@@ -125,8 +130,8 @@ impl<D: Disk> FileStore<D> {
     /// Looks for the first message that ages: those before it never expire.
     fn find_oldest(&mut self) -> Result<()> {
         let known = self.oldest.map_or(0, |(seq, _)| seq);
-        self.oldest = None;
         if self.settings.max_age.is_none() {
+            self.oldest = None;
             return Ok(());
         }
         let mut from = known.max(self.first_seq);
@@ -177,12 +182,16 @@ impl<D: Disk> FileStore<D> {
             if self.blocks[at].last_ts > floor || may_outlive || at + 1 == self.blocks.len() {
                 break;
             }
+            self.waiting(Self::mark_timeless)?;
             self.again(|s| s.drop_whole(at))?;
             self.settle_first();
             self.changed();
         }
         loop {
             let aged = self.aged(now, BATCH)?;
+            if !aged.is_empty() {
+                self.waiting(Self::mark_timeless)?;
+            }
             for &seq in &aged {
                 self.again(|s| s.take(seq, Why::Limit))?;
                 self.changed();
@@ -208,7 +217,14 @@ impl<D: Disk> FileStore<D> {
         if self.first_ts > floor {
             return Ok(out);
         }
-        while let Some(m) = self.next(&Filter::All, from)? {
+        loop {
+            let m = match self.next(&Filter::All, from) {
+                Ok(Some(m)) => m,
+                // What was found so far goes first.
+                Err(Error::Cold(_)) if !out.is_empty() => break,
+                Ok(None) => break,
+                Err(e) => return Err(e),
+            };
             if m.ts.0 > floor || out.len() >= limit {
                 break;
             }

@@ -5,7 +5,9 @@
 //! Reference: filestore.go writeStreamMeta, recoverAEK, loadEncryptionForMsgBlock.
 //! Parity: FSTORE-018, FSTORE-021, FSTORE-022, FSTORE-024.
 
-use crate::disk::{Disk, Open, exists, read_all, replace};
+use stdx::warning;
+
+use crate::disk::{Disk, DiskFile, Open, exists, free_name, read_all, replace};
 use crate::error::{Error, Result};
 use crate::file::read::read_block;
 use crate::file::{FileStore, MSGS, block_path, key_path};
@@ -16,19 +18,18 @@ impl<D: Disk> FileStore<D> {
     /// kept under another key from now on.
     pub(super) fn open_meta(&mut self, document: &[u8]) -> Result<()> {
         let place = Document::stream(&self.settings.name);
-        let has_key =
-            exists(&self.disk, &place.key()).map_err(|e| Error::io("open", "meta.key", e))?;
         let Some(encryption) = self.options.encryption.clone() else {
-            if has_key {
+            if exists(&self.disk, &place.key()).map_err(|e| Error::io("open", "meta.key", e))? {
                 return Err(Error::NoKey);
             }
-            self.check_not_sealed(&place)?;
-            return self.write_document_if_missing(&place, document);
+            let text = meta::read_with(&self.disk, &place, None);
+            return self.write_document_if_unproven(&place, text, document);
         };
-        if has_key {
-            let file = read_all(&self.disk, &place.key(), 1 << 16)
-                .map_err(|e| Error::io("read", "meta.key", e))?;
-            let opened = encryption.open(&place.context, &file, "meta.key")?;
+        let keys = meta::open_keys(&self.disk, &place, &encryption)?;
+        if let Some(opened) = keys.current {
+            if keys.before.is_some() {
+                meta::finish_key(&self.disk, &place)?;
+            }
             let outdated = opened.outdated;
             let text = meta::read_with(&self.disk, &place, Some(&opened.secret));
             self.secret = Some(opened.secret);
@@ -41,10 +42,14 @@ impl<D: Disk> FileStore<D> {
                     self.index_on_disk = true;
                     self.invalidate_index()?;
                 }
-            } else if text.is_err_and(|e| e.is_missing()) {
-                self.write_document(&place, document)?;
+                return Ok(());
             }
-            return Ok(());
+            // Another key's is left to whoever has that.
+            let text = text.or_else(|e| match e {
+                Error::WrongKey(_) => Ok(Vec::new()),
+                e => Err(e),
+            });
+            return self.write_document_if_unproven(&place, text, document);
         }
         self.check_not_sealed(&place)?;
         let text = meta::read_with(&self.disk, &place, None).unwrap_or_else(|_| document.to_vec());
@@ -61,22 +66,38 @@ impl<D: Disk> FileStore<D> {
 
     fn new_secret(&mut self, place: &Document, text: &[u8]) -> Result<()> {
         let Some(encryption) = &self.options.encryption else { return Ok(()) };
-        let disk = &self.disk;
-        let (secret, file) = encryption.generate(&place.context, &|out| disk.random(out))?;
-        replace(&self.disk, &place.key(), &file).map_err(|e| Error::io("write", "meta.key", e))?;
-        self.secret = Some(secret);
-        self.write_document(place, text)
+        self.secret = Some(meta::new_key(&self.disk, place, encryption)?);
+        self.write_document(place, text)?;
+        meta::finish_key(&self.disk, place)
     }
 
-    fn write_document_if_missing(&mut self, place: &Document, text: &[u8]) -> Result<()> {
-        let size = self.disk.open(&place.text(), Open::Read).and_then(|f| {
-            use crate::disk::DiskFile;
-            f.size()
-        });
-        match size {
-            Ok(n) if n > 0 => Ok(()),
-            _ => self.write_document(place, text),
+    /// Writes a document where there is none. A damaged one, which nobody could read at the next
+    /// start either, is set aside first: whoever knows one that is good has made the stream anew.
+    fn write_document_if_unproven(
+        &mut self,
+        place: &Document,
+        found: Result<Vec<u8>>,
+        text: &[u8],
+    ) -> Result<()> {
+        match found {
+            Ok(_) => return Ok(()),
+            Err(Error::Corrupt { .. }) => {
+                let path = place.text();
+                let size = self.disk.open(&path, Open::Read).and_then(|f| f.size());
+                if size.is_ok_and(|size| size > 0) {
+                    let aside = free_name(&self.disk, &format!("{path}.damaged"));
+                    self.disk.rename(&path, &aside).map_err(|e| Error::io("rename", &path, e))?;
+                    warning!(
+                        self.options.log,
+                        "Filestore [{}] a damaged '{path}' was set aside as '{aside}'",
+                        self.settings.name
+                    );
+                }
+            }
+            Err(e) if e.is_missing() => {}
+            Err(e) => return Err(e),
         }
+        self.write_document(place, text)
     }
 
     fn write_document(&mut self, place: &Document, text: &[u8]) -> Result<()> {
@@ -100,6 +121,7 @@ impl<D: Disk> FileStore<D> {
         if self.options.encryption.is_none() || self.blocks[at].secret.is_some() {
             return Ok(());
         }
+        self.check_key(at)?;
         let index = self.blocks[at].index;
         self.blocks[at].secret = self.block_secret(index)?;
         Ok(())

@@ -14,8 +14,9 @@
 
 pub(crate) mod append;
 mod checkpoint;
+mod cold;
 mod commit;
-mod damage;
+pub(crate) mod damage;
 pub(crate) mod expire;
 mod full;
 mod gather;
@@ -47,11 +48,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use stdx::time::Timestamp;
 
+pub use cold::{ColdKey, ColdRead, Fetched};
 pub use commit::{SyncJob, Synced, Ticket};
 pub use expire::Expired;
 pub use job::{Job, JobKind, JobResult};
 pub use part::ReadBudget;
-pub use read::{ColdRead, Fetched, Loaded};
 pub use restore::{Unpacker, restore_files};
 pub use snapshot::{Packer, SnapshotFile, SnapshotPlan, damaged_places};
 
@@ -115,6 +116,11 @@ impl Cursor {
         self.block == block && self.seq == seq
     }
 
+    /// Whether the next record in sequence begins there.
+    fn leads_to(&self, block: u32, offset: u64) -> bool {
+        self.block == block && self.offset == offset
+    }
+
     /// Where the record of `seq` begins, if that is known.
     fn offset_of(&self, block: u32, seq: u64) -> Option<u64> {
         if self.follows(block, seq) {
@@ -152,6 +158,9 @@ pub struct FileStore<D: Disk> {
     plain: Option<(u32, Bytes)>,
     /// Counts how often something that was read became outdated.
     generation: u64,
+    /// Reads that would wait for the disk are handed out, not done.
+    defers: bool,
+    cold: Option<Box<cold::Cold<D>>>,
     ttls: Option<Wheel>,
     schedules: Option<Box<Schedules>>,
     commit: commit::Commit<D::File>,
@@ -175,10 +184,14 @@ pub struct FileStore<D: Disk> {
     oldest: Option<(u64, i64)>,
     /// Removed by limits, their records still on disk without a tombstone.
     unmarked: crate::seqset::SeqSet,
+    /// Those of them that never expire: they come back when what they made room for does.
+    timeless: crate::seqset::SeqSet,
     /// The block that holds the newest message or skipped sequence.
     newest: u32,
     /// A limit dropped a whole block whose file is not unlinked yet.
     dropped_by_limit: bool,
+    /// The same, and it held messages that never expire.
+    dropped_timeless: bool,
     jobs: job::Jobs,
     /// Tombstones for the tail that is about to be started.
     carried: Vec<(u64, i64)>,
@@ -260,6 +273,8 @@ impl<D: Disk> FileStore<D> {
             cursor: Cursor::default(),
             plain: None,
             generation: 0,
+            defers: false,
+            cold: None,
             ttls: None,
             schedules: None,
             commit: commit::Commit::default(),
@@ -275,8 +290,10 @@ impl<D: Disk> FileStore<D> {
             schedules_valid_to: u64::MAX,
             oldest: None,
             unmarked: crate::seqset::SeqSet::default(),
+            timeless: crate::seqset::SeqSet::default(),
             newest: 0,
             dropped_by_limit: false,
+            dropped_timeless: false,
             jobs: job::Jobs::default(),
             carried: Vec::new(),
             closed: false,
@@ -355,7 +372,7 @@ impl<D: Disk> FileStore<D> {
     /// Gives back what only a busy store needs: buffers, caches, open files. It takes them again
     /// by itself; a store with changes that are not durable yet keeps what they need.
     pub fn rest(&mut self) {
-        (self.window, self.plain, self.parts) = (None, None, None);
+        (self.window, self.plain, self.parts, self.cold) = (None, None, None, None);
         self.cursor = Cursor::default();
         self.files = VecDeque::new();
         self.disk.rest();

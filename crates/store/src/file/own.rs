@@ -38,7 +38,7 @@ pub(crate) struct Own {
 
 impl Own {
     /// The body, in the clear.
-    pub(super) fn encode(&self) -> Vec<u8> {
+    pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = Vec::new();
         put_uvarint(&mut out, self.last_seq);
         put_varint(&mut out, self.last_ts);
@@ -66,7 +66,7 @@ impl Own {
 }
 
 /// The file for an index with this hash, and a body that is sealed if the index is.
-pub(super) fn frame(index: [u8; HASH], body: &[u8], name: &str) -> Vec<u8> {
+pub(crate) fn frame(index: [u8; HASH], body: &[u8], name: &str) -> Vec<u8> {
     let mut out = index.to_vec();
     out.extend_from_slice(MAGIC);
     out.extend_from_slice(body);

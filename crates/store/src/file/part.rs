@@ -158,6 +158,11 @@ impl Parts {
         wanted
     }
 
+    /// The part is to be kept the next time it is asked about.
+    pub(super) fn want(&mut self, block: u32, start: u32) {
+        self.reads.insert((block, start), OFTEN);
+    }
+
     /// The part cannot be kept: it is not asked about again soon.
     pub(super) fn refuse(&mut self, block: u32, start: u32) {
         self.reads.insert((block, start), NEVER);

@@ -33,6 +33,7 @@ impl<D: Disk> FileStore<D> {
         }
         self.subjects.clear();
         self.unmarked.clear();
+        self.timeless.clear();
         self.oldest = None;
         (self.msgs, self.bytes, self.first_ts) = (0, 0, 0);
         if first > self.last_seq + 1 {

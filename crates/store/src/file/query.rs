@@ -29,7 +29,7 @@ impl<D: Disk> FileStore<D> {
                 Ok(m) => return Ok(Some(m)),
                 // Damage found on the way: it is reported as lost, what follows is not.
                 Err(Error::Damaged { .. } | Error::NotFound) => from = seq + 1,
-                Err(e) => return Err(e),
+                Err(e) => return Err(e.reached(seq)),
             }
         }
     }
@@ -45,6 +45,11 @@ impl<D: Disk> FileStore<D> {
                 Err(e) => return Err(e),
             }
         }
+    }
+
+    /// Whether the columns of all blocks are in memory.
+    pub fn is_at_hand(&self) -> bool {
+        self.blocks.iter().all(|b| b.msgs == 0 || b.column.is_some())
     }
 
     /// The last message the filter selects.
@@ -214,7 +219,7 @@ impl<D: Disk> FileStore<D> {
                 return Ok((None, first.max(from)));
             }
             looked += 1;
-            self.ensure_column(at)?;
+            self.ensure_column(at).map_err(|e| e.reached(first.max(from)))?;
             if let Some(column) = &self.blocks[at].column {
                 let (b_first, b_last) = (self.blocks[at].first, self.blocks[at].last);
                 let found = column

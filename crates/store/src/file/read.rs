@@ -5,7 +5,6 @@
 //!       whose position was proven.
 //! Reference: filestore.go msgForSeq, cacheLookup, loadBlock.
 
-use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -23,78 +22,14 @@ use crate::error::{Error, Result};
 use crate::file::part::{Part, Parts};
 use crate::file::{FileStore, block_path};
 use crate::message::Message;
-use crate::record::{EMPTY, Kind, Record};
+use crate::record::{Kind, Record};
 
 /// Bytes read at once by a reader that moves forward.
-const AHEAD: u64 = 256 << 10;
+pub(super) const AHEAD: u64 = 256 << 10;
 /// Files kept open besides the tail.
 const OPEN_FILES: usize = 16;
 /// No block file is larger.
-const MAX_FILE: u64 = 128 << 20;
-
-/// A load that does not wait for the disk.
-pub enum Loaded<D: Disk> {
-    /// In memory.
-    Ready(Message),
-    /// Run it on a disk thread, then hand the outcome to [`FileStore::complete_read`].
-    Cold(ColdRead<D>),
-}
-
-/// One read, without the store: of the records around a message, or of a whole block that is
-/// compressed or not indexed yet.
-pub struct ColdRead<D: Disk> {
-    file: Arc<QueuedFile<D>>,
-    secret: Option<Secret>,
-    block: u32,
-    seq: u64,
-    offset: u64,
-    len: usize,
-    whole: bool,
-    generation: u64,
-}
-
-/// What a [`ColdRead`] read.
-pub struct Fetched {
-    block: u32,
-    seq: u64,
-    offset: u64,
-    whole: bool,
-    generation: u64,
-    bytes: Result<Vec<u8>>,
-}
-
-impl<D: Disk> ColdRead<D> {
-    /// Bytes it will read.
-    pub fn bytes(&self) -> usize {
-        self.len
-    }
-
-    /// Reads, and decrypts and decompresses. Blocks for as long as the device takes.
-    pub fn run(self) -> Fetched {
-        let path = block_path(self.block);
-        let bytes = if self.whole {
-            read_block(&*self.file, self.secret.as_ref(), &path).and_then(|(plain, _)| {
-                // What could only be read in part is healed by the store, not here.
-                let whole = (!plain.salvaged).then_some(plain.bytes);
-                whole.ok_or_else(|| Error::corrupt(&path, "compressed block is damaged"))
-            })
-        } else {
-            self.read_span().map_err(|e| Error::io("read", &path, e))
-        };
-        let Self { block, seq, offset, whole, generation, .. } = self;
-        Fetched { block, seq, offset, whole, generation, bytes }
-    }
-
-    fn read_span(&self) -> io::Result<Vec<u8>> {
-        let mut bytes = vec![0; self.len];
-        let n = self.file.read_at(&mut bytes, self.offset)?;
-        bytes.truncate(n);
-        if let Some(secret) = &self.secret {
-            secret.apply(self.offset, &mut bytes);
-        }
-        Ok(bytes)
-    }
-}
+pub(super) const MAX_FILE: u64 = 128 << 20;
 
 impl<D: Disk> FileStore<D> {
     /// The message with this sequence.
@@ -127,18 +62,25 @@ impl<D: Disk> FileStore<D> {
         if let Some(m) = self.pick_from_parts(at, seq) {
             return Ok(Some(m));
         }
-        if self.keep_part(at, seq).is_some()
+        if self.keep_part(at, seq)?
             && let Some(m) = self.pick_from_parts(at, seq)
         {
             return Ok(Some(m));
         }
-        let (span, offset) = self.span_of(at, seq)?;
+        let span = self.span_of(at, seq);
+        if matches!(span, Err(Error::Cold(_)))
+            && let Some(m) = self.pick_from_tail(at, seq)
+        {
+            return Ok(Some(m));
+        }
+        let (span, offset) = span?;
         if let Some(m) = self.pick(at, seq, &span, 0, offset) {
             return Ok(Some(m));
         }
         // The cursor may have led elsewhere: look once more, from a mark.
         self.cursor = super::Cursor::default();
         self.window = None;
+        self.drop_arrived();
         if let Some(parts) = &mut self.parts {
             parts.forget(self.blocks[at].index);
         }
@@ -176,59 +118,6 @@ impl<D: Disk> FileStore<D> {
         found
     }
 
-    /// Like [`Self::load`], but hands out the disk read instead of doing it.
-    pub fn load_or_defer(&mut self, seq: u64) -> Result<Loaded<D>> {
-        let at = self.locate(seq)?;
-        let block = &self.blocks[at];
-        let index = block.index;
-        let is_tail = Some(index) == self.tail_index();
-        let whole = block.form != Form::Plain || block.marks.is_none();
-        let held = whole && self.plain.as_ref().is_some_and(|(i, _)| *i == index);
-        if self.in_memory(block, seq) || held || (is_tail && (whole || self.tail.file.is_none())) {
-            return self.load(seq).map(Loaded::Ready);
-        }
-        let (offset, len) = if whole { (0, block.len) } else { self.bounds(block, seq) };
-        if is_tail && offset >= self.tail.start {
-            return self.load(seq).map(Loaded::Ready);
-        }
-        self.ensure_secret(at)?;
-        let (secret, file) = (self.blocks[at].secret.clone(), self.file_of(index)?);
-        let (len, generation) = (len as usize, self.generation);
-        Ok(Loaded::Cold(ColdRead {
-            file,
-            secret,
-            block: index,
-            seq,
-            offset,
-            len,
-            whole,
-            generation,
-        }))
-    }
-
-    /// Finishes a deferred load.
-    pub fn complete_read(&mut self, fetched: Fetched) -> Result<Message> {
-        let Fetched { block, seq, offset, whole, generation, bytes } = fetched;
-        let at = self.locate(seq)?;
-        if self.blocks[at].index != block || generation != self.generation {
-            // Files were written anew meanwhile.
-            return self.load(seq);
-        }
-        if whole {
-            if let Ok(bytes) = bytes {
-                self.plain = Some((block, Bytes::from(bytes)));
-            }
-            // Damage is found again there, and healed.
-            return self.load(seq);
-        }
-        let span = Bytes::from(bytes?);
-        self.window = Some((block, offset, span.clone()));
-        match self.pick(at, seq, &span, 0, offset) {
-            Some(m) => Ok(m),
-            None => self.load(seq),
-        }
-    }
-
     /// Position of the block in which `seq` is present.
     pub(super) fn locate(&self, seq: u64) -> Result<usize> {
         if self.closed {
@@ -239,15 +128,6 @@ impl<D: Disk> FileStore<D> {
         }
         let at = self.block_at(seq).ok_or(Error::NotFound)?;
         if self.blocks[at].contains(seq) { Ok(at) } else { Err(Error::NotFound) }
-    }
-
-    fn in_memory(&self, block: &Block, seq: u64) -> bool {
-        let Some(offset) = self.cursor.offset_of(block.index, seq) else { return false };
-        self.window.as_ref().is_some_and(|(index, start, bytes)| {
-            *index == block.index
-                && *start <= offset
-                && offset + (EMPTY as u64) < start + bytes.len() as u64
-        })
     }
 
     /// Offset and length to read for `seq`, which has marks.
@@ -273,6 +153,23 @@ impl<D: Disk> FileStore<D> {
         Ok((bytes, offset))
     }
 
+    /// The message, if it was appended lately: to a block that was not looked through since the store
+    /// was opened, and has to be read for that.
+    fn pick_from_tail(&self, at: usize, seq: u64) -> Option<Message> {
+        let block = self.blocks.get(at).filter(|b| Some(b.index) == self.tail_index())?;
+        let mut rest = self.tail.buf.as_slice();
+        while let Some(record) = Record::parse(rest) {
+            let (found, after) = rest.split_at_checked(record.len())?;
+            if record.kind == Kind::Message && record.seq == seq {
+                let bytes = Bytes::copy_from_slice(found);
+                let record = Record::parse(&bytes).filter(|r| r.is_intact(&block.hash))?;
+                return Some(Message::from_record(&record, &bytes));
+            }
+            rest = after;
+        }
+        None
+    }
+
     /// The message, if its part of the block is kept.
     fn pick_from_parts(&mut self, at: usize, seq: u64) -> Option<Message> {
         let block = self.blocks.get(at)?;
@@ -287,8 +184,45 @@ impl<D: Disk> FileStore<D> {
         Some(message)
     }
 
-    /// Keeps the part of the block around `seq`, if it was asked for before.
-    fn keep_part(&mut self, at: usize, seq: u64) -> Option<()> {
+    /// Keeps the part of the block around `seq`, if it was asked for before; true if it did.
+    fn keep_part(&mut self, at: usize, seq: u64) -> Result<bool> {
+        let Some((index, start, len)) = self.part_of(at, seq) else { return Ok(false) };
+        if self.awaits_other(index, u64::from(start)) {
+            return Ok(false);
+        }
+        let budget = &self.options.read_budget;
+        let parts = self.parts.get_or_insert_with(|| Box::new(Parts::new(budget.clone())));
+        if !parts.is_wanted(index, start, len as usize) {
+            return Ok(false);
+        }
+        let read = self.read_plain(at, u64::from(start), u64::from(len));
+        let Some(parts) = &mut self.parts else { return Ok(false) };
+        let bytes = match read {
+            Ok(bytes) => bytes,
+            Err(e @ Error::Cold(_)) => {
+                parts.want(index, start);
+                return Err(e);
+            }
+            Err(_) => return Ok(false),
+        };
+        let mut messages = Vec::new();
+        let mut here = 0;
+        while let Some(record) = bytes.get(here..).and_then(Record::parse) {
+            let ascends = messages.last().is_none_or(|&(last, _)| last < record.seq);
+            if record.kind == Kind::Message && ascends {
+                messages.push((record.seq, here as u32));
+            }
+            here += record.len();
+        }
+        match Part::new(index, bytes, &messages) {
+            Some(part) => parts.keep(part),
+            None => parts.refuse(index, start),
+        }
+        Ok(true)
+    }
+
+    /// Block, offset and length of the part of a block around `seq`, if it may be kept.
+    fn part_of(&self, at: usize, seq: u64) -> Option<(u32, u32, u32)> {
         let block = self.blocks.get(at)?;
         let index = block.index;
         if block.form != Form::Plain || self.cursor.follows(index, seq) {
@@ -301,28 +235,7 @@ impl<D: Disk> FileStore<D> {
             None if Some(index) == self.tail_index() => return None,
             None => u32::try_from(block.len).ok()?,
         };
-        let len = end.checked_sub(start)?;
-        let budget = &self.options.read_budget;
-        let parts = self.parts.get_or_insert_with(|| Box::new(Parts::new(budget.clone())));
-        if !parts.is_wanted(index, start, len as usize) {
-            return None;
-        }
-        let bytes = self.read_plain(at, u64::from(start), u64::from(len)).ok()?;
-        let mut messages = Vec::new();
-        let mut here = 0;
-        while let Some(record) = bytes.get(here..).and_then(Record::parse) {
-            let ascends = messages.last().is_none_or(|&(last, _)| last < record.seq);
-            if record.kind == Kind::Message && ascends {
-                messages.push((record.seq, here as u32));
-            }
-            here += record.len();
-        }
-        let parts = self.parts.as_mut()?;
-        match Part::new(index, bytes, &messages) {
-            Some(part) => parts.keep(part),
-            None => parts.refuse(index, start),
-        }
-        Some(())
+        Some((index, start, end.checked_sub(start)?))
     }
 
     /// Walks `span`, whose first byte lies at `start`, from `here` to the record of `seq`, proving
@@ -381,16 +294,7 @@ impl<D: Disk> FileStore<D> {
         let is_tail = Some(index) == self.tail_index();
         let wanted = len;
         let len = if is_tail { len.min(self.tail.start - offset) } else { len };
-        let secret = self.blocks[at].secret.clone();
-        let file = self.file_of(index)?;
-        let mut bytes = vec![0; len.min(MAX_FILE) as usize];
-        let n = file
-            .read_at(&mut bytes, offset)
-            .map_err(|e| Error::io("read", &block_path(index), e))?;
-        bytes.truncate(n);
-        if let Some(secret) = secret {
-            secret.apply(offset, &mut bytes);
-        }
+        let mut bytes = self.read_file(at, offset, len)?;
         if is_tail && wanted > len {
             let rest = (wanted - len) as usize;
             bytes.extend_from_slice(
@@ -408,14 +312,10 @@ impl<D: Disk> FileStore<D> {
         }
         let index = block.index;
         self.ensure_secret(at)?;
+        let head = self.read_file(at, 0, 16)?;
         let file = self.file_of(index)?;
-        let mut head = [0; 16];
-        let n = file.read_at(&mut head, 0).map_err(|e| Error::io("read", &block_path(index), e))?;
         let size = file.size().map_err(|e| Error::io("stat", &block_path(index), e))?;
-        if let Some(secret) = &self.blocks[at].secret {
-            secret.apply(0, &mut head);
-        }
-        let packed = head.get(..n).is_some_and(is_compressed);
+        let packed = is_compressed(&head);
         let (form, len) = if packed {
             (Form::Compressed, plain_size(&head).unwrap_or(0))
         } else {
@@ -430,7 +330,7 @@ impl<D: Disk> FileStore<D> {
     }
 
     /// All plain bytes of a sealed block, kept for the next call.
-    fn whole_plain(&mut self, at: usize) -> Result<Bytes> {
+    pub(super) fn whole_plain(&mut self, at: usize) -> Result<Bytes> {
         let index = self.blocks[at].index;
         if let Some((cached, bytes)) = &self.plain
             && *cached == index
@@ -438,6 +338,7 @@ impl<D: Disk> FileStore<D> {
             return Ok(bytes.clone());
         }
         self.ensure_secret(at)?;
+        self.check_whole(at)?;
         let file = self.file_of(index)?;
         let (plain, _) = read_block(&*file, self.blocks[at].secret.as_ref(), &block_path(index))?;
         let bytes = Bytes::from(plain.bytes);
@@ -450,17 +351,7 @@ impl<D: Disk> FileStore<D> {
         if at + 1 == self.blocks.len() {
             self.flush()?;
             let len = self.blocks[at].len;
-            let index = self.blocks[at].index;
-            let file = self.file_of(index)?;
-            let mut bytes = vec![0; len.min(MAX_FILE) as usize];
-            let n = file
-                .read_at(&mut bytes, 0)
-                .map_err(|e| Error::io("read", &block_path(index), e))?;
-            bytes.truncate(n);
-            if let Some(secret) = &self.blocks[at].secret {
-                secret.apply(0, &mut bytes);
-            }
-            return Ok(bytes);
+            return self.read_file(at, 0, len);
         }
         self.whole_plain(at).map(|b| b.to_vec())
     }
@@ -476,7 +367,7 @@ impl<D: Disk> FileStore<D> {
             Err(e) if e.is_missing() => return self.rescan(),
             Err(e) => return Err(e),
         };
-        if at + 1 != self.blocks.len() {
+        if self.blocks[at].form == Form::Plain {
             self.plain = None;
         }
         let mut found = scan(&bytes, &self.blocks[at].hash, &self.subjects.hasher());
@@ -589,15 +480,20 @@ impl<D: Disk> FileStore<D> {
         }
     }
 
-    /// An open file of a block.
-    pub(super) fn file_of(&mut self, index: u32) -> Result<Arc<QueuedFile<D>>> {
+    /// The file of a block, if it is open.
+    pub(super) fn open_file(&self, index: u32) -> Option<Arc<QueuedFile<D>>> {
         if Some(index) == self.tail_index()
             && let Some(file) = &self.tail.file
         {
-            return Ok(Arc::clone(file));
+            return Some(Arc::clone(file));
         }
-        if let Some((_, file)) = self.files.iter().find(|(i, _)| *i == index) {
-            return Ok(Arc::clone(file));
+        self.files.iter().find(|(i, _)| *i == index).map(|(_, file)| Arc::clone(file))
+    }
+
+    /// An open file of a block.
+    pub(super) fn file_of(&mut self, index: u32) -> Result<Arc<QueuedFile<D>>> {
+        if let Some(file) = self.open_file(index) {
+            return Ok(file);
         }
         let path = block_path(index);
         let file = self.disk.open(&path, Open::Read).map_err(|e| Error::io("open", &path, e))?;
@@ -628,6 +524,7 @@ impl<D: Disk> FileStore<D> {
         if let Some(parts) = &mut self.parts {
             parts.forget(index);
         }
+        self.drop_arrived();
         if self.cursor.block == index {
             self.cursor = super::Cursor::default();
         }

@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::file::{FileStore, Removed, block_path, key_path, shape_path};
 use crate::message::{Message, message_ttl};
 use crate::record::{EMPTY, record_len};
+use crate::seqset::SeqSet;
 
 /// Why a message goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +28,8 @@ pub(super) enum Why {
 }
 
 impl<D: Disk> FileStore<D> {
-    /// Removes a message; false if it was not there.
+    /// Removes a message; false if it was not there. With reads that are deferred it may have to be
+    /// asked again.
     pub fn remove(&mut self, seq: u64) -> Result<bool> {
         self.remove_asked(seq, Why::Asked)
     }
@@ -64,10 +66,18 @@ impl<D: Disk> FileStore<D> {
             Err(Error::NotFound | Error::Damaged { .. }) => return Ok(false),
             Err(e) => return Err(e),
         };
+        // From here on the store changes.
+        self.waiting(|s| s.take_out(seq, why, &message))
+    }
+
+    fn take_out(&mut self, seq: u64, why: Why, message: &Message) -> Result<bool> {
         let at = self.locate(seq)?;
         let tail_empties = self.blocks[at].msgs == 1 && at + 1 == self.blocks.len();
         if why == Why::Limit {
             self.unmarked.insert(seq);
+            if !message.header.is_empty() && message_ttl(&message.header) < 0 {
+                self.timeless.insert(seq);
+            }
         } else {
             self.mark_limits()?;
         }
@@ -78,7 +88,7 @@ impl<D: Disk> FileStore<D> {
         if why == Why::Erased {
             self.erase_record(at, seq)?;
         }
-        self.account_removal(at, &message)?;
+        self.account_removal(at, message)?;
         if self.blocks.get(at).is_some_and(|b| b.msgs == 0) && at + 1 != self.blocks.len() {
             self.drop_block(at)?;
         }
@@ -90,6 +100,7 @@ impl<D: Disk> FileStore<D> {
 
     /// Writes the tombstones that removals by limits did without.
     pub(super) fn mark_limits(&mut self) -> Result<()> {
+        self.dropped_timeless = false;
         if std::mem::take(&mut self.dropped_by_limit) && self.has_doomed() {
             // The dropped file must not be found again once there is room.
             self.barrier()?;
@@ -97,9 +108,29 @@ impl<D: Disk> FileStore<D> {
         if self.unmarked.is_empty() {
             return Ok(());
         }
+        self.timeless.clear();
         let unmarked = std::mem::take(&mut self.unmarked);
+        self.mark_all(&unmarked)
+    }
+
+    /// The same for those that never expire: with what age takes, other limits find room again.
+    pub(super) fn mark_timeless(&mut self) -> Result<()> {
+        if std::mem::take(&mut self.dropped_timeless) && self.has_doomed() {
+            self.barrier()?;
+        }
+        if self.timeless.is_empty() {
+            return Ok(());
+        }
+        let timeless = std::mem::take(&mut self.timeless);
+        for seq in timeless.iter() {
+            self.unmarked.remove(seq);
+        }
+        self.mark_all(&timeless)
+    }
+
+    fn mark_all(&mut self, seqs: &SeqSet) -> Result<()> {
         let ts = self.last_ts;
-        for seq in unmarked.iter().filter(|&seq| seq <= self.last_seq).collect::<Vec<_>>() {
+        for seq in seqs.iter().filter(|&seq| seq <= self.last_seq).collect::<Vec<_>>() {
             self.write_tombstone(seq, ts)?;
         }
         Ok(())
@@ -156,8 +187,16 @@ impl<D: Disk> FileStore<D> {
     /// Drops a whole block with its messages (limits, compaction of the stream).
     pub(super) fn drop_whole(&mut self, at: usize) -> Result<()> {
         self.ensure_column(at)?;
-        let (first, last) = (self.blocks[at].first, self.blocks[at].last);
         let detailed = self.removals.is_some() || self.ttls.is_some() || self.schedules.is_some();
+        if self.defers && detailed && at + 1 < self.blocks.len() {
+            // Each of its messages will be looked at: it is brought into the system's memory.
+            self.whole_plain(at)?;
+        }
+        self.waiting(|s| s.drop_messages(at, detailed))
+    }
+
+    fn drop_messages(&mut self, at: usize, detailed: bool) -> Result<()> {
+        let (first, last) = (self.blocks[at].first, self.blocks[at].last);
         if detailed && self.blocks[at].msgs > 0 {
             let seqs: Vec<u64> = (first..=last).filter(|&s| self.blocks[at].contains(s)).collect();
             for seq in seqs {
@@ -170,6 +209,7 @@ impl<D: Disk> FileStore<D> {
                 self.subjects.remove_one(id, seq);
             }
         }
+        let may_outlive = self.blocks[at].ttls > 0 || self.ttls.is_some();
         let block = &mut self.blocks[at];
         self.msgs = self.msgs.saturating_sub(block.msgs);
         self.bytes = self.bytes.saturating_sub(block.bytes);
@@ -183,9 +223,13 @@ impl<D: Disk> FileStore<D> {
         let index = self.blocks[at].index;
         self.drop_block(at)?;
         self.dropped_by_limit = true;
+        self.dropped_timeless |= may_outlive;
         if self.position_of(index).is_some() {
             // The file stays for its tombstones, so its records need some too.
             self.unmarked.insert_range(first, last);
+            if may_outlive {
+                self.timeless.insert_range(first, last);
+            }
         }
         Ok(())
     }
@@ -240,7 +284,9 @@ impl<D: Disk> FileStore<D> {
         self.disown_blocks();
         if at == 0 {
             self.dropped_by_limit |= !self.unmarked.is_empty();
+            self.dropped_timeless |= !self.timeless.is_empty();
             self.unmarked.remove_below(self.blocks[at].last + 1);
+            self.timeless.remove_below(self.blocks[at].last + 1);
         }
         self.blocks.remove(at);
         self.columns.remove(&index);

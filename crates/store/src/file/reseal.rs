@@ -257,14 +257,14 @@ impl<D: Disk> FileStore<D> {
             }
             New::Staged { file, form, len, shape } => {
                 if compacted {
-                    self.barrier()?;
+                    self.settle_before_compaction(at)?;
                     self.invalidate_index()?;
                 }
                 self.take_staged(at, file, form, len, compacted)?;
                 self.put_shape(index, shape)
             }
             New::Empty if self.blocks[at].msgs == 0 => {
-                self.barrier()?;
+                self.settle_before_compaction(at)?;
                 self.unlink_block(index);
                 Ok(())
             }

@@ -157,9 +157,7 @@ impl<D: Disk> FileStore<D> {
             self.blocks[at].no_compact = true;
             return Ok(0);
         }
-        // What says that these records are gone, and which sequence was last, is durable before they
-        // go.
-        self.barrier()?;
+        self.settle_before_compaction(at)?;
         if kept.is_empty() && self.blocks[at].msgs == 0 {
             self.unlink_block(index);
             return Ok(before);
@@ -172,6 +170,16 @@ impl<D: Disk> FileStore<D> {
         self.changed();
         self.write_shape_of(at, &kept)?;
         Ok(before.saturating_sub(kept.len() as u64))
+    }
+
+    /// What says that records are gone, and which sequence was last, is durable before they go.
+    pub(super) fn settle_before_compaction(&mut self, at: usize) -> Result<()> {
+        let may_tell = self.blocks.get(at).is_some_and(|b| b.last >= self.last_seq);
+        if may_tell && self.locate(self.last_seq).is_err() {
+            // A limit removed it, without a tombstone: the record was what told.
+            self.write_tombstone(self.last_seq, self.last_ts)?;
+        }
+        self.barrier()
     }
 
     /// Whether a tombstone in block `index` still hides a record of an earlier block's file, or

@@ -5,7 +5,7 @@ use stdx::time::Timestamp;
 
 use crate::disk::sim::SimDisk;
 use crate::disk::{Disk, DiskFile, Open};
-use crate::{Cipher, Encryption, Error, FileStore, Loaded, NewMessage, Options, Settings};
+use crate::{Cipher, Encryption, Error, FileStore, NewMessage, Options, Settings};
 
 fn settings() -> Settings {
     Settings { name: "S".into(), ..Settings::default() }
@@ -311,66 +311,6 @@ fn files_of_servers_before_2_10_are_read_past_and_removed() {
     assert_eq!(left, ["msgs/1.blk", "msgs/notes.txt"]);
 }
 
-#[test]
-fn cold_reads_are_handed_out_and_come_back() {
-    let disk = SimDisk::new(1);
-    let mut store = open(&disk, Options { block_size: Some(2000), ..Options::default() }).unwrap();
-    put(&mut store, 60);
-    store.sync().unwrap();
-    let mut cold = 0;
-    for seq in [1, 2, 40, 17, 60, 59, 3, 30] {
-        let message = match store.load_or_defer(seq).unwrap() {
-            Loaded::Ready(message) => message,
-            Loaded::Cold(read) => {
-                cold += 1;
-                let fetched = read.run();
-                // The store moves on while the disk works.
-                put(&mut store, 1);
-                store.complete_read(fetched).unwrap()
-            }
-        };
-        assert_eq!((message.seq, message.payload.len()), (seq, 100));
-    }
-    assert!(cold >= 4, "{cold} cold reads");
-    let Loaded::Cold(read) = store.load_or_defer(5).unwrap() else { panic!("5 is cold") };
-    let fetched = read.run();
-    store.remove(5).unwrap();
-    assert!(matches!(store.complete_read(fetched), Err(Error::NotFound)));
-}
-
-#[test]
-fn whole_blocks_are_read_by_jobs_too() {
-    let sealed = encrypted("one", Cipher::Aes, None).encryption;
-    for encryption in [None, sealed] {
-        let disk = SimDisk::new(1);
-        let options = Options {
-            block_size: Some(2000),
-            compression: crate::Compression::S2,
-            encryption,
-            ..Options::default()
-        };
-        let mut store = open(&disk, options.clone()).unwrap();
-        put(&mut store, 60);
-        store.close().unwrap();
-        drop(store);
-        // From its index: no block was looked at yet.
-        let mut store = open(&disk, options).unwrap();
-        let Loaded::Cold(read) = store.load_or_defer(5).unwrap() else { panic!("5 is cold") };
-        let message = store.complete_read(read.run()).unwrap();
-        assert_eq!((message.seq, message.payload.len()), (5, 100));
-        assert!(matches!(store.load_or_defer(6).unwrap(), Loaded::Ready(_)), "the same block");
-        // The block is written anew while the job reads.
-        let Loaded::Cold(read) = store.load_or_defer(30).unwrap() else { panic!("30 is cold") };
-        let fetched = read.run();
-        for seq in 27..40 {
-            assert!(seq == 30 || store.remove(seq).unwrap());
-        }
-        while store.maintain().unwrap() > 0 {}
-        assert_eq!(store.complete_read(fetched).unwrap().seq, 30);
-        assert_eq!((store.rescans(), store.lost().len()), (0, 0));
-    }
-}
-
 // Contract: FSTORE-012
 #[test]
 fn a_block_is_compacted_once_half_of_it_is_gone() {
@@ -392,16 +332,6 @@ fn a_block_is_compacted_once_half_of_it_is_gone() {
     let mut store = open(&disk, options()).unwrap();
     let left: Vec<u64> = (1..=100).filter(|&seq| store.load(seq).is_ok()).collect();
     assert_eq!(left, (1..=100).filter(|n| *n > 60 || n % 3 == 2).collect::<Vec<_>>());
-}
-
-#[test]
-fn one_message_costs_one_small_read() {
-    let disk = SimDisk::new(1);
-    let mut store = open(&disk, Options::default()).unwrap();
-    put(&mut store, 20_000);
-    store.sync().unwrap();
-    let Loaded::Cold(read) = store.load_or_defer(10).unwrap() else { panic!("10 is cold") };
-    assert!(read.bytes() <= 8192, "{} bytes for a record of 133", read.bytes());
 }
 
 proptest! {

@@ -2,8 +2,10 @@
 
 mod bad;
 mod both;
+mod cold;
 mod corrupt;
 mod crash;
+mod documents;
 mod full;
 mod jobs;
 mod model;

@@ -484,3 +484,88 @@ fn messages_that_never_expire_outlive_their_block() {
     store.expire(Timestamp(2_000_000_000)).unwrap();
     assert_eq!((store.state().msgs, store.state().first_seq), (1, 3));
 }
+
+// A limit removes without a tombstone: the last record is all that tells of its sequence.
+#[test]
+fn compaction_keeps_a_last_sequence_that_a_limit_removed() {
+    for jobs in [false, true] {
+        let settings = Settings {
+            name: "S".into(),
+            max_age: Some(Duration::from_secs(1)),
+            allow_msg_ttl: true,
+            ..Settings::default()
+        };
+        let disk = SimDisk::new(1);
+        let open = |disk: &SimDisk, now| {
+            let options = Options { block_size: Some(4000), ..Options::default() };
+            FileStore::open(disk.clone(), settings.clone(), options, b"{}", Timestamp(now))
+                .unwrap()
+                .0
+        };
+        let mut store = open(&disk, 0);
+        for seq in 1..=12 {
+            let header: &[u8] = if seq == 3 { b"NATS/1.0\r\nNats-TTL: never\r\n\r\n" } else { b"" };
+            let m = NewMessage { ttl: -i64::from(seq == 3), ..NewMessage::new(b"s", header, b"0") };
+            store.append(&m, Timestamp(seq)).unwrap();
+        }
+        // A new block without a record follows the one with the last message.
+        store.truncate(10).unwrap();
+        if jobs {
+            store.hand_out_jobs();
+        }
+        store.expire(Timestamp(2_000_000_000)).unwrap();
+        let before = disk.used();
+        while store.maintain().unwrap() > 0 {}
+        store.sync().unwrap();
+        assert!(disk.used() < before, "nothing was compacted");
+        let disk = disk.copy();
+        for path in disk.paths().iter().filter(|p| p.contains("index")) {
+            disk.delete(path);
+        }
+        let found = open(&disk, 2_000_000_000).state();
+        assert_eq!((found.msgs, found.last_seq), (1, 10), "jobs {jobs}");
+    }
+}
+
+// What made room for others goes with age, and its file; what it pushed out stays away.
+#[test]
+fn what_a_limit_pushed_out_stays_away_when_age_takes_the_rest() {
+    for jobs in [false, true] {
+        let settings = Settings {
+            name: "S".into(),
+            max_age: Some(Duration::from_secs(1)),
+            max_msgs: Some(4),
+            allow_msg_ttl: true,
+            ..Settings::default()
+        };
+        let disk = SimDisk::new(1);
+        let open = |disk: &SimDisk| {
+            let (settings, now) = (settings.clone(), Timestamp(2_000_000_000));
+            let options = Options { block_size: Some(200), ..Options::default() };
+            FileStore::open(disk.clone(), settings, options, b"{}", now).unwrap().0
+        };
+        let mut store = open(&disk);
+        if jobs {
+            store.hand_out_jobs();
+        }
+        let never = NewMessage {
+            ttl: -1,
+            ..NewMessage::new(b"s", b"NATS/1.0\r\nNats-TTL: never\r\n\r\n", b"")
+        };
+        let ages = NewMessage::new(b"s", b"", &[7; 100]);
+        for (seq, m) in [&never, &never, &ages, &ages, &ages].into_iter().enumerate() {
+            store.append(m, Timestamp(1 + seq as i64)).unwrap();
+        }
+        assert_eq!(store.state().first_seq, 2);
+        store.expire(Timestamp(2_000_000_000)).unwrap();
+        store.sync().unwrap();
+        let state = store.state();
+        assert_eq!((state.msgs, state.first_seq, state.last_seq), (1, 2, 5));
+        assert!(!disk.paths().contains(&"msgs/2.blk".to_owned()), "age took no block");
+        let disk = disk.copy();
+        for path in disk.paths().iter().filter(|p| p.contains("index")) {
+            disk.delete(path);
+        }
+        assert_eq!(open(&disk).state().first_seq, 2, "jobs {jobs}");
+    }
+}

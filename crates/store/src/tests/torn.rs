@@ -115,3 +115,28 @@ fn a_clean_end_mends_what_had_to_wait() {
     let (store, recovery) = open(&disk);
     assert_eq!((store.state().msgs, recovery.from_index), (11, true));
 }
+
+// The index of a block without records names no record that it must end in.
+#[test]
+fn zeros_behind_new_messages_do_not_bring_back_an_index_that_knows_none() {
+    let disk = SimDisk::new(1);
+    let mut store = open(&disk).0;
+    (0..10).for_each(|_| put(&mut store));
+    // The last block is new, and the index says so.
+    store.truncate(5).unwrap();
+    (0..3).for_each(|_| put(&mut store));
+    store.sync().unwrap();
+    let tail = disk.paths().into_iter().rfind(|p| p.ends_with(".blk")).unwrap();
+    assert_ne!(tail, TAIL);
+    for zeros in [0, 1, 7, 8, 30, 100] {
+        let disk = disk.copy();
+        disk.put(&tail, &[disk.content(&tail), vec![0; zeros]].concat());
+        let (mut store, recovery) = open(&disk);
+        assert!(!recovery.from_index, "{zeros}");
+        assert_eq!((store.state().msgs, store.state().last_seq), (8, 8), "{zeros}");
+        assert!(store.lost().is_empty(), "{zeros}: {:?}", store.lost());
+        put(&mut store);
+        store.close().unwrap();
+        assert_eq!(open(&disk).0.state().msgs, 9, "{zeros}");
+    }
+}
