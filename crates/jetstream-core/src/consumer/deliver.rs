@@ -115,17 +115,7 @@ impl Consumer {
         };
         buffers.reply.clear();
         self.ack_prefix.write(&ack, &mut buffers.reply);
-        let size = match self.send(&message, pending, buffers, cx) {
-            Ok(size) => size,
-            Err(stop) => {
-                // Compat(CONS-034): what lies before a message that nobody got is behind.
-                if count == 1 && self.skip.is_none() {
-                    self.next = self.next.max(message.seq);
-                    self.progress.pass(self.next - 1);
-                }
-                return Err(stop);
-            }
-        };
+        let size = self.send(&message, pending, buffers, cx)?;
         self.note_delivered(at, count, cx);
         self.note_pushed(size, cx);
         if let Some(replay) = &mut self.replay {
