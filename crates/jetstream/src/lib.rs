@@ -22,6 +22,7 @@ mod full;
 mod gate;
 mod ingress;
 mod io;
+mod late;
 mod left_off;
 mod member;
 mod members;

@@ -64,13 +64,36 @@ pub(crate) struct Found {
     cut: Option<(CutBatch, Vec<Message>)>,
 }
 
+/// What is told of a stream that lies on the disk and could not be opened.
+pub(crate) struct Unfound {
+    /// Why.
+    pub(crate) why: String,
+    /// For want of room alone, and its configuration, if that could be read.
+    pub(crate) lacks_room: Option<Arc<StreamConfig>>,
+}
+
 /// Why a stream that lies on the disk stays out.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Unopened {
     #[error("{0}")]
     Store(#[from] store::Error),
+    #[error("{0}")]
+    Storage(store::Error, Box<StreamConfig>),
     #[error("its configuration does not decode: {0}")]
     Document(#[from] jetstream_api::DecodeError),
+}
+
+impl Unopened {
+    fn lacks_room(self, name: &str) -> Option<Arc<StreamConfig>> {
+        let config = match self {
+            Self::Storage(store::Error::DiskFull { .. }, config) => *config,
+            Self::Store(store::Error::DiskFull { .. }) => {
+                StreamConfig { name: name.to_owned(), ..StreamConfig::default() }
+            }
+            _ => return None,
+        };
+        Some(Arc::new(config))
+    }
 }
 
 /// Waits for descriptors this often, and this long: a stream is not left out for want of some.
@@ -96,11 +119,13 @@ pub(crate) fn open_found(
     name: &str,
     now: Timestamp,
     bytes_read: &Arc<AtomicU64>,
-) -> Result<Found, String> {
+) -> Result<Found, Unfound> {
     let mut looks = 0;
     loop {
         match open_once(shared, account, name, now, bytes_read) {
-            Err(Unopened::Store(e)) if e.is_out_of_files() && looks < FILES_LOOKS => {
+            Err(Unopened::Store(e) | Unopened::Storage(e, _))
+                if e.is_out_of_files() && looks < FILES_LOOKS =>
+            {
                 if looks == 0 {
                     stdx::warning!(
                         shared.broker.log,
@@ -112,8 +137,10 @@ pub(crate) fn open_found(
             }
             opened => {
                 let dir = shared.stream_dir(account, name);
-                return opened
-                    .map_err(|e| format!("{e} (in '{}', which is left as it is)", dir.display()));
+                return opened.map_err(|e| {
+                    let why = format!("{e} (in '{}', which is left as it is)", dir.display());
+                    Unfound { why, lacks_room: e.lacks_room(name) }
+                });
             }
         }
     }
@@ -131,8 +158,9 @@ fn open_once(
     let encryption = shared.encryption(account);
     let text = store::meta::read(&disk, &Document::stream(name), encryption.as_ref())?;
     let (config, created) = meta::read_stream(&text)?;
+    let opened = open_storage(shared, account, &config, created, now, Some(bytes_read.clone()));
     let (mut storage, recovery) =
-        open_storage(shared, account, &config, created, now, Some(bytes_read.clone()))?;
+        opened.map_err(|e| Unopened::Storage(e, Box::new(config.clone())))?;
     let msgs = storage.state().msgs;
     if msgs > 0 {
         stdx::notice!(
@@ -251,7 +279,7 @@ impl Shard {
         &mut self,
         account: &Arc<JsAccount>,
         name: &str,
-        found: Result<Found, String>,
+        found: Result<Found, Unfound>,
     ) -> bool {
         let owner = account.account.name.clone();
         match found {
@@ -267,10 +295,14 @@ impl Shard {
                 }
                 true
             }
-            Err(error) => {
+            Err(Unfound { why, lacks_room }) => {
+                let again = lacks_room.as_ref().map_or("", |_| "; it is tried again");
                 let log = &self.worker.broker.log;
-                stdx::warning!(log, "  Error recovering stream '{owner} > {name}': {error}");
-                self.shared.broken.lock().push((owner, name.to_owned(), error));
+                stdx::warning!(log, "  Error recovering stream '{owner} > {name}': {why}{again}");
+                self.shared.broken.lock().push((owner, name.to_owned(), why));
+                if let Some(config) = lacks_room {
+                    self.open_later(account, name, config);
+                }
                 false
             }
         }

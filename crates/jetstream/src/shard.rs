@@ -21,6 +21,7 @@ use stdx::time::{Mono, Now};
 use crate::answers::Answers;
 use crate::event::Event;
 use crate::ingress::weight;
+use crate::late::Lates;
 use crate::members::Timers;
 use crate::out::ShardOut;
 use crate::place::Place;
@@ -55,6 +56,8 @@ pub(crate) struct Shard {
     pub(crate) syncs: VecDeque<(Mono, u32, u32)>,
     /// Streams whose disk is full, and when it is asked again.
     pub(crate) fulls: VecDeque<(Mono, u32, u32)>,
+    /// Streams that wait for room to be opened.
+    pub(crate) lates: Lates,
     /// Streams that may rest if nothing happens to them until then.
     pub(crate) rests: VecDeque<(Mono, u32, u32)>,
     /// Streams that may hold open files, in the order in which they opened them.
@@ -97,6 +100,7 @@ impl Shard {
             random: Random::new(seed),
             syncs: VecDeque::new(),
             fulls: VecDeque::new(),
+            lates: Lates::new(),
             rests: VecDeque::new(),
             opened: VecDeque::new(),
             writes: VecDeque::new(),
@@ -316,6 +320,7 @@ impl Shard {
         self.worker.now = now;
         self.start_due_syncs();
         self.ask_full_disks();
+        self.open_due();
         self.rest_idle();
         while let Some((at, id)) = self.timers.pop(now.mono) {
             if id == 0 {
@@ -334,8 +339,8 @@ impl Shard {
             return Some(now.mono);
         }
         let sync = self.next_sync();
-        let others =
-            self.next_write().into_iter().chain(self.transfers.next()).chain(self.next_left_off());
+        let others = [self.next_write(), self.transfers.next(), self.next_left_off()];
+        let others = others.into_iter().flatten().chain(self.next_late());
         sync.into_iter().chain(self.timers.next()).chain(others).min()
     }
 

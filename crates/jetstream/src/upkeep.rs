@@ -7,7 +7,7 @@
 //! |---|---|---|
 //! | while messages come | 4 MiB that it would not know of | 60 s |
 //! | while many come, and no block went since the last | 128 MiB | 10 s |
-//! | once they stop | 1 MiB | 10 s of quiet |
+//! | once they stop | 1 MiB, or anything if there was none yet | 10 s of quiet |
 //!
 //! Laws: an index takes at most a thousandth of the shard's time, of a quiet stream a hundredth; the
 //!       shard never waits for the disk.
@@ -83,6 +83,10 @@ fn is_index_due(store: &Storage<Disk>, since: Duration, quiet: bool) -> bool {
     let share = if quiet { 100 } else { 1000 };
     if parts > MOST_PARTS || since < cost(parts) * share {
         return false;
+    }
+    if quiet && store.is_unlisted() {
+        // With one, what there was is known even if files go.
+        return true;
     }
     let bytes = store.unindexed();
     rules.iter().any(|(least, after)| bytes >= *least && since >= *after)

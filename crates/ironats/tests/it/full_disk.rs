@@ -19,13 +19,21 @@ const KEPT: u64 = 20;
 
 /// A server that is told of a limit by an error, not by a signal.
 async fn start(dir: &Path) -> (Server, Client, Client) {
+    start_with(dir, "", "").await
+}
+
+/// The same, with more in its configuration and before it is begun.
+async fn start_with(dir: &Path, extra: &str, before: &str) -> (Server, Client, Client) {
     let script = dir.join("server.sh");
     let binary = Which::Ours.path();
-    let text = format!("#!/bin/sh\ntrap '' XFSZ\nexec {:?} \"$@\"\n", binary.display().to_string());
+    let text = format!(
+        "#!/bin/sh\ntrap '' XFSZ\n{before}\nexec {:?} \"$@\"\n",
+        binary.display().to_string()
+    );
     fs::write(&script, text).unwrap();
     fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
     let config = format!(
-        "jetstream {{ store_dir: {:?} }}\naccounts {{\n A {{ jetstream: enabled, users: [{{ user: a, password: p }}] }}\n B {{ jetstream: enabled, users: [{{ user: b, password: p }}] }}\n}}",
+        "jetstream {{ store_dir: {:?}, {extra} }}\naccounts {{\n A {{ jetstream: enabled, users: [{{ user: a, password: p }}] }}\n B {{ jetstream: enabled, users: [{{ user: b, password: p }}] }}\n}}",
         dir.display().to_string()
     );
     let server = ServerBuilder::of(script).config(&config).monitoring().start();
@@ -201,4 +209,33 @@ async fn what_a_full_disk_does_not_let_be_made_leaves_nothing() {
     assert!(!server.log().contains("Error recovering"), "{}", server.log());
     let made = ask(&a, "$JS.API.STREAM.CREATE.OLD", json!({"name":"OLD","subjects":["o"]})).await;
     assert_eq!(made["did_create"], true, "{made}");
+}
+
+#[tokio::test]
+async fn a_stream_that_there_is_no_room_to_open_is_opened_later() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut server, a, _) = filled(dir.path()).await;
+    server.limit_files(None);
+    drop(a);
+    server.signal(testkit::server::Signal::TERM);
+    server.wait_exit(std::time::Duration::from_secs(10));
+    // Its document is to be sealed from now on, which needs room.
+    let sealed = "cipher: aes, key: secret";
+    let (server, a, _b) = start_with(dir.path(), sealed, "ulimit -S -f 0").await;
+    assert!(server.log().contains("stream 'A > S': "), "{}", server.log());
+    assert!(server.log().contains("; it is tried again"), "{}", server.log());
+    assert_ne!(server.get("/healthz").status, 200);
+    // Nobody else gets its subjects meanwhile.
+    let other = json!({"name":"NEW","subjects":["s"],"storage":"memory"});
+    let refused = ask(&a, "$JS.API.STREAM.CREATE.NEW", other).await;
+    assert_eq!(refused["error"]["err_code"], 10065, "{refused}");
+    server.limit_files(None);
+    server.wait_log("JetStream opened stream 'A > S' after");
+    assert_eq!(messages(&a).await, KEPT);
+    assert_eq!(ask(&a, "s", json!("x")).await["seq"], KEPT + 1);
+    let consumer = ask(&a, "$JS.API.CONSUMER.INFO.S.C", Value::Null).await;
+    assert_eq!(consumer["num_pending"], KEPT + 1, "{consumer}");
+    assert_eq!(server.get("/healthz").status, 200);
+    let told = server.log().matches("Error recovering stream").count();
+    assert_eq!(told, 1, "once is enough: {}", server.log());
 }

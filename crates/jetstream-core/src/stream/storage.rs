@@ -66,6 +66,11 @@ impl<D: Disk> Storage<D> {
         either!(self, s => s.forget_read(), _s => ());
     }
 
+    /// Whether something is queued that nobody carries out yet.
+    pub fn has_jobs(&self) -> bool {
+        either!(self, s => s.has_jobs(), _s => false)
+    }
+
     /// Whether questions about subjects are answered from memory.
     pub fn is_at_hand(&self) -> bool {
         either!(self, s => s.is_at_hand(), _s => true)
@@ -94,6 +99,11 @@ impl<D: Disk> Storage<D> {
     /// Whether a block that went took the last index along.
     pub fn has_lost_index(&self) -> bool {
         either!(self, s => s.has_lost_index(), _s => false)
+    }
+
+    /// Whether nothing on the disk would tell of a last block that goes.
+    pub fn is_unlisted(&self) -> bool {
+        either!(self, s => s.is_unlisted(), _s => false)
     }
 
     /// Writes an index, so that a later crash has less to read.

@@ -153,6 +153,12 @@ impl<D: Disk> FileStore<D> {
         new.map(|b| b.len).sum::<u64>().saturating_sub(len)
     }
 
+    /// Whether it holds something and this server has written no index of it yet, so that nothing
+    /// would tell of its last block.
+    pub fn is_unlisted(&self) -> bool {
+        self.indexed.is_none() && self.last_seq > 0
+    }
+
     /// Whether a block that went took the last index along.
     pub fn has_lost_index(&self) -> bool {
         self.indexed.is_some() && !self.index_on_disk

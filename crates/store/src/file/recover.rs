@@ -117,6 +117,7 @@ impl<D: Disk> FileStore<D> {
         self.lists_blocks = true;
         let index = self.read_index_file()?;
         let mut recovery = Recovery::default();
+        let is_own = index.as_ref().is_some_and(|index| index.is_own);
         let is_newer = |index: &Index| orphans.last().is_some_and(|o| *o >= index.last_block);
         match index {
             Some(index) if is_newer(&index) => {
@@ -150,7 +151,8 @@ impl<D: Disk> FileStore<D> {
         if !legacy.is_empty() {
             self.retire_legacy(&legacy)?;
         }
-        if recovery.from_index {
+        // Another's names no blocks should it go: there is to be one of ours.
+        if recovery.from_index && is_own {
             self.indexed = self.blocks.back().map(|b| (b.index, b.len));
         }
         recovery.blocks = self.blocks.len();

@@ -140,3 +140,30 @@ fn zeros_behind_new_messages_do_not_bring_back_an_index_that_knows_none() {
         assert_eq!(open(&disk).0.state().msgs, 9, "{zeros}");
     }
 }
+
+#[test]
+fn only_an_index_of_ours_tells_of_the_last_block() {
+    let disk = SimDisk::new(1);
+    let mut store = open(&disk).0;
+    assert!(!store.is_unlisted(), "there is nothing to tell of");
+    (0..3).for_each(|_| put(&mut store));
+    assert!(store.is_unlisted());
+    store.checkpoint().unwrap();
+    assert!(!store.is_unlisted());
+    store.close().unwrap();
+    let (store, recovery) = open(&disk);
+    assert!(recovery.from_index && !store.is_unlisted());
+    drop(store);
+    // As the other server leaves it.
+    disk.delete("msgs/index.own");
+    let (mut store, recovery) = open(&disk);
+    assert!(recovery.from_index && store.is_unlisted());
+    store.checkpoint().unwrap();
+    drop(store);
+    for path in disk.paths().iter().filter(|p| p.ends_with(".blk") || p.ends_with(".len")) {
+        disk.delete(path);
+    }
+    let (store, _) = open(&disk);
+    assert_eq!(store.lost().iter().map(|l| l.seqs.clone()).collect::<Vec<_>>(), [Some(1..=3)]);
+    assert_eq!(store.state().last_seq, 3);
+}
