@@ -1,5 +1,6 @@
 //! `nats-server`: read the command line and the configuration, run, leave with an exit status.
 
+mod allocator;
 mod program_pages;
 
 use config::flags::{self, Command, Run};
@@ -17,10 +18,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use stdx::log::Log;
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
+    allocator::give_back_soon();
     let args: Vec<String> =
         std::env::args_os().skip(1).map(|arg| arg.to_string_lossy().into_owned()).collect();
     match flags::parse_args(&args) {

@@ -228,8 +228,13 @@ impl Shard {
         let now = self.now.mono;
         let Some(place) = self.place(at) else { return };
         place.used = now;
+        let has_jobs = place.stream.store_ref().has_jobs();
         if !place.resting {
             self.rest_later(at);
+        }
+        if has_jobs {
+            // It found damage: what it noted of that goes to the disk now, not with the next message.
+            self.touch(at);
         }
         self.note_open(at);
     }

@@ -377,7 +377,8 @@ impl Shard {
     pub(crate) fn free_waiting(&mut self, at: u32) {
         let Some(place) = self.place(at) else { return };
         let waiting = place.reads.as_mut().map(|reads| std::mem::take(&mut reads.freeing));
-        let cold = place.free_or_wait(waiting.unwrap_or_default().make_contiguous());
+        // Who was done with them may have gone meanwhile, and who is left is another one.
+        let cold = place.free_now(waiting.unwrap_or_default().make_contiguous(), true);
         self.touch(at);
         if let Some(read) = cold {
             self.await_read(at, read, Some(Waiter::Freeing));
@@ -492,17 +493,23 @@ impl Place {
             reads.freeing.extend(seqs);
             return None;
         }
+        // The one that is done with them may be the only one that could need them.
+        self.free_now(seqs, self.members.len() > 1)
+    }
+
+    /// Removes those of these messages that nobody needs, up to one that has to wait; unless
+    /// `others` may need some, nobody is asked.
+    fn free_now(&mut self, seqs: &[u64], others: bool) -> Option<ColdRead<Disk>> {
         self.stream.store().defer_reads(true);
-        let cold = seqs.iter().position(|&seq| self.free(seq).is_err());
+        let cold = seqs.iter().position(|&seq| self.free(seq, others).is_err());
         self.stream.store().defer_reads(false);
         let waits = seqs.get(cold?..).unwrap_or_default();
         self.reads.get_or_insert_default().freeing.extend(waits);
         self.stream.store().take_cold()
     }
 
-    fn free(&mut self, seq: u64) -> Result<(), Cold> {
-        // The one that is done with it may be the only one that could need it.
-        if self.members.len() > 1 {
+    fn free(&mut self, seq: u64, others: bool) -> Result<(), Cold> {
+        if others {
             match self.stream.store().load(seq) {
                 Ok(message) if self.is_needed(seq, &message.subject) => return Ok(()),
                 Ok(_) => {}

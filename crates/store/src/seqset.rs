@@ -178,6 +178,15 @@ impl SeqSet {
         self.iter().next()
     }
 
+    /// The smallest sequence that is not below `from`.
+    pub fn next_from(&self, from: u64) -> Option<u64> {
+        self.chunks.range(from / SPAN..).find_map(|(&base, chunk)| {
+            let low = base * SPAN;
+            let mut bits = from.max(low) - low..SPAN;
+            bits.find(|&bit| chunk.contains(bit as usize)).map(|bit| low + bit)
+        })
+    }
+
     /// How many members lie in `first..=last`.
     pub fn count_range(&self, first: u64, last: u64) -> u64 {
         if first > last || self.len == 0 {

@@ -103,7 +103,10 @@ impl End {
         };
         match self {
             Self::One => !got.is_empty(),
-            Self::Fetch(n) => got.len() >= *n || got.last().is_some_and(status),
+            Self::Fetch(n) => {
+                let beats = got.iter().filter(|m| is_heartbeat(m)).count();
+                got.len() - beats >= *n || got.last().is_some_and(status)
+            }
             Self::Batch => got.last().is_some_and(status),
             Self::Nothing | Self::Later => false,
         }
@@ -166,6 +169,11 @@ impl fmt::Display for Step {
             Self::Wait(length) => write!(f, "  wait {length:?}"),
         }
     }
+}
+
+/// Whether it only says that somebody is still there.
+pub(super) fn is_heartbeat(m: &Msg) -> bool {
+    m.header_text().starts_with("NATS/1.0 100 Idle")
 }
 
 /// Whether requests on this subject change nothing.

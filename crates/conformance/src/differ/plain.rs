@@ -18,6 +18,7 @@ const TIMES: &[&str] = &[
     "delivered_time",
     "start",
     "stop",
+    "end",
     "rtt",
     "active",
 ];
@@ -108,6 +109,11 @@ fn hide(json: &mut Value) {
                 for source in sources.into_iter().flatten().filter_map(Value::as_object_mut) {
                     source.shift_remove("filter_subject");
                 }
+            }
+            // One that selects everything is shown by the reference as long as nothing else changes.
+            if fields.contains_key("lag") && fields.get("filter_subject").is_some_and(|f| f == ">")
+            {
+                fields.shift_remove("filter_subject");
             }
             // Whether a mirror has begun to draw when its stream is shown first, is chance.
             if let Some(Value::Object(mirror)) = fields.get_mut("mirror")

@@ -118,7 +118,11 @@ impl Side {
         self.write(format!("UNSUB {}\r\n", self.sid));
         let mut texts: Vec<String> = Vec::new();
         for m in got {
-            texts.push(plain::message(&m));
+            let text = plain::message(&m);
+            // How many heartbeats come in time is chance.
+            if !generate::is_heartbeat(&m) || !texts.contains(&text) {
+                texts.push(text);
+            }
             self.delivered(m);
         }
         if texts.is_empty() { "(nothing)".into() } else { texts.join("\n--\n") }
@@ -147,7 +151,9 @@ impl Side {
                         _ => "late",
                     };
                     // How often a question is asked is chance, and so are the audits that follow.
-                    if !is_of_own_removal(&m.subject)
+                    // One backup more or less.
+                    if !m.subject.starts_with("$JS.EVENT.ADVISORY.STREAM.SNAPSHOT_")
+                        && !is_of_own_removal(&m.subject)
                         && (m.subject != "$JS.EVENT.ADVISORY.API" || !is_of_question(&m))
                     {
                         self.aside.push(format!("{kind} {}", plain::message(&m)));

@@ -6,8 +6,8 @@
 
 use std::time::Duration;
 
-use jetstream_api::AckPolicy;
 use jetstream_api::subject::Ack;
+use jetstream_api::{AckPolicy, StorageType};
 use stdx::time::Mono;
 use store::{Message, MessageStore, SequencePair};
 
@@ -115,16 +115,7 @@ impl Consumer {
         };
         buffers.reply.clear();
         self.ack_prefix.write(&ack, &mut buffers.reply);
-        let size = match self.send(&message, pending, buffers, cx) {
-            Ok(size) => size,
-            Err(stop) => {
-                // Compat(CONS-034): what lies before a message that nobody got is behind.
-                if count == 1 && self.skip.is_none() {
-                    self.next = self.next.max(message.seq);
-                }
-                return Err(stop);
-            }
-        };
+        let size = self.send(&message, pending, buffers, cx)?;
         self.note_delivered(at, count, cx);
         self.note_pushed(size, cx);
         if let Some(replay) = &mut self.replay {
@@ -227,6 +218,10 @@ impl Consumer {
             Ok(None) => {
                 self.next = self.next.max(cx.store.state().last_seq + 1);
                 self.num_pending = 0;
+                // Compat(CONS-034): in a file the reference stays where it was.
+                if cx.stream.storage == StorageType::Memory {
+                    self.progress.pass(self.next - 1);
+                }
                 Err(Stop::Idle)
             }
             Err(e) => {

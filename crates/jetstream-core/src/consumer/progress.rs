@@ -166,6 +166,11 @@ impl Progress {
         }
     }
 
+    /// What was not selected up to `seq` counts as delivered.
+    pub(super) fn pass(&mut self, seq: u64) {
+        self.delivered.stream = self.delivered.stream.max(seq);
+    }
+
     /// Nothing up to `seq` will be delivered, and nothing there waits.
     pub(super) fn apply_skip(&mut self, seq: u64) {
         self.dirty = true;

@@ -604,8 +604,10 @@ impl<D: Disk> Stream<D> {
         if let Err(error) = self.store.purge(&filter, 0, keep) {
             self.fail(&error.to_string());
         }
-        // Compat(RET-009): one message alone is removed as if somebody had deleted it.
-        if self.store.removals() != before + 1 {
+        // Compat(RET-009): one message alone is removed as if somebody had deleted it, but from files
+        // only if its subject was named.
+        let is_named = rollup == Rollup::Subject || !self.store.is_file();
+        if self.store.removals() != before + 1 || !is_named {
             self.stored.rolled.append(&mut self.store.take_removals_after(before));
         }
         let subject = if rollup == Rollup::All { &b""[..] } else { subject };

@@ -66,6 +66,11 @@ impl<D: Disk> Storage<D> {
         either!(self, s => s.forget_read(), _s => ());
     }
 
+    /// Whether something is queued that nobody carries out yet.
+    pub fn has_jobs(&self) -> bool {
+        either!(self, s => s.has_jobs(), _s => false)
+    }
+
     /// Whether questions about subjects are answered from memory.
     pub fn is_at_hand(&self) -> bool {
         either!(self, s => s.is_at_hand(), _s => true)

@@ -374,9 +374,11 @@ impl Shard {
         // What consumers have not heard of, because it is not safe yet, they count anew.
         let untold = place.stream.take_stored();
         place.stream.recycle(untold);
-        // Compat(RET-009): one message alone is removed as if somebody had deleted it.
+        // Compat(RET-009): one message alone is removed as if somebody had deleted it, but from files
+        // only if its subject was named.
         let all = matches!(asked.filter.as_str(), "" | ">") && asked.keep == 0;
-        if removed.len() == 1 && !all {
+        let is_named = matches!(filter, Filter::Literal(_));
+        if removed.len() == 1 && !all && (is_named || !place.stream.store().is_file()) {
             self.tell_removed(at, &removed);
         }
         for id in self.member_ids(at) {

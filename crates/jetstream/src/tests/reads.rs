@@ -1,5 +1,7 @@
 //! Reads that are held back: what goes on meanwhile, and what happens to who waits.
 
+use std::path::{Path, PathBuf};
+
 use serde_json::{Value, json};
 
 use super::slow::PATIENCE;
@@ -276,6 +278,32 @@ fn what_was_acknowledged_leaves_once_it_could_be_read() {
 }
 
 #[test]
+fn what_one_acknowledged_who_left_meanwhile_stays_for_the_other() {
+    let mut world = World::new();
+    world.stream("COLD", &json!({ "retention": "interest" }));
+    consumer(&mut world, "A", &Value::Null);
+    consumer(&mut world, "B", &Value::Null);
+    world.fill("COLD", FILLED);
+    let pulled = pull(&mut world, "A", 50);
+    let acks: Vec<_> = (0..50).map(|_| pulled.next().reply).collect();
+    world.restart();
+    world.dial.hold();
+    for ack in &acks {
+        world.request(ack, "");
+    }
+    world.dial.await_waiting(1);
+    // It looks for what nobody needs any more, for which it has to read, too.
+    let deleted = world.begin("$JS.API.CONSUMER.DELETE.COLD.A", "");
+    world.dial.release();
+    assert_eq!(deleted.next().json()["success"], true);
+    let left = pull(&mut world, "B", FILLED);
+    for n in 1..=FILLED {
+        assert_eq!(number(&left.next().payload), n);
+    }
+    assert_eq!(world.messages("COLD"), FILLED);
+}
+
+#[test]
 fn a_consumer_is_made_once_its_beginning_could_be_read() {
     let mut world = held_back(&Value::Null);
     let config = json!({ "durable_name": "T", "deliver_policy": "by_start_time",
@@ -334,6 +362,45 @@ fn what_is_too_old_leaves_once_it_could_be_read() {
     for watched in [false, true] {
         assert!([1, 3, 8].into_iter().any(|seconds| ages(seconds, watched)), "too slow to tell");
     }
+}
+
+/// The files with this name below a directory.
+fn named(dir: &Path, name: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(dir).unwrap().map(Result::unwrap) {
+        if entry.path().is_dir() {
+            found.extend(named(&entry.path(), name));
+        } else if entry.file_name() == name {
+            found.push(entry.path());
+        }
+    }
+    found
+}
+
+#[test]
+fn damage_that_a_read_finds_is_noted_at_once() {
+    let mut world = World::new();
+    world.stream("COLD", &Value::Null);
+    world.fill("COLD", FILLED);
+    world.restart();
+    let block = named(world.dir.path(), "1.blk").remove(0);
+    let mut bytes = std::fs::read(&block).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 0x55;
+    std::fs::write(&block, bytes).unwrap();
+    let lost = (1..=FILLED).find(|n| world.request(DIRECT, get(*n)).header.contains("404"));
+    let lost = lost.unwrap();
+    // Nothing is stored or removed that would take it along.
+    let end = std::time::Instant::now() + PATIENCE;
+    let told = loop {
+        assert!(std::time::Instant::now() < end, "{lost} is gone and noted nowhere");
+        let texts = named(world.dir.path(), "lost.json");
+        let text = texts.first().and_then(|path| std::fs::read_to_string(path).ok());
+        if let Some(told) = text.and_then(|text| serde_json::from_str::<Value>(&text).ok()) {
+            break told;
+        }
+    };
+    assert_eq!((&told[0]["first"], &told[0]["last"]), (&json!(lost), &json!(lost)), "{told}");
 }
 
 #[test]

@@ -55,15 +55,15 @@ impl<D: Disk> FileStore<D> {
         let last_seq = self.report_unlisted(prior, tombstones);
         // Noted before it is mended: a block that is mended tells of nothing any more.
         if self.lost.len() > before {
-            for lost in &self.lost[before..] {
+            let (log, name) = (&self.options.log, &self.settings.name);
+            for part in
+                self.lost[before..].chunk_by(|a, b| (&a.file, a.offset) == (&b.file, b.offset))
+            {
+                let Some(Lost { file, offset, bytes, .. }) = part.first() else { continue };
+                let seqs = describe(part);
                 error!(
-                    self.options.log,
-                    "Filestore [{}] lost data: {} at byte {}, {} bytes, sequences {}",
-                    self.settings.name,
-                    lost.file,
-                    lost.offset,
-                    lost.bytes,
-                    describe(lost)
+                    log,
+                    "Filestore [{name}] lost data: {file} at byte {offset}, {bytes} bytes, sequences {seqs}"
                 );
             }
             self.write_lost();
@@ -224,7 +224,7 @@ impl<D: Disk> FileStore<D> {
         }
     }
 
-    fn push_lost(&mut self, lost: Lost) {
+    pub(super) fn push_lost(&mut self, lost: Lost) {
         if !self.lost.contains(&lost) {
             self.lost.push(lost);
         }
@@ -466,6 +466,12 @@ pub(crate) fn decode_lost(bytes: &[u8]) -> Vec<Lost> {
     lost.collect()
 }
 
-fn describe(lost: &Lost) -> String {
-    lost.seqs.as_ref().map_or_else(|| "unknown".into(), |r| format!("{}..{}", r.start(), r.end()))
+/// The sequences of losses at one place, in a line.
+fn describe(lost: &[Lost]) -> String {
+    let mut seqs = lost.iter().filter_map(|lost| lost.seqs.as_ref());
+    let Some(first) = seqs.next() else { return "unknown".into() };
+    match seqs.next_back() {
+        None => format!("{}..{}", first.start(), first.end()),
+        Some(last) => format!("{}..{} in {} parts", first.start(), last.end(), lost.len()),
+    }
 }

@@ -145,6 +145,12 @@ impl<D: Disk> FileStore<D> {
         self.commit.under_way || self.jobs.run.is_some() || self.jobs.rewrite.is_some()
     }
 
+    /// Whether something is queued that nobody carries out yet: a read that found damage changes
+    /// the store, too.
+    pub fn has_jobs(&self) -> bool {
+        self.jobs.run.is_none() && self.disk.is_deferred() && !self.disk.is_empty()
+    }
+
     /// Work to run now, on any threads, in any order, at the same time. Call it after changes and
     /// after each [`Self::complete`].
     pub fn take_jobs(&mut self) -> Result<Vec<Job>> {

@@ -12,6 +12,7 @@ use crate::file::recover::Prior;
 use crate::file::{FileStore, block_path, shape_path};
 use crate::hash::HashKey;
 use crate::seqset::SeqSet;
+use crate::state::Lost;
 
 /// A block that is known from its `.len` alone.
 struct Missing {
@@ -26,6 +27,32 @@ impl Missing {
             Held::Count(count) => Some(*count),
             Held::Seqs { runs, .. } => Some(runs.iter().map(|(first, end)| end - first + 1).sum()),
         }
+    }
+}
+
+/// Ranges that the loss of one block is told as; more are told as one, with what was removed between.
+const MOST_RANGES: usize = 4096;
+
+/// The ranges of `first..=end` that are not removed; no more than are told.
+fn without(mut first: u64, end: u64, removed: &SeqSet, out: &mut Vec<(u64, u64)>) {
+    // As every removed sequence is in a tombstone that was read, there are no more of them than
+    // that, however long the run is.
+    while first <= end && out.len() <= MOST_RANGES {
+        let Some(gone) = removed.next_from(first).filter(|gone| *gone <= end) else {
+            out.push((first, end));
+            return;
+        };
+        if gone > first {
+            out.push((first, gone - 1));
+        }
+        let Some(next) = gone.checked_add(1) else { return };
+        first = next;
+    }
+    if first <= end
+        && let Some(last) = out.last_mut()
+    {
+        // Told as one.
+        last.1 = end;
     }
 }
 
@@ -66,12 +93,17 @@ impl<D: Disk> FileStore<D> {
 
     /// These sequences were in a block that is gone; those of them that nobody removed are lost.
     fn report_seqs(&mut self, index: u32, runs: &[(u64, u64)], tombs: &SeqSet) {
-        let is_there = |&seq: &u64| !tombs.contains(seq);
-        let seqs = || runs.iter().flat_map(|(first, end)| *first..=*end);
-        let first = seqs().find(is_there);
-        let last = runs.iter().rev().find_map(|(first, end)| (*first..=*end).rev().find(is_there));
-        if let (Some(first), Some(last)) = (first, last) {
-            self.add_lost(&block_path(index), 0, 0, Some(first..=last), tombs);
+        let mut lost = Vec::new();
+        for &(first, end) in runs {
+            without(first, end, tombs, &mut lost);
+        }
+        let (Some(first), Some(last)) = (lost.first(), lost.last()) else { return };
+        if lost.len() > MOST_RANGES {
+            lost = vec![(first.0, last.1)];
+        }
+        for (first, last) in lost {
+            let seqs = Some(first..=last);
+            self.push_lost(Lost { file: block_path(index), offset: 0, bytes: 0, seqs });
         }
     }
 
@@ -134,5 +166,39 @@ impl<D: Disk> FileStore<D> {
             }
             _ => start,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{MOST_RANGES, without};
+    use crate::seqset::SeqSet;
+
+    fn ranges(first: u64, end: u64, removed: &[u64]) -> Vec<(u64, u64)> {
+        let mut set = SeqSet::default();
+        for seq in removed {
+            set.insert(*seq);
+        }
+        let mut out = Vec::new();
+        without(first, end, &set, &mut out);
+        out
+    }
+
+    #[test]
+    fn what_was_removed_is_left_out() {
+        assert_eq!(ranges(5, 9, &[]), [(5, 9)]);
+        assert_eq!(ranges(5, 9, &[1, 5, 7, 10]), [(6, 6), (8, 9)]);
+        assert_eq!(ranges(5, 7, &[5, 6, 7]), []);
+        assert_eq!(ranges(u64::MAX - 1, u64::MAX, &[u64::MAX]), [(u64::MAX - 1, u64::MAX - 1)]);
+        assert_eq!(ranges(1, u64::MAX, &[3000]), [(1, 2999), (3001, u64::MAX)]);
+    }
+
+    #[test]
+    fn what_is_torn_to_pieces_is_told_as_one() {
+        let many = MOST_RANGES as u64 * 3;
+        let odd: Vec<u64> = (1..many).step_by(2).collect();
+        let found = ranges(1, many, &odd);
+        assert!(found.len() > MOST_RANGES, "{}", found.len());
+        assert_eq!((found[0].0, found.last().unwrap().1), (2, many));
     }
 }
