@@ -259,6 +259,8 @@ impl<D: Disk> FileStore<D> {
                 if compacted {
                     self.settle_before_compaction(at)?;
                     self.invalidate_index()?;
+                    // What a limit removed goes without a tombstone, and the list still has it.
+                    self.disown_blocks();
                 }
                 self.take_staged(at, file, form, len, compacted)?;
                 self.put_shape(index, shape)

@@ -163,6 +163,8 @@ impl<D: Disk> FileStore<D> {
             return Ok(before);
         }
         self.invalidate_index()?;
+        // What a limit removed goes without a tombstone, and the list still has it.
+        self.disown_blocks();
         self.write_block_file(at, &kept, true)?;
         let block = &mut self.blocks[at];
         (block.marks, block.column, block.tombstones) = (None, None, None);

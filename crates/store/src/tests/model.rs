@@ -373,7 +373,10 @@ fn cases() -> u64 {
 fn random_histories_agree_with_the_oracle() {
     let first = std::env::var("STORE_SEED").ok().and_then(|n| n.parse().ok());
     let every = if first.is_some() { 1 } else { 5 };
-    for seed in first.unwrap_or(1)..=first.unwrap_or_else(cases) {
+    // The list in `index.own` outlived a compaction, and told of a loss that was none.
+    let once_failed = if first.is_some() { None } else { Some(1666) };
+    let seeds = first.unwrap_or(1)..=first.unwrap_or_else(cases);
+    for seed in once_failed.into_iter().chain(seeds) {
         let mut run = Run::new(seed);
         let mut history = Vec::new();
         for step in 0..60 {
