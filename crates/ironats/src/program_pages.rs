@@ -19,8 +19,7 @@ pub(crate) fn release() {
         // SAFETY: the range is a private mapping of a file, which cannot be written, and of which
         // no page is a copy of the process's own (`Anonymous` is 0: nothing was relocated in it,
         // no debugger changed it). Dropping such pages is what the kernel does by itself when
-        // memory is short: the next access finds the same bytes in the file, which cannot be
-        // written while it runs. It is still there although it was listed before: it is code, or
+        // memory is short: the next access finds the bytes of the file again. It is still there although it was listed before: it is code, or
         // lies against the code of the same file, and this process unloads none.
         let _ =
             unsafe { rustix::mm::madvise(start, range.len(), rustix::mm::Advice::LinuxDontNeed) };

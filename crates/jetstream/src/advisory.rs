@@ -39,9 +39,10 @@ impl Shard {
             return;
         }
         let now = self.now;
-        let advisory = Advisory { id: self.random.nuid(now), timestamp: now.wall, fact: fact() };
+        let advisory =
+            Advisory { id: self.lent.random.nuid(now), timestamp: now.wall, fact: fact() };
         let body = json::to_json(&advisory);
-        self.out(u32::MAX, account).send(Outgoing::new(subject.as_bytes(), b"", &body));
+        self.lent.out(u32::MAX, account).send(Outgoing::new(subject.as_bytes(), b"", &body));
     }
 
     /// Tells what became of a stream.

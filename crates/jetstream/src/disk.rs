@@ -57,7 +57,7 @@ impl Shard {
         place.count_bytes();
         let ticket = place.stream.store_ref().ticket();
         if place.safe(&shared) < ticket {
-            let theirs = self.answers.split_off(at, place.full.is_none());
+            let theirs = self.lent.answers.split_off(at, place.full.is_none());
             if !theirs.is_empty() {
                 place.held.push_back((ticket, theirs));
             }
@@ -159,7 +159,7 @@ impl Shard {
         let account = place.account.account.clone();
         while place.held.front().is_some_and(|(ticket, _)| *ticket <= safe) {
             if let Some((_, mut answers)) = place.held.pop_front() {
-                answers.release(&mut self.worker, |_| Some(account.clone()));
+                answers.release(&mut self.lent.worker, |_| Some(account.clone()));
             }
         }
     }
@@ -169,14 +169,14 @@ impl Shard {
         if matches!(error, Error::DiskFull { .. }) {
             return self.disk_is_full(at, error);
         }
-        let mut theirs = self.answers.split_off(at, true);
+        let mut theirs = self.lent.answers.split_off(at, true);
         let Some(place) = self.places.get_mut(at as usize).and_then(Option::as_deref_mut) else {
             return;
         };
         if !std::mem::replace(&mut place.told_failure, true) {
             let name = format!("{} > {}", place.account.account.name, place.name());
             stdx::error!(
-                self.worker.broker.log,
+                self.lent.worker.broker.log,
                 "JetStream cannot write stream '{name}' any more: {error}; mend the disk, then start the server again"
             );
         }
@@ -186,10 +186,10 @@ impl Shard {
         let account = place.account.account.clone();
         for (_, mut answers) in std::mem::take(&mut place.held) {
             answers.disappoint(&refusal);
-            answers.release(&mut self.worker, |_| Some(account.clone()));
+            answers.release(&mut self.lent.worker, |_| Some(account.clone()));
         }
         theirs.disappoint(&refusal);
-        theirs.release(&mut self.worker, |_| Some(account.clone()));
+        theirs.release(&mut self.lent.worker, |_| Some(account.clone()));
     }
 
     /// Sends off the syncs that are due.

@@ -71,7 +71,7 @@ fn run(shard: &mut Shard, clock: &dyn Fn() -> Now) {
         }
         if now.mono.since(swept) > SWEEP_EVERY {
             swept = now.mono;
-            shard.worker.sweep();
+            shard.lent.worker.sweep();
         }
         if patience.looks(now.mono.since(busy)) {
             shard.queue.awake();

@@ -2,7 +2,6 @@
 //!
 //! Not here: messages that become too old (`shard.rs`).
 
-use crate::out::ShardOut;
 use crate::shard::Shard;
 
 impl Shard {
@@ -13,14 +12,7 @@ impl Shard {
             return;
         };
         let limits = place.limits(&self.shared);
-        let mut out = ShardOut {
-            worker: &mut self.worker,
-            account: &place.account.account,
-            answers: &mut self.answers,
-            scratch: &mut self.scratch,
-            random: &mut self.random,
-            stream: at,
-        };
+        let mut out = self.lent.out(at, &place.account.account);
         place.stream.expire_batches(now, &mut out);
         place.stream.fire_schedules(&limits, now, &mut out);
     }

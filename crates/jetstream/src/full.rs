@@ -71,7 +71,7 @@ impl Shard {
             let _ = place.stream.take_without_room();
             let (name, cause) = (place.called(), error.to_string());
             stdx::error!(
-                self.worker.broker.log,
+                self.lent.worker.broker.log,
                 "JetStream cannot write stream '{name}': {cause}; until then it refuses new messages"
             );
             place.full =
@@ -100,7 +100,7 @@ impl Shard {
         let (name, refused) = (place.called(), place.stream.take_without_room());
         let (spent, tries) = (now.since(full.since).as_secs(), full.tries);
         stdx::notice!(
-            self.worker.broker.log,
+            self.lent.worker.broker.log,
             "JetStream writes stream '{name}' again after {spent} s: {refused} messages were refused, {tries} attempts failed"
         );
         self.release_held(at);

@@ -199,7 +199,7 @@ impl Shard {
         let dropped = self.shared.waiting.dropped.swap(0, Ordering::Relaxed);
         let (server, domain) =
             (self.shared.config.server_name.clone(), self.shared.config.domain.clone());
-        let log = &self.worker.broker.log;
+        let log = &self.lent.worker.broker.log;
         stdx::warning!(log, "JetStream API queue limit reached, refusing {dropped} requests");
         let Some(system) = self.shared.broker.accounts().into_iter().find(|a| a.is_system()) else {
             return;

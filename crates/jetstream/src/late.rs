@@ -81,7 +81,7 @@ impl Shard {
         self.shared.broken.lock().retain(|(o, n, _)| (o, n) != (&owner, &name));
         if self.recover_stream(&account, &name, found) {
             stdx::notice!(
-                self.worker.broker.log,
+                self.lent.worker.broker.log,
                 "JetStream opened stream '{owner} > {name}' after {} s",
                 now.since(since).as_secs()
             );

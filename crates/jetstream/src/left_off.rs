@@ -126,7 +126,7 @@ impl Shard {
         while self.drawn.front().is_some_and(|(due, ..)| *due <= self.now.mono) {
             let Some((_, at, generation)) = self.drawn.pop_front() else { return };
             let (shared, queue) = (self.shared.clone(), self.queue.clone());
-            let log = self.worker.broker.log.clone();
+            let log = self.lent.worker.broker.log.clone();
             let Some(place) = self.place(at).filter(|p| p.generation == generation) else {
                 continue;
             };
@@ -166,7 +166,7 @@ impl Shard {
         let dir = shared.stream_dir(&place.account.account.name, place.name());
         let left_off = place.left_off();
         if let Err(error) = write(&shared.disk(dir.clone()), &left_off) {
-            let log = &self.worker.broker.log;
+            let log = &self.lent.worker.broker.log;
             stdx::warning!(log, "JetStream cannot write '{}': {error}", dir.display());
         }
     }

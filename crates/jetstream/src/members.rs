@@ -54,14 +54,7 @@ impl Shard {
         let place = self.places.get_mut(at as usize)?.as_deref_mut()?;
         let member = place.members.get_mut(&id)?;
         let (stream, facts, store) = place.stream.parts();
-        let mut out = ShardOut {
-            worker: &mut self.worker,
-            account: &place.account.account,
-            answers: &mut self.answers,
-            scratch: &mut self.scratch,
-            random: &mut self.random,
-            stream: at,
-        };
+        let mut out = self.lent.out(at, &place.account.account);
         let mut cx = Cx {
             facts,
             stream,
@@ -97,14 +90,7 @@ impl Shard {
         let now = self.now;
         let place = self.places.get_mut(at as usize)?.as_deref_mut()?;
         let (stream, facts, store) = place.stream.parts();
-        let mut out = ShardOut {
-            worker: &mut self.worker,
-            account: &place.account.account,
-            answers: &mut self.answers,
-            scratch: &mut self.scratch,
-            random: &mut self.random,
-            stream: at,
-        };
+        let mut out = self.lent.out(at, &place.account.account);
         let mut cx = Cx {
             facts,
             stream,
@@ -139,7 +125,7 @@ impl Shard {
             if !member.reading && self.deliver_from(at, id) {
                 self.make_ready(at, id);
                 // Its client can work on these while the next are gathered.
-                self.worker.flush_touched();
+                self.lent.worker.flush_touched();
             }
         }
         !self.ready.is_empty()
@@ -253,7 +239,7 @@ impl Shard {
         for id in self.member_ids(at) {
             self.with(at, id, |consumer, cx| consumer.shut_down(cx));
             let now = self.now.wall;
-            let log = self.worker.broker.log.clone();
+            let log = self.lent.worker.broker.log.clone();
             let Some(member) = self.place(at).and_then(|p| p.members.get_mut(&id)) else {
                 continue;
             };
@@ -295,9 +281,9 @@ impl Shard {
         };
         let of = AckOf::from(&ack);
         let reply = frame.reply.unwrap_or_default();
-        let answers = self.answers.len();
+        let answers = self.lent.answers.len();
         let more = self.with(at, id, |c, cx| c.handle_ack(of, frame.payload, reply, cx));
-        if self.shared.config.sync_always && self.answers.len() > answers {
+        if self.shared.config.sync_always && self.lent.answers.len() > answers {
             self.confirm_later(at, id, answers);
         }
         if more == Some(true) {
@@ -314,7 +300,7 @@ impl Shard {
         let mut header = b"NATS/1.0 503\r\nNats-Subject: ".to_vec();
         header.extend_from_slice(frame.subject);
         header.extend_from_slice(b"\r\n\r\n");
-        self.out(frame.tag.stream, &account).send(Outgoing::new(reply, &header, b""));
+        self.lent.out(frame.tag.stream, &account).send(Outgoing::new(reply, &header, b""));
     }
 
     pub(crate) fn handle_pull(&mut self, frame: &Frame<'_>) {
@@ -408,7 +394,7 @@ impl Shard {
         if member.unconfirmed.is_empty() {
             self.urgent.push((at, id));
         }
-        self.answers.move_tail(from, &mut member.unconfirmed);
+        self.lent.answers.move_tail(from, &mut member.unconfirmed);
     }
 
     fn write_state(&mut self, at: u32, id: u32) {
@@ -446,13 +432,13 @@ impl Shard {
         };
         member.under_way = false;
         let mut confirming = std::mem::take(&mut member.confirming);
-        let log = &self.worker.broker.log;
+        let log = &self.lent.worker.broker.log;
         let (stream, name) = (&stream.name, member.consumer.name());
         match &failed {
             // Nobody hears of an acknowledgement that may be lost; it is safe once a later state is.
             Some(_) if member.unconfirmed.len() > MOST_UNCONFIRMED => {}
             Some(_) => confirming.move_tail(0, &mut member.unconfirmed),
-            None => confirming.move_tail(0, &mut self.answers),
+            None => confirming.move_tail(0, &mut self.lent.answers),
         }
         match (&member.trouble, &failed) {
             (None, Some(why)) => stdx::error!(

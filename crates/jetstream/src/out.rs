@@ -14,14 +14,26 @@ use stdx::log::Log;
 use crate::answers::Answers;
 use crate::random::Random;
 
+/// What a shard lends its machines, one after the other.
+pub(crate) struct Lent {
+    pub(crate) worker: Worker,
+    pub(crate) answers: Answers,
+    pub(crate) scratch: Vec<u8>,
+    pub(crate) random: Random,
+}
+
+impl Lent {
+    /// What the machines of this stream are lent while they handle one event.
+    pub(crate) fn out<'a>(&'a mut self, stream: u32, account: &'a Arc<Account>) -> ShardOut<'a> {
+        ShardOut { lent: self, account, stream }
+    }
+}
+
 /// What a machine is lent while it handles one event.
 pub(crate) struct ShardOut<'a> {
-    pub(crate) worker: &'a mut Worker,
-    pub(crate) account: &'a Arc<Account>,
-    pub(crate) answers: &'a mut Answers,
-    pub(crate) scratch: &'a mut Vec<u8>,
-    pub(crate) random: &'a mut Random,
-    pub(crate) stream: u32,
+    pub(crate) lent: &'a mut Lent,
+    account: &'a Arc<Account>,
+    stream: u32,
 }
 
 impl Out for ShardOut<'_> {
@@ -46,27 +58,27 @@ impl Out for ShardOut<'_> {
             body: 0..data.len(),
             header_len,
         };
-        self.worker.publish_inside(self.account, &inside)
+        self.lent.worker.publish_inside(self.account, &inside)
     }
 
     fn answer(&mut self, reply: &[u8], body: &[u8]) {
-        self.answers.push(self.stream, reply, body);
+        self.lent.answers.push(self.stream, reply, body);
     }
 
     fn tell(&mut self, reply: &[u8], body: &[u8]) {
-        self.answers.push_told(self.stream, reply, body);
+        self.lent.answers.push_told(self.stream, reply, body);
     }
 
     fn confirm(&mut self, to: &[u8], header: &[u8]) {
-        self.answers.push_header(self.stream, to, header);
+        self.lent.answers.push_header(self.stream, to, header);
     }
 
     fn scratch(&mut self) -> Vec<u8> {
-        std::mem::take(self.scratch)
+        std::mem::take(&mut self.lent.scratch)
     }
 
     fn give_back(&mut self, buffer: Vec<u8>) {
-        *self.scratch = buffer;
+        self.lent.scratch = buffer;
     }
 
     fn has_interest(&mut self, subject: &[u8]) -> bool {
@@ -74,15 +86,15 @@ impl Out for ShardOut<'_> {
     }
 
     fn has_system_interest(&mut self, subject: &[u8]) -> bool {
-        let system = self.worker.broker.system_account();
+        let system = self.lent.worker.broker.system_account();
         // The system account's own streams tell there anyway.
         system
             .is_some_and(|system| !Arc::ptr_eq(&system, self.account) && system.is_wanted(subject))
     }
 
     fn send_to_system(&mut self, subject: &[u8], payload: &[u8]) {
-        if let Some(system) = self.worker.broker.system_account() {
-            self.worker.publish(&system, subject, None, b"", payload);
+        if let Some(system) = self.lent.worker.broker.system_account() {
+            self.lent.worker.publish(&system, subject, None, b"", payload);
         }
     }
 
@@ -91,10 +103,10 @@ impl Out for ShardOut<'_> {
     }
 
     fn random(&mut self) -> u64 {
-        self.random.next()
+        self.lent.random.next()
     }
 
     fn log(&self) -> &Log {
-        &self.worker.broker.log
+        &self.lent.worker.broker.log
     }
 }

@@ -8,7 +8,7 @@
 //! | messages that consumers are done with | those that follow wait as well | with the first |
 //! | messages that are too old | are still there | with the first that is left |
 //!
-//! Laws: answers to one requester leave in the order of the requests; whoever waits is asked for once
+//! Laws: messages leave to one requester in the order of the requests; whoever waits is asked for once
 //!       what it waits for came back, whatever came of it; what waits is bounded, and beyond that
 //!       the shard waits for the disk itself, so that whoever asks is slowed down.
 //! Not here: what is cold (`store::file::cold`).
@@ -20,7 +20,6 @@ use jetstream_core::stream::DirectGet;
 use store::{ColdKey, ColdRead, Fetched};
 
 use crate::event::{ApiRequest, Event};
-use crate::out::ShardOut;
 use crate::place::{Disk, Place};
 use crate::queue::{Frame, Tag};
 use crate::shard::Shard;
@@ -135,14 +134,14 @@ impl Asked {
 
 /// Who asks, as far as the subject of the answers tells: clients use one inbox for all of them, and
 /// tell answers apart by the last token.
-pub(crate) fn requester(reply: &[u8]) -> &[u8] {
+fn requester(reply: &[u8]) -> &[u8] {
     let end = reply.iter().rposition(|b| *b == b'.').unwrap_or(reply.len());
     reply.get(..end).unwrap_or_default()
 }
 
 impl Place {
     /// Whether an earlier request of the same requester is not answered yet.
-    pub(crate) fn keeps_waiting(&self, reply: &[u8]) -> bool {
+    fn keeps_waiting(&self, reply: &[u8]) -> bool {
         self.reads.as_ref().is_some_and(|reads| reads.lines.contains_key(requester(reply)))
     }
 
@@ -170,7 +169,29 @@ impl Place {
     }
 }
 
+/// When a request is answered.
+pub(crate) enum Turn {
+    /// After others of the same requester, that wait for the disk.
+    Later,
+    /// Now; the disk is waited for unless it `defers`.
+    Now { defers: bool },
+}
+
 impl Shard {
+    /// When a request is answered. Those that wait for so much already that this one may not join
+    /// them are answered now.
+    pub(crate) fn turn(&mut self, at: u32, reply: &[u8]) -> Turn {
+        let Some(place) = self.place(at) else { return Turn::Now { defers: false } };
+        let defers = !place.waits_too_much();
+        if place.keeps_waiting(reply) {
+            if defers {
+                return Turn::Later;
+            }
+            self.serve_line(at, requester(reply), false);
+        }
+        Turn::Now { defers }
+    }
+
     /// A question to a stream's store was cold: `waiter` asks again once this is read. Without one
     /// it is read for those to come.
     pub(crate) fn await_read(&mut self, at: u32, read: ColdRead<Disk>, waiter: Option<Waiter>) {
@@ -286,14 +307,7 @@ impl Shard {
     /// Goes on with a direct get; what has to be read first, if something does.
     fn resume_get(&mut self, at: u32, get: &mut DirectGet, defers: bool) -> Option<ColdRead<Disk>> {
         let place = self.places.get_mut(at as usize)?.as_deref_mut()?;
-        let mut out = ShardOut {
-            worker: &mut self.worker,
-            account: &place.account.account,
-            answers: &mut self.answers,
-            scratch: &mut self.scratch,
-            random: &mut self.random,
-            stream: at,
-        };
+        let mut out = self.lent.out(at, &place.account.account);
         place.stream.store().defer_reads(defers);
         let done = place.stream.resume_direct_get(get, &mut out);
         place.stream.store().defer_reads(false);
@@ -306,10 +320,10 @@ impl Shard {
         for asked in place.take_asked() {
             match asked {
                 Asked::Direct(direct) => {
-                    DirectGet::unanswered(&direct.reply, &mut self.out(at, &account));
+                    DirectGet::unanswered(&direct.reply, &mut self.lent.out(at, &account));
                 }
                 Asked::Begun(get) => {
-                    DirectGet::unanswered(get.reply(), &mut self.out(at, &account));
+                    DirectGet::unanswered(get.reply(), &mut self.lent.out(at, &account));
                 }
                 Asked::Message(request) => {
                     self.resume_message_get(&request, false);

@@ -18,7 +18,6 @@ use crate::account::{Entry, JsAccount};
 use crate::api::open_files;
 use crate::engine::directories;
 use crate::meta;
-use crate::out::ShardOut;
 use crate::place::{Disk, Place};
 use crate::shard::Shard;
 use crate::shared::Shared;
@@ -297,7 +296,7 @@ impl Shard {
             }
             Err(Unfound { why, lacks_room }) => {
                 let again = lacks_room.as_ref().map_or("", |_| "; it is tried again");
-                let log = &self.worker.broker.log;
+                let log = &self.lent.worker.broker.log;
                 stdx::warning!(log, "  Error recovering stream '{owner} > {name}': {why}{again}");
                 self.shared.broken.lock().push((owner, name.to_owned(), why));
                 if let Some(config) = lacks_room {
@@ -314,16 +313,9 @@ impl Shard {
         let Some(place) = self.places.get_mut(at as usize).and_then(Option::as_deref_mut) else {
             return;
         };
-        let mut out = ShardOut {
-            worker: &mut self.worker,
-            account: &place.account.account,
-            answers: &mut self.answers,
-            scratch: &mut self.scratch,
-            random: &mut self.random,
-            stream: at,
-        };
+        let mut out = self.lent.out(at, &place.account.account);
         stdx::notice!(
-            out.worker.broker.log,
+            out.lent.worker.broker.log,
             "  Restoring partial batch write for stream '{} > {}' ({} stored, {} to follow)",
             place.account.account.name,
             place.stream.config().name,
@@ -336,7 +328,7 @@ impl Shard {
 
     /// Opens the consumers of a stream that lie on the disk.
     fn recover_consumers(&mut self, at: u32, owner: &str, stream: &str) {
-        let log = self.worker.broker.log.clone();
+        let log = self.lent.worker.broker.log.clone();
         let dir = self.shared.stream_dir(owner, stream);
         let encryption = self.shared.encryption(owner);
         for name in directories(&dir.join("obs")) {

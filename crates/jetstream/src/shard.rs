@@ -23,7 +23,7 @@ use crate::event::Event;
 use crate::ingress::weight;
 use crate::late::Lates;
 use crate::members::Timers;
-use crate::out::ShardOut;
+use crate::out::Lent;
 use crate::place::Place;
 use crate::queue::{Batch, Frame, Kind, Queue};
 use crate::random::Random;
@@ -43,15 +43,12 @@ pub(crate) struct Shard {
     pub(crate) index: usize,
     pub(crate) shared: Arc<Shared>,
     pub(crate) queue: Arc<Queue>,
-    pub(crate) worker: Worker,
+    pub(crate) lent: Lent,
     pub(crate) places: Vec<Option<Box<Place>>>,
     free: Vec<u32>,
     generation: u32,
     /// Streams that stored something since the last flush.
     touched: Vec<u32>,
-    pub(crate) answers: Answers,
-    pub(crate) scratch: Vec<u8>,
-    pub(crate) random: Random,
     /// Streams whose changes wait to be put on the disk, in the order in which it is due.
     pub(crate) syncs: VecDeque<(Mono, u32, u32)>,
     /// Streams whose disk is full, and when it is asked again.
@@ -90,14 +87,16 @@ impl Shard {
             now: worker.now,
             shared,
             queue,
-            worker,
+            lent: Lent {
+                worker,
+                answers: Answers::default(),
+                scratch: Vec::new(),
+                random: Random::new(seed),
+            },
             places: Vec::new(),
             free: Vec::new(),
             generation: 0,
             touched: Vec::new(),
-            answers: Answers::default(),
-            scratch: Vec::new(),
-            random: Random::new(seed),
             syncs: VecDeque::new(),
             fulls: VecDeque::new(),
             lates: Lates::new(),
@@ -124,7 +123,7 @@ impl Shard {
     /// Handles a batch.
     pub(crate) fn handle(&mut self, batch: &mut Batch, now: Now) {
         self.now = now;
-        self.worker.now = now;
+        self.lent.worker.now = now;
         let mut since = 0;
         while let Some(frame) = batch.next() {
             if frame.tag.kind == Kind::Event {
@@ -176,14 +175,7 @@ impl Shard {
             header: frame.header,
             payload: frame.payload,
         };
-        let mut out = ShardOut {
-            worker: &mut self.worker,
-            account: &place.account.account,
-            answers: &mut self.answers,
-            scratch: &mut self.scratch,
-            random: &mut self.random,
-            stream: at,
-        };
+        let mut out = self.lent.out(at, &place.account.account);
         place.stream.publish(&message, &limits, self.now, &mut out);
         self.touch(at);
     }
@@ -197,23 +189,7 @@ impl Shard {
         let body = refusal(place.name(), &ApiError::stream_too_many_requests());
         let account = place.account.account.clone();
         let header = b"NATS/1.0 429 Too Many Requests\r\n\r\n";
-        self.out(at, &account).send(Outgoing::new(reply, header, &body));
-    }
-
-    /// What machines and the API are lent.
-    pub(crate) fn out<'a>(
-        &'a mut self,
-        stream: u32,
-        account: &'a Arc<broker::account::Account>,
-    ) -> ShardOut<'a> {
-        ShardOut {
-            worker: &mut self.worker,
-            account,
-            answers: &mut self.answers,
-            scratch: &mut self.scratch,
-            random: &mut self.random,
-            stream,
-        }
+        self.lent.out(at, &account).send(Outgoing::new(reply, header, &body));
     }
 
     pub(crate) fn handle_event(&mut self, event: Event) {
@@ -266,7 +242,7 @@ impl Shard {
             }
         }
         self.release();
-        self.worker.flush_touched();
+        self.lent.worker.flush_touched();
     }
 
     /// Sees to it that what was published before counts, without letting the clients have it yet.
@@ -278,7 +254,7 @@ impl Shard {
 
     fn release(&mut self) {
         let places = &self.places;
-        self.answers.release(&mut self.worker, |at| {
+        self.lent.answers.release(&mut self.lent.worker, |at| {
             Some(places.get(at as usize)?.as_deref()?.account.account.clone())
         });
     }
@@ -317,7 +293,7 @@ impl Shard {
     /// Does what is due, and says when it has something to do again.
     pub(crate) fn tick(&mut self, now: Now) -> Option<Mono> {
         self.now = now;
-        self.worker.now = now;
+        self.lent.worker.now = now;
         self.start_due_syncs();
         self.ask_full_disks();
         self.open_due();
@@ -387,11 +363,11 @@ impl Shard {
             self.close_consumers(at);
             self.close_left_off(at);
         }
-        self.worker.flush_touched();
+        self.lent.worker.flush_touched();
         self.await_jobs();
         let (done, closed) = mpsc::channel();
         for mut place in self.places.iter_mut().filter_map(Option::take) {
-            let (done, log) = (done.clone(), self.worker.broker.log.clone());
+            let (done, log) = (done.clone(), self.lent.worker.broker.log.clone());
             self.shared.io.run(move || {
                 place.deafen();
                 if let Err(error) = place.stream.store().close() {

@@ -179,7 +179,7 @@ impl Shard {
         link.listening = None;
         self.timers.moved(at, link.id, link.deadline, None);
         let Some(account) = self.place(at).map(|p| p.account.account.clone()) else { return };
-        let mut out = self.out(at, &account);
+        let mut out = self.lent.out(at, &account);
         if let Some(ask) = link.origin.farewell(&mut out) {
             out.send(message(&ask));
         }
@@ -210,14 +210,7 @@ impl Shard {
         let Some(index) = links.find(frame.tag.part) else { return };
         let Links { list, scratch, directs, .. } = &mut **links;
         let Some(link) = list.get_mut(index) else { return };
-        let mut out = ShardOut {
-            worker: &mut self.worker,
-            account: &account.account,
-            answers: &mut self.answers,
-            scratch: &mut self.scratch,
-            random: &mut self.random,
-            stream: at,
-        };
+        let mut out = self.lent.out(at, &account.account);
         let origin = &mut link.origin;
         let step = if origin.is_drawing() {
             let message = Incoming {
@@ -249,7 +242,7 @@ impl Shard {
         }
         // Also for what only confirms: it waits until what came before is safe. A mere sign of life
         // does not keep the store from resting.
-        if frame.reply.is_some() || !self.answers.is_empty() {
+        if frame.reply.is_some() || !self.lent.answers.is_empty() {
             self.touch(at);
             self.note_drawn(at);
         }
@@ -273,14 +266,7 @@ impl Shard {
         };
         let Place { stream, account, links: Some(links), .. } = place else { return };
         let Some(link) = links.list.get_mut(index) else { return };
-        let mut out = ShardOut {
-            worker: &mut self.worker,
-            account: &account.account,
-            answers: &mut self.answers,
-            scratch: &mut self.scratch,
-            random: &mut self.random,
-            stream: at,
-        };
+        let mut out = self.lent.out(at, &account.account);
         let step = work(link, stream, now, &mut out);
         self.carry_out(at, index, step);
     }
@@ -293,7 +279,7 @@ impl Shard {
             Step::Ask(ask) => {
                 self.listen_to(at, index, Some(&ask.inbox));
                 let Some(account) = self.account_of(at) else { return };
-                if !self.out(at, &account).send(message(&ask)) {
+                if !self.lent.out(at, &account).send(message(&ask)) {
                     return self
                         .with_link(at, index, |link, _, now, out| link.origin.unheard(now, out));
                 }

@@ -11,7 +11,6 @@ use jetstream_core::stream::Incoming;
 
 use crate::event::TracedPublish;
 use crate::ingress::weight;
-use crate::out::ShardOut;
 use crate::queue::{Tag, owned};
 use crate::shard::Shard;
 
@@ -43,10 +42,10 @@ impl Shard {
     pub(crate) fn handle_traced(&mut self, m: TracedPublish) {
         let Some(place) = self.places.get_mut(m.stream as usize).and_then(Option::as_deref_mut)
         else {
-            return m.trace.end(None, false, Some("stream closed".to_owned()), &self.worker);
+            return m.trace.end(None, false, Some("stream closed".to_owned()), &self.lent.worker);
         };
         if place.generation != m.generation {
-            return m.trace.end(None, false, Some("stream closed".to_owned()), &self.worker);
+            return m.trace.end(None, false, Some("stream closed".to_owned()), &self.lent.worker);
         }
         place.backlog.took(m.weight());
         let limits = place.limits(&self.shared);
@@ -56,17 +55,10 @@ impl Shard {
             header: &m.header,
             payload: &m.payload,
         };
-        let mut out = ShardOut {
-            worker: &mut self.worker,
-            account: &place.account.account,
-            answers: &mut self.answers,
-            scratch: &mut self.scratch,
-            random: &mut self.random,
-            stream: m.stream,
-        };
+        let mut out = self.lent.out(m.stream, &place.account.account);
         let only = m.trace.is_only();
         let told = place.stream.publish_traced(&message, only, &limits, self.now, &mut out);
-        m.trace.end(told.subject.as_deref(), told.no_interest, told.refused, &self.worker);
+        m.trace.end(told.subject.as_deref(), told.no_interest, told.refused, &self.lent.worker);
         self.touch(m.stream);
     }
 }

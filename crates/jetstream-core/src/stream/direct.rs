@@ -66,6 +66,15 @@ struct Progress {
     bytes: usize,
 }
 
+/// A direct get that is being answered.
+#[derive(Clone, Copy)]
+struct Call<'a> {
+    asked: &'a MsgGetRequest,
+    reply: &'a [u8],
+    /// What bounds a batch that does not say so itself.
+    max_bytes: usize,
+}
+
 /// A direct get that waits for the disk.
 pub struct DirectGet {
     asked: MsgGetRequest,
@@ -120,14 +129,15 @@ impl<D: Disk> Stream<D> {
             }
         };
         let mut progress = Progress::default();
-        let is_done = self.go_on(&asked, &mut progress, reply, max_bytes, out);
+        let is_done = self.go_on(Call { asked: &asked, reply, max_bytes }, &mut progress, out);
         let waits = || Box::new(DirectGet { asked, reply: reply.into(), max_bytes, progress });
         (!is_done).then(waits)
     }
 
     /// Goes on with a direct get; true if it is done.
     pub fn resume_direct_get<O: Out>(&mut self, get: &mut DirectGet, out: &mut O) -> bool {
-        self.go_on(&get.asked, &mut get.progress, &get.reply, get.max_bytes, out)
+        let DirectGet { asked, reply, max_bytes, progress } = get;
+        self.go_on(Call { asked, reply, max_bytes: *max_bytes }, progress, out)
     }
 
     /// Asks for what a direct get will ask for, so that what is cold is known.
@@ -140,23 +150,16 @@ impl<D: Disk> Stream<D> {
         }
     }
 
-    fn go_on<O: Out>(
-        &mut self,
-        asked: &MsgGetRequest,
-        progress: &mut Progress,
-        reply: &[u8],
-        max_bytes: usize,
-        out: &mut O,
-    ) -> bool {
-        let done = if asked.multi_last.is_empty() {
-            self.get(asked, progress, reply, max_bytes, out)
+    fn go_on<O: Out>(&mut self, call: Call<'_>, progress: &mut Progress, out: &mut O) -> bool {
+        let done = if call.asked.multi_last.is_empty() {
+            self.get(call, progress, out)
         } else {
-            self.get_last_of_many(asked, progress, reply, max_bytes, out)
+            self.get_last_of_many(call, progress, out)
         };
         match done {
             Ok(()) => true,
             Err(Stop::Status(status)) => {
-                tell(&status, reply, out);
+                tell(&status, call.reply, out);
                 true
             }
             Err(Stop::Cold) => false,
@@ -165,12 +168,11 @@ impl<D: Disk> Stream<D> {
 
     fn get<O: Out>(
         &mut self,
-        asked: &MsgGetRequest,
+        call: Call<'_>,
         progress: &mut Progress,
-        reply: &[u8],
-        max_bytes: usize,
         out: &mut O,
     ) -> Result<(), Stop> {
+        let Call { asked, reply, .. } = call;
         let batch = usize::try_from(asked.batch).unwrap_or(0);
         let filter = Filter::parse(asked.next_by_subj.as_bytes());
         if !progress.has_begun {
@@ -184,7 +186,7 @@ impl<D: Disk> Stream<D> {
             }
             progress.has_begun = true;
         }
-        let max_bytes = bound(asked, max_bytes);
+        let max_bytes = bound(asked, call.max_bytes);
         while progress.sent < batch.max(1) {
             let found = self.next_of(asked, &filter, progress.seq, batch);
             let message = match found {
@@ -238,12 +240,11 @@ impl<D: Disk> Stream<D> {
 
     fn get_last_of_many<O: Out>(
         &mut self,
-        asked: &MsgGetRequest,
+        call: Call<'_>,
         progress: &mut Progress,
-        reply: &[u8],
-        max_bytes: usize,
         out: &mut O,
     ) -> Result<(), Stop> {
+        let Call { asked, reply, .. } = call;
         if !progress.has_begun {
             progress.up_to = self.up_to(asked)?;
             let filter = Filter::any_of(asked.multi_last.iter().map(String::as_bytes));
@@ -258,7 +259,7 @@ impl<D: Disk> Stream<D> {
             progress.has_begun = true;
         }
         let batch = usize::try_from(asked.batch).unwrap_or(0);
-        let max_bytes = bound(asked, max_bytes);
+        let max_bytes = bound(asked, call.max_bytes);
         while let Some(&seq) = progress.lasts.get(progress.done) {
             let mut step = progress.step;
             step.pending = step.pending.saturating_sub(1);

@@ -45,7 +45,7 @@ impl Shard {
         }
         let account = self.shared.account(name);
         let streams = account.as_ref().map_or(0, |account| account.streams().len());
-        let log = &self.worker.broker.log;
+        let log = &self.lent.worker.broker.log;
         stdx::notice!(
             log,
             "Purge request for account {name} (streams: {streams}, hasAccount: {})",

@@ -143,8 +143,8 @@ fn shown(mut info: ConsumerInfo) -> ConsumerInfo {
 impl Shard {
     pub(super) fn consumer_create(&mut self, request: &ApiRequest, asked: &Request<'_>) {
         if let Some((at, read)) = self.create_or_wait(request, asked, true) {
-            let reply = request.reply.clone().unwrap_or_default();
-            self.begin_line(at, &reply, Asked::Consumer(Box::new(request.again())), read);
+            let reply = request.reply.as_deref().unwrap_or_default();
+            self.begin_line(at, reply, Asked::Consumer(Box::new(request.again())), read);
         }
     }
 
@@ -169,6 +169,7 @@ impl Shard {
         let begun = self.begin_consumer(request, asked);
         if let Ok((at, Created::New(name, config))) = &begun
             && defers
+            && self.place(*at).is_some_and(|place| !place.waits_too_much())
             && let Some(read) = self.foresee_consumer(*at, name, config)
         {
             return Some((*at, read));
@@ -223,7 +224,7 @@ impl Shard {
         let stream = asked.stream_name.clone();
         let at = self.find(request, &stream)?;
         let (server, account) = (self.shared.server_limits(), request.account.api_limits());
-        let mut names: Vec<String> = (0..4).map(|_| self.random.text(8)).collect();
+        let mut names: Vec<String> = (0..4).map(|_| self.lent.random.text(8)).collect();
         let place = self.place(at).ok_or_else(ApiError::stream_not_found)?;
         let config = place.config().clone();
         let created = validate::create(
@@ -375,7 +376,7 @@ impl Shard {
     ) -> Outcome<u32> {
         let id = self.next_member();
         let Files { file, state, is_lost } = files.map_err(|error| {
-            let log = &self.worker.broker.log;
+            let log = &self.lent.worker.broker.log;
             stdx::error!(log, "Error creating store for consumer '{name}': {error}");
             ApiError::consumer_store_failed("error creating store for consumer")
         })?;
@@ -557,7 +558,7 @@ impl Shard {
         let deadline = member.deadline;
         self.timers.moved(at, id, deadline, None);
         self.touch(at);
-        let log = self.worker.broker.log.clone();
+        let log = self.lent.worker.broker.log.clone();
         if let Some(file) = member.file.take() {
             let name = member.consumer.name().to_owned();
             if let Some(place) = self.place(at) {

@@ -1,12 +1,11 @@
 //! Direct gets, from their queue to the stream.
 
 use jetstream_core::stream::DirectGet;
-
 use store::ColdRead;
 
 use crate::place::Disk;
 use crate::queue::Frame;
-use crate::reads::{Asked, requester};
+use crate::reads::{Asked, Turn};
 use crate::shard::Shard;
 
 const PREFIX: usize = "$JS.API.DIRECT.GET.".len();
@@ -16,15 +15,13 @@ impl Shard {
         let Some(reply) = frame.reply.filter(|r| !r.is_empty()) else { return };
         self.catch_up();
         let at = frame.tag.stream;
-        let Some(place) = self.place(at).filter(|p| p.generation == frame.tag.part) else { return };
-        let defers = !place.waits_too_much();
-        if place.keeps_waiting(reply) {
-            if defers {
-                self.stand_in_line(at, reply, Asked::direct(frame));
-                return self.read_for_later(frame);
-            }
-            self.serve_line(at, requester(reply), false);
+        if self.place(at).is_none_or(|p| p.generation != frame.tag.part) {
+            return;
         }
+        let Turn::Now { defers } = self.turn(at, reply) else {
+            self.stand_in_line(at, reply, Asked::direct(frame));
+            return self.read_for_later(frame);
+        };
         match self.direct_get(frame, defers) {
             (Some(get), Some(read)) => self.begin_line(at, reply, Asked::Begun(get), read),
             (_, Some(read)) => self.await_read(at, read, None),
@@ -45,20 +42,14 @@ impl Shard {
             return (None, None);
         };
         let subject = named(frame);
-        let mut out = crate::out::ShardOut {
-            worker: &mut self.worker,
-            account: &place.account.account,
-            answers: &mut self.answers,
-            scratch: &mut self.scratch,
-            random: &mut self.random,
-            stream: at,
-        };
+        let mut out = self.lent.out(at, &place.account.account);
         let (header, body) = (frame.header, frame.payload);
         place.stream.store().defer_reads(defers);
         let waits = place.stream.direct_get(subject, header, body, reply, max_bytes, &mut out);
         place.stream.store().defer_reads(false);
         (waits, place.stream.store().take_cold())
     }
+
     /// Has read what a direct get will want that others are before.
     fn read_for_later(&mut self, frame: &Frame<'_>) {
         let at = frame.tag.stream;

@@ -9,7 +9,7 @@ use store::{ColdRead, Error, Filter, MessageStore};
 use super::Outcome;
 use crate::event::ApiRequest;
 use crate::place::Disk;
-use crate::reads::{Asked, requester};
+use crate::reads::{Asked, Turn};
 use crate::shard::Shard;
 
 /// Why a message is not told.
@@ -27,24 +27,18 @@ impl From<ApiError> for Unanswered {
 
 impl Shard {
     pub(super) fn message_get(&mut self, request: &ApiRequest, name: &str) {
-        let reply = request.reply.clone().unwrap_or_default();
-        let at = self.find(request, name).ok();
-        let place = at.and_then(|at| self.place(at));
-        let (defers, waits) =
-            place.map_or((false, false), |p| (!p.waits_too_much(), p.keeps_waiting(&reply)));
-        let Some(at) = at else {
+        let reply = request.reply.as_deref().unwrap_or_default();
+        let Ok(at) = self.find(request, name) else {
+            // That is its answer.
             self.message_got(request, name, false);
             return;
         };
         let later = || Asked::Message(Box::new(request.again()));
-        if waits && defers {
-            return self.stand_in_line(at, &reply, later());
-        }
-        if waits {
-            self.serve_line(at, requester(&reply), false);
-        }
+        let Turn::Now { defers } = self.turn(at, reply) else {
+            return self.stand_in_line(at, reply, later());
+        };
         if let Some(read) = self.message_got(request, name, defers) {
-            self.begin_line(at, &reply, later(), read);
+            self.begin_line(at, reply, later(), read);
         }
     }
 

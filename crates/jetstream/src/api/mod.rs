@@ -237,7 +237,7 @@ impl Shard {
         let body = json::to_json(&Response::from(outcome));
         let Some(reply) = request.reply.clone() else { return body };
         let account = request.account.account.clone();
-        self.out(u32::MAX, &account).send(Outgoing::new(&reply, b"", &body));
+        self.lent.out(u32::MAX, &account).send(Outgoing::new(&reply, b"", &body));
         body
     }
 

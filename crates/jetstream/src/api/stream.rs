@@ -129,7 +129,7 @@ impl Shard {
             }
             Err(error) => {
                 let name = format!("{} > {}", request.account.account.name, config.name);
-                let log = &self.worker.broker.log;
+                let log = &self.lent.worker.broker.log;
                 stdx::error!(log, "Error creating store for stream '{name}': {error}");
                 request.account.streams().remove(&config.name);
                 // Compat(API-044): the cause is for the operator.

@@ -118,7 +118,7 @@ impl Shard {
         if !subject::is_valid_publish(asked.deliver_subject.as_bytes()) {
             return Err(ApiError::snapshot_deliver_subject_invalid());
         }
-        let log = self.worker.broker.log.clone();
+        let log = self.lent.worker.broker.log.clone();
         let place = self.place(at).ok_or_else(ApiError::stream_not_found)?;
         let generation = place.generation;
         // Compat(SNAP-008): said of a stream in memory.
@@ -155,7 +155,7 @@ impl Shard {
             window,
             inflight: 0,
             chunks: 0,
-            acks: format!("$JS.SNAPSHOT.ACK.{name}.{}", self.random.nuid(self.now)),
+            acks: format!("$JS.SNAPSHOT.ACK.{name}.{}", self.lent.random.nuid(self.now)),
             listening: None,
             watch: None,
             unheard: false,
@@ -230,7 +230,7 @@ impl Shard {
     fn backup_warned(&self, backup: &Backup, why: &str) {
         let owner = &backup.request.account.account.name;
         let name = backup.acks.split('.').nth(3).unwrap_or_default();
-        let log = &self.worker.broker.log;
+        let log = &self.lent.worker.broker.log;
         stdx::warning!(log, "Snapshot of stream '{owner} > {name}' failed: {why}");
     }
 
@@ -343,7 +343,9 @@ impl Shard {
         let account = backup.request.account.account.clone();
         let to = backup.asked.deliver_subject.clone().into_bytes();
         let reply = reply.map(str::as_bytes);
-        self.out(u32::MAX, &account).send(Outgoing { reply, ..Outgoing::new(&to, b"", &chunk) });
+        self.lent
+            .out(u32::MAX, &account)
+            .send(Outgoing { reply, ..Outgoing::new(&to, b"", &chunk) });
     }
 
     /// What comes next in the archive; `None` if that step brought nothing.
@@ -432,7 +434,7 @@ impl Shard {
             None => "NATS/1.0 204\r\n\r\n".to_owned(),
         };
         let to = backup.asked.deliver_subject.as_bytes();
-        self.out(u32::MAX, &account.account).send(Outgoing::new(to, header.as_bytes(), b""));
+        self.lent.out(u32::MAX, &account.account).send(Outgoing::new(to, header.as_bytes(), b""));
         if let Some(why) = failed {
             self.backup_warned(&backup, why);
         }
@@ -448,7 +450,7 @@ impl Shard {
             domain,
         });
         if failed.is_none() {
-            let log = &self.worker.broker.log;
+            let log = &self.lent.worker.broker.log;
             let owner = &account.account.name;
             stdx::notice!(log, "Completed snapshot for stream '{owner} > {name}'");
         }

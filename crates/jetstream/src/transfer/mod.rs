@@ -100,9 +100,9 @@ impl Shard {
     pub(crate) fn clear_away(&mut self, owner: &str, dir: &Path) -> std::io::Result<()> {
         let scratch = self.shared.snapshots_dir(owner);
         std::fs::create_dir_all(&scratch)?;
-        let away = scratch.join(format!("gone-{}", self.random.nuid(self.now)));
+        let away = scratch.join(format!("gone-{}", self.lent.random.nuid(self.now)));
         std::fs::rename(dir, &away)?;
-        let log = self.worker.broker.log.clone();
+        let log = self.lent.worker.broker.log.clone();
         self.shared.io.run(move || {
             if let Err(error) = remove_tree(&away) {
                 stdx::warning!(log, "JetStream cannot remove '{}': {error}", away.display());

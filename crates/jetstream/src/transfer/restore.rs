@@ -133,14 +133,17 @@ impl Shard {
             return Err(ApiError::stream_restore("too many restores are under way"));
         }
         let owner = request.account.account.name.clone();
-        let nuid = self.random.nuid(self.now);
+        let nuid = self.lent.random.nuid(self.now);
         let dir = self.shared.snapshots_dir(&owner).join(format!("snap-{nuid}"));
         if let Err(error) = std::fs::create_dir_all(&dir) {
-            let log = &self.worker.broker.log;
+            let log = &self.lent.worker.broker.log;
             stdx::error!(log, "JetStream cannot create '{}' for a restore: {error}", dir.display());
             return Err(ApiError::temp_storage_failed());
         }
-        stdx::notice!(self.worker.broker.log, "Starting restore for stream '{owner} > {name}'");
+        stdx::notice!(
+            self.lent.worker.broker.log,
+            "Starting restore for stream '{owner} > {name}'"
+        );
         let id = self.transfers.next_id();
         let subject = format!("$JS.SNAPSHOT.RESTORE.{name}.{nuid}");
         let waiting = Arc::<AtomicUsize>::default();
@@ -231,7 +234,7 @@ impl Shard {
         restore.deadline = Some(due);
         let account = restore.request.account.account.clone();
         if let Some(reply) = &chunk.reply {
-            self.out(u32::MAX, &account).send(Outgoing::new(reply, b"", b""));
+            self.lent.out(u32::MAX, &account).send(Outgoing::new(reply, b"", b""));
         }
         self.unpack_next(id);
     }
@@ -322,7 +325,7 @@ impl Shard {
         let Some(restore) = self.transfers.restores.remove(&id) else { return };
         let (account, name) = (restore.request.account.clone(), restore.config.name.clone());
         let owner = account.account.name.clone();
-        let log = self.worker.broker.log.clone();
+        let log = self.lent.worker.broker.log.clone();
         match &outcome {
             Ok(()) => stdx::notice!(
                 log,
@@ -360,7 +363,7 @@ impl Shard {
         if let Some(reply) = reply {
             self.catch_up();
             let body = json::to_json(&jetstream_api::response::Response::from(outcome));
-            self.out(u32::MAX, &account.account).send(Outgoing::new(reply, b"", &body));
+            self.lent.out(u32::MAX, &account.account).send(Outgoing::new(reply, b"", &body));
         }
         self.drop_folder(restore);
     }
@@ -369,7 +372,7 @@ impl Shard {
     fn restore_given_up(&mut self, id: u64, why: &str) {
         let Some(restore) = self.transfers.restores.remove(&id) else { return };
         let owner = &restore.request.account.account.name;
-        let log = &self.worker.broker.log;
+        let log = &self.lent.worker.broker.log;
         stdx::warning!(log, "Restore for stream '{owner} > {}': {why}", restore.config.name);
         self.drop_folder(restore);
     }

@@ -224,7 +224,7 @@ impl<D: Disk> FileStore<D> {
         }
     }
 
-    pub(super) fn push_lost(&mut self, lost: Lost) {
+    fn push_lost(&mut self, lost: Lost) {
         if !self.lost.contains(&lost) {
             self.lost.push(lost);
         }

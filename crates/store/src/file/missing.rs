@@ -6,6 +6,8 @@
 //! Laws: a `.len` goes before its block, whatever drops it; one that is left is removed only after
 //!       what it tells was noted.
 
+use std::collections::HashSet;
+
 use crate::block::shape::{self, Held};
 use crate::disk::Disk;
 use crate::file::recover::Prior;
@@ -101,10 +103,21 @@ impl<D: Disk> FileStore<D> {
         if lost.len() > MOST_RANGES {
             lost = vec![(first.0, last.1)];
         }
-        for (first, last) in lost {
-            let seqs = Some(first..=last);
-            self.push_lost(Lost { file: block_path(index), offset: 0, bytes: 0, seqs });
-        }
+        let file = block_path(index);
+        // A crash may have come between noting them and forgetting what told of them.
+        let told: HashSet<(u64, u64)> = self
+            .lost
+            .iter()
+            .filter(|lost| lost.file == file)
+            .filter_map(|lost| Some(lost.seqs.clone()?.into_inner()))
+            .collect();
+        let new = lost.into_iter().filter(|range| !told.contains(range));
+        self.lost.extend(new.map(|(first, last)| Lost {
+            file: file.clone(),
+            offset: 0,
+            bytes: 0,
+            seqs: Some(first..=last),
+        }));
     }
 
     /// What their `.len` told is noted.
